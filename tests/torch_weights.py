@@ -1,0 +1,53 @@
+"""Random weights for a PyTorch twin, copied layer by layer into a Keras model."""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def randomise(twin, seed):
+    """Random weights that keep the activations near 1, and random batch norm statistics."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(tensor, low, high):
+        tensor.data.uniform_(low, high, generator=generator)
+
+    for module in twin.modules():
+        if isinstance(module, nn.modules.conv._ConvNd):
+            nn.init.kaiming_normal_(module.weight, generator=generator)
+            if module.bias is not None:
+                uniform(module.bias, -0.2, 0.2)
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+            uniform(module.weight, 0.5, 1.5)
+            uniform(module.bias, -0.3, 0.3)
+            uniform(module.running_mean, -0.3, 0.3)
+            uniform(module.running_var, 0.5, 2.0)
+    return twin.eval()
+
+
+def copy_weights(twin, model):
+    """Give every layer of the model the weights of the twin's module of the same name.
+
+    Raises KeyError where a name has no counterpart, on either side.
+    """
+    state = {key: value.numpy() for key, value in twin.state_dict().items()}
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        prefix = layer.name.replace("-", ".")
+        keys = ["weight", "bias", "running_mean", "running_var"][: len(layer.weights)]
+        values = [state.pop(f"{prefix}.{key}") for key in keys]
+        if values[0].ndim > 1:  # (out, in, *k) or, transposed, (in, out, *k), to (*k, in, out)
+            values[0] = np.moveaxis(values[0], (0, 1), (-1, -2))
+        layer.set_weights(values)
+    left = [key for key in state if not key.endswith("num_batches_tracked")]
+    if left:
+        raise KeyError(f"the model has no layers for {left}")
+
+
+def channels_first(x):
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+
+
+def channels_last(x):
+    return np.moveaxis(x.detach().numpy(), 1, -1)

@@ -1,0 +1,10 @@
+"""unetzoo: the published U-Nets in Keras 3, to the last parameter.
+
+>>> import unetzoo
+>>> model = unetzoo.build("unet2d_small")
+"""
+
+from unetzoo.registry import Card, build, card, list_models, skeleton
+
+__all__ = ["Card", "build", "card", "list_models", "skeleton"]
+__version__ = "0.1.0"

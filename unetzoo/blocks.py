@@ -1,0 +1,159 @@
+"""The parts every U is made of, as functions: x in, x out.
+
+A part takes the map ``x`` of shape ``(B, *spatial, C)``, 2D or 3D, and the name its layers carry.
+A name is a path with hyphens: ``down1-double_conv-conv2`` is the second convolution of the
+``DoubleConv`` of the ``Down`` called ``down1``. The constants are PyTorch's.
+"""
+
+from math import gcd
+
+import keras
+
+from unetzoo.layers import CropToMatch, LinearUpsampling, PadToMatch, TorchConv2DTranspose
+
+NORMS = ("batch", "instance", "group", None)
+HALF = ("float16", "bfloat16")
+
+
+def _layer(kind, x, **arguments):
+    """The 2D or 3D layer that fits x, channels last whatever Keras's global setting."""
+    rank = len(x.shape) - 2
+    cls = getattr(keras.layers, kind.format(rank))
+    return cls(data_format="channels_last", **arguments)(x)
+
+
+# === Single layers ===
+
+
+def conv(x, filters, kernel_size=3, *, name, bias=True, padding="same", **arguments):
+    """A convolution of stride 1: spatial sizes stay, or lose kernel_size - 1 with "valid"."""
+    arguments = {"kernel_initializer": "he_normal", **arguments}
+    return _layer(
+        "Conv{}D",
+        x,
+        filters=filters,
+        kernel_size=kernel_size,
+        padding=padding,
+        use_bias=bias,
+        name=name,
+        **arguments,
+    )
+
+
+def up_conv(x, filters, *, name, bias=True, **arguments):
+    """A transposed convolution, kernel 2 and stride 2: spatial sizes double."""
+    arguments = {"kernel_initializer": "he_normal", **arguments}
+    return _layer(
+        "Conv{}DTranspose",
+        x,
+        filters=filters,
+        kernel_size=2,
+        strides=2,
+        use_bias=bias,
+        name=name,
+        **arguments,
+    )
+
+
+def up_conv_3x3(x, filters, *, name):
+    """A 2D transposed convolution, kernel 3, stride 2, PyTorch's padding 1 and output padding 1."""
+    return TorchConv2DTranspose(filters, 3, 2, kernel_initializer="he_normal", name=name)(x)
+
+
+def norm(x, kind, *, name, epsilon=1e-5, momentum=0.9):
+    """Batch, instance or group (gcd(8, channels) groups) normalisation; None: x as it is.
+
+    ``momentum`` is Keras's: 0.9 is PyTorch's 0.1. Instance and group norm use ``epsilon`` alone.
+    """
+    if kind is None:
+        return x
+    if kind == "batch":
+        return keras.layers.BatchNormalization(
+            axis=-1, epsilon=epsilon, momentum=momentum, name=name
+        )(x)
+    groups = {"instance": -1, "group": gcd(8, x.shape[-1])}[kind]
+    return keras.layers.GroupNormalization(groups, axis=-1, epsilon=epsilon, name=name)(x)
+
+
+def relu(x, *, name):
+    """max(x, 0)."""
+    return keras.layers.ReLU(name=name)(x)
+
+
+def max_pool(x, *, name):
+    """The largest of 2 (x 2) x 2; an odd last pixel is left out."""
+    return _layer("MaxPooling{}D", x, pool_size=2, name=name)
+
+
+def channel_dropout(x, rate, *, name):
+    """Dropout of whole channels at ``rate``; at rate 0 no layer at all."""
+    return _layer("SpatialDropout{}D", x, rate=rate, name=name) if rate else x
+
+
+def linear_upsampling(x, *, name, align_corners=True):
+    """Spatial sizes double, bilinear or trilinear."""
+    return LinearUpsampling(2, align_corners=align_corners, name=name)(x)
+
+
+def nearest_upsampling(x, *, name):
+    """Spatial sizes double, each pixel repeated."""
+    return _layer("UpSampling{}D", x, size=2, name=name)
+
+
+def head(x, num_classes, activation, *, name):
+    """A 1x1 convolution to logits in float32, and the activation if there is one."""
+    dtype = "float32" if keras.config.dtype_policy().compute_dtype in HALF else None
+    x = conv(x, num_classes, 1, name=name, dtype=dtype)
+    if activation is None:
+        return x
+    return keras.layers.Activation(activation, dtype=dtype, name="probabilities")(x)
+
+
+# === Joining a skip ===
+
+
+def pad_and_concat(x, skip, *, name):
+    """The skip's channels, then x's, x zero-padded to the skip's size."""
+    x = PadToMatch(name=f"{name}-pad")(x, skip)
+    return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([skip, x])
+
+
+def crop_and_concat(x, skip, *, name):
+    """The skip's channels, then x's, the skip cut to the centre of x's size."""
+    skip = CropToMatch(name=f"{name}-crop")(skip, x)
+    return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([skip, x])
+
+
+# === Levels ===
+
+
+def sequential(x, *steps, name):
+    """Parts one after the other, numbered as in PyTorch's ``nn.Sequential``."""
+    for number, step in enumerate(steps):
+        x = step(x, name=f"{name}-{number}")
+    return x
+
+
+def double_conv(x, first, second, *, name, kind, bias=True, padding="same", dropout=0.0):
+    """Twice: 3x3 convolution to ``first`` (``second``) channels, norm of that ``kind``, ReLU.
+
+    Channel dropout at the rate ``dropout`` ends it.
+    """
+    for number, filters in ((1, first), (2, second)):
+        x = conv(x, filters, name=f"{name}-conv{number}", bias=bias, padding=padding)
+        x = norm(x, kind, name=f"{name}-norm{number}")
+        x = relu(x, name=f"{name}-relu{number}")
+    return channel_dropout(x, dropout, name=f"{name}-dropout")
+
+
+def down(x, block, *, name):
+    """Pooling, then the block at half the size."""
+    x = max_pool(x, name=f"{name}-pool")
+    return block(x, name=f"{name}-double_conv")
+
+
+def up(x, skip, upsample, join, block, *, name):
+    """Upsampling, the skip joined on, then the block at the skip's level."""
+    x = upsample(x, name=f"{name}-up")
+    x = join(x, skip, name=name)
+    return block(x, name=f"{name}-double_conv")

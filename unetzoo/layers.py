@@ -1,0 +1,209 @@
+"""The few Keras layers that Keras lacks. Channels last, 2D and 3D, on every backend."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class PadToMatch(keras.layers.Layer):
+    """Pad a map with zeros, evenly on both sides, to the spatial size of a reference.
+
+    Where the difference is odd the extra pixel goes to the end, as in PyTorch's
+    ``F.pad(x, [d // 2, d - d // 2])``.
+
+    Call with ``(x, reference)``: ``(B, *spatial, C)`` and ``(B, *larger, K)`` give
+    ``(B, *larger, C)``.
+    Source: textbook chapter, S5.14.
+
+    >>> x, skip = keras.ops.ones((1, 2, 2, 1)), keras.ops.ones((1, 3, 3, 5))
+    >>> tuple(PadToMatch()(x, skip).shape)
+    (1, 3, 3, 1)
+    """
+
+    def call(self, x, reference):
+        before_after = [(0, 0)]
+        for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
+            gap = target - size
+            before_after.append((gap // 2, gap - gap // 2))
+        return ops.pad(x, [*before_after, (0, 0)])
+
+    def compute_output_shape(self, x_shape, reference_shape):
+        return (*reference_shape[:-1], x_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class CropToMatch(keras.layers.Layer):
+    """Cut the centre of a map out to the spatial size of a reference.
+
+    Call with ``(x, reference)``: ``(B, *spatial, C)`` and ``(B, *smaller, K)`` give
+    ``(B, *smaller, C)``. Where the difference is odd one pixel more is cut at the end.
+    Source: the 2015 U-Net, S5.1 and S5.3.
+
+    >>> skip, x = keras.ops.ones((1, 64, 64, 1)), keras.ops.ones((1, 52, 52, 5))
+    >>> tuple(CropToMatch()(skip, x).shape)
+    (1, 52, 52, 1)
+    """
+
+    def call(self, x, reference):
+        window = [slice(None)]
+        for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
+            start = (size - target) // 2
+            window.append(slice(start, start + target))
+        return x[tuple(window)]
+
+    def compute_output_shape(self, x_shape, reference_shape):
+        return (*reference_shape[:-1], x_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class CropToMultiple(keras.layers.Layer):
+    """Slice a map from its first pixel to the largest multiple of a number on every axis.
+
+    That is the size to which a padded decoder returns after so many halvings, and starting at
+    the first pixel keeps the two aligned.
+
+    Args:
+        multiple: pixels.
+
+    Call with ``(B, *spatial, C)``, gives ``(B, *(spatial - spatial % multiple), C)``.
+    Source: S3.2.
+
+    >>> tuple(CropToMultiple(4)(keras.ops.ones((1, 9, 8, 1))).shape)
+    (1, 8, 8, 1)
+    """
+
+    def __init__(self, multiple, **layer_arguments):
+        super().__init__(**layer_arguments)
+        self.multiple = multiple
+
+    def call(self, x):
+        window = [slice(0, size - size % self.multiple) for size in ops.shape(x)[1:-1]]
+        return x[(slice(None), *window)]
+
+    def compute_output_shape(self, shape):
+        spatial = [size if size is None else size - size % self.multiple for size in shape[1:-1]]
+        return (shape[0], *spatial, shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "multiple": self.multiple}
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class LinearUpsampling(keras.layers.Layer):
+    """Bilinear (2D) or trilinear (3D) upsampling by a whole factor.
+
+    Keras has no trilinear one and none with aligned corners. One small matrix of weights an
+    axis, so the gradient is a matrix product too.
+
+    Args:
+        factor: how many times larger every spatial axis becomes.
+        align_corners: PyTorch's switch: True maps corner pixels onto corner pixels, False maps
+            pixel centres (half-pixel).
+
+    Call with ``(B, *spatial, C)``, gives ``(B, *(factor * spatial), C)``; computed in float32.
+    Raises: ValueError for a factor under 2.
+    Source: textbook chapter, S5.8.
+
+    >>> x = keras.ops.reshape(keras.ops.arange(2.0), (1, 1, 2, 1))
+    >>> [round(float(v), 3) for v in keras.ops.ravel(LinearUpsampling()(x)[0, 0])]
+    [0.0, 0.333, 0.667, 1.0]
+    """
+
+    def __init__(self, factor=2, align_corners=True, **layer_arguments):
+        if not isinstance(factor, int) or factor < 2:
+            raise ValueError(f"factor {factor!r}: expected a whole number of at least 2.")
+        super().__init__(**layer_arguments)
+        self.factor = factor
+        self.align_corners = align_corners
+
+    def _weights(self, size):
+        """The (factor * size, size) matrix of one axis: a tent around each output's position."""
+        new_size = self.factor * size
+        position = ops.cast(ops.arange(new_size), "float32")
+        last = ops.cast(size - 1, "float32")
+        if self.align_corners:
+            position = position * (last / ops.cast(new_size - 1, "float32"))
+        else:
+            position = ops.clip((position + 0.5) / self.factor - 0.5, 0.0, last)
+        pixel = ops.cast(ops.arange(size), "float32")
+        return ops.relu(1.0 - ops.abs(position[:, None] - pixel[None, :]))
+
+    def call(self, x):
+        y = ops.cast(x, "float32")
+        letters = "bxyzc" if len(x.shape) == 5 else "bxyc"
+        for letter, size in zip(letters[1:-1], ops.shape(x)[1:-1], strict=True):
+            equation = f"o{letter},{letters}->{letters.replace(letter, 'o')}"
+            y = ops.einsum(equation, self._weights(size), y)
+        return ops.cast(y, self.compute_dtype)
+
+    def compute_output_shape(self, shape):
+        larger = [None if size is None else self.factor * size for size in shape[1:-1]]
+        return (shape[0], *larger, shape[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "factor": self.factor,
+            "align_corners": self.align_corners,
+        }
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class TorchConv2DTranspose(keras.layers.Conv2DTranspose):
+    """PyTorch's padded transposed convolution, aligned as PyTorch aligns it.
+
+    Keras's ``padding="same"`` cuts the full result at the end, PyTorch's ``padding=p`` cuts p
+    pixels at the start: a pixel's shift. This computes the full result and cuts it PyTorch's way.
+
+    Args:
+        filters, kernel_size, strides: as in ``keras.layers.Conv2DTranspose``.
+        torch_padding: PyTorch's ``padding``, pixels.
+        torch_output_padding: PyTorch's ``output_padding``, pixels; at most ``torch_padding``.
+
+    Call with ``(B, H, W, C)``; kernel 3, stride 2 and the defaults give ``(B, 2H, 2W, filters)``.
+    Raises: ValueError where ``torch_output_padding`` is larger than ``torch_padding``.
+    Source: UNetSmall, S4.1.
+
+    >>> x = keras.ops.ones((1, 4, 4, 1))
+    >>> tuple(TorchConv2DTranspose(8, 3, 2)(x).shape)
+    (1, 8, 8, 8)
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides,
+        torch_padding=1,
+        torch_output_padding=1,
+        **layer_arguments,
+    ):
+        if torch_output_padding > torch_padding:
+            raise ValueError(
+                f"torch_output_padding {torch_output_padding}: expected at most "
+                f"torch_padding, which is {torch_padding}."
+            )
+        super().__init__(
+            filters, kernel_size, strides, **{"data_format": "channels_last", **layer_arguments}
+        )
+        self.torch_padding = torch_padding
+        self.torch_output_padding = torch_output_padding
+
+    def _cut(self):
+        return self.torch_padding, self.torch_padding - self.torch_output_padding
+
+    def call(self, x):
+        start, end = self._cut()
+        inside = slice(start, -end if end else None)
+        return super().call(x)[:, inside, inside, :]
+
+    def compute_output_shape(self, shape):
+        batch, *spatial, channels = super().compute_output_shape(shape)
+        return (batch, *(n if n is None else n - sum(self._cut()) for n in spatial), channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "torch_padding": self.torch_padding,
+            "torch_output_padding": self.torch_output_padding,
+        }

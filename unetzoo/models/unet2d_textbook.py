@@ -1,0 +1,93 @@
+"""The textbook 2D U-Net: padded, batch norm, linear or transposed upsampling (S5.8 to S5.14)."""
+
+from functools import partial
+
+from unetzoo.registry import Sizes, register
+
+
+@register(
+    source="a textbook chapter (S5.8 to S5.14)",
+    sizes=Sizes(smallest=16),
+    parameters=13_390_209,
+    with_moving=13_398_145,
+    stated="about 7.7 million parameters (linear, 1 channel in, 1 class out)",
+    assumed=(
+        "both convolutions of a decoder level have the level's width; the last is 64",
+        "the transposed up-convolution, which cannot run as published (S5.11: it is declared for "
+        "half the channels that reach it), takes the whole map and halves its channels",
+        "the skip's channels come first in each concatenation",
+        "dropout, where asked for, is channel dropout at the end of every level",
+    ),
+)
+def unet2d_textbook(
+    input_shape=(256, 256, 1),
+    num_classes=1,
+    norm="batch",
+    dropout=0.0,
+    activation=None,
+    upsampling="linear",
+    name="unet2d_textbook",
+):
+    """The textbook 2D U-Net.
+
+    Args:
+        input_shape: ``(H, W, C)``; sizes of at least 16, or None.
+        num_classes: channels of the output.
+        norm: "batch", "instance", "group", or None (the convolutions then have biases).
+        dropout: rate of a channel dropout at the end of every level.
+        activation: of the output; None gives logits.
+        upsampling: "linear" (corners aligned; bottleneck and decoder at half their widths) or
+            "transposed" (2x2).
+        name: the model's.
+
+    Returns: a ``keras.Model``, ``(B, H, W, C)`` to ``(B, H, W, num_classes)``.
+    Raises: ValueError for a value that cannot work.
+    Source: S5.8 to S5.14.
+
+    >>> unetzoo.skeleton("unet2d_textbook", upsampling="transposed").output_shape
+    (None, 256, 256, 1)
+    """
+    import keras
+
+    from unetzoo import blocks
+
+    if upsampling not in ("linear", "transposed"):
+        raise ValueError(f"upsampling {upsampling!r}: expected 'linear' or 'transposed'.")
+    half = 2 if upsampling == "linear" else 1
+
+    def block(filters):
+        return partial(
+            blocks.double_conv,
+            first=filters,
+            second=filters,
+            kind=norm,
+            bias=norm is None,
+            dropout=dropout,
+        )
+
+    def up(x, skip, filters, *, name):
+        if upsampling == "linear":
+            larger = blocks.linear_upsampling
+        else:
+            larger = partial(blocks.up_conv, filters=x.shape[-1] // 2)
+        return blocks.up(x, skip, larger, blocks.pad_and_concat, block(filters), name=name)
+
+    inputs = keras.Input(input_shape, name="input")
+
+    # Encoder
+    level1 = block(64)(inputs, name="double_conv")
+    level2 = blocks.down(level1, block(128), name="down1")
+    level3 = blocks.down(level2, block(256), name="down2")
+    level4 = blocks.down(level3, block(512), name="down3")
+
+    # Bottleneck
+    x = blocks.down(level4, block(1024 // half), name="down4")
+
+    # Decoder
+    x = up(x, level4, 512 // half, name="up1")
+    x = up(x, level3, 256 // half, name="up2")
+    x = up(x, level2, 128 // half, name="up3")
+    x = up(x, level1, 64, name="up4")
+
+    outputs = blocks.head(x, num_classes, activation, name="out-conv")
+    return keras.Model(inputs, outputs, name=name)
