@@ -48,7 +48,12 @@ def unet2d_original(
 
     def block(filters):
         return partial(
-            blocks.double_conv, first=filters, second=filters, kind=norm, padding="valid", dropout=dropout
+            blocks.double_conv,
+            first=filters,
+            second=filters,
+            kind=norm,
+            padding="valid",
+            dropout=dropout,
         )
 
     def up(x, skip, filters, *, name):

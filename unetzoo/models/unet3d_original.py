@@ -49,7 +49,12 @@ def unet3d_original(
 
     def block(first, second):
         return partial(
-            blocks.double_conv, first=first, second=second, kind=norm, padding="valid", dropout=dropout
+            blocks.double_conv,
+            first=first,
+            second=second,
+            kind=norm,
+            padding="valid",
+            dropout=dropout,
         )
 
     def up(x, skip, filters, *, name):

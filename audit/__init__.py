@@ -1,0 +1,23 @@
+"""audit: read, print and compare the summaries of networks.
+
+>>> import audit, unetzoo
+>>> table = audit.table(unetzoo.skeleton("unet2d_small"))
+>>> table.trainable
+63972
+"""
+
+from typing import Any
+
+from audit.table import Row, Table
+
+__all__ = ["Row", "Table", "table"]
+
+
+def table(model: Any) -> Table:
+    """The table of any Keras model, or of a skeleton: a row for each call of a layer.
+
+    Raises: ValueError for a model that has not been built.
+    """
+    from audit.models import table_of
+
+    return table_of(model)

@@ -1,0 +1,52 @@
+"""``python -m audit ...`` and ``unetzoo-audit ...``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unetzoo.console import ShapeType, run
+
+STYLES = ("markdown", "torchsummary", "keras2", "torchrepr")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="unetzoo")
+def cli() -> None:
+    """Read, print and compare the summaries of networks."""
+
+
+@cli.command()
+@click.argument("model", metavar="NAME|FILE.keras")
+@click.option("--style", type=click.Choice(STYLES), default="markdown", show_default=True)
+@click.option("--input-shape", type=ShapeType(), help="Channels last, such as 64,64,64,1.")
+@click.option("--num-classes", type=int, help="Channels of the output.")
+def table(
+    model: str, style: str, input_shape: tuple[int | None, ...] | None, num_classes: int | None
+) -> None:
+    """Print the table of a network of the zoo, or of the model in a .keras file."""
+    given = {"input_shape": input_shape, "num_classes": num_classes}
+    arguments = {key: value for key, value in given.items() if value is not None}
+    click.echo(audit_table(model, arguments).to_text(style))
+
+
+def audit_table(model: str, arguments: dict[str, Any]) -> Any:
+    """The table of a zoo id, built without weights, or of a ``.keras`` file."""
+    import audit
+    import unetzoo
+
+    if not model.endswith(".keras"):
+        return audit.table(unetzoo.skeleton(model, **arguments))
+    if arguments:
+        raise ValueError(
+            f"{model}: a saved model has its shape and classes; leave out "
+            f"{' and '.join('--' + key.replace('_', '-') for key in arguments)}."
+        )
+    from audit.models import load
+
+    return audit.table(load(Path(model)))
+
+
+def main() -> None:
+    """The entry point."""
+    run(cli)

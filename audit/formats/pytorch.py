@@ -1,0 +1,98 @@
+"""What PyTorch would call a table's rows, and which blocks are modules around them."""
+
+from collections.abc import Iterable, Iterator
+
+from audit.table import Row
+
+# What is a function in PyTorch (cat, pad, interpolate), or nothing: it has no module, so no row.
+FUNCTIONS = {
+    "InputLayer", "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
+    "PadToMatch", "CropToMatch", "CropToMultiple", "Reshape", "Permute",
+    "LinearUpsampling", "UpSampling1D", "UpSampling2D", "UpSampling3D",
+}  # fmt: skip
+RANKLESS = {
+    "ReLU": "ReLU",
+    "LeakyReLU": "LeakyReLU",
+    "PReLU": "PReLU",
+    "Dropout": "Dropout",
+    "Dense": "Linear",
+    "Softmax": "Softmax",
+    "Flatten": "Flatten",
+    "LayerNormalization": "LayerNorm",
+    "Embedding": "Embedding",
+}
+RANKED = {
+    "BatchNormalization": "BatchNorm{}d",
+    "SpatialDropout": "Dropout{}d",
+    "MaxPooling": "MaxPool{}d",
+    "AveragePooling": "AvgPool{}d",
+    "GlobalAveragePooling": "AdaptiveAvgPool{}d",
+    "GlobalMaxPooling": "AdaptiveMaxPool{}d",
+    "ZeroPadding": "ZeroPad{}d",
+    "DepthwiseConv": "Conv{}d",
+    "Conv": "Conv{}d",
+}
+ACTIVATIONS = {
+    "relu": "ReLU", "leaky_relu": "LeakyReLU", "sigmoid": "Sigmoid", "softmax": "Softmax",
+    "tanh": "Tanh", "elu": "ELU", "gelu": "GELU", "silu": "SiLU", "linear": "Identity",
+}  # fmt: skip
+
+
+def is_module(row: Row) -> bool:
+    """Whether PyTorch would have a module for this row, and not a function call."""
+    return row.kind not in FUNCTIONS and not row.kind.startswith("ops.")
+
+
+def class_name(row: Row) -> str:
+    """PyTorch's class: ``Conv3d`` for ``Conv3D``; what is not known keeps its name."""
+    if row.kind == "Activation":
+        return ACTIVATIONS.get(str(row.settings.get("activation")), "Activation")
+    if row.kind == "GroupNormalization":
+        instance = row.settings.get("groups") in (-1, row.shape[-1])
+        return f"InstanceNorm{len(row.shape) - 2}d" if instance else "GroupNorm"
+    if row.kind in RANKLESS:
+        return RANKLESS[row.kind]
+    if row.kind.endswith("DTranspose"):
+        return f"ConvTranspose{row.kind[4]}d"
+    kind = row.kind[:-2] if row.kind.endswith(("1D", "2D", "3D")) else row.kind
+    rank = row.kind[-2] if kind != row.kind else max(len(row.shape) - 2, 1)
+    return RANKED[kind].format(rank) if kind in RANKED else row.kind
+
+
+def container_name(segment: str) -> str:
+    """The class of a block from its place's name: ``DoubleConv`` for ``double_conv2``."""
+    words = segment.rstrip("0123456789").split("_")
+    return "".join(word[:1].upper() + word[1:] for word in words)
+
+
+def sequentials(rows: Iterable[Row]) -> set[tuple[str, ...]]:
+    """The paths of the blocks whose children are numbered: PyTorch's ``Sequential``."""
+    children: dict[tuple[str, ...], set[str]] = {}
+    for row in rows:
+        places = (*row.path, row.name.rsplit("-", 1)[-1])
+        for depth in range(1, len(places)):
+            children.setdefault(places[:depth], set()).add(places[depth])
+    return {path for path, names in children.items() if all(name.isdigit() for name in names)}
+
+
+def with_containers(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[str, ...] | None]]:
+    """Each module's row, and after the last of a block the block: (its last row, its path).
+
+    This is the order of PyTorch's forward hooks: a container follows its children.
+    """
+    open_path: tuple[str, ...] = ()
+    last: Row | None = None
+    modules: set[tuple[str, ...]] = set()  # open blocks that hold a module
+    for row in [*rows, None]:
+        path = row.path if row else ()
+        while open_path and path[: len(open_path)] != open_path:
+            if last and open_path in modules:
+                modules.discard(open_path)
+                yield last, open_path
+            open_path = open_path[:-1]
+        if row is None:
+            return
+        open_path, last = path, row
+        if is_module(row):
+            modules.update(path[:depth] for depth in range(1, len(path) + 1))
+            yield row, None

@@ -1,0 +1,127 @@
+"""PyTorch's ``print(module)``: the modules as a tree."""
+
+from collections.abc import Callable
+from typing import Any
+
+from audit.formats.pytorch import class_name, container_name, is_module, sequentials
+from audit.table import Row, Table
+
+Tree = dict[str, Any]
+
+
+def render(table: Table) -> str:
+    """The modules under the network's name, each with the arguments that PyTorch shows."""
+    tree: Tree = {}
+    for row in table.first_calls:
+        if is_module(row):
+            branch = tree
+            for segment in row.path:
+                branch = branch.setdefault(segment, {})
+            branch[row.name.rsplit("-", 1)[-1]] = row
+    return "\n".join(_block(table.name, tree, (), sequentials(table.rows)))
+
+
+def _block(
+    name: str, tree: Tree, path: tuple[str, ...], numbered: set[tuple[str, ...]]
+) -> list[str]:
+    lines = [f"{name}("]
+    for key, child in tree.items():
+        if isinstance(child, Row):
+            inner = [f"{class_name(child)}({_arguments(child)})"]
+        else:
+            place = (*path, key)
+            inner_name = "Sequential" if place in numbered else container_name(key)
+            inner = _block(inner_name, child, place, numbered)
+        inner[0] = f"({key}): {inner[0]}"
+        lines += [f"  {line}" for line in inner]
+    return [*lines, ")"]
+
+
+def _arguments(row: Row) -> str:
+    name = class_name(row)
+    for start, template in TEMPLATES.items():
+        if name.startswith(start):
+            return template(row)
+    return ""
+
+
+def _conv(row: Row) -> str:
+    at = row.settings
+    strides, kernel, dilation = at["strides"], at["kernel_size"], at["dilation_rate"]
+    text = f"{at['in_channels']}, {row.shape[-1]}, kernel_size={kernel}, stride={strides}"
+    padding = _padding(row)
+    if any(padding):
+        text += f", padding={padding}"
+    if any(d != 1 for d in dilation):
+        text += f", dilation={tuple(dilation)}"
+    if "torch_output_padding" in at:
+        text += f", output_padding={(at['torch_output_padding'],) * len(kernel)}"
+    if at.get("groups", 1) != 1:
+        text += f", groups={at['groups']}"
+    return text if at["use_bias"] else f"{text}, bias=False"
+
+
+def _padding(row: Row) -> tuple[int, ...]:
+    """PyTorch's symmetric padding: given, or what "same" comes to at stride 1."""
+    at = row.settings
+    if "torch_padding" in at:
+        return (at["torch_padding"],) * len(at["kernel_size"])
+    if at["padding"] != "same" or row.kind.endswith("Transpose"):
+        return (0,) * len(at["kernel_size"])
+    pairs = zip(at["kernel_size"], at["dilation_rate"], strict=True)
+    return tuple(d * (k - 1) // 2 for k, d in pairs)
+
+
+def _one(value: Any) -> Any:
+    """A size as PyTorch's user writes it: one number where all axes agree."""
+    return value[0] if len(set(value)) == 1 else tuple(value)
+
+
+def _max_pool(row: Row) -> str:
+    kernel, stride = _one(row.settings["pool_size"]), _one(row.settings["strides"])
+    return f"kernel_size={kernel}, stride={stride}, padding=0, dilation=1, ceil_mode=False"
+
+
+def _average_pool(row: Row) -> str:
+    kernel, stride = _one(row.settings["pool_size"]), _one(row.settings["strides"])
+    return f"kernel_size={kernel}, stride={stride}, padding=0"
+
+
+def _batch_norm(row: Row) -> str:
+    momentum = round(1 - row.settings["momentum"], 10)
+    return (
+        f"{row.shape[-1]}, eps={row.settings['epsilon']}, momentum={momentum}, "
+        "affine=True, track_running_stats=True"
+    )
+
+
+def _group_norm(row: Row) -> str:
+    return f"{row.settings['groups']}, {row.shape[-1]}, eps={row.settings['epsilon']}, affine=True"
+
+
+def _instance_norm(row: Row) -> str:
+    return (
+        f"{row.shape[-1]}, eps={row.settings['epsilon']}, momentum=0.1, "
+        "affine=True, track_running_stats=False"
+    )
+
+
+def _linear(row: Row) -> str:
+    bias = row.settings["use_bias"]
+    return f"in_features={row.settings['in_channels']}, out_features={row.shape[-1]}, bias={bias}"
+
+
+TEMPLATES: dict[str, Callable[[Row], str]] = {
+    "ConvTranspose": _conv,
+    "Conv": _conv,
+    "BatchNorm": _batch_norm,
+    "InstanceNorm": _instance_norm,
+    "GroupNorm": _group_norm,
+    "ReLU": lambda row: "inplace=True",
+    "LeakyReLU": lambda row: f"negative_slope={row.settings.get('negative_slope', 0.2)}",
+    "MaxPool": _max_pool,
+    "AvgPool": _average_pool,
+    "Dropout": lambda row: f"p={row.settings['rate']}, inplace=False",
+    "Softmax": lambda row: "dim=1",
+    "Linear": _linear,
+}

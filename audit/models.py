@@ -1,0 +1,128 @@
+"""Keras model -> Table, by walking the model's graph."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from audit.table import Row, Table
+
+ROLES = {
+    "gamma": "scale",
+    "beta": "shift",
+    "moving_mean": "moving",
+    "moving_variance": "moving",
+}
+SETTINGS = (
+    "kernel_size", "strides", "padding", "dilation_rate", "groups", "use_bias", "output_padding",
+    "torch_padding", "torch_output_padding", "pool_size", "epsilon", "momentum", "rate", "size",
+    "interpolation", "units", "axis", "negative_slope",
+)  # fmt: skip
+
+
+def table_of(model: Any) -> Table:
+    """The table of a Keras model: one row for each call of a layer or operation.
+
+    Raises: ValueError for a model without shapes.
+    """
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"{model!r}: expected a Keras model.")
+    if isinstance(model, keras.Sequential) and model.built:
+        calls = [call for call in _calls(model._functional) if _kind(call[0]) != "InputLayer"]
+    elif hasattr(model, "_nodes_by_depth"):
+        calls = list(_calls(model))
+    else:
+        raise ValueError(
+            f"model {model.name!r}: expected a functional or a built sequential model, "
+            f"found {type(model).__name__}."
+        )
+    return Table(model.name, tuple(_row(*call) for call in calls))
+
+
+def load(path: Path) -> Any:
+    """The skeleton of the model in a ``.keras`` file: its graph, no weights, no code run.
+
+    Raises: ValueError where the file holds no such model.
+    """
+    import json
+    import zipfile
+
+    import keras
+
+    import unetzoo.layers  # noqa: F401  (registers the layers that the zoo's networks use)
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+        config["compile_config"] = None
+        with keras.StatelessScope(initialize_variables=False):
+            return keras.saving.deserialize_keras_object(config, safe_mode=True)
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
+        raise ValueError(f"{path}: expected a model saved as .keras ({reason}).") from error
+
+
+def _calls(model: Any) -> Iterator[tuple[Any, Any, int]]:
+    """(operation, node, number of the call) in the model's order; private names of Keras only here.
+
+    An operation may also have been called outside this model; those calls are not the model's.
+    """
+    inside = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
+    for operation in model.operations:
+        nodes = [node for node in operation._inbound_nodes if id(node) in inside]
+        for number, node in enumerate(nodes):
+            yield operation, node, number
+
+
+def _row(operation: Any, node: Any, number: int) -> Row:
+    import keras
+
+    parameters: dict[str, int] = {}
+    weights = getattr(operation, "weights", [])
+    for weight in weights:
+        name = weight.path.rsplit("/", 1)[-1]
+        role = ROLES.get(name, name)
+        parameters[role] = parameters.get(role, 0) + math.prod(weight.shape)
+    trainable = sum(math.prod(w.shape) for w in getattr(operation, "trainable_weights", []))
+    return Row(
+        name=operation.name,
+        kind=_kind(operation),
+        shape=tuple(node.output_tensors[0].shape),
+        parameters=parameters,
+        trainable=trainable,
+        inputs=tuple(_source(tensor, keras) for tensor in node.input_tensors),
+        path=tuple(operation.name.split("-")[:-1]),
+        settings=_settings(operation, node),
+        call=number,
+    )
+
+
+def _kind(operation: Any) -> str:
+    """The Keras class; a layer derived from a Keras layer with weights counts as that one."""
+    import keras
+
+    if not isinstance(operation, keras.layers.Layer):
+        return f"ops.{type(operation).__name__}"
+    for cls in type(operation).__mro__:
+        if cls in (keras.layers.Layer, keras.Model):
+            break
+        if getattr(keras.layers, cls.__name__, None) is cls:
+            return cls.__name__
+    return type(operation).__name__
+
+
+def _source(tensor: Any, keras: Any) -> str:
+    operation, call, index = tensor._keras_history
+    return f"{operation.name}[{call}][{index}]"
+
+
+def _settings(operation: Any, node: Any) -> dict[str, Any]:
+    found = {key: getattr(operation, key) for key in SETTINGS if hasattr(operation, key)}
+    if node.input_tensors:
+        found["in_channels"] = node.input_tensors[0].shape[-1]
+    activation = getattr(operation, "activation", None)
+    if activation is not None:
+        found["activation"] = getattr(activation, "__name__", type(activation).__name__)
+    return found

@@ -1,0 +1,95 @@
+"""The one data model: a network's summary as rows, whatever it was made from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+Shape = tuple[int | None, ...]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One call of one layer.
+
+    Attributes:
+        name: the layer's own, such as ``down1-double_conv-conv1``.
+        kind: its Keras class, such as ``Conv3D``; ``ops.Concatenate`` for a bare operation.
+        shape: of the output, batch axis first and channels last, None where it is open.
+        parameters: counts by role: kernel, bias, scale, shift, moving (batch norm's statistics).
+        trainable: how many of the parameters are.
+        inputs: the outputs it reads, in Keras's notation ``layer[call][tensor]``.
+        path: the blocks it stands in, outermost first.
+        settings: kernel size, strides, rate and so on, as far as they are known.
+        call: 1, 2 ... where the same layer is called again.
+    """
+
+    name: str
+    kind: str
+    shape: Shape
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    trainable: int = 0
+    inputs: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    call: int = 0
+
+    @property
+    def total(self) -> int:
+        """All parameters, Keras's count."""
+        return sum(self.parameters.values())
+
+    @property
+    def without_moving(self) -> int:
+        """All but the moving statistics, PyTorch's count."""
+        return self.total - self.parameters.get("moving", 0)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A network's name and its rows, in the order in which they run."""
+
+    name: str
+    rows: tuple[Row, ...]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def first_calls(self) -> tuple[Row, ...]:
+        """The rows without repeated calls of a shared layer: each parameter once."""
+        return tuple(row for row in self.rows if row.call == 0)
+
+    @property
+    def total(self) -> int:
+        """All parameters, Keras's count."""
+        return sum(row.total for row in self.first_calls)
+
+    @property
+    def without_moving(self) -> int:
+        """All parameters but the moving statistics, PyTorch's count."""
+        return sum(row.without_moving for row in self.first_calls)
+
+    @property
+    def trainable(self) -> int:
+        """The trainable parameters."""
+        return sum(row.trainable for row in self.first_calls)
+
+    def to_text(self, style: str = "markdown") -> str:
+        """The table as some program prints it, without a last line break.
+
+        Args:
+            style: "torchsummary", "keras2", "torchrepr" or "markdown".
+
+        Raises: ValueError for an unknown style, or where the style cannot hold the table.
+        """
+        from audit.formats import render
+
+        return render(self, style)
+
+    def __str__(self) -> str:
+        return self.to_text()

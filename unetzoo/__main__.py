@@ -1,0 +1,5 @@
+"""``python -m unetzoo``."""
+
+from unetzoo.cli import main
+
+main()

@@ -1,0 +1,106 @@
+"""Random patches of labelled volumes, for ``model.fit`` on every backend."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+Volume = tuple[np.ndarray, np.ndarray]
+
+
+class PatchDataset(keras.utils.PyDataset):
+    """Batches of random patches; on average one in three is centred on a foreground voxel.
+
+    The draw depends on the seed, the epoch and the batch alone, so a run that was interrupted
+    goes on with the patches that it would have had. A foreground patch draws its class first,
+    each as likely, then a voxel of it. A volume smaller than the patch is padded with zeros, and
+    its labels with ``pad_label``.
+
+    Args:
+        volumes: pairs of an image ``(*spatial, C)``, float, and its labels ``(*spatial)``, whole
+            numbers with 0 for the background.
+        patch: sizes of a patch, voxels.
+        batch_size: patches in a batch.
+        steps: batches in an epoch.
+        foreground: probability that a patch is centred on a foreground voxel.
+        pad_label: label of padded voxels.
+        seed: of the draws.
+        first_epoch: the epochs that a resumed run has behind it.
+        py_dataset: ``workers``, ``use_multiprocessing``, ``max_queue_size`` of Keras.
+
+    Gives images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *patch)``, int32.
+    Raises: ValueError for an image and labels of different shape, or a patch of another rank.
+
+    >>> image, labels = np.ones((8, 8, 8, 1)), np.zeros((8, 8, 8), int)
+    >>> x, y = PatchDataset([(image, labels)], patch=(4, 4, 16), batch_size=2, steps=1)[0]
+    >>> x.shape, y.shape
+    ((2, 4, 4, 16, 1), (2, 4, 4, 16))
+    """
+
+    def __init__(
+        self,
+        volumes: Sequence[Volume],
+        *,
+        patch: Sequence[int],
+        batch_size: int,
+        steps: int,
+        foreground: float = 1 / 3,
+        pad_label: int = 0,
+        seed: int = 0,
+        first_epoch: int = 0,
+        **py_dataset,
+    ):
+        super().__init__(**py_dataset)
+        self.patch = tuple(patch)
+        self.batch_size = batch_size
+        self.steps = steps
+        self.foreground = foreground
+        self.seed = seed
+        self.epoch = first_epoch
+        self.volumes = [_padded(volume, self.patch, pad_label) for volume in volumes]
+        self.voxels = [_voxels_of_classes(labels) for _, labels in self.volumes]
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        patches = [self._draw(random) for _ in range(self.batch_size)]
+        images, labels = zip(*patches, strict=True)
+        return np.stack(images).astype("float32"), np.stack(labels).astype("int32")
+
+    def _draw(self, random: np.random.Generator) -> Volume:
+        which = random.integers(len(self.volumes))
+        image, labels = self.volumes[which]
+        room = np.subtract(labels.shape, self.patch)
+        corner = random.integers(room + 1)
+        of_classes = self.voxels[which]
+        if of_classes and random.random() < self.foreground:
+            voxels = of_classes[random.integers(len(of_classes))]
+            centre = np.unravel_index(voxels[random.integers(len(voxels))], labels.shape)
+            corner = np.clip(np.subtract(centre, np.floor_divide(self.patch, 2)), 0, room)
+        window = tuple(slice(c, c + p) for c, p in zip(corner, self.patch, strict=True))
+        return image[window], labels[window]
+
+
+def _padded(volume: Volume, patch: tuple[int, ...], pad_label: int) -> Volume:
+    image, labels = np.asarray(volume[0]), np.asarray(volume[1])
+    if image.shape[:-1] != labels.shape:
+        raise ValueError(
+            f"image of shape {image.shape}, labels of shape {labels.shape}: expected the same "
+            "sizes, and the image's channels last."
+        )
+    if len(patch) != labels.ndim:
+        raise ValueError(f"patch {patch}: expected {labels.ndim} sizes, as the volumes have.")
+    missing = [max(p - size, 0) for p, size in zip(patch, labels.shape, strict=True)]
+    pads = [(gap // 2, gap - gap // 2) for gap in missing]
+    return np.pad(image, [*pads, (0, 0)]), np.pad(labels, pads, constant_values=pad_label)
+
+
+def _voxels_of_classes(labels: np.ndarray) -> list[np.ndarray]:
+    """The flat indices of each foreground class's voxels."""
+    flat = labels.ravel()
+    return [np.flatnonzero(flat == label) for label in np.unique(flat) if label > 0]

@@ -1,0 +1,120 @@
+"""Metrics for segmentation, from logits."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from unetzoo.targets import check_activation, one_channel_a_class, sample_and_voxel_weights
+
+
+@dataclass(frozen=True)
+class ClassDice:
+    """The mean Dice of a class (NaN where no case counts) and the number of cases that count."""
+
+    label: int
+    dice: float
+    cases: int
+
+    def __str__(self) -> str:
+        return f"class {self.label}: Dice {self.dice:.4f} over {self.cases} cases"
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class DiceScore(keras.metrics.Metric):
+    """The Dice of the predicted labels, a mean over cases for each class and over the classes.
+
+    Every element of a batch is a case. A class that a case has neither in the reference nor in
+    the prediction does not count for it; one that is only predicted, or only missed, scores 0.
+    A class that no case counts for is NaN and left out of the mean.
+
+    Args:
+        num_classes: channels of the logits.
+        activation: "softmax" (the largest logit wins) or "sigmoid" (each channel by itself).
+        include_background: whether class 0 counts, with softmax.
+        ignore_label: the label that does not count, or None.
+        threshold: with sigmoid, above it a channel is predicted; 0.0 for logits, 0.5 for
+            probabilities.
+        name: the metric's; the results are ``name`` (the mean) and ``name_1`` ... a class.
+
+    Updates take what ``DiceCrossentropy`` takes; a voxel of weight 0 does not count.
+    Raises: ValueError for shapes or values that do not fit.
+
+    >>> metric = DiceScore(num_classes=3)
+    >>> metric.update_state(keras.ops.array([[1, 1]]), keras.ops.array([[[0., 9, 0], [9., 0, 0]]]))
+    >>> [str(score) for score in metric.per_class()]
+    ['class 1: Dice 0.6667 over 1 cases', 'class 2: Dice nan over 0 cases']
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        activation="softmax",
+        include_background=False,
+        ignore_label=None,
+        threshold=0.0,
+        name="dice",
+        dtype=None,
+    ):
+        check_activation(activation)
+        super().__init__(name=name, dtype=dtype)
+        self.num_classes = num_classes
+        self.activation = activation
+        self.include_background = include_background
+        self.ignore_label = ignore_label
+        self.threshold = threshold
+        first = 0 if include_background or activation == "sigmoid" else 1
+        self.labels = tuple(range(first, num_classes))
+        shape = (len(self.labels),)
+        self.sums = self.add_variable(shape, "zeros", name="sums", dtype="float32")
+        self.cases = self.add_variable(shape, "zeros", name="cases", dtype="float32")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true, logits = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
+        targets, counts = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
+        of_sample, of_voxel = sample_and_voxel_weights(sample_weight, counts)
+        if self.activation == "softmax":
+            found = ops.one_hot(ops.argmax(logits, axis=-1), self.num_classes, dtype="float32")
+        else:
+            found = ops.cast(logits > self.threshold, "float32")
+        first = self.labels[0]
+        weight = of_voxel[..., None]
+        axes = tuple(range(1, len(of_voxel.shape)))
+        both = ops.sum((weight * found * targets)[..., first:], axis=axes)
+        sums = ops.sum((weight * (found + targets))[..., first:], axis=axes)
+        present = ops.cast(sums > 0, "float32") * of_sample[:, None]
+        dice = 2.0 * both / ops.maximum(sums, 1e-8)
+        self.sums.assign_add(ops.sum(present * dice, axis=0))
+        self.cases.assign_add(ops.sum(present, axis=0))
+
+    def result(self):
+        """The mean over the classes that count, and each class: name -> scalar."""
+        counted = ops.cast(self.cases > 0, "float32")
+        dice = self.sums / ops.maximum(self.cases, 1e-8)
+        dice = ops.where(self.cases > 0, dice, float("nan"))
+        number = ops.sum(counted)
+        total = ops.sum(ops.where(self.cases > 0, dice, 0.0))
+        mean = ops.where(number > 0, total / ops.maximum(number, 1.0), float("nan"))
+        each = {f"{self.name}_{label}": dice[i] for i, label in enumerate(self.labels)}
+        return {self.name: mean, **each}
+
+    def per_class(self) -> list[ClassDice]:
+        """Each class with its mean Dice and the number of cases that counted."""
+        dice = {key: float(value) for key, value in self.result().items()}
+        cases = np.asarray(ops.convert_to_numpy(self.cases))
+        return [
+            ClassDice(label, dice[f"{self.name}_{label}"], int(cases[i]))
+            for i, label in enumerate(self.labels)
+        ]
+
+    def get_config(self):
+        return {
+            "num_classes": self.num_classes,
+            "activation": self.activation,
+            "include_background": self.include_background,
+            "ignore_label": self.ignore_label,
+            "threshold": self.threshold,
+            "name": self.name,
+            "dtype": self.dtype,
+        }

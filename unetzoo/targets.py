@@ -1,0 +1,82 @@
+"""What losses and metrics share: labels as one channel a class, and which voxels count."""
+
+from keras import ops
+
+ACTIVATIONS = ("softmax", "sigmoid")
+
+
+def check_activation(activation):
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation {activation!r}: expected 'softmax' or 'sigmoid'.")
+
+
+def one_channel_a_class(y_true, logits, activation, ignore_label):
+    """The targets with the logits' shape, and 1.0 where a voxel counts, 0.0 where it is ignored.
+
+    Args:
+        y_true: labels ``(B, *spatial)`` or ``(B, *spatial, 1)``, or one channel a class
+            ``(B, *spatial, C)``.
+        logits: ``(B, *spatial, C)``.
+        activation: "softmax" (one class a voxel) or "sigmoid" (channels are independent).
+        ignore_label: the label that does not count, or None. With softmax and one channel a
+            class, a voxel without any class is ignored: that is what one-hot makes of such a label.
+
+    Returns: targets ``(B, *spatial, C)`` and mask ``(B, *spatial)``, float32.
+    Raises: ValueError for shapes that do not belong together.
+    """
+    classes = logits.shape[-1]
+    if activation == "softmax" and classes < 2:
+        raise ValueError("activation 'softmax' of 1 channel: expected 'sigmoid', or more classes.")
+    if len(y_true.shape) == len(logits.shape) and y_true.shape[-1] == classes > 1:
+        targets = ops.cast(y_true, "float32")
+        counts = ops.ones_like(targets[..., 0])
+        if ignore_label is not None and activation == "softmax":
+            counts = ops.cast(ops.sum(targets, axis=-1) > 0, "float32")
+        return targets, counts
+    labels = ops.cast(_without_channel(y_true, logits), "int32")
+    counts = ops.ones_like(labels, dtype="float32")
+    if ignore_label is not None:
+        counts = ops.cast(labels != ignore_label, "float32")
+        labels = ops.where(labels == ignore_label, 0, labels)
+    if classes == 1:
+        return ops.cast(labels, "float32")[..., None], counts
+    return ops.one_hot(labels, classes, dtype="float32"), counts
+
+
+def _without_channel(y_true, logits):
+    rank = len(logits.shape)
+    if len(y_true.shape) == rank and y_true.shape[-1] == 1:
+        return ops.squeeze(y_true, axis=-1)
+    if len(y_true.shape) == rank - 1:
+        return y_true
+    raise ValueError(
+        f"labels of shape {tuple(y_true.shape)}: logits of shape {tuple(logits.shape)} need "
+        "(batch, *spatial), (batch, *spatial, 1) or the logits' own shape."
+    )
+
+
+def sample_and_voxel_weights(sample_weight, counts):
+    """Weights of the samples ``(B,)``, and of the voxels ``(B, *spatial)`` times what counts.
+
+    Args:
+        sample_weight: None, one weight a sample ``(B,)`` or ``(B, 1)``, or one a voxel
+            ``(B, *spatial)`` or ``(B, *spatial, 1)``.
+        counts: 1.0 where a voxel counts, ``(B, *spatial)``.
+
+    Raises: ValueError for a weight of another shape.
+    """
+    ones = ops.ones_like(ops.sum(counts, axis=tuple(range(1, len(counts.shape)))))
+    if sample_weight is None:
+        return ones, counts
+    weight = ops.cast(sample_weight, "float32")
+    rank = len(counts.shape)
+    if len(weight.shape) == rank + 1 or (len(weight.shape) == 2 and weight.shape[-1] == 1):
+        weight = ops.squeeze(weight, axis=-1)
+    if len(weight.shape) == 1:
+        return weight * ones, counts
+    if len(weight.shape) == rank:
+        return ones, weight * counts
+    raise ValueError(
+        f"sample_weight of shape {tuple(weight.shape)}: expected one weight a sample (batch,) or "
+        f"one a voxel (batch, *spatial), where the labels are {tuple(counts.shape)}."
+    )

@@ -1,0 +1,133 @@
+"""Training: what to compile with, and runs that can be killed and started again."""
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from unetzoo.losses import DiceCrossentropy
+from unetzoo.metrics import DiceScore
+
+CHECKPOINT = "epoch-{:04d}.keras"
+
+
+def choose_jit_compile() -> bool | str:
+    """Whether XLA compiles the steps, by backend and device.
+
+    - tensorflow without a GPU: False. XLA's 3D convolutions on the CPU are several times slower
+      than TensorFlow's own, and Keras's "auto" would choose them (benchmarks/README.md).
+    - tensorflow with a GPU, and torch: Keras's "auto" (XLA, and eager).
+    - jax: True; without it every operation would run by itself.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return True
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.config.list_physical_devices("GPU"):
+            return False
+    return "auto"
+
+
+def compile_model(
+    model: keras.Model,
+    *,
+    optimizer: Any = None,
+    learning_rate: float = 1e-4,
+    ignore_label: int | None = None,
+    jit_compile: bool | str | None = None,
+) -> keras.Model:
+    """Compile a network that gives logits: Adam, Dice + cross-entropy, the Dice of each class.
+
+    One output channel is trained as a sigmoid, several as a softmax.
+
+    Args:
+        optimizer: a Keras optimizer; None for Adam.
+        learning_rate: of Adam; 1e-4 is the textbook chapter's (S5.7).
+        ignore_label: the label that does not count, or None.
+        jit_compile: as in ``Model.compile``; None chooses by backend and device.
+
+    Returns: the model.
+    Source: S5.7, S5.32.
+
+    >>> import unetzoo
+    >>> compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss.activation
+    'softmax'
+    """
+    classes = model.output_shape[-1]
+    activation = "sigmoid" if classes == 1 else "softmax"
+    if jit_compile is None:
+        jit_compile = choose_jit_compile()
+    model.compile(
+        optimizer=optimizer or keras.optimizers.Adam(learning_rate),
+        loss=DiceCrossentropy(activation=activation, ignore_label=ignore_label),
+        metrics=[DiceScore(classes, activation=activation, ignore_label=ignore_label)],
+        jit_compile=jit_compile,
+    )
+    return model
+
+
+class SaveRun(keras.callbacks.Callback):
+    """After every epoch, the history as CSV and the whole model, optimiser included.
+
+    Both files are written beside their places and moved there, so a run killed at any moment
+    leaves a whole checkpoint: ``resume`` finds it.
+
+    Args:
+        folder: of the run; holds ``history.csv`` and ``epoch-0001.keras`` (the newest only).
+        first_epoch: how many epochs the run has behind it; later rows of an old history are cut.
+    """
+
+    def __init__(self, folder: Path | str, first_epoch: int = 0):
+        super().__init__()
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.rows = [row for row in read_history(self.folder) if int(row["epoch"]) <= first_epoch]
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.rows.append({"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}})
+        write_rows(self.folder / "history.csv", self.rows)
+        place = self.folder / CHECKPOINT.format(epoch + 1)
+        beside = place.with_name(f"writing-{os.getpid()}.keras")
+        self.model.save(beside)
+        os.replace(beside, place)
+        for old in self.folder.glob("epoch-*.keras"):
+            if old != place:
+                old.unlink()
+
+
+def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
+    """The model of a run's newest checkpoint and the epochs behind it; (None, 0) without one."""
+    found = {}
+    for path in Path(folder).glob("epoch-*.keras"):
+        if match := re.fullmatch(r"epoch-(\d+)\.keras", path.name):
+            found[int(match[1])] = path
+    if not found:
+        return None, 0
+    epoch = max(found)
+    return keras.models.load_model(found[epoch]), epoch
+
+
+def read_history(folder: Path | str) -> list[dict[str, Any]]:
+    """The rows of a run's ``history.csv``, oldest first; none if there is no such file."""
+    path = Path(folder) / "history.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as CSV, whole or not at all."""
+    rows = list(rows)
+    beside = path.with_name(f"writing-{os.getpid()}.csv")
+    with beside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(beside, path)
