@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from unetzoo.console import ShapeType, run
+from unetzoo.console import ShapeType, load_keras, run
 
 STYLES = ("markdown", "torchsummary", "keras2", "torchrepr")
 
@@ -32,6 +32,7 @@ def table(
 
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:
     """The table of a zoo id, built without weights, or of a ``.keras`` file."""
+    load_keras()
     import audit
     import unetzoo
 

@@ -53,6 +53,8 @@ def load(path: Path) -> Any:
 
     import unetzoo.layers  # noqa: F401  (registers the layers that the zoo's networks use)
 
+    if not path.exists():
+        raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))

@@ -1,5 +1,8 @@
 """The nine networks against PyTorch twins with the same weights, and what every one must do."""
 
+import math
+
+import keras
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from torch_weights import channels_first, channels_last, copy_weights, randomise
 from twins import TWINS
 
 import unetzoo
+from unetzoo.training import compile_model
 
 # Two small sizes for each network, one of them odd where the network allows it.
 SIZES = {
@@ -16,35 +20,178 @@ SIZES = {
     "unet2d_textbook": [(32, 16), (19, 29)],
     "unet3d_19m": [(16, 16, 8), (17, 19, 23)],
     "unet3d_2_5m": [(16, 32, 16), (17, 23, 31)],
-    "unet3d_90m": [(16, 16, 16), (17, 19, 25)],
+    "unet3d_90m": [(16, 32, 16), (17, 19, 25)],
     "unet3d_original": [(92, 92, 92), (100, 92, 92)],
     "unet3d_textbook": [(16, 32, 16), (17, 23, 19)],
 }
+NAMES = sorted(SIZES)
 CHOICES = [
-    *[(name, {}) for name in SIZES],
+    *[(name, {}) for name in NAMES],
     ("unet3d_2_5m", {"interpolation": "linear"}),
     ("unet2d_textbook", {"upsampling": "transposed"}),
     ("unet3d_textbook", {"upsampling": "transposed"}),
 ]
+PUBLISHED = {  # trainable, all: the documents' figures
+    "unet3d_90m": (90_309_763, None),
+    "unet3d_2_5m": (2_512_481, None),
+    "unet3d_19m": (19_072_964, 19_077_636),
+    "unet2d_small": (63_972, None),
+    "unet2d_original": (31_030_658, 31_030_658),
+}
 
 
-def test_every_network_has_sizes():
-    assert sorted(SIZES) == unetzoo.list_models() == sorted(TWINS)
+def count(weights):
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
+def build_small(network, /, **arguments):
+    """A network at its smaller test size."""
+    channels = unetzoo.card(network).input_shape[-1]
+    return unetzoo.build(network, input_shape=(*SIZES[network][0], channels), **arguments)
+
+
+def noise(model, batch=1, seed=0):
+    shape = (batch, *model.input_shape[1:])
+    return np.random.default_rng(seed).standard_normal(shape, dtype="float32")
+
+
+def test_every_network_is_tested():
+    assert unetzoo.list_models() == NAMES == sorted(TWINS)
 
 
 @pytest.mark.parametrize(("name", "choice"), CHOICES)
 def test_logits_equal_the_pytorch_twins(name, choice):
-    card = unetzoo.card(name)
     twin = randomise(TWINS[name](**choice), seed=1)
-    rank = len(card.input_shape) - 1
-    any_size = (*[None] * rank, card.input_shape[-1])
-    model = unetzoo.build(name, input_shape=any_size, **choice)
+    shape = unetzoo.card(name).input_shape
+    model = unetzoo.build(name, input_shape=(*[None] * (len(shape) - 1), shape[-1]), **choice)
     copy_weights(twin, model)
     rng = np.random.default_rng(2)
     for size in SIZES[name]:
-        x = rng.standard_normal((1, *size, card.input_shape[-1]), dtype="float32")
+        x = rng.standard_normal((1, *size, shape[-1]), dtype="float32")
         with torch.no_grad():
             expected = channels_last(twin(channels_first(x)))
-        found = np.asarray(model(x))
+        found = keras.ops.convert_to_numpy(model(x))
         assert found.shape == expected.shape
         assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_counts(name):
+    trainable, total = PUBLISHED[name]
+    model = unetzoo.skeleton(name)
+    assert count(model.trainable_weights) == trainable
+    if total:
+        assert model.count_params() == total
+
+
+def test_the_3d_original_without_its_batch_norms():
+    """S5.18: 19,069,955, if the up-convolutions have no bias."""
+    model = unetzoo.skeleton("unet3d_original")
+    norms = [w for layer in model.layers for w in layer.weights if "norm" in layer.name]
+    assert model.count_params() - count(norms) == 19_069_955
+    assert unetzoo.skeleton("unet3d_original", norm=None).count_params() == 19_069_955
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_and_the_twin_agree_with_the_model(name):
+    card, model = unetzoo.card(name), unetzoo.skeleton(name)
+    assert (card.parameters, card.with_moving) == (
+        count(model.trainable_weights),
+        model.count_params(),
+    )
+    assert card.parameters == sum(p.numel() for p in TWINS[name]().parameters())
+    assert model.input_shape == (None, *card.input_shape)
+    assert model.output_shape[-1] == card.num_classes
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("norm", ["instance", "group", None])
+def test_every_norm_dropout_and_activation(name, norm):
+    model = build_small(name, norm=norm, dropout=0.3, activation="softmax", num_classes=5, name="x")
+    kinds = {type(layer).__name__ for layer in model.layers}
+    assert "BatchNormalization" not in kinds
+    assert ("GroupNormalization" in kinds) == (norm is not None)
+    rates = {layer.rate for layer in model.layers if "Dropout" in type(layer).__name__}
+    assert rates == {0.3}
+    assert model.name == "x"
+    if "original" not in name:
+        y = keras.ops.convert_to_numpy(model(noise(model)))
+        np.testing.assert_allclose(y.sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "original" not in n])
+@pytest.mark.parametrize("sizes", ["smallest", "odd"])
+def test_small_and_odd_sizes_come_out_as_they_went_in(name, sizes):
+    card = unetzoo.card(name)
+    rank = len(card.input_shape) - 1
+    size = (card.sizes.smallest,) * rank if sizes == "smallest" else (17, 19, 21)[:rank]
+    model = unetzoo.build(name, input_shape=(*size, card.input_shape[-1]))
+    y = keras.ops.convert_to_numpy(model(noise(model)))
+    expected = tuple(n - n % 8 for n in size) if name == "unet3d_19m" else size
+    assert y.shape == (1, *expected, card.num_classes) == (1, *model.output_shape[1:])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the tape is TensorFlow's")
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_reach_every_weight(name):
+    """In inference mode: in training a bias before a batch norm has no gradient, rightly."""
+    import tensorflow as tf
+
+    model = build_small(name)
+    x = tf.constant(noise(model))
+    with tf.GradientTape() as tape:
+        logits = model(x, training=False)
+        loss = tf.reduce_mean(logits * tf.random.stateless_normal(logits.shape, (0, 1)))
+    gradients = tape.gradient(loss, [w.value for w in model.trainable_weights])
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        assert gradient is not None, weight.path
+        assert float(tf.reduce_max(tf.abs(gradient))) > 0, weight.path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_training_step_and_a_reload_of_the_compiled_model(name, tmp_path):
+    model = compile_model(build_small(name, name="mine"))
+    x = noise(model)
+    labels = np.random.default_rng(1).integers(0, 2, (1, *model.output_shape[1:-1]))
+    before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
+    logs = model.train_on_batch(x, labels, return_dict=True)
+    assert np.isfinite(logs["loss"])
+    kernels = [i for i, w in enumerate(model.trainable_weights) if w.path.endswith("kernel")]
+    for i in kernels:
+        after = keras.ops.convert_to_numpy(model.trainable_weights[i])
+        assert (after != before[i]).any(), model.trainable_weights[i].path
+
+    model.save(tmp_path / "model.keras")
+    again = unetzoo.load_model(tmp_path / "model.keras")
+    assert again.name == "mine"
+    assert again.compiled
+    assert again.loss.get_config() == model.loss.get_config()
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(again(x)), keras.ops.convert_to_numpy(model(x))
+    )
+    assert np.isfinite(again.train_on_batch(x, labels, return_dict=True)["loss"])
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_mixed_precision_gives_finite_float32_logits(name, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = build_small(name)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert model.get_layer(index=2).compute_dtype == policy.removeprefix("mixed_")
+    y = model(noise(model))
+    assert keras.backend.standardize_dtype(y.dtype) == "float32"
+    assert np.isfinite(keras.ops.convert_to_numpy(y)).all()
+
+
+def test_channels_stay_last_whatever_the_global_setting():
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        shapes = {name: unetzoo.skeleton(name).output_shape[-1] for name in NAMES}
+    finally:
+        keras.config.set_image_data_format(before)
+    assert shapes == {name: unetzoo.card(name).num_classes for name in NAMES}

@@ -82,7 +82,12 @@ def relu(x, *, name):
 
 def max_pool(x, *, name):
     """The largest of 2 (x 2) x 2; an odd last pixel is left out."""
-    return _layer("MaxPooling{}D", x, pool_size=2, name=name)
+    half_on_tensorflow = (
+        keras.backend.backend() == "tensorflow"
+        and keras.config.dtype_policy().compute_dtype == "float16"
+    )
+    dtype = "float32" if half_on_tensorflow else None  # its CPU has no 3D pooling in float16
+    return _layer("MaxPooling{}D", x, pool_size=2, dtype=dtype, name=name)
 
 
 def channel_dropout(x, rate, *, name):

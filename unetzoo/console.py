@@ -6,9 +6,28 @@ import sys
 import click
 
 
-def run(command: click.Command) -> None:
-    """Run a click command with quiet libraries; bad input is a sentence, not a traceback."""
+def load_keras() -> None:
+    """Import Keras without the lines that TensorFlow prints at every start.
+
+    TensorFlow 2.21 prints them whatever its log level, so stderr is closed for that moment.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import keras
+
+        keras.ops.zeros(())  # its first operation prints a line too
+    finally:
+        os.dup2(stderr, 2)
+        os.close(nowhere)
+        os.close(stderr)
+
+
+def run(command: click.Command) -> None:
+    """Run a click command; bad input is a sentence on stderr and exit code 2, no traceback."""
     try:
         command()
     except (ValueError, OSError) as error:

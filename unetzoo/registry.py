@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from numbers import Integral, Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from unetzoo import models
@@ -139,7 +140,7 @@ def card(name: str) -> Card:
     return _CARDS[_builder(name).__name__]
 
 
-def build(name: str, **arguments: Any) -> "keras.Model":
+def build(name: str, /, **arguments: Any) -> "keras.Model":
     """A network of the zoo, as a plain ``keras.Model`` with fresh weights.
 
     Args:
@@ -158,7 +159,7 @@ def build(name: str, **arguments: Any) -> "keras.Model":
     return _builder(name)(**arguments)
 
 
-def skeleton(name: str, **arguments: Any) -> "keras.Model":
+def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
     """The same graph as ``build``, without weights: shapes, names and counts, no memory.
 
     It cannot be run or trained. Arguments and errors are those of ``build``.
@@ -171,6 +172,24 @@ def skeleton(name: str, **arguments: Any) -> "keras.Model":
 
     with keras.StatelessScope(initialize_variables=False):
         return builder(**arguments)
+
+
+def load_model(path: "str | PathLike[str]") -> "keras.Model":
+    """A network saved with ``model.save``, with the layers, losses and metrics of this package.
+
+    ``keras.models.load_model`` does the same once ``unetzoo.layers`` (and for a compiled model
+    ``unetzoo.losses`` and ``unetzoo.metrics``) are imported: Keras only loads classes that it
+    has met. No code in the file is run.
+
+    Raises: ValueError where there is no such file or it is no Keras model.
+    """
+    import keras
+
+    import unetzoo.layers
+    import unetzoo.losses
+    import unetzoo.metrics  # noqa: F401
+
+    return keras.models.load_model(path, safe_mode=True)
 
 
 def _builder(name: str) -> Callable[..., Any]:

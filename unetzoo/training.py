@@ -1,7 +1,6 @@
 """Training: what to compile with, and runs that can be killed and started again."""
 
 import csv
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,8 +8,10 @@ from typing import Any
 
 import keras
 
+from unetzoo.files import replacing
 from unetzoo.losses import DiceCrossentropy
 from unetzoo.metrics import DiceScore
+from unetzoo.registry import load_model
 
 CHECKPOINT = "epoch-{:04d}.keras"
 
@@ -93,9 +94,8 @@ class SaveRun(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}})
         write_rows(self.folder / "history.csv", self.rows)
         place = self.folder / CHECKPOINT.format(epoch + 1)
-        beside = place.with_name(f"writing-{os.getpid()}.keras")
-        self.model.save(beside)
-        os.replace(beside, place)
+        with replacing(place) as beside:
+            self.model.save(beside)
         for old in self.folder.glob("epoch-*.keras"):
             if old != place:
                 old.unlink()
@@ -110,7 +110,7 @@ def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
     if not found:
         return None, 0
     epoch = max(found)
-    return keras.models.load_model(found[epoch]), epoch
+    return load_model(found[epoch]), epoch
 
 
 def read_history(folder: Path | str) -> list[dict[str, Any]]:
@@ -125,9 +125,7 @@ def read_history(folder: Path | str) -> list[dict[str, Any]]:
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows with the same keys as CSV, whole or not at all."""
     rows = list(rows)
-    beside = path.with_name(f"writing-{os.getpid()}.csv")
-    with beside.open("w", newline="") as file:
+    with replacing(path) as beside, beside.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(beside, path)

@@ -1,11 +1,12 @@
 """Random patches of labelled volumes, for ``model.fit`` on every backend."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
 Volume = tuple[np.ndarray, np.ndarray]
+Augment = Callable[[np.random.Generator, np.ndarray, np.ndarray], Volume]
 
 
 class PatchDataset(keras.utils.PyDataset):
@@ -23,6 +24,7 @@ class PatchDataset(keras.utils.PyDataset):
         batch_size: patches in a batch.
         steps: batches in an epoch.
         foreground: probability that a patch is centred on a foreground voxel.
+        augment: ``(random, image, labels) -> (image, labels)`` of one patch, or None.
         pad_label: label of padded voxels.
         seed: of the draws.
         first_epoch: the epochs that a resumed run has behind it.
@@ -45,6 +47,7 @@ class PatchDataset(keras.utils.PyDataset):
         batch_size: int,
         steps: int,
         foreground: float = 1 / 3,
+        augment: Augment | None = None,
         pad_label: int = 0,
         seed: int = 0,
         first_epoch: int = 0,
@@ -55,6 +58,7 @@ class PatchDataset(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.steps = steps
         self.foreground = foreground
+        self.augment = augment
         self.seed = seed
         self.epoch = first_epoch
         self.volumes = [_padded(volume, self.patch, pad_label) for volume in volumes]
@@ -83,7 +87,8 @@ class PatchDataset(keras.utils.PyDataset):
             centre = np.unravel_index(voxels[random.integers(len(voxels))], labels.shape)
             corner = np.clip(np.subtract(centre, np.floor_divide(self.patch, 2)), 0, room)
         window = tuple(slice(c, c + p) for c, p in zip(corner, self.patch, strict=True))
-        return image[window], labels[window]
+        drawn = image[window], labels[window]
+        return self.augment(random, *drawn) if self.augment else drawn
 
 
 def _padded(volume: Volume, patch: tuple[int, ...], pad_label: int) -> Volume:

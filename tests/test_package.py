@@ -1,0 +1,90 @@
+"""The package as it is installed: its commands, how fast they start, how they fail."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parent.parent
+
+
+def command(*words):
+    return subprocess.run(words, capture_output=True, text=True, env=os.environ)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (sys.executable, "-c", "import unetzoo"),
+        (BIN / "unetzoo", "--help"),
+        (BIN / "unetzoo", "list"),
+        (BIN / "unetzoo", "card", "unet3d_90m"),
+    ],
+)
+def test_what_needs_no_keras_is_fast(words):
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert command(*words).returncode == 0
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["list"], ["card", "unet3d_90m"]])
+def test_what_needs_no_keras_does_not_import_it(words):
+    code = (
+        "import sys, unetzoo, unetzoo.cli\n"
+        f"try: unetzoo.cli.cli({words!r})\n"
+        "except SystemExit: pass\n"
+        "sys.exit(any(m in sys.modules for m in ('keras', 'tensorflow', 'numpy')))"
+    )
+    assert command(sys.executable, "-c", code).returncode == 0
+
+
+def test_the_card_says_what_is_documented_and_what_is_assumed():
+    text = command(BIN / "unetzoo", "card", "unet3d-19m").stdout
+    for part in ("19,072,964", "19,077,636", "64 x 64 x 64 x 1", "S3", "assumed", "dropout rate"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["unetzoo", "card", "unet3d"], "network 'unet3d': expected a name of the zoo"),
+        (["unetzoo", "list", "4d"], "pattern '4d': expected one that matches"),
+        (["unetzoo", "lst"], "Did you mean 'list'"),
+        (["unetzoo", "demo", "--epochs", "0"], "0 is not in the range"),
+        (["unetzoo-audit", "table", "nothing.keras"], "nothing.keras: no such file"),
+        (["unetzoo-audit", "table", "unet2d_smal"], "closest are unet2d_small"),
+        (["unetzoo-audit", "table", "unet2d_small", "--style", "x"], "'x' is not one of"),
+        (["unetzoo-audit", "table", "unet2d_small", "--input-shape", "1,a"], "'1,a': expected"),
+        (
+            ["unetzoo-audit", "table", "unet2d_original", "--input-shape", "50,51,3"],
+            "input_shape (50, 51, 3): 'unet2d_original' needs sizes of 16 n + 188",
+        ),
+        (
+            ["unetzoo-audit", "table", "unet2d_small", "--input-shape", "?,?,3", "--style",
+             "torchsummary"],
+            "torchsummary needs every size",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_input_is_a_sentence_and_exit_code_2(words, message):
+    result = command(BIN / words[0], *words[1:])
+    assert result.returncode == 2
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_file_that_is_no_model_is_a_sentence(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"not a zip file")
+    result = command(BIN / "unetzoo-audit", "table", path)
+    assert result.returncode == 2
+    assert f"{path}: expected a model saved as .keras" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
