@@ -62,7 +62,7 @@ def test_absent_classes_do_not_count_and_false_positives_score_zero():
 
 
 def test_ignored_and_weightless_voxels_do_not_count():
-    labels, found, logits = example()
+    labels, _, logits = example()
     kept, ignored, weighted = DiceScore(4), DiceScore(4, ignore_label=255), DiceScore(4)
     kept.update_state(labels[:, 2:], logits[:, 2:])
     weight = np.ones(labels.shape, "float32")

@@ -7,23 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch_weights import channels_first, channels_last, copy_weights, randomise
-from twins import TWINS
+from twins import SIZES, TWINS
 
 import unetzoo
 from unetzoo.training import compile_model
 
-# Two small sizes for each network, one of them odd where the network allows it.
-SIZES = {
-    "unet2d_large": [(16, 24), (19, 13)],
-    "unet2d_original": [(188, 188), (204, 188)],
-    "unet2d_small": [(32, 16), (19, 29)],
-    "unet2d_textbook": [(32, 16), (19, 29)],
-    "unet3d_19m": [(16, 16, 8), (17, 19, 23)],
-    "unet3d_2_5m": [(16, 32, 16), (17, 23, 31)],
-    "unet3d_90m": [(16, 32, 16), (17, 19, 25)],
-    "unet3d_original": [(92, 92, 92), (100, 92, 92)],
-    "unet3d_textbook": [(16, 32, 16), (17, 23, 19)],
-}
 NAMES = sorted(SIZES)
 CHOICES = [
     *[(name, {}) for name in NAMES],

@@ -29,7 +29,7 @@ def test_hyphens_are_accepted():
 
 
 def test_an_unknown_name_is_told_the_closest():
-    with pytest.raises(ValueError, match="'unet3d_91m'.*closest are unet3d_90m, unet3d_19m"):
+    with pytest.raises(ValueError, match=r"'unet3d_91m'.*closest are unet3d_90m, unet3d_19m"):
         unetzoo.build("unet3d_91m")
     with pytest.raises(ValueError, match=r"'resnet'.*there are unet2d_large, .*"):
         unetzoo.card("resnet")

@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from unetzoo.data.patches import PatchDataset
+from unetzoo.data.patches import PatchDataset, Volume
 from unetzoo.files import replacing
 from unetzoo.inference import sliding_window
 from unetzoo.registry import build
@@ -101,11 +101,13 @@ def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
         print(f"going on after epoch {done} of {epochs}, from {folder}", file=sys.stderr)
     back = (brain.image[:, : brain.front, :, None], brain.labels[:, : brain.front])
     patches = PatchDataset(
-        [back], patch=PATCH, batch_size=2, steps=STEPS, augment=vary, seed=SEED, first_epoch=done
+        [back], patch=PATCH, batch_size=2, augment=vary, seed=SEED, first_batch=done * STEPS
     )
     with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar is no result
         model.fit(
             patches,
+            shuffle=False,
+            steps_per_epoch=STEPS,
             epochs=epochs,
             initial_epoch=done,
             callbacks=[SaveRun(folder, first_epoch=done)],
@@ -113,10 +115,10 @@ def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
     return model
 
 
-def vary(random: np.random.Generator, image: np.ndarray, labels: np.ndarray) -> Any:
+def vary(random: np.random.Generator, image: np.ndarray, labels: np.ndarray) -> Volume:
     """Mirror a patch on each axis at random, and change its contrast and brightness a little."""
     image = image * random.uniform(0.85, 1.15) + random.uniform(-0.15, 0.15)
-    axes = [axis for axis in range(labels.ndim) if random.random() < 0.5]
+    axes = tuple(axis for axis in range(labels.ndim) if random.random() < 0.5)
     return np.flip(image, axes), np.flip(labels, axes)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from unetzoo.data.patches import centred_padding
 from unetzoo.training import choose_jit_compile
 
 
@@ -21,7 +22,7 @@ def positions(size: int, patch: int, overlap: float = 0.5) -> list[int]:
     steps = math.ceil((size - patch) / ((1 - overlap) * patch)) + 1
     if steps < 2:
         return [0]
-    return [round(n * (size - patch) / (steps - 1)) for n in range(steps)]
+    return sorted({round(n * (size - patch) / (steps - 1)) for n in range(steps)})
 
 
 def importance(patch: Sequence[int]) -> np.ndarray:
@@ -61,14 +62,14 @@ def sliding_window(
     if not model.compiled:
         model.jit_compile = choose_jit_compile()
     spatial = image.shape[:-1]
-    pads = [(gap // 2, gap - gap // 2) for gap in (max(p - n, 0) for p, n in zip(patch, spatial))]
+    pads = centred_padding(spatial, patch)
     image = np.pad(image, [*pads, (0, 0)]).astype("float32", copy=False)
-    axes = [positions(n, p, overlap) for n, p in zip(image.shape, patch)]
+    axes = [positions(n, p, overlap) for n, p in zip(image.shape[:-1], patch, strict=True)]
     weight = importance(patch)[..., None]
     total = np.zeros((*image.shape[:-1], model.output_shape[-1]), "float32")
     weights = np.zeros((*image.shape[:-1], 1), "float32")
     for corner in progress(list(itertools.product(*axes))):
-        window = tuple(slice(c, c + p) for c, p in zip(corner, patch))
+        window = tuple(slice(c, c + p) for c, p in zip(corner, patch, strict=True))
         logits = np.asarray(model.predict_on_batch(image[window][None])[0], "float32")
         if logits.shape[:-1] != patch:
             raise ValueError(
@@ -77,5 +78,5 @@ def sliding_window(
             )
         total[window] += weight * logits
         weights[window] += weight
-    inside = tuple(slice(before, before + n) for (before, _), n in zip(pads, spatial))
+    inside = tuple(slice(before, before + n) for (before, _), n in zip(pads, spatial, strict=True))
     return (total / weights)[inside]

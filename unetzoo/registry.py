@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatch
-from numbers import Integral, Real
+from numbers import Integral
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -196,9 +196,7 @@ def _builder(name: str) -> Callable[..., Any]:
     known = list_models()
     key = name.replace("-", "_")
     if key not in known:
-        raise ValueError(
-            f"network {name!r}: expected a name of the zoo; {_closest(key, known)}."
-        )
+        raise ValueError(f"network {name!r}: expected a name of the zoo; {_closest(key, known)}.")
     return getattr(importlib.import_module(f"unetzoo.models.{key}"), key)
 
 
@@ -230,7 +228,7 @@ def _check_arguments(card: Card, arguments: dict[str, Any]) -> None:
         raise ValueError(f"num_classes {num_classes!r}: expected a whole number of at least 1.")
     if norm not in NORMS:
         raise ValueError(f"norm {norm!r}: expected one of {', '.join(map(repr, NORMS))}.")
-    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ValueError(f"dropout {dropout!r}: expected a rate from 0 to under 1.")
 
 
@@ -253,8 +251,6 @@ def _check_shape(card: Card, shape: Any) -> tuple[int | None, ...]:
         near = sorted(set().union(*(card.sizes.nearest(size) for size in wrong)))
         verb = "nearest is" if len(near) == 1 else "nearest are"
         raise ValueError(
-            f"{given}: {card.name!r} needs {card.sizes}; the {verb} "
-            f"{' and '.join(map(str, near))}."
+            f"{given}: {card.name!r} needs {card.sizes}; the {verb} {' and '.join(map(str, near))}."
         )
     return shape
-

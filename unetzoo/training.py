@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from unetzoo.files import replacing
 from unetzoo.losses import DiceCrossentropy
@@ -77,18 +78,28 @@ class SaveRun(keras.callbacks.Callback):
     """After every epoch, the history as CSV and the whole model, optimiser included.
 
     Both files are written beside their places and moved there, so a run killed at any moment
-    leaves a whole checkpoint: ``resume`` finds it.
+    leaves a whole checkpoint: ``resume`` finds it. Keras does not save the random state of
+    dropout, so each epoch begins with one drawn from the seed and the epoch's number.
 
     Args:
         folder: of the run; holds ``history.csv`` and ``epoch-0001.keras`` (the newest only).
         first_epoch: how many epochs the run has behind it; later rows of an old history are cut.
+        seed: of the dropout.
     """
 
-    def __init__(self, folder: Path | str, first_epoch: int = 0):
+    def __init__(self, folder: Path | str, first_epoch: int = 0, seed: int = 0):
         super().__init__()
+        self.seed = seed
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.rows = [row for row in read_history(self.folder) if int(row["epoch"]) <= first_epoch]
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        for number, layer in enumerate(self.model.layers):
+            generator = getattr(layer, "seed_generator", None)
+            if generator is not None:
+                draw = np.random.SeedSequence((self.seed, epoch, number)).generate_state(2)
+                generator.state.assign(draw)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self.rows.append({"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}})

@@ -2,7 +2,13 @@
 
 import math
 
-from audit.formats.pytorch import class_name, container_name, is_module, sequentials, with_containers
+from audit.formats.pytorch import (
+    class_name,
+    container_name,
+    is_module,
+    sequentials,
+    with_containers,
+)
 from audit.table import Row, Shape, Table
 
 WIDTH = 64

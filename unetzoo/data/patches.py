@@ -10,31 +10,33 @@ Augment = Callable[[np.random.Generator, np.ndarray, np.ndarray], Volume]
 
 
 class PatchDataset(keras.utils.PyDataset):
-    """Batches of random patches; on average one in three is centred on a foreground voxel.
+    """Endless batches of random patches; one in three is centred on a foreground voxel, on average.
 
-    The draw depends on the seed, the epoch and the batch alone, so a run that was interrupted
-    goes on with the patches that it would have had. A foreground patch draws its class first,
-    each as likely, then a voxel of it. A volume smaller than the patch is padded with zeros, and
-    its labels with ``pad_label``.
+    Train with ``fit(dataset, steps_per_epoch=..., shuffle=False)``. A batch depends on the seed
+    and its number in the run alone, so a resumed run goes on with the patches that it would have
+    had. (Endless, because Keras fetches the next epoch's first batches before it says that an
+    epoch has ended; and with several workers, on jax and torch, it spends the first batch on
+    building the model.) A foreground patch draws its class first, each
+    as likely, then a voxel of it. A volume smaller than the patch is padded with zeros, and its
+    labels with ``pad_label``.
 
     Args:
         volumes: pairs of an image ``(*spatial, C)``, float, and its labels ``(*spatial)``, whole
             numbers with 0 for the background.
         patch: sizes of a patch, voxels.
         batch_size: patches in a batch.
-        steps: batches in an epoch.
         foreground: probability that a patch is centred on a foreground voxel.
         augment: ``(random, image, labels) -> (image, labels)`` of one patch, or None.
         pad_label: label of padded voxels.
         seed: of the draws.
-        first_epoch: the epochs that a resumed run has behind it.
+        first_batch: how many batches a resumed run has behind it.
         py_dataset: ``workers``, ``use_multiprocessing``, ``max_queue_size`` of Keras.
 
     Gives images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *patch)``, int32.
     Raises: ValueError for an image and labels of different shape, or a patch of another rank.
 
     >>> image, labels = np.ones((8, 8, 8, 1)), np.zeros((8, 8, 8), int)
-    >>> x, y = PatchDataset([(image, labels)], patch=(4, 4, 16), batch_size=2, steps=1)[0]
+    >>> x, y = PatchDataset([(image, labels)], patch=(4, 4, 16), batch_size=2)[0]
     >>> x.shape, y.shape
     ((2, 4, 4, 16, 1), (2, 4, 4, 16))
     """
@@ -45,33 +47,30 @@ class PatchDataset(keras.utils.PyDataset):
         *,
         patch: Sequence[int],
         batch_size: int,
-        steps: int,
         foreground: float = 1 / 3,
         augment: Augment | None = None,
         pad_label: int = 0,
         seed: int = 0,
-        first_epoch: int = 0,
+        first_batch: int = 0,
         **py_dataset,
     ):
         super().__init__(**py_dataset)
         self.patch = tuple(patch)
         self.batch_size = batch_size
-        self.steps = steps
         self.foreground = foreground
         self.augment = augment
         self.seed = seed
-        self.epoch = first_epoch
+        self.first_batch = first_batch
         self.volumes = [_padded(volume, self.patch, pad_label) for volume in volumes]
         self.voxels = [_voxels_of_classes(labels) for _, labels in self.volumes]
 
-    def __len__(self) -> int:
-        return self.steps
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
+    @property
+    def num_batches(self) -> None:
+        """None: there is no last batch."""
+        return None
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng((self.seed, self.epoch, index))
+        random = np.random.default_rng((self.seed, self.first_batch + index))
         patches = [self._draw(random) for _ in range(self.batch_size)]
         images, labels = zip(*patches, strict=True)
         return np.stack(images).astype("float32"), np.stack(labels).astype("int32")
@@ -91,6 +90,16 @@ class PatchDataset(keras.utils.PyDataset):
         return self.augment(random, *drawn) if self.augment else drawn
 
 
+def centred_padding(sizes: Sequence[int], patch: Sequence[int]) -> list[tuple[int, int]]:
+    """How much each axis lacks to the patch's size, before and after; the odd one after.
+
+    >>> centred_padding((5, 9), (8, 8))
+    [(1, 2), (0, 0)]
+    """
+    missing = [max(p - size, 0) for size, p in zip(sizes, patch, strict=True)]
+    return [(gap // 2, gap - gap // 2) for gap in missing]
+
+
 def _padded(volume: Volume, patch: tuple[int, ...], pad_label: int) -> Volume:
     image, labels = np.asarray(volume[0]), np.asarray(volume[1])
     if image.shape[:-1] != labels.shape:
@@ -100,8 +109,7 @@ def _padded(volume: Volume, patch: tuple[int, ...], pad_label: int) -> Volume:
         )
     if len(patch) != labels.ndim:
         raise ValueError(f"patch {patch}: expected {labels.ndim} sizes, as the volumes have.")
-    missing = [max(p - size, 0) for p, size in zip(patch, labels.shape, strict=True)]
-    pads = [(gap // 2, gap - gap // 2) for gap in missing]
+    pads = centred_padding(labels.shape, patch)
     return np.pad(image, [*pads, (0, 0)]), np.pad(labels, pads, constant_values=pad_label)
 
 

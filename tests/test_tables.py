@@ -1,0 +1,211 @@
+"""Published tables printed back from a walk over the Keras models, and checked to be a walk."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import torchsummary
+from twins import SIZES, TWINS
+
+import audit
+import unetzoo
+
+DOCUMENTS = Path(audit.__file__).parent / "documents"
+
+
+def table_of(name, **arguments):
+    return audit.table(unetzoo.skeleton(name, **arguments))
+
+
+def document(file):
+    return (DOCUMENTS / file).read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "style", "file"),
+    [
+        ("unet3d_90m", "torchsummary", "unet3d_90m.torchsummary.txt"),
+        ("unet3d_19m", "keras2", "unet3d_19m.keras2.txt"),
+        ("unet2d_small", "torchrepr", "unet2d_small.torchrepr.txt"),
+    ],
+)
+def test_the_whole_file_byte_for_byte(name, style, file):
+    assert table_of(name).to_text(style) + "\n" == document(file)
+
+
+def test_unet2d_small_up_to_where_its_file_ends():
+    text, published = (
+        table_of("unet2d_small").to_text("torchsummary"),
+        document("unet2d_small.torchsummary.txt"),
+    )
+    assert len(published.splitlines()) == 3 + 28 + 1
+    assert text.startswith(published.rstrip("\n"))
+
+
+def test_unet3d_2_5m_in_every_row_and_total():
+    """Its file went through Markdown: other rules, ``Param`` and blanks at the ends."""
+    published = document("unet3d_2_5m.torchsummary.md").replace("Param ", "Param #", 1)
+    text = table_of("unet3d_2_5m").to_text("torchsummary")
+
+    def content(lines):
+        return [line.rstrip() for line in lines.splitlines() if line.strip("-= ")]
+
+    assert len(content(text)) == 1 + 59 + 3 + 4
+    assert content(text) == content(published)
+
+
+@pytest.mark.parametrize("name", unetzoo.list_models())
+def test_torchsummary_itself_prints_the_same_of_the_pytorch_twin(name):
+    """The installed program on a network that was not built here."""
+    channels, size = unetzoo.card(name).input_shape[-1], SIZES[name][1]
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        torchsummary.summary(TWINS[name](), (channels, *size), device="cpu")
+    theirs, ours = out.getvalue(), table_of(name, input_shape=(*size, channels))
+    if name == "unet3d_19m":  # its twin calls ReLU and pooling as functions and names no blocks
+        theirs, text = (_without_functions(t) for t in (theirs, ours.to_text("torchsummary")))
+    else:
+        text = ours.to_text("torchsummary") + "\n"
+    assert text == theirs
+
+
+def _without_functions(text):
+    rows = re.findall(r"^ *([A-Z]\w+)-\d+ +(\[.*\]) +([\d,]+)$", text, re.MULTILINE)
+    kept = [row for row in rows if row[0] not in ("ReLU", "MaxPool3d")]
+    return kept, re.findall(r"params: ([\d,]+)", text)
+
+
+def test_a_changed_layer_changes_the_table():
+    published = document("unet3d_90m.torchsummary.txt")
+    for change in ({"num_classes": 4}, {"dropout": 0}, {"norm": None}):
+        text = table_of("unet3d_90m", **change).to_text("torchsummary") + "\n"
+        assert text != published
+    classes = table_of("unet3d_90m", num_classes=4).to_text("torchsummary")
+    assert "Conv3d-84        [-1, 4, 50, 50, 50]             260" in classes
+    assert "Total params: 90,309,828" in classes
+
+
+def test_a_layer_changed_by_hand_changes_the_keras2_table():
+    """One convolution of another width in the graph of unet3d_19m."""
+
+    def wider(layer):
+        config = layer.get_config()
+        if layer.name == "conv_2_3":
+            config["filters"] += 1
+        return type(layer).from_config(config)
+
+    model = keras.models.clone_model(unetzoo.build("unet3d_19m"), clone_function=wider)
+    text = audit.table(model).to_text("keras2")
+    assert text + "\n" != document("unet3d_19m.keras2.txt")
+    row = next(line for line in text.splitlines() if line.startswith("conv_2_3 "))
+    assert row.split()[-2] == str(257 * (768 * 27 + 1))
+
+
+@pytest.mark.parametrize("file", ["unet3d_90m.torchsummary.txt", "unet3d_2_5m.torchsummary.md"])
+def test_the_documents_add_up(file):
+    text = document(file)
+    rows = re.findall(r"\] +([\d,]+) *$", text, re.MULTILINE)
+    total = re.search(r"Total params: ([\d,]+)", text)[1]
+    assert sum(int(row.replace(",", "")) for row in rows) == int(total.replace(",", ""))
+
+
+def test_the_keras2_document_adds_up():
+    counts = [line[53:65].strip() for line in document("unet3d_19m.keras2.txt").splitlines()]
+    assert sum(int(count) for count in counts if count.isdigit()) == 19_077_636
+
+
+@pytest.mark.parametrize("name", unetzoo.list_models())
+def test_counts_are_the_models_own(name):
+    model = unetzoo.skeleton(name)
+    table = audit.table(model)
+    assert table.total == model.count_params()
+    assert table.trainable == unetzoo.card(name).parameters == table.without_moving
+    assert [row.name for row in table] == [layer.name for layer in model.layers]
+
+
+def test_any_keras_model_shared_frozen_and_with_bare_operations():
+    inputs = keras.Input((8, 8, 3))
+    shared = keras.layers.Conv2D(3, 3, padding="same", name="shared")
+    frozen = keras.layers.Dense(2, name="frozen", trainable=False)
+    x = keras.ops.concatenate([shared(inputs), shared(shared(inputs))], axis=-1)
+    model = keras.Model(inputs, frozen(x), name="any")
+    table = audit.table(model)
+    assert [(row.name, row.call) for row in table if row.kind == "Conv2D"] == [
+        ("shared", 0), ("shared", 1), ("shared", 2),
+    ]  # fmt: skip
+    assert table.total == model.count_params() == 84 + 14
+    assert table.trainable == 84
+    assert [row.kind for row in table if row.kind.startswith("ops.")] == ["ops.Concatenate"]
+    assert "Total params: 266" in table.to_text("torchsummary")  # a shared module counts each time
+    assert "TensorFlowOp" in table.to_text("keras2")
+    assert "Total params: 98" in table.to_text("keras2")
+
+
+def test_a_sequential_model_has_three_columns_in_keras_2():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3, name="conv")])
+    assert audit.table(model).to_text("keras2").splitlines()[:5] == [
+        f'Model: "{model.name}"',
+        "_" * 65,
+        "Layer (type)                 Output Shape              Param #   ",
+        "=" * 65,
+        "conv (Conv2D)                (None, 6, 6, 2)           20        ",
+    ]
+
+
+def test_what_has_no_table_is_one_sentence():
+    with pytest.raises(ValueError, match="expected a functional or a built sequential model"):
+        audit.table(keras.Sequential([keras.layers.Dense(1)]))
+    with pytest.raises(ValueError, match="3: expected a Keras model"):
+        audit.table(3)
+    with pytest.raises(ValueError, match="style 'torch': expected one of torchsummary"):
+        table_of("unet2d_small").to_text("torch")
+    with pytest.raises(ValueError, match="'UNetSmall' has open sizes"):
+        table_of("unet2d_small", input_shape=(None, None, 3)).to_text("torchsummary")
+
+
+def test_markdown_holds_every_row_and_both_totals():
+    table = table_of("unet2d_small")
+    lines = str(table).splitlines()
+    assert lines[-1] == (
+        "UNetSmall: 64,300 parameters, 63,972 trainable; 63,972 without moving statistics"
+    )
+    counts = [int(line.split("|")[4].replace(",", "")) for line in lines[2:-2]]
+    assert len(counts) == len(table)
+    assert sum(counts) == 64_300
+
+
+def test_a_saved_model_is_read_without_its_weights(tmp_path):
+    from audit.models import load
+
+    model = unetzoo.build("unet3d_2_5m", input_shape=(16, 16, 16, 1))
+    model.compile("adam", "mse")
+    model.save(tmp_path / "model.keras")
+    assert audit.table(load(tmp_path / "model.keras")) == audit.table(model)
+
+
+def test_random_graphs_print_in_every_style():
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        maps = [keras.Input((16, 16, 2), name="input")]
+        for number in range(int(rng.integers(1, 8))):
+            x = maps[int(rng.integers(len(maps)))]
+            name = f"block{number // 2}-{number}"
+            kind = int(rng.integers(4))
+            if kind == 0:
+                x = keras.layers.Conv2D(2, 3, padding="same", name=name)(x)
+            elif kind == 1:
+                x = keras.layers.Activation("silu", name=name)(x)
+            elif kind == 2:
+                x = keras.layers.Concatenate(name=name)([x, maps[0]])
+            else:
+                x = keras.layers.BatchNormalization(name=name)(x)
+            maps.append(x)
+        model = keras.Model(maps[0], maps[-1], name="random")
+        table = audit.table(model)
+        assert table.total == model.count_params()
+        for style in ("torchsummary", "keras2", "torchrepr", "markdown"):
+            assert table.to_text(style)
