@@ -37,7 +37,7 @@ def value_and_gradient(loss, labels, logits, sample_weight=None):
     x = torch.tensor(logits, requires_grad=True)
     value = loss(torch.tensor(labels), x, sample_weight)
     value.backward()
-    return float(value), x.grad.numpy()
+    return value.item(), x.grad.numpy()
 
 
 def example(classes=3, shape=(2, 5, 4, 3), seed=0):
@@ -89,7 +89,7 @@ def test_ignored_voxels_as_nnunet_defines_them(batch):
     expected.backward()
     loss = DiceCrossentropy(ignore_label=9, batch_dice=batch)
     found, gradient = value_and_gradient(loss, labels, logits)
-    assert found == pytest.approx(float(expected), rel=1e-5)
+    assert found == pytest.approx(expected.item(), rel=1e-5)
     np.testing.assert_allclose(gradient, np.moveaxis(x.grad.numpy(), 1, -1), atol=1e-7)
 
 

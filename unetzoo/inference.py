@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from unetzoo.data.patches import centred_padding
-from unetzoo.training import choose_jit_compile
 
 
 def positions(size: int, patch: int, overlap: float = 0.5) -> list[int]:
@@ -59,8 +58,6 @@ def sliding_window(
     patch = tuple(patch)
     if len(patch) != image.ndim - 1:
         raise ValueError(f"patch {patch}: expected {image.ndim - 1} sizes for the image's axes.")
-    if not model.compiled:
-        model.jit_compile = choose_jit_compile()
     spatial = image.shape[:-1]
     pads = centred_padding(spatial, patch)
     image = np.pad(image, [*pads, (0, 0)]).astype("float32", copy=False)

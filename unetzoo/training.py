@@ -17,32 +17,13 @@ from unetzoo.registry import load_model
 CHECKPOINT = "epoch-{:04d}.keras"
 
 
-def choose_jit_compile() -> bool | str:
-    """Whether XLA compiles the steps, by backend and device.
-
-    - tensorflow without a GPU: False. XLA's 3D convolutions on the CPU are several times slower
-      than TensorFlow's own, and Keras's "auto" would choose them (benchmarks/README.md).
-    - tensorflow with a GPU, and torch: Keras's "auto" (XLA, and eager).
-    - jax: True; without it every operation would run by itself.
-    """
-    backend = keras.backend.backend()
-    if backend == "jax":
-        return True
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        if not tf.config.list_physical_devices("GPU"):
-            return False
-    return "auto"
-
-
 def compile_model(
     model: keras.Model,
     *,
     optimizer: Any = None,
     learning_rate: float = 1e-4,
     ignore_label: int | None = None,
-    jit_compile: bool | str | None = None,
+    jit_compile: bool | str = "auto",
 ) -> keras.Model:
     """Compile a network that gives logits: Adam, Dice + cross-entropy, the Dice of each class.
 
@@ -52,7 +33,9 @@ def compile_model(
         optimizer: a Keras optimizer; None for Adam.
         learning_rate: of Adam; 1e-4 is the textbook chapter's (S5.7).
         ignore_label: the label that does not count, or None.
-        jit_compile: as in ``Model.compile``; None chooses by backend and device.
+        jit_compile: as in ``Model.compile``. Keras's "auto" chooses by backend and device: no XLA
+            with tensorflow on a CPU, where it makes these 3D networks four times slower
+            (benchmarks/step.py), XLA with jax and with tensorflow on a GPU, eager with torch.
 
     Returns: the model.
     Source: S5.7, S5.32.
@@ -63,8 +46,6 @@ def compile_model(
     """
     classes = model.output_shape[-1]
     activation = "sigmoid" if classes == 1 else "softmax"
-    if jit_compile is None:
-        jit_compile = choose_jit_compile()
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(learning_rate),
         loss=DiceCrossentropy(activation=activation, ignore_label=ignore_label),

@@ -46,6 +46,7 @@ def unet2d_large(
     Raises: ValueError for a value that cannot work.
     Source: S4.2, S4.3.
 
+    >>> import unetzoo
     >>> unetzoo.skeleton("unet2d_large").output_shape
     (None, 128, 128, 256)
     """

@@ -39,6 +39,7 @@ def unet2d_original(
     Raises: ValueError for a value that cannot work.
     Source: S5.1 to S5.4.
 
+    >>> import unetzoo
     >>> unetzoo.skeleton("unet2d_original").output_shape
     (None, 388, 388, 2)
     """

@@ -39,6 +39,7 @@ def unet2d_small(
     Raises: ValueError for a value that cannot work.
     Source: S4.1.
 
+    >>> import unetzoo
     >>> unetzoo.build("unet2d_small").count_params()
     64300
     """

@@ -44,6 +44,7 @@ def unet2d_textbook(
     Raises: ValueError for a value that cannot work.
     Source: S5.8 to S5.14.
 
+    >>> import unetzoo
     >>> unetzoo.skeleton("unet2d_textbook", upsampling="transposed").output_shape
     (None, 256, 256, 1)
     """

@@ -41,6 +41,7 @@ def unet3d_19m(
     Raises: ValueError for a value that cannot work.
     Source: S3.1, S3.2.
 
+    >>> import unetzoo
     >>> unetzoo.skeleton("unet3d_19m").count_params()
     19077636
     """

@@ -42,6 +42,7 @@ def unet3d_2_5m(
     Raises: ValueError for a value that cannot work.
     Source: S2.1 to S2.3.
 
+    >>> import unetzoo
     >>> unetzoo.skeleton("unet3d_2_5m", num_classes=4).output_shape
     (None, 112, 112, 112, 4)
     """

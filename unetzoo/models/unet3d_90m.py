@@ -39,6 +39,7 @@ def unet3d_90m(
     Raises: ValueError for a value that cannot work.
     Source: S1.1 to S1.4.
 
+    >>> import unetzoo
     >>> unetzoo.skeleton("unet3d_90m").output_shape
     (None, 50, 50, 50, 3)
     """

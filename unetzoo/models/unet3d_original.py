@@ -40,6 +40,7 @@ def unet3d_original(
     Raises: ValueError for a value that cannot work.
     Source: S5.17 to S5.19.
 
+    >>> import unetzoo
     >>> unetzoo.skeleton("unet3d_original").output_shape
     (None, 44, 44, 28, 3)
     """

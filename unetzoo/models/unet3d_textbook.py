@@ -45,6 +45,7 @@ def unet3d_textbook(
     Raises: ValueError for a value that cannot work.
     Source: S5.8, S5.23 to S5.31.
 
+    >>> import unetzoo
     >>> unetzoo.skeleton("unet3d_textbook", upsampling="transposed").output_shape
     (None, 128, 128, 128, 3)
     """

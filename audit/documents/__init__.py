@@ -1,0 +1,1 @@
+"""The published tables, only ever compared with, and never printed from."""

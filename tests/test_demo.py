@@ -1,0 +1,92 @@
+"""``unetzoo demo`` as a user runs it: the result, the files, and a run killed half-way."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+import unetzoo
+from unetzoo.training import read_history
+
+UNETZOO = Path(sys.executable).parent / "unetzoo"
+
+
+def start(folder, epochs):
+    return subprocess.Popen(
+        [UNETZOO, "demo", "-o", folder, "--epochs", str(epochs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out, err
+
+
+@pytest.mark.slow
+def test_the_demo_learns_and_leaves_its_files(tmp_path):
+    from nilearn import datasets
+
+    began = time.perf_counter()
+    out, err = finish(start(tmp_path, 25))
+    assert time.perf_counter() - began < 300
+    assert "10/10" in err  # Keras's progress bar
+    front = {line[:12]: float(line.split()[-1]) for line in out.splitlines() if " matter" in line}
+    assert set(front) == {"grey matter ", "white matter"}
+    assert min(front.values()) >= 0.88
+
+    image = nibabel.load(tmp_path / "segmentation.nii.gz")
+    template = datasets.load_mni152_template(resolution=2)
+    assert image.shape == template.shape
+    np.testing.assert_array_equal(image.affine, template.affine)
+    found = np.asarray(image.dataobj)
+    grey = datasets.load_mni152_gm_template(resolution=2).get_fdata() > 0.5
+    unseen = np.s_[:, template.shape[1] // 2 :]
+    both = (grey & (found == 1))[unseen].sum()
+    dice = 2 * both / (grey[unseen].sum() + (found == 1)[unseen].sum())
+    assert dice == pytest.approx(front["grey matter "], abs=1e-4)
+
+    assert unetzoo.load_model(tmp_path / "model.keras").output_shape[-1] == 4
+    assert [row["epoch"] for row in read_history(tmp_path)] == list(range(1, 26))
+    assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+def test_a_demo_killed_half_way_goes_on(tmp_path):
+    finish(start(tmp_path / "whole", 3))
+    folder = tmp_path / "killed"
+    process = start(folder, 3)
+    while not (folder / "epoch-0001.keras").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, err = finish(start(folder, 3))
+    assert "going on after epoch 1 of 3" in err
+    expected, found = read_history(tmp_path / "whole"), read_history(folder)
+    assert [row["epoch"] for row in found] == [1, 2, 3]
+    np.testing.assert_allclose(
+        [row["loss"] for row in found], [row["loss"] for row in expected], rtol=0.02
+    )
+
+
+def test_without_nilearn_the_demo_says_what_to_install(tmp_path):
+    (tmp_path / "nilearn.py").write_text("raise ImportError(name='nilearn')")
+    result = subprocess.run(
+        [UNETZOO, "demo", "-o", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
+    assert result.returncode == 2
+    assert "nilearn is not installed" in result.stderr
+    assert "pip install 'unetzoo[demo]'" in result.stderr
+    assert "Traceback" not in result.stderr
