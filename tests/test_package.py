@@ -88,3 +88,18 @@ def test_a_file_that_is_no_model_is_a_sentence(tmp_path):
     assert result.returncode == 2
     assert f"{path}: expected a model saved as .keras" in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
+
+
+def test_the_readme_has_the_two_commands_and_the_cards_numbers():
+    import unetzoo
+
+    readme = (ROOT / "README.md").read_text()
+    assert (
+        '.venv/bin/pip install -c constraints.txt ".[demo]" && .venv/bin/unetzoo demo\n' in readme
+    )
+    test = '.venv/bin/pip install -c constraints.txt -e ".[test]" && .venv/bin/pytest\n'
+    assert test in readme
+    for name in unetzoo.list_models():
+        card = unetzoo.card(name)
+        row = f"| `{name}` | {card.parameters:,} | {card.with_moving:,} |"
+        assert row in readme

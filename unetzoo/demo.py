@@ -140,8 +140,8 @@ def draw(brain: Brain, found: np.ndarray, scores: list[float], folder: Path) -> 
     colours = ["#00000000", "#0072B2", "#F0E442", "#CC79A7"]
     figure = Figure(figsize=(15, 8), layout="constrained")
     figure.suptitle(
-        "unet3d_2_5m on the MNI152 template: trained behind the dashed line, tested before it "
-        f"(Dice grey {scores[1]:.3f}, white {scores[2]:.3f})"
+        "unet3d_2_5m on the MNI152 template: trained left of the dashed line, the back; tested "
+        f"right of it, the front (Dice grey {scores[1]:.3f}, white {scores[2]:.3f})"
     )
     axes = figure.subplots(2, 4, width_ratios=[1, 1, 1, 1.2])
     planes = {
