@@ -8,9 +8,11 @@
 
 from typing import Any
 
+from audit.diff import Diff, diff
+from audit.reading import read, read_all
 from audit.table import Row, Table
 
-__all__ = ["Row", "Table", "table"]
+__all__ = ["Diff", "Row", "Table", "diff", "read", "read_all", "table"]
 
 
 def table(model: Any) -> Table:

@@ -1,5 +1,6 @@
 """``python -m audit ...`` and ``unetzoo-audit ...``."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,32 @@ def table(
     given = {"input_shape": input_shape, "num_classes": num_classes}
     arguments = {key: value for key, value in given.items() if value is not None}
     click.echo(audit_table(model, arguments).to_text(style))
+
+
+@cli.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("--json", "as_json", is_flag=True, help="The whole diff for machines.")
+def diff(first: str, second: str, as_json: bool) -> None:
+    """Compare two networks: ids of the zoo, .keras files, or texts with a published summary.
+
+    Exits with 0 if they are the same, 1 if they differ.
+    """
+    import audit
+
+    result = audit.diff(any_table(first), any_table(second))
+    click.echo(result.to_json() if as_json else result)
+    sys.exit(0 if result.same else 1)
+
+
+def any_table(source: str) -> Any:
+    """The table of a zoo id, a ``.keras`` file, or of the first summary in a text file."""
+    import audit
+    from unetzoo.registry import list_models
+
+    if source.replace("-", "_") in list_models() or source.endswith(".keras"):
+        return audit_table(source, {})
+    return audit.read(Path(source))
 
 
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:

@@ -23,6 +23,8 @@ class Row:
         path: the blocks it stands in, outermost first.
         settings: kernel size, strides, rate and so on, as far as they are known.
         call: 1, 2 ... where the same layer is called again.
+
+    A row read from a text often has a count without roles: its only role is "all".
     """
 
     name: str
@@ -48,10 +50,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A network's name and its rows, in the order in which they run."""
+    """A network's name and its rows, in the order in which they run.
+
+    A table read from a text also holds the style that was recognised, the totals that the text
+    states ("total", "trainable", "not trainable"), and every repair that reading it took.
+    """
 
     name: str
     rows: tuple[Row, ...]
+    style: str = ""
+    stated: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    repairs: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -78,6 +87,17 @@ class Table:
     def trainable(self) -> int:
         """The trainable parameters."""
         return sum(row.trainable for row in self.first_calls)
+
+    def doubts(self) -> tuple[str, ...]:
+        """Where a table read from a text does not add up to its own totals; empty if it does."""
+        counts = [("total", self.total), ("trainable", self.trainable)]
+        return tuple(
+            f"the rows add up to {found:,}, the text states {self.stated[key]:,} ({key})"
+            for key, found in counts
+            if key in self.stated
+            and found != self.stated[key]
+            and (key == "total" or "keras" not in self.style)
+        )
 
     def to_text(self, style: str = "markdown") -> str:
         """The table as some program prints it, without a last line break.

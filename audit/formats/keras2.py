@@ -1,12 +1,31 @@
 """Keras 2's ``model.summary()`` up to TensorFlow 2.6 (eras A and A' of the format)."""
 
+import re
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 
 from audit.table import Row, Table
 
 BRANCHED = (98, (32, 53, 65, 98))
 LINEAR = (65, (29, 55, 65))
 OP_PREFIX = "tf_op_layer_"
+HEADER = re.compile(r"\s*Layer \(type\)\s+Output Shape\s+Param #(\s+Connected to)?\s*$")
+ROW = re.compile(
+    r"\s*(?P<name>\S+) \((?P<kind>[^\s)]*)\)?\s+(?P<shape>\[?\(.*?)\s+"
+    r"(?P<count>\d{1,3}(?:,\d{3})+|\d+)(?:\s+(?P<inputs>[A-Za-z_]\S*))?\s*$"
+)
+MORE = re.compile(r"\s{20,}([A-Za-z_]\S*\[\d+\]\[\d+\])\s*$")
+NAME = re.compile(r'\s*Model: "(.*)"\s*$')
+TOTAL = re.compile(r"\s*(Total|Trainable|Non-trainable) params:\s*([\d,]+)")
+STATED = {"Total": "total", "Trainable": "trainable", "Non-trainable": "not trainable"}
+KINDS = (
+    "Activation", "Add", "AveragePooling2D", "AveragePooling3D", "BatchNormalization",
+    "Concatenate", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D",
+    "Cropping3D", "Dense", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer",
+    "LeakyReLU", "MaxPooling2D", "MaxPooling3D", "ReLU", "SpatialDropout3D",
+    "TensorFlowOpLayer", "UpSampling2D", "UpSampling3D", "ZeroPadding2D", "ZeroPadding3D",
+)  # fmt: skip
 
 
 def render(table: Table) -> str:
@@ -69,3 +88,62 @@ def _branches(table: Table) -> bool:
     several_inputs = any(len(row.inputs) > 1 for row in table.rows)
     several_readers = any(count > 1 for count in Counter(sources).values())
     return several_inputs or several_readers or len(table.first_calls) < len(table.rows)
+
+
+def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+    """The tables in a text, each with the number of its header's line.
+
+    A shape that the column cut holds None where the number is cut and "cut" in its row's
+    settings; a cut class name is completed where only one of Keras's begins so.
+    """
+    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    tables = []
+    for start, end in pairwise([*headers, len(lines)]):
+        rows: list[Row] = []
+        stated: dict[str, int] = {}
+        for line in lines[start + 1 : end]:
+            if (match := ROW.match(line)) and not stated:
+                rows.append(_parsed(match))
+            elif rows and not stated and (more := MORE.match(line)):
+                rows[-1] = replace(rows[-1], inputs=(*rows[-1].inputs, more[1]))
+            elif total := TOTAL.match(line):
+                stated[STATED[total[1]]] = int(total[2].replace(",", ""))
+            elif len(stated) == 3:
+                break
+        if rows:
+            named = [NAME.match(line) for line in lines[max(start - 3, 0) : start]]
+            name = next((match[1] for match in named if match), "")
+            tables.append((start, Table(name, tuple(rows), "keras2", stated, repairs)))
+    return tables
+
+
+def _parsed(match: re.Match[str]) -> Row:
+    count = int(match["count"].replace(",", ""))
+    kind = _completed(match["kind"])
+    batch_norm = kind == "BatchNormalization" and count % 4 == 0
+    roles = {"scale": count // 4, "shift": count // 4, "moving": count // 2}
+    shape, cut = _parsed_shape(match["shape"])
+    return Row(
+        name=match["name"],
+        kind=kind,
+        shape=shape,
+        parameters=(roles if batch_norm else {"all": count}) if count else {},
+        trainable=count // 2 if batch_norm else count,
+        inputs=(match["inputs"],) if match["inputs"] else (),
+        path=tuple(match["name"].split("-")[:-1]),
+        settings={"cut": True} if cut else {},
+    )
+
+
+def _completed(kind: str) -> str:
+    longer = [each for each in KINDS if each.startswith(kind)]
+    return longer[0] if len(longer) == 1 and kind not in KINDS else kind
+
+
+def _parsed_shape(text: str) -> tuple[tuple[int | None, ...], bool]:
+    cut = ")" not in text
+    parts = re.findall(r"None|\d+", text)
+    shape = [None if part == "None" else int(part) for part in parts]
+    if cut:
+        shape = [*shape[:-1], None] if not text.rstrip().endswith(",") else [*shape, None]
+    return tuple(shape), cut

@@ -38,9 +38,24 @@ ACTIVATIONS = {
 }  # fmt: skip
 
 
+_TO_KERAS = {
+    **{theirs: ours for ours, theirs in RANKLESS.items()},
+    **{theirs: ours for ours, theirs in RANKED.items() if ours != "DepthwiseConv"},
+    "InstanceNorm{}d": "GroupNormalization",
+    "GroupNorm": "GroupNormalization",
+}
+
+
 def is_module(row: Row) -> bool:
     """Whether PyTorch would have a module for this row, and not a function call."""
     return row.kind not in FUNCTIONS and not row.kind.startswith("ops.")
+
+
+def is_block(row: Row) -> bool:
+    """Whether a row read from a PyTorch summary is a container: named ``Class-N``, no layer's."""
+    name, _, number = row.name.rpartition("-")
+    known = keras_kind(name) != name or name in (*RANKLESS.values(), *ACTIVATIONS.values())
+    return row.kind == name and number.isdigit() and not known
 
 
 def class_name(row: Row) -> str:
@@ -57,6 +72,25 @@ def class_name(row: Row) -> str:
     kind = row.kind[:-2] if row.kind.endswith(("1D", "2D", "3D")) else row.kind
     rank = row.kind[-2] if kind != row.kind else max(len(row.shape) - 2, 1)
     return RANKED[kind].format(rank) if kind in RANKED else row.kind
+
+
+def keras_kind(name: str) -> str:
+    """The Keras class for PyTorch's: ``Conv3D`` for ``Conv3d``; what is not known keeps its name.
+
+    >>> keras_kind("ConvTranspose2d"), keras_kind("BatchNorm3d"), keras_kind("DoubleConv")
+    ('Conv2DTranspose', 'BatchNormalization', 'DoubleConv')
+    """
+    if name in _TO_KERAS:
+        return _TO_KERAS[name]
+    stem, rank = name[:-2], name[-2:]
+    if rank not in ("1d", "2d", "3d"):
+        return name
+    if stem == "ConvTranspose":
+        return f"Conv{rank[0]}DTranspose"
+    kind = _TO_KERAS.get(f"{stem}{{}}d", name)
+    return (
+        kind if kind in ("BatchNormalization", "GroupNormalization", name) else kind + rank.upper()
+    )
 
 
 def container_name(segment: str) -> str:

@@ -1,11 +1,14 @@
-"""torchsummary 1.5.1's table."""
+"""torchsummary 1.5.1's table, written; and those of 1.1 to git master, read."""
 
 import math
+import re
+from itertools import pairwise
 
 from audit.formats.pytorch import (
     class_name,
     container_name,
     is_module,
+    keras_kind,
     sequentials,
     with_containers,
 )
@@ -14,6 +17,10 @@ from audit.table import Row, Shape, Table
 WIDTH = 64
 BYTES = 4
 MIB = 2**20
+HEADER = re.compile(r"\s*Layer \(type\)\s+Output Shape\s+Param\b(?!.*Connected)")
+ROW = re.compile(r"\s*(?P<kind>\S.*?)-(?P<number>\d+)\s+(?P<shape>\[.*\])\s+(?P<count>[\d,]+)\s*$")
+TOTAL = re.compile(r"\s*(Total|Trainable|Non-trainable) params:\s*([\d,]+)\s*$")
+STATED = {"Total": "total", "Trainable": "trainable", "Non-trainable": "not trainable"}
 
 
 def render(table: Table) -> str:
@@ -76,3 +83,35 @@ def _totals(table: Table, elements: int) -> list[str]:
 def _input_elements(table: Table, inputs: list[Row]) -> int:
     """The program multiplies the sizes of all inputs together."""
     return math.prod(math.prod(_channels_first(row.shape, table)) for row in inputs)
+
+
+def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+    """The tables in a text, each with the number of its header's line.
+
+    A table ends where its totals end, at the next header, or at the text's end.
+    """
+    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    tables = []
+    for start, end in pairwise([*headers, len(lines)]):
+        rows: list[Row] = []
+        stated: dict[str, int] = {}
+        for line in lines[start + 1 : end]:
+            if (row := ROW.match(line)) and not stated:
+                rows.append(_parsed(row))
+            elif total := TOTAL.match(line):
+                stated[STATED[total[1]]] = int(total[2].replace(",", ""))
+            elif stated and line.strip(" -=") and ":" not in line:
+                break
+        if rows:
+            tables.append((start, Table("", tuple(rows), "torchsummary", stated, repairs)))
+    return tables
+
+
+def _parsed(match: re.Match[str]) -> Row:
+    count = int(match["count"].replace(",", ""))
+    shape = [int(number) for number in re.findall(r"-?\d+", match["shape"].split("]")[0])]
+    channels_last = (None, *shape[2:], *shape[1:2])
+    kind = keras_kind(match["kind"])
+    parameters = {"all": count} if count else {}
+    name = f"{match['kind']}-{match['number']}"
+    return Row(name, kind, channels_last, parameters, trainable=count)

@@ -1,0 +1,31 @@
+"""What people do to a printed table, undone: a line at a time, each kind of repair noted once."""
+
+import html
+import re
+from collections.abc import Iterable
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+PREFIX = re.compile(r"^\s*(?:#|//|>|\*)+(?=\s|$)\s?")
+ENTITY = re.compile(r"&(?:[a-z]+|#\d+);")
+
+
+def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The lines without colour codes, quoting, comment signs, HTML entities, tabs and CRs."""
+    repairs: dict[str, None] = {}
+    return [_clean(line, repairs) for line in lines], tuple(repairs)
+
+
+def _clean(line: str, repairs: dict[str, None]) -> str:
+    steps = (
+        ("carriage returns", lambda text: text.rstrip("\r")),
+        ("colour codes", lambda text: COLOUR.sub("", text)),
+        ("tabs", lambda text: text.expandtabs(4)),
+        ("quoting or comment signs", lambda text: PREFIX.sub("", text)),
+        ("HTML entities", lambda text: html.unescape(text) if ENTITY.search(text) else text),
+    )
+    for name, step in steps:
+        mended = step(line)
+        if mended != line:
+            repairs[name] = None
+        line = mended
+    return line

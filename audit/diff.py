@@ -1,0 +1,159 @@
+"""Two tables side by side: rows aligned by what they are, not by their numbers."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+from audit.formats.pytorch import is_block, is_module
+from audit.table import Row, Table
+
+ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"}
+SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A row of the first table, of the second, or one of each that stand for the same layer."""
+
+    status: str  # same, changed, missing (only in the first), extra (only in the second)
+    first: Row | None
+    second: Row | None
+
+    @property
+    def gap(self) -> int:
+        """The second's parameters less the first's, without moving statistics."""
+        first, second = (row.without_moving if row else 0 for row in (self.first, self.second))
+        return second - first
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "first": _described(self.first),
+            "second": _described(self.second),
+            "parameters": self.gap,
+        }
+
+
+@dataclass(frozen=True)
+class Diff:
+    """The aligned rows of two tables; equal tables have no pair that is not the same."""
+
+    first: Table
+    second: Table
+    pairs: tuple[Pair, ...]
+
+    @property
+    def same(self) -> bool:
+        return all(pair.status == "same" for pair in self.pairs)
+
+    @property
+    def gap(self) -> int:
+        """The second's parameters less the first's, without moving statistics."""
+        return sum(pair.gap for pair in self.pairs)
+
+    def to_json(self) -> str:
+        """The whole diff for machines."""
+        pairs = [pair.to_dict() for pair in self.pairs]
+        return json.dumps({"same": self.same, "parameters": self.gap, "rows": pairs}, indent=2)
+
+    def __str__(self) -> str:
+        """The rows that differ, then what that comes to."""
+        lines = [line for pair in self.pairs if pair.status != "same" for line in _lines(pair)]
+        counts = {status: sum(pair.status == status for pair in self.pairs) for status in SIGNS}
+        summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        return "\n".join([*lines, f"rows: {summary or 'none'}; parameters: {self.gap:+,}"])
+
+
+def diff(first: Table, second: Table) -> Diff:
+    """Align two tables and compare them row by row.
+
+    Rows that only one of the two programs prints are left out: PyTorch's summaries have no row
+    for an input or a function such as cat, Keras's none for a block. Counts are PyTorch's, without
+    moving statistics; a size that is not known equals every size.
+
+    >>> import audit, unetzoo
+    >>> small = audit.table(unetzoo.skeleton("unet2d_small"))
+    >>> print(diff(small, audit.table(unetzoo.skeleton("unet2d_small", num_classes=2))))
+    ~ conv (Conv2D, 128 x 128 x 32, 544) -> conv (Conv2D, 128 x 128 x 2, 34)
+    rows: 34 same, 1 changed; parameters: -510
+    """
+    rows = [_comparable(table, first, second) for table in (first, second)]
+    return Diff(first, second, tuple(_aligned(*rows)))
+
+
+def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
+    torch = any(each.style.startswith("torch") for each in (first, second))
+    keras = any(not each.style.startswith("torch") for each in (first, second))
+    rows = list(table)
+    if torch:
+        rows = [row for row in rows if _family(row) != "function"]
+    if keras:
+        rows = [row for row in rows if row.total or not is_block(row)]
+    return rows
+
+
+def _family(row: Row) -> str:
+    """The same word for what two programs name differently."""
+    if row.kind in ACTIVATIONS:
+        return "activation"
+    if row.kind == "TensorFlowOpLayer" or not is_module(row):
+        return "function"
+    families = ("Dropout", "Pooling", "Normalization")
+    return next((family for family in families if family in row.kind), row.kind)
+
+
+def _aligned(first: list[Row], second: list[Row]) -> Iterator[Pair]:
+    a_keys, b_keys = (
+        [(_family(row), row.without_moving) for row in rows] for rows in (first, second)
+    )
+    matcher = SequenceMatcher(None, a_keys, b_keys, autojunk=False)
+    for tag, a, b, c, d in matcher.get_opcodes():
+        if tag == "equal":
+            yield from (_pair(x, y) for x, y in zip(first[a:b], second[c:d], strict=True))
+        else:
+            yield from _replaced(first[a:b], second[c:d])
+
+
+def _replaced(first: list[Row], second: list[Row]) -> Iterator[Pair]:
+    """Rows of one family stand for each other, the others are missing or extra."""
+    a_keys, b_keys = ([_family(row) for row in rows] for rows in (first, second))
+    for tag, a, b, c, d in SequenceMatcher(None, a_keys, b_keys, autojunk=False).get_opcodes():
+        if tag == "equal":
+            yield from (_pair(x, y) for x, y in zip(first[a:b], second[c:d], strict=True))
+        else:
+            yield from (Pair("missing", row, None) for row in first[a:b])
+            yield from (Pair("extra", None, row) for row in second[c:d])
+
+
+def _pair(first: Row, second: Row) -> Pair:
+    same = first.without_moving == second.without_moving and _same_shape(first, second)
+    return Pair("same" if same else "changed", first, second)
+
+
+def _same_shape(first: Row, second: Row) -> bool:
+    if len(first.shape) != len(second.shape):  # PyTorch's repr knows the channels alone
+        return True
+    pairs = zip(first.shape[1:], second.shape[1:], strict=True)
+    return all(x is None or y is None or x == y for x, y in pairs)
+
+
+def _described(row: Row | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "shape": list(row.shape[1:]),
+        "parameters": row.without_moving,
+    }
+
+
+def _lines(pair: Pair) -> list[str]:
+    texts = []
+    for row in (pair.first, pair.second):
+        if row is not None:
+            shape = " x ".join("?" if size is None else str(size) for size in row.shape[1:])
+            texts.append(f"{row.name} ({row.kind}, {shape}, {row.without_moving:,})")
+    return [f"{SIGNS[pair.status]} {' -> '.join(texts)}"]

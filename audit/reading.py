@@ -1,0 +1,81 @@
+"""Text -> Table: find the published summaries in a README, a notebook, a log or a paste."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from audit.clean import clean
+from audit.formats import keras2, torchrepr, torchsummary
+from audit.table import Table
+
+LIMIT = 64 * 2**20  # bytes
+PARSERS = (torchsummary.parse, keras2.parse, torchrepr.parse)
+
+
+def read_all(source: str | Path) -> list[Table]:
+    """Every summary in a file or a text, in the order in which they stand.
+
+    Raises: ValueError where there is none, or the file cannot be read as text.
+    """
+    text, where = _text(source)
+    lines, repairs = clean(text.split("\n"))
+    found: list[tuple[int, Table]] = []
+    for parse in PARSERS:
+        found += parse(lines, repairs)
+    if not found:
+        raise ValueError(
+            f"{where}: expected a network's summary (torchsummary, Keras 2, PyTorch's print) and "
+            "found none; paste it with its header line."
+        )
+    return [table for _, table in sorted(found, key=lambda pair: pair[0])]
+
+
+def read(source: str | Path) -> Table:
+    """The first summary in a file or a text. Raises: ValueError as ``read_all``."""
+    return read_all(source)[0]
+
+
+def _text(source: str | Path) -> tuple[str, str]:
+    """The text, and what to call it in a message."""
+    if isinstance(source, str) and ("\n" in source or not _is_file(source)):
+        if "\n" not in source:
+            raise ValueError(f"{source!r}: no such file, and no table in one line.")
+        return source, "the text"
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file.")
+    if path.stat().st_size > LIMIT:
+        raise ValueError(f"{path}: expected a text of at most {LIMIT // 2**20} MiB.")
+    data = path.read_bytes()
+    if b"\0" in data:
+        raise ValueError(f"{path}: expected a text, found a binary file.")
+    text = data.decode("utf-8-sig", errors="replace")
+    return (_notebook(text, path) if path.suffix == ".ipynb" else text), str(path)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _notebook(text: str, path: Path) -> str:
+    """The Markdown and the printed outputs of a notebook's cells."""
+    try:
+        cells = json.loads(text)["cells"]
+        return "\n\n".join(part for cell in cells for part in _cell(cell))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: expected a Jupyter notebook ({error}).") from error
+
+
+def _cell(cell: dict[str, Any]) -> list[str]:
+    parts = [_joined(cell["source"])] if cell["cell_type"] == "markdown" else []
+    for output in cell.get("outputs", []):
+        parts.append(_joined(output.get("text", "")))
+        parts.append(_joined(output.get("data", {}).get("text/plain", "")))
+    return parts
+
+
+def _joined(text: str | list[str]) -> str:
+    return text if isinstance(text, str) else "".join(text)

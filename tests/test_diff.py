@@ -1,0 +1,85 @@
+"""Two tables compared: published against built, and networks with one thing changed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import audit
+import unetzoo
+
+DOCUMENTS = Path(audit.__file__).parent / "documents"
+PUBLISHED = [
+    ("unet3d_90m", "unet3d_90m.torchsummary.txt"),
+    ("unet3d_2_5m", "unet3d_2_5m.torchsummary.md"),
+    ("unet3d_19m", "unet3d_19m.keras2.txt"),
+    ("unet2d_small", "unet2d_small.torchrepr.txt"),
+    ("unet2d_small", "unet2d_small.torchsummary.txt"),
+]
+
+
+def table_of(name, **arguments):
+    return audit.table(unetzoo.skeleton(name, **arguments))
+
+
+@pytest.mark.parametrize(("name", "file"), PUBLISHED)
+def test_each_published_table_is_its_network(name, file):
+    diff = audit.diff(audit.read(DOCUMENTS / file), table_of(name))
+    assert diff.same
+    assert diff.gap == 0
+    assert len(diff.pairs) >= 28
+
+
+@pytest.mark.parametrize(("name", "file"), PUBLISHED)
+def test_another_width_is_seen_in_its_row(name, file):
+    diff = audit.diff(audit.read(DOCUMENTS / file), table_of(name, num_classes=7))
+    (changed,) = [pair for pair in diff.pairs if pair.status != "same"]
+    assert changed.status == "changed"
+    assert changed.second.shape[-1] == 7
+    assert changed.gap == diff.gap != 0
+
+
+def test_missing_rows_do_not_derail_it():
+    diff = audit.diff(table_of("unet3d_90m"), table_of("unet3d_90m", dropout=0))
+    missing = [pair.first.name for pair in diff.pairs if pair.status != "same"]
+    assert missing == ["dropout1", "dropout2", "dropout3", "dropout4"]
+    back = audit.diff(table_of("unet3d_90m", dropout=0), table_of("unet3d_90m"))
+    assert [p.second.name for p in back.pairs if p.status == "extra"] == missing
+
+
+def test_the_gap_is_the_difference_of_the_counts():
+    names = unetzoo.list_models("2d")
+    for first in names:
+        for second in names:
+            diff = audit.diff(table_of(first), table_of(second))
+            gap = unetzoo.card(second).parameters - unetzoo.card(first).parameters
+            assert diff.gap == gap
+            assert diff.same == (first == second)
+
+
+def command(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "audit", "diff", *map(str, words)],
+        capture_output=True, text=True, env=os.environ,
+    )  # fmt: skip
+
+
+def test_the_command_exits_with_0_1_and_2(tmp_path):
+    published = DOCUMENTS / "unet3d_90m.torchsummary.txt"
+    same = command("unet3d-90m", published)
+    assert (same.returncode, same.stdout) == (0, "rows: 67 same; parameters: +0\n")
+    other = command(published, "unet3d_2_5m", "--json")
+    assert other.returncode == 1
+    found = json.loads(other.stdout)
+    assert found["same"] is False
+    assert found["parameters"] == 2_512_481 - 90_309_763
+    assert sum(row["parameters"] for row in found["rows"]) == found["parameters"]
+    empty = tmp_path / "notes.txt"
+    empty.write_text("no table\nhere\n")
+    bad = command("unet3d_90m", empty)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert f"{empty}: expected a network's summary" in bad.stderr
+    assert "no such file" in command("unet3d_90m", "unet3d_91m").stderr

@@ -1,0 +1,142 @@
+"""Published summaries read from texts, whatever was done to them on the way."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import audit
+import unetzoo
+
+DOCUMENTS = Path(audit.__file__).parent / "documents"
+TOTALS = {  # rows, parameters, trainable
+    "unet3d_90m.torchsummary.txt": (85, 90_309_763, 90_309_763),
+    "unet3d_2_5m.torchsummary.md": (59, 2_512_481, 2_512_481),
+    "unet3d_19m.keras2.txt": (62, 19_077_636, 19_072_964),
+    "unet2d_small.torchsummary.txt": (28, 63_972, 63_972),
+    "unet2d_small.torchrepr.txt": (28, 63_972, 63_972),
+}
+FILES = sorted(TOTALS)
+
+
+def text_of(file):
+    return (DOCUMENTS / file).read_text()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_published_files(file):
+    table = audit.read(DOCUMENTS / file)
+    assert (len(table), table.total, table.trainable) == TOTALS[file]
+    assert table.style == file.split(".")[1]
+    assert table.repairs == table.doubts() == ()
+    assert audit.read(text_of(file)) == table
+
+
+SPOILERS = {
+    "quoting or comment signs": lambda line: f"> {line}",
+    "carriage returns": lambda line: f"{line}\r",
+    "colour codes": lambda line: f"\x1b[1m{line}\x1b[0m",
+    "tabs": lambda line: re.sub("^ {4}", "\t", line),
+    "HTML entities": lambda line: line.replace('"', "&quot;").replace("(", "&#40;"),
+}
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if "repr" not in f])
+@pytest.mark.parametrize("repair", SPOILERS)
+def test_what_people_do_to_tables_is_undone_and_said(file, repair):
+    spoiled = "\n".join(SPOILERS[repair](line) for line in text_of(file).splitlines())
+    table = audit.read("See our network:\n\n" + spoiled + "\n\nand so on")
+    assert (len(table), table.total, table.trainable) == TOTALS[file]
+    assert (repair in table.repairs) == (spoiled != text_of(file).rstrip("\n"))
+
+
+def test_several_tables_in_one_file_in_their_order():
+    tables = audit.read_all("\n".join(text_of(file) for file in FILES))
+    assert [table.total for table in tables] == [TOTALS[file][1] for file in FILES]
+
+
+def test_the_printed_outputs_of_a_notebook(tmp_path):
+    cell = {"cell_type": "code", "source": "", "outputs": [{"text": text_of(FILES[-1])}]}
+    path = tmp_path / "notebook.ipynb"
+    path.write_text(json.dumps({"cells": [cell]}))
+    assert audit.read(path).total == TOTALS[FILES[-1]][1]
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="expected a Jupyter notebook"):
+        audit.read(path)
+
+
+def test_a_cut_field_is_held_as_cut():
+    rows = {row.name: row for row in audit.read(DOCUMENTS / "unet3d_19m.keras2.txt")}
+    assert rows["conv_0_1"].shape == (None, 64, 64, 64, None)
+    assert rows["conv_0_1"].settings["cut"]
+    assert rows["max_3_1"].shape == (None, 8, 8, 8, 256)
+    assert rows["batch_normalization"].kind == "BatchNormalization"
+    assert rows["tf_op_layer_concat"].inputs == ("tf_op_layer_Slice[0][0]", "up_conv_3_2[0][0]")
+
+
+def test_a_table_that_does_not_add_up_says_so():
+    text = text_of("unet3d_90m.torchsummary.txt").replace("6,976", "6,977")
+    (total, trainable) = audit.read(text).doubts()
+    assert total == "the rows add up to 90,309,764, the text states 90,309,763 (total)"
+    assert "trainable" in trainable
+
+
+@pytest.mark.parametrize("name", unetzoo.list_models())
+@pytest.mark.parametrize("style", ["torchsummary", "keras2", "torchrepr"])
+def test_what_is_written_is_read_back(name, style):
+    built = audit.table(unetzoo.skeleton(name))
+    again = audit.read(built.to_text(style))
+    assert again.style == style
+    assert again.without_moving == built.without_moving
+    assert again.doubts() == ()
+    assert audit.diff(again, built).same
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"just\nprose\n", "expected a network's summary"),
+        (b"\x00\x01", "expected a text, found a binary file"),
+        (b"", "expected a network's summary"),
+    ],
+)
+def test_bad_files_are_one_sentence(tmp_path, content, message):
+    path = tmp_path / "file.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        audit.read(path)
+    assert str(path) in str(error.value)
+    with pytest.raises(ValueError, match="no such file"):
+        audit.read(tmp_path / "nothing.txt")
+
+
+def test_reading_is_linear():
+    lines = text_of("unet3d_90m.torchsummary.txt").splitlines()
+    many = "\n".join([*lines[:3], *(lines[3:88] * 1177), *lines[88:]])
+    start = time.perf_counter()
+    assert len(audit.read(many)) == 100_045
+    assert time.perf_counter() - start < 2
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="expected a network's summary"):
+        audit.read(("-" * 99 + "\n") * 100_000)
+    assert time.perf_counter() - start < 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), file=st.sampled_from(FILES))
+def test_any_damage_gives_a_table_or_a_sentence(data, file):
+    """Pieces cut out and noise put in: never another exception."""
+    text = text_of(file)
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    noise = data.draw(st.text(max_size=40))
+    try:
+        tables = audit.read_all(text[:start] + noise + text[end:] + "\n")
+    except ValueError as error:
+        tables, sentence = [], str(error)
+    assert all(len(table) for table in tables)
+    assert tables or "expected a network's summary" in sentence
