@@ -16,7 +16,7 @@ ROLES = {
 SETTINGS = (
     "kernel_size", "strides", "padding", "dilation_rate", "groups", "use_bias", "output_padding",
     "torch_padding", "torch_output_padding", "pool_size", "epsilon", "momentum", "rate", "size",
-    "interpolation", "units", "axis", "negative_slope",
+    "interpolation", "units", "axis", "negative_slope", "factor", "align_corners", "cropping",
 )  # fmt: skip
 
 
