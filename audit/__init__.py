@@ -11,8 +11,9 @@ from typing import Any
 from audit.diff import Diff, diff
 from audit.reading import read, read_all
 from audit.table import Row, Table
+from audit.verdict import Verdict, check
 
-__all__ = ["Diff", "Row", "Table", "diff", "read", "read_all", "table"]
+__all__ = ["Diff", "Row", "Table", "Verdict", "check", "diff", "read", "read_all", "table"]
 
 
 def table(model: Any) -> Table:

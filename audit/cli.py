@@ -1,5 +1,6 @@
 """``python -m audit ...`` and ``unetzoo-audit ...``."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,25 @@ def diff(first: str, second: str, as_json: bool) -> None:
     result = audit.diff(any_table(first), any_table(second))
     click.echo(result.to_json() if as_json else result)
     sys.exit(0 if result.same else 1)
+
+
+@cli.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="A list of objects for machines.")
+def check(names: tuple[str, ...], as_json: bool) -> None:
+    """Measure what the documents state of the networks NAME, or of all, and give verdicts.
+
+    Exits with 0 if every verdict is the one on record, 1 if one has changed.
+    """
+    load_keras()
+    import audit
+
+    verdicts = [verdict for name in names or (None,) for verdict in audit.check(name)]
+    if as_json:
+        click.echo(json.dumps([verdict.to_dict() for verdict in verdicts], indent=2))
+    else:
+        click.echo("\n".join(str(verdict) for verdict in verdicts))
+    sys.exit(0 if all(verdict.as_recorded for verdict in verdicts) else 1)
 
 
 def any_table(source: str) -> Any:
