@@ -2,11 +2,11 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
+from audit.sources import as_table
 from unetzoo.console import ShapeType, load_keras, run
 
 STYLES = ("markdown", "torchsummary", "keras2", "torchrepr")
@@ -41,11 +41,29 @@ def diff(first: str, second: str, as_json: bool) -> None:
 
     Exits with 0 if they are the same, 1 if they differ.
     """
+    load_keras()
     import audit
 
-    result = audit.diff(any_table(first), any_table(second))
+    result = audit.diff(first, second)
     click.echo(result.to_json() if as_json else result)
     sys.exit(0 if result.same else 1)
+
+
+@cli.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="[B]", required=False)
+@click.option("--count", type=int, help="A published number for A, instead of B.")
+@click.option("--json", "as_json", is_flag=True, help="The causes for machines.")
+def explain(first: str, second: str | None, count: int | None, as_json: bool) -> None:
+    """Attribute the difference of two counts to causes that add up to it; or explain a number.
+
+    A and B are ids of the zoo, .keras files, or texts with a published summary.
+    """
+    load_keras()
+    import audit
+
+    result = audit.explain(first, second, count=count)
+    click.echo(result.to_json() if as_json else result)
 
 
 @cli.command()
@@ -67,16 +85,6 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     sys.exit(0 if all(verdict.as_recorded for verdict in verdicts) else 1)
 
 
-def any_table(source: str) -> Any:
-    """The table of a zoo id, a ``.keras`` file, or of the first summary in a text file."""
-    import audit
-    from unetzoo.registry import list_models
-
-    if source.replace("-", "_") in list_models() or source.endswith(".keras"):
-        return audit_table(source, {})
-    return audit.read(Path(source))
-
-
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:
     """The table of a zoo id, built without weights, or of a ``.keras`` file."""
     load_keras()
@@ -90,9 +98,7 @@ def audit_table(model: str, arguments: dict[str, Any]) -> Any:
             f"{model}: a saved model has its shape and classes; leave out "
             f"{' and '.join('--' + key.replace('_', '-') for key in arguments)}."
         )
-    from audit.models import load
-
-    return audit.table(load(Path(model)))
+    return as_table(model)
 
 
 def main() -> None:

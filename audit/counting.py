@@ -1,0 +1,111 @@
+"""Which counting conventions and usual variations of a network give a published number."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from audit.table import Table
+
+NORMS = {
+    "": ("scale", "shift"),
+    "moving statistics counted": ("scale", "shift", "moving"),
+    "norms not counted": (),
+}
+BIASES = {"": 1, "{} not counted": 0, "{} counted where there are none": 2}
+OPTIMIZERS = {"": (0, 0), "Adam's variables counted": (2, 2)}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A way to the number: departures from the network at its defaults, as PyTorch counts."""
+
+    ways: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.ways) or "the network as it is, as PyTorch counts"
+
+
+@dataclass(frozen=True)
+class Search:
+    """All ways to a number, the simplest first, and how many were tried."""
+
+    name: str
+    count: int
+    tried: int
+    matches: tuple[Match, ...]
+
+    def to_json(self) -> str:
+        """The search for machines."""
+        ways = [list(match.ways) for match in self.matches]
+        return json.dumps({"count": self.count, "tried": self.tried, "matches": ways}, indent=2)
+
+    def __str__(self) -> str:
+        found = [f"  {match}" for match in self.matches] or ["  none"]
+        head = f"{self.name}: {self.count:,} parameters, {self.tried} ways tried"
+        return "\n".join([head, *found])
+
+
+def search(name: str, count: int) -> Search:
+    """Try the counting conventions and the usual channels and classes of a network of the zoo.
+
+    Raises: ValueError for an unknown name.
+
+    >>> search("unet2d_small", 64_300).matches[0]
+    Match(ways=('moving statistics counted',))
+    """
+    from audit.models import table_of
+    from unetzoo.registry import card, skeleton
+
+    known = card(name)
+    tried = 0
+    matches = []
+    channels = _first(known.input_shape[-1], (1, 2, 3, 4))
+    classes = _first(known.num_classes, (1, 2, 3, 4, 5))
+    for inputs, outputs in product(channels, classes):
+        shape = (*known.input_shape[:-1], inputs)
+        table = table_of(skeleton(name, input_shape=shape, num_classes=outputs))
+        built = [f"{inputs} channels in"] * (inputs != known.input_shape[-1])
+        built += [f"{outputs} classes"] * (outputs != known.num_classes)
+        for ways, total in _counts(table):
+            tried += 1
+            if total == count:
+                matches.append(Match((*built, *ways)))
+    matches.sort(key=lambda match: len(match.ways))
+    return Search(known.name, count, tried, tuple(matches))
+
+
+def _first(default: int, others: tuple[int, ...]) -> list[int]:
+    return [default, *(other for other in others if other != default)]
+
+
+def _counts(table: Table) -> Iterator[tuple[list[str], int]]:
+    """Every convention's words and count."""
+    roles: Counter[str] = Counter()
+    absent: Counter[str] = Counter()
+    for row in table.first_calls:
+        up = "up-convolution " if row.kind.endswith("Transpose") else "convolution "
+        for role, number in row.parameters.items():
+            roles[up + role if role == "bias" else role] += number
+        if "kernel" in row.parameters and "bias" not in row.parameters:
+            absent[f"{up}bias"] += row.shape[-1] or 0
+    places = ("convolution bias", "up-convolution bias")
+    kernels = roles["kernel"]
+    for norm, conv, up, optimizer in product(NORMS, BIASES, BIASES, OPTIMIZERS):
+        words = [norm, *(key.format(f"{p}es") for key, p in zip((conv, up), places, strict=True))]
+        counted = sum(roles[role] for role in NORMS[norm])
+        biases = sum(
+            (BIASES[key] > 0) * roles[p] + (BIASES[key] == 2) * absent[p]
+            for key, p in zip((conv, up), places, strict=True)
+        )
+        pointless = any(
+            (BIASES[key] == 0 and not roles[p]) or (BIASES[key] == 2 and not absent[p])
+            for key, p in zip((conv, up), places, strict=True)
+        )
+        if pointless or (norm and not roles["scale"]):
+            continue
+        trainable = kernels + biases + counted - roles["moving"] * ("moving" in NORMS[norm])
+        factor, more = OPTIMIZERS[optimizer]
+        total = kernels + biases + counted + factor * trainable + more
+        yield [word for word in (*words, optimizer) if word], total
