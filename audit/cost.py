@@ -215,6 +215,7 @@ def _upsampling(row: Row, inputs: list[Shape]) -> tuple[int, int]:
 
 @formula(
     "InputLayer", "Concatenate", "ops.Concatenate", "PadToMatch", "CropToMatch", "CropToMultiple",
+    "CheckSizes",
     "ZeroPadding2D", "ZeroPadding3D", "Cropping2D", "Cropping3D", "Dropout", "SpatialDropout1D",
     "SpatialDropout2D", "SpatialDropout3D", "Flatten", "Reshape", "Permute", "Identity",
 )  # fmt: skip

@@ -36,9 +36,12 @@ def table_of(model: Any) -> Table:
     else:
         raise ValueError(
             f"model {model.name!r}: expected a functional or a built sequential model, "
-            f"found {type(model).__name__}."
+            f"found {type(model).__name__}; call its build(input_shape) first, or make it "
+            "functional."
         )
-    return Table(model.name, tuple(_row(*call) for call in calls))
+    names = {call[0].name for call in calls}
+    seen: set[int] = set()
+    return Table(model.name, tuple(_row(*call, names, seen) for call in calls))
 
 
 def load(path: Path) -> Any:
@@ -52,18 +55,18 @@ def load(path: Path) -> Any:
     import keras
 
     import unetzoo.layers  # noqa: F401  (registers the layers that the zoo's networks use)
+    from unetzoo.registry import reading_model
 
     if not path.exists():
         raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
-    try:
+    with reading_model(path), keras.StatelessScope(initialize_variables=False):
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
         config["compile_config"] = None
-        with keras.StatelessScope(initialize_variables=False):
-            return keras.saving.deserialize_keras_object(config, safe_mode=True)
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable"
-        raise ValueError(f"{path}: expected a model saved as .keras ({reason}).") from error
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        if not isinstance(model, keras.Model):
+            raise ValueError("its config is not a model's")
+        return model
 
 
 def _calls(model: Any) -> Iterator[tuple[Any, Any, int]]:
@@ -78,16 +81,23 @@ def _calls(model: Any) -> Iterator[tuple[Any, Any, int]]:
             yield operation, node, number
 
 
-def _row(operation: Any, node: Any, number: int) -> Row:
+def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]) -> Row:
+    """One call's row; a weight that an earlier layer has (tied weights) is counted there."""
     import keras
 
+    if getattr(operation, "data_format", None) == "channels_first":
+        raise ValueError(f"layer {operation.name!r} has its channels first: expected them last.")
     parameters: dict[str, int] = {}
-    weights = getattr(operation, "weights", [])
-    for weight in weights:
+    own = [w for w in getattr(operation, "weights", []) if number or id(w) not in seen]
+    seen.update(map(id, own))
+    for weight in own:
         name = weight.path.rsplit("/", 1)[-1]
         role = ROLES.get(name, name)
         parameters[role] = parameters.get(role, 0) + math.prod(weight.shape)
-    trainable = sum(math.prod(w.shape) for w in getattr(operation, "trainable_weights", []))
+    kept = {id(weight) for weight in own}
+    trainable = sum(
+        math.prod(w.shape) for w in getattr(operation, "trainable_weights", []) if id(w) in kept
+    )
     return Row(
         name=operation.name,
         kind=_kind(operation),
@@ -95,10 +105,18 @@ def _row(operation: Any, node: Any, number: int) -> Row:
         parameters=parameters,
         trainable=trainable,
         inputs=tuple(_source(tensor, keras) for tensor in node.input_tensors),
-        path=tuple(operation.name.split("-")[:-1]),
+        path=_path(operation.name, names),
         settings=_settings(operation, node),
         call=number,
     )
+
+
+def _path(name: str, names: set[str]) -> tuple[str, ...]:
+    """The blocks in a layer's name; none where a block would bear another layer's name."""
+    segments = name.split("-")
+    blocks = ["-".join(segments[:depth]) for depth in range(1, len(segments))]
+    clash = any(block in names for block in blocks) or any(not segment for segment in segments)
+    return () if clash else tuple(segments[:-1])
 
 
 def _kind(operation: Any) -> str:

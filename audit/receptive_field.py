@@ -212,6 +212,7 @@ RULES: dict[str, Rule] = {
 POINTWISE = dict.fromkeys(
     ("InputLayer", "BatchNormalization", "GroupNormalization", "ReLU", "LeakyReLU", "PReLU", "ELU",
      "Activation", "Softmax", "Add", "Multiply", "Concatenate", "Dropout", "SpatialDropout2D",
-     "SpatialDropout3D", "Dense", "Identity", "CropToMultiple", "ops.Add", "ops.Concatenate"),
+     "SpatialDropout3D", "Dense", "Identity", "CropToMultiple", "CheckSizes",
+     "ops.Add", "ops.Concatenate"),
     None,
 )  # fmt: skip

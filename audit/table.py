@@ -43,6 +43,11 @@ class Row:
         return sum(self.parameters.values())
 
     @property
+    def place(self) -> str:
+        """The row's own name within its block."""
+        return self.name.rsplit("-", 1)[-1] if self.path else self.name
+
+    @property
     def without_moving(self) -> int:
         """All but the moving statistics, PyTorch's count."""
         return self.total - self.parameters.get("moving", 0)

@@ -24,12 +24,12 @@ def data():
     return x, rng.integers(0, 4, (1, SIZE, SIZE, SIZE))
 
 
-def keras_model(jit_compile):
+def keras_model(**choice):
     import unetzoo
     from unetzoo.training import compile_model
 
     model = unetzoo.build("unet3d_19m", input_shape=(SIZE, SIZE, SIZE, 1))
-    compile_model(model, jit_compile=jit_compile)
+    compile_model(model, **choice)
     x, y = data()
     return lambda: model.train_on_batch(x, y), lambda: model.predict_on_batch(x)
 
@@ -63,9 +63,8 @@ def pytorch_twin():
 
 def measure(who):
     step, predict = {
-        "unetzoo": lambda: keras_model(None),
-        "auto": lambda: keras_model("auto"),
-        "xla": lambda: keras_model(True),
+        "unetzoo": keras_model,
+        "xla": lambda: keras_model(jit_compile=True),
         "pytorch": pytorch_twin,
     }[who]()
     print(json.dumps([median(step), median(predict)]))
@@ -88,7 +87,6 @@ def main():
     for who, name in (
         ("unetzoo", "unetzoo (`compile_model`)"),
         ("pytorch", "the PyTorch twin"),
-        ("auto", 'Keras\'s default, `jit_compile="auto"`'),
         ("xla", "XLA, `jit_compile=True`"),
     ):
         step, predict = child("step.py", who)

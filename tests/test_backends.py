@@ -9,7 +9,7 @@ import pytest
 
 HERE = Path(__file__).parent
 FILES = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py",
-         "test_training.py", "test_tables.py"]  # fmt: skip
+         "test_training.py", "test_tables.py", "test_registry.py"]  # fmt: skip
 
 
 @pytest.mark.backends

@@ -71,6 +71,11 @@ def test_a_demo_killed_half_way_goes_on(tmp_path):
     process.wait()
     _, err = finish(start(folder, 3))
     assert "going on after epoch 1 of 3" in err
+    other = subprocess.run(
+        [UNETZOO, "demo", "-o", folder, "--epochs", "5"], capture_output=True, text=True
+    )
+    assert other.returncode == 2
+    assert "--epochs 5: the run in" in other.stderr
     expected, found = read_history(tmp_path / "whole"), read_history(folder)
     assert [row["epoch"] for row in found] == [1, 2, 3]
     np.testing.assert_allclose(

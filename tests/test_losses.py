@@ -228,6 +228,60 @@ def test_what_does_not_fit_is_one_sentence(labels, classes, weight, message):
         DiceCrossentropy(activation="relu")
 
 
+@pytest.mark.parametrize(
+    ("labels", "weight"),
+    [
+        ((2, 1, 1), None),
+        ((1, 4, 4), None),
+        ((2, 4, 3), None),
+        ((2, 4, 4), (1,)),
+        ((2, 4, 4), (2, 1, 1)),
+    ],
+)
+def test_nothing_is_broadcast_by_accident(labels, weight):
+    logits = np.zeros((2, 4, 4, 3), "float32")
+    weight = None if weight is None else np.ones(weight, "float32")
+    for measure in (DiceCrossentropy(), DiceScore(3).update_state):
+        with pytest.raises(ValueError, match=r"(labels|sample_weight) of sizes \(.*: expected \("):
+            measure(np.zeros(labels, int), logits, weight)
+
+
+@pytest.mark.parametrize(("classes", "label"), [(1, 255), (3, 3), (3, -1), (2, 255)])
+def test_a_label_that_is_no_class_makes_the_loss_nan(classes, label):
+    """Not a number somewhere near the truth; unless it is the label to ignore."""
+    activation = "sigmoid" if classes == 1 else "softmax"
+    labels, logits = example(classes=classes)
+    labels[0, 0, 0, 0] = label
+    assert np.isnan(float(DiceCrossentropy(activation=activation)(labels, logits)))
+    ignoring = DiceCrossentropy(activation=activation, ignore_label=label)
+    assert np.isfinite(float(ignoring(labels, logits)))
+
+
+def test_one_channel_takes_soft_targets():
+    labels, logits = example(classes=1)
+    loss = DiceCrossentropy(dice_weight=0, activation="sigmoid")
+    soft = float(loss(np.full(labels.shape, 0.5, "float32"), logits))
+    zeros, ones = (float(loss(np.full(labels.shape, v), logits)) for v in (0, 1))
+    assert soft == pytest.approx((zeros + ones) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "bool"])
+def test_labels_of_any_type(dtype):
+    labels, logits = example(classes=2)
+    expected = float(DiceCrossentropy()(labels, logits))
+    assert float(DiceCrossentropy()(labels.astype(dtype), logits)) == pytest.approx(expected)
+
+
+def test_an_absent_class_is_nnunets_and_documented():
+    """At p = 4.5e-5 the sum over 48 cubed is far above smooth: Dice 0, as nnU-Net defines it."""
+    logits = np.zeros((1, 48, 48, 48, 2), "float32")
+    logits[..., 0] = 10
+    dice = DiceCrossentropy(crossentropy_weight=0)
+    assert float(dice(np.zeros((1, 48, 48, 48), int), logits)) == pytest.approx(1, abs=1e-4)
+    larger = DiceCrossentropy(crossentropy_weight=0, smooth=100.0)
+    assert float(larger(np.zeros((1, 48, 48, 48), int), logits)) < 0.05
+
+
 def test_fit_takes_voxel_weights(tmp_path):
     """Through compile and fit, with the loss as metric: ignored halves change nothing."""
     labels, _ = example(classes=2, shape=(4, 16, 16))

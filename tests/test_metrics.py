@@ -75,6 +75,22 @@ def test_ignored_and_weightless_voxels_do_not_count():
     assert texts[0] == texts[1] == texts[2]
 
 
+def test_cases_are_counted_whatever_their_weight():
+    labels, _, logits = example()
+    metric, plain = DiceScore(4), DiceScore(4)
+    metric.update_state(labels, logits, sample_weight=np.full(len(labels), 0.25, "float32"))
+    plain.update_state(labels, logits)
+    assert [s.cases for s in metric.per_class()] == [s.cases for s in plain.per_class()]
+    np.testing.assert_allclose(
+        [s.dice for s in metric.per_class()], [s.dice for s in plain.per_class()], rtol=1e-6
+    )
+
+
+def test_another_number_of_channels_is_one_sentence():
+    with pytest.raises(ValueError, match="logits of 3 channels: expected num_classes, 5"):
+        DiceScore(5).update_state(np.zeros((1, 2), int), np.zeros((1, 2, 3), "float32"))
+
+
 def test_sigmoid_counts_each_channel_by_itself():
     labels = np.array([[[1, 1], [0, 1], [0, 0]]], "float32")
     logits = np.array([[[2, -1], [3, 0.5], [-1, -1]]], "float32")

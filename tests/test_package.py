@@ -90,6 +90,17 @@ def test_a_file_that_is_no_model_is_a_sentence(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+def test_a_backend_that_is_not_installed_is_a_sentence():
+    code = "import sys; sys.modules['jax'] = None; from audit.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "table", "unet2d_small"],
+        capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"},
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
 def test_the_readme_has_the_two_commands_and_the_cards_numbers():
     import unetzoo
 

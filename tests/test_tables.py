@@ -190,7 +190,8 @@ def test_a_saved_model_is_read_without_its_weights(tmp_path):
 def test_random_graphs_print_in_every_style():
     rng = np.random.default_rng(0)
     for _ in range(10):
-        maps = [keras.Input((16, 16, 2), name="input")]
+        inputs = keras.Input((16, 16, 2), name="input")
+        maps = [keras.layers.Conv2D(2, 1, name="first")(inputs)]
         for number in range(int(rng.integers(1, 8))):
             x = maps[int(rng.integers(len(maps)))]
             name = f"block{number // 2}-{number}"
@@ -204,8 +205,76 @@ def test_random_graphs_print_in_every_style():
             else:
                 x = keras.layers.BatchNormalization(name=name)(x)
             maps.append(x)
-        model = keras.Model(maps[0], maps[-1], name="random")
+        model = keras.Model(inputs, maps[-1], name="random")
         table = audit.table(model)
         assert table.total == model.count_params()
-        for style in ("torchsummary", "keras2", "torchrepr", "markdown"):
-            assert table.to_text(style)
+        markdown = [line.split("|")[1].strip() for line in str(table).splitlines()[2:-2]]
+        assert markdown == [layer.name for layer in model.layers]
+        for style in ("torchsummary", "keras2", "torchrepr"):
+            again = audit.read(table.to_text(style))
+            assert again.without_moving == table.without_moving
+            assert audit.diff(again, table).gap == 0
+
+
+def test_names_with_hyphens_are_blocks_only_where_they_can_be():
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(2, 3, name="conv1")(inputs)
+    x = keras.layers.BatchNormalization(name="conv1-bn")(x)
+    x = keras.layers.Conv2D(2, 3, name="a-b-c")(x)
+    x = keras.layers.ReLU(name="a-b")(x)
+    table = audit.table(keras.Model(inputs, x, name="odd"))
+    assert [row.path for row in table][1:] == [(), (), (), ("a",)]
+    names = ("conv1", "conv1-bn", "a-b-c")
+    assert all(f"({name}): " in table.to_text("torchrepr") for name in names)
+    assert audit.read(table.to_text("torchsummary")).total == table.without_moving
+
+
+class Tied(keras.layers.Layer):
+    """Another layer's kernel, transposed."""
+
+    def __init__(self, other, **arguments):
+        super().__init__(**arguments)
+        self.other = other
+
+    def call(self, x):
+        return keras.ops.matmul(x, keras.ops.transpose(self.other.kernel))
+
+
+def test_tied_weights_count_once():
+    inputs = keras.Input((4,))
+    first = keras.layers.Dense(4, use_bias=False, name="first")
+    model = keras.Model(inputs, Tied(first, name="tied")(first(inputs)))
+    table = audit.table(model)
+    assert table.total == table.trainable == model.count_params() == 16
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Conv2D(2, 3, strides=2, padding="same", name="odd"),
+        keras.layers.Conv2D(2, 4, padding="same", name="odd"),
+        keras.layers.MaxPooling2D(3, padding="same", name="odd"),
+        keras.layers.Conv2DTranspose(2, 3, 2, padding="same", name="odd"),
+    ],
+)
+def test_what_pytorchs_print_cannot_show_is_said(layer):
+    inputs = keras.Input((8, 8, 3))
+    table = audit.table(keras.Model(inputs, layer(inputs)))
+    with pytest.raises(ValueError, match=r"layer 'odd': .* cannot show"):
+        table.to_text("torchrepr")
+
+
+def test_depthwise_convolutions_have_groups():
+    inputs = keras.Input((8, 8, 3))
+    layer = keras.layers.DepthwiseConv2D(3, padding="same", name="depth")
+    text = audit.table(keras.Model(inputs, layer(inputs))).to_text("torchrepr")
+    assert (
+        "(depth): Conv2d(3, 3, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), groups=3)" in text
+    )
+
+
+def test_channels_first_is_refused():
+    inputs = keras.Input((3, 8, 8))
+    pool = keras.layers.MaxPooling2D(2, data_format="channels_first", name="pool")
+    with pytest.raises(ValueError, match="layer 'pool' has its channels first"):
+        audit.table(keras.Model(inputs, pool(inputs)))

@@ -69,6 +69,13 @@ def test_one_channel_is_a_sigmoid_and_more_a_softmax():
     assert sgd.optimizer.name == "SGD" or isinstance(sgd.optimizer, keras.optimizers.SGD)
 
 
+@pytest.mark.parametrize(("classes", "activation"), [(1, "sigmoid"), (3, "softmax")])
+def test_a_network_that_gives_probabilities_is_refused(classes, activation):
+    model = unetzoo.build("unet2d_small", num_classes=classes, activation=activation)
+    with pytest.raises(ValueError, match="'UNetSmall' gives probabilities: compile_model needs"):
+        compile_model(model)
+
+
 def test_fit_learns_the_blobs():
     model = small_model()
     history = fit(model, epochs=12)
@@ -107,6 +114,25 @@ def test_a_run_killed_between_history_and_checkpoint_has_no_double_rows(tmp_path
     fit(again, 3, tmp_path, done)
     assert [row["epoch"] for row in read_history(tmp_path)] == [1, 2, 3]
     assert sorted(path.name for path in tmp_path.glob("epoch-*")) == ["epoch-0003.keras"]
+
+
+def test_validation_now_and_then_fits_the_history(tmp_path):
+    image, labels = blobs()
+    validation = (image[None, :16, :16], labels[None, :16, :16])
+    small_model().fit(
+        patches(), shuffle=False, steps_per_epoch=2, epochs=3, verbose=0,
+        validation_data=validation, validation_freq=2, callbacks=[SaveRun(tmp_path)],
+    )  # fmt: skip
+    rows = read_history(tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [np.isnan(row["val_loss"]) for row in rows] == [True, False, True]
+    assert all(isinstance(row["epoch"], int) for row in rows)
+
+
+def test_what_a_killed_run_left_is_cleared(tmp_path):
+    (tmp_path / ".writing-1-epoch-0003.keras").write_bytes(b"half")
+    SaveRun(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_to_resume(tmp_path):
@@ -157,6 +183,17 @@ def test_one_patch_in_three_is_centred_on_a_class_each_as_likely():
     assert abs((centres == 1).mean() - 1 / 6 - 0.03) < 0.04  # and 100 voxels met by chance
 
 
+def test_no_patch_is_centred_on_the_ignored_label():
+    labels = np.zeros((40, 40), int)
+    labels[20, 20], labels[30, 30] = 255, 1
+    dataset = PatchDataset(
+        [(np.zeros((40, 40, 1)), labels)], patch=(3, 3), batch_size=1, ignore_label=255
+    )
+    centres = [dataset[i][1][0, 1, 1] for i in range(100)]
+    assert centres.count(1) > 20
+    assert centres.count(255) < 3
+
+
 @settings(max_examples=30, deadline=None)
 @given(size=st.tuples(*[st.integers(1, 9)] * 3), patch=st.tuples(*[st.integers(1, 9)] * 3))
 def test_any_volume_gives_patches_of_the_size(size, patch):
@@ -174,6 +211,8 @@ def test_volumes_that_do_not_fit_are_one_sentence():
     image, labels = np.zeros((4, 4, 1)), np.zeros((4, 5), int)
     with pytest.raises(ValueError, match=r"image of shape \(4, 4, 1\), labels of shape \(4, 5\)"):
         PatchDataset([(image, labels)], patch=(2, 2), batch_size=1)
+    with pytest.raises(ValueError, match="0 volumes, batch_size 1"):
+        PatchDataset([], patch=(2, 2), batch_size=1)
     with pytest.raises(ValueError, match=r"patch \(2,\): expected 2 sizes"):
         PatchDataset([(image, labels[:, :4])], patch=(2,), batch_size=1)
 
@@ -216,5 +255,12 @@ def test_a_network_that_shrinks_is_refused():
     model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(1, 3)])
     with pytest.raises(ValueError, match=r"gives \(6, 6\) for a patch of \(8, 8\)"):
         sliding_window(model, np.zeros((8, 8, 1), "float32"), (8, 8))
-    with pytest.raises(ValueError, match=r"patch \(8,\): expected 2 sizes"):
-        sliding_window(model, np.zeros((8, 8, 1), "float32"), (8,))
+    image = np.zeros((8, 8, 1), "float32")
+    for patch in ((8,), (0, 8), (8.0, 8)):
+        with pytest.raises(ValueError, match=r"patch \(.*\): expected 2 sizes"):
+            sliding_window(model, image, patch)
+    for overlap in (1, 1.5, -3):
+        with pytest.raises(ValueError, match=f"overlap {overlap}: expected a share"):
+            sliding_window(model, image, (8, 8), overlap=overlap)
+    with pytest.raises(ValueError, match=r"image of shape \(8, 8, 3\): .* needs 1 channels last"):
+        sliding_window(model, np.zeros((8, 8, 3), "float32"), (8, 8))

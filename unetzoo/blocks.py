@@ -9,9 +9,14 @@ from math import gcd
 
 import keras
 
-from unetzoo.layers import CropToMatch, LinearUpsampling, PadToMatch, TorchConv2DTranspose
+from unetzoo.layers import (
+    CheckSizes,
+    CropToMatch,
+    LinearUpsampling,
+    PadToMatch,
+    TorchConv2DTranspose,
+)
 
-NORMS = ("batch", "instance", "group", None)
 HALF = ("float16", "bfloat16")
 
 
@@ -23,6 +28,13 @@ def _layer(kind, x, **arguments):
 
 
 # === Single layers ===
+
+
+def checked(x, sizes):
+    """Where the input has open sizes, a layer that checks those of what comes in later."""
+    if None not in x.shape[1:]:
+        return x
+    return CheckSizes(sizes.smallest, sizes.step, name="sizes")(x)
 
 
 def conv(x, filters, kernel_size=3, *, name, bias=True, padding="same", **arguments):

@@ -30,8 +30,13 @@ def run(command: click.Command) -> None:
     """Run a click command; bad input is a sentence on stderr and exit code 2, no traceback."""
     try:
         command()
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ValueError, OSError, ImportError) as error:
+        text = " ".join(str(error).split())
+        if isinstance(error, ModuleNotFoundError):
+            text += f"; install it: pip install {error.name}"
+        elif isinstance(error, OSError):
+            text = f"{error.filename}: {error.strerror}" if error.filename else text
+        print(f"error: {text}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -98,6 +98,7 @@ def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
         decay = keras.optimizers.schedules.CosineDecay(3e-3, epochs * STEPS)
         compile_model(model, optimizer=keras.optimizers.Adam(decay))
     else:
+        _check_same_run(model, folder, epochs)
         print(f"going on after epoch {done} of {epochs}, from {folder}", file=sys.stderr)
     back = (brain.image[:, : brain.front, :, None], brain.labels[:, : brain.front])
     patches = PatchDataset(
@@ -113,6 +114,16 @@ def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
             callbacks=[SaveRun(folder, first_epoch=done)],
         )
     return model
+
+
+def _check_same_run(model: keras.Model, folder: Path, epochs: int) -> None:
+    """The learning rate decays to 0 over the epochs that a run was begun with."""
+    begun = model.optimizer.get_config()["learning_rate"]["config"]["decay_steps"] // STEPS
+    if begun != epochs:
+        raise ValueError(
+            f"--epochs {epochs}: the run in {folder} was begun for {begun}; give --epochs {begun} "
+            "to go on with it, or another folder with -o."
+        )
 
 
 def vary(random: np.random.Generator, image: np.ndarray, labels: np.ndarray) -> Volume:

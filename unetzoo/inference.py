@@ -56,8 +56,15 @@ def sliding_window(
     Source: S5.33; nnU-Net.
     """
     patch = tuple(patch)
-    if len(patch) != image.ndim - 1:
+    if len(patch) != image.ndim - 1 or any(type(size) is not int or size < 1 for size in patch):
         raise ValueError(f"patch {patch}: expected {image.ndim - 1} sizes for the image's axes.")
+    if not 0 <= overlap < 1:
+        raise ValueError(f"overlap {overlap}: expected a share from 0 to under 1.")
+    channels = model.input_shape[-1]
+    if image.shape[-1] != channels:
+        raise ValueError(
+            f"image of shape {image.shape}: {model.name!r} needs {channels} channels last."
+        )
     spatial = image.shape[:-1]
     pads = centred_padding(spatial, patch)
     image = np.pad(image, [*pads, (0, 0)]).astype("float32", copy=False)

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from unetzoo.sizes import Sizes
+
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class PadToMatch(keras.layers.Layer):
@@ -29,6 +31,38 @@ class PadToMatch(keras.layers.Layer):
 
     def compute_output_shape(self, x_shape, reference_shape):
         return (*reference_shape[:-1], x_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class CheckSizes(keras.layers.Layer):
+    """Pass a map on, if its spatial sizes are ``step * n + smallest``, n >= 0.
+
+    A network with open sizes begins with it. Sizes that are not known when a step is traced pass.
+
+    Call with ``(B, *spatial, C)``, gives the same.
+    Raises: ValueError for sizes that cannot work.
+
+    >>> tuple(CheckSizes(188, 16)(keras.ops.ones((1, 204, 188, 1))).shape)
+    (1, 204, 188, 1)
+    """
+
+    def __init__(self, smallest, step=1, **layer_arguments):
+        super().__init__(**layer_arguments)
+        self.smallest = smallest
+        self.step = step
+
+    def call(self, x):
+        sizes = Sizes(self.smallest, self.step)
+        wrong = [n for n in x.shape[1:-1] if n is not None and not sizes.allow(n)]
+        if wrong:
+            raise ValueError(f"input of {tuple(x.shape[1:-1])}: {sizes.needed(wrong)}")
+        return x
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def get_config(self):
+        return {**super().get_config(), "smallest": self.smallest, "step": self.step}
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")

@@ -22,14 +22,16 @@ class DiceCrossentropy(keras.losses.Loss):
             background channel and every channel counts.
         batch_dice: sums over the whole batch instead of per sample.
         ignore_label: the label that does not count, or None.
-        smooth: added to both sides of the fraction: a class that is absent and not predicted
-            scores 1.
+        smooth: added to both sides of the fraction: a class that is absent scores 1 where its
+            probabilities sum to far less than ``smooth``, and near 0 where they do not; that is
+            nnU-Net's definition.
         name: the loss's.
 
     Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
     ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
     ``(B, *spatial)``. Gives one number.
-    Raises: ValueError for shapes or values that do not fit.
+    A label that counts and is none of the classes makes the loss NaN.
+    Raises: ValueError for shapes that do not fit.
     Source: S5.32; nnU-Net's definition.
 
     >>> logits = [[[9.0, 0.0], [0.0, 9.0]]]
@@ -66,9 +68,6 @@ class DiceCrossentropy(keras.losses.Loss):
         dice = self._dice_loss(targets, logits, of_sample, of_voxel)
         crossentropy = self._crossentropy(targets, logits, of_sample, of_voxel)
         return self.dice_weight * dice + self.crossentropy_weight * crossentropy
-
-    def call(self, y_true, y_pred):
-        return self(y_true, y_pred)
 
     def _dice_loss(self, targets, logits, of_sample, of_voxel):
         softmax = self.activation == "softmax"

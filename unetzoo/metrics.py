@@ -68,11 +68,16 @@ class DiceScore(keras.metrics.Metric):
         self.labels = tuple(range(first, num_classes))
         shape = (len(self.labels),)
         self.sums = self.add_variable(shape, "zeros", name="sums", dtype="float32")
+        self.weights = self.add_variable(shape, "zeros", name="weights", dtype="float32")
         self.cases = self.add_variable(shape, "zeros", name="cases", dtype="float32")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, logits = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
         targets, counts = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
+        if logits.shape[-1] != self.num_classes:
+            raise ValueError(
+                f"logits of {logits.shape[-1]} channels: expected num_classes, {self.num_classes}."
+            )
         of_sample, of_voxel = sample_and_voxel_weights(sample_weight, counts)
         if self.activation == "softmax":
             found = ops.one_hot(ops.argmax(logits, axis=-1), self.num_classes, dtype="float32")
@@ -83,15 +88,17 @@ class DiceScore(keras.metrics.Metric):
         axes = tuple(range(1, len(of_voxel.shape)))
         both = ops.sum((weight * found * targets)[..., first:], axis=axes)
         sums = ops.sum((weight * (found + targets))[..., first:], axis=axes)
-        present = ops.cast(sums > 0, "float32") * of_sample[:, None]
+        present = ops.cast(sums > 0, "float32")
         dice = 2.0 * both / ops.maximum(sums, 1e-8)
-        self.sums.assign_add(ops.sum(present * dice, axis=0))
-        self.cases.assign_add(ops.sum(present, axis=0))
+        weights = present * of_sample[:, None]
+        self.sums.assign_add(ops.sum(weights * dice, axis=0))
+        self.weights.assign_add(ops.sum(weights, axis=0))
+        self.cases.assign_add(ops.sum(ops.cast(weights > 0, "float32"), axis=0))
 
     def result(self):
         """The mean over the classes that count, and each class: name -> scalar."""
         counted = ops.cast(self.cases > 0, "float32")
-        dice = self.sums / ops.maximum(self.cases, 1e-8)
+        dice = self.sums / ops.maximum(self.weights, 1e-8)
         dice = ops.where(self.cases > 0, dice, float("nan"))
         number = ops.sum(counted)
         total = ops.sum(ops.where(self.cases > 0, dice, 0.0))

@@ -3,44 +3,26 @@
 import functools
 import importlib
 import inspect
+import operator
 import pkgutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatch
-from numbers import Integral
+from numbers import Real
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unetzoo import models
+from unetzoo.sizes import Sizes
 
 if TYPE_CHECKING:
     import keras
 
 NORMS = ("batch", "instance", "group", None)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The spatial sizes a network takes: step * n + smallest, n >= 0."""
-
-    smallest: int
-    step: int = 1
-
-    def allow(self, size: int) -> bool:
-        return size >= self.smallest and (size - self.smallest) % self.step == 0
-
-    def nearest(self, size: int) -> set[int]:
-        """The one or two allowed sizes next to a size."""
-        if self.allow(size) or size <= self.smallest:
-            return {max(size, self.smallest)}
-        below = size - (size - self.smallest) % self.step
-        return {below, below + self.step}
-
-    def __str__(self) -> str:
-        if self.step == 1:
-            return f"sizes of at least {self.smallest}"
-        return f"sizes of {self.step} n + {self.smallest}, n >= 0"
 
 
 @dataclass(frozen=True)
@@ -162,7 +144,8 @@ def build(name: str, /, **arguments: Any) -> "keras.Model":
 def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
     """The same graph as ``build``, without weights: shapes, names and counts, no memory.
 
-    It cannot be run or trained. Arguments and errors are those of ``build``.
+    It is for looking at: it has no weights of its own to run, train or save with. Arguments and
+    errors are those of ``build``.
 
     >>> skeleton("unet3d_90m").count_params()
     90321539
@@ -183,13 +166,31 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 
     Raises: ValueError where there is no such file or it is no Keras model.
     """
+    if not Path(path).exists():
+        raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
     import keras
 
     import unetzoo.layers
     import unetzoo.losses
     import unetzoo.metrics  # noqa: F401
 
-    return keras.models.load_model(path, safe_mode=True)
+    with reading_model(path):
+        return keras.models.load_model(path, safe_mode=True)
+
+
+@contextmanager
+def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
+    """Whatever a file makes Keras raise, as a ValueError of one sentence that names the file."""
+    try:
+        yield
+    except Exception as error:
+        unknown = re.search(r"Could not locate class '(\w+)'", str(error))
+        reason = (
+            f"it holds a layer of an unknown class, {unknown[1]}; import its module first"
+            if unknown
+            else " ".join(str(error).split())[:120] or type(error).__name__
+        )
+        raise ValueError(f"{path}: expected a model saved as .keras: {reason}.") from error
 
 
 def _builder(name: str) -> Callable[..., Any]:
@@ -223,13 +224,46 @@ def _bind(builder: Callable[..., Any], args: tuple, kwargs: dict) -> dict[str, A
 
 def _check_arguments(card: Card, arguments: dict[str, Any]) -> None:
     arguments["input_shape"] = _check_shape(card, arguments["input_shape"])
-    num_classes, norm, dropout = (arguments[key] for key in ("num_classes", "norm", "dropout"))
-    if not isinstance(num_classes, Integral) or num_classes < 1:
-        raise ValueError(f"num_classes {num_classes!r}: expected a whole number of at least 1.")
-    if norm not in NORMS:
-        raise ValueError(f"norm {norm!r}: expected one of {', '.join(map(repr, NORMS))}.")
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ValueError(f"dropout {dropout!r}: expected a rate from 0 to under 1.")
+    for key, value in arguments.items():
+        if key in CHECKS:
+            holds, expected = CHECKS[key]
+            if not holds(value):
+                raise ValueError(f"{key} {value!r}: expected {expected}.")
+
+
+def _is_count(value: Any) -> bool:
+    """A whole number of at least 1, numpy's included, no bool."""
+    try:
+        return not isinstance(value, bool) and operator.index(value) >= 1
+    except TypeError:
+        return False
+
+
+def _is_activation(value: Any) -> bool:
+    import keras
+
+    try:
+        return value is None or callable(keras.activations.get(value))
+    except (ValueError, TypeError):
+        return False
+
+
+CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "num_classes": (_is_count, "a whole number of at least 1"),
+    "norm": (
+        lambda value: value is None or (isinstance(value, str) and value in NORMS),
+        f"one of {', '.join(map(repr, NORMS))}",
+    ),
+    "dropout": (
+        lambda value: isinstance(value, Real) and 0 <= value < 1,  # type: ignore[operator]
+        "a rate from 0 to under 1",
+    ),
+    "activation": (_is_activation, "None or an activation of Keras, such as 'softmax'"),
+    "name": (
+        lambda value: isinstance(value, str) and bool(re.fullmatch(r"[\w.-]+", value)),
+        "a name of letters, digits, '_', '-' and '.'",
+    ),
+}
 
 
 def _check_shape(card: Card, shape: Any) -> tuple[int | None, ...]:
@@ -237,8 +271,8 @@ def _check_shape(card: Card, shape: Any) -> tuple[int | None, ...]:
     rank = len(card.input_shape)
     form = "(D, H, W, C)" if rank == 4 else "(H, W, C)"
     try:
-        shape = tuple(size if size is None else int(size) for size in shape)
-    except (TypeError, ValueError):
+        shape = tuple(size if size is None else operator.index(size) for size in shape)
+    except TypeError:
         raise ValueError(f"{given}: {card.name!r} needs whole numbers {form}.") from None
     if len(shape) != rank:
         raise ValueError(

@@ -21,26 +21,35 @@ def one_channel_a_class(y_true, logits, activation, ignore_label):
         ignore_label: the label that does not count, or None. With softmax and one channel a
             class, a voxel without any class is ignored: that is what one-hot makes of such a label.
 
-    Returns: targets ``(B, *spatial, C)`` and mask ``(B, *spatial)``, float32.
+    Returns: targets ``(B, *spatial, C)`` and mask ``(B, *spatial)``, float32. Where a label that
+        counts is none of the classes, all targets are NaN, and so is the loss.
     Raises: ValueError for shapes that do not belong together.
     """
     classes = logits.shape[-1]
     if activation == "softmax" and classes < 2:
         raise ValueError("activation 'softmax' of 1 channel: expected 'sigmoid', or more classes.")
     if len(y_true.shape) == len(logits.shape) and y_true.shape[-1] == classes > 1:
+        _check_sizes("labels", y_true.shape[:-1], logits.shape[:-1])
         targets = ops.cast(y_true, "float32")
         counts = ops.ones_like(targets[..., 0])
         if ignore_label is not None and activation == "softmax":
             counts = ops.cast(ops.sum(targets, axis=-1) > 0, "float32")
         return targets, counts
-    labels = ops.cast(_without_channel(y_true, logits), "int32")
-    counts = ops.ones_like(labels, dtype="float32")
+    labels = _without_channel(y_true, logits)
+    _check_sizes("labels", labels.shape, logits.shape[:-1])
+    labels = ops.cast(labels, "float32")
+    counts = ops.ones_like(labels)
     if ignore_label is not None:
         counts = ops.cast(labels != ignore_label, "float32")
-        labels = ops.where(labels == ignore_label, 0, labels)
+        labels = ops.where(labels == ignore_label, 0.0, labels)
+    last = max(classes - 1, 1)
+    wrong = ops.any((labels < 0) | (labels > last))
     if classes == 1:
-        return ops.cast(labels, "float32")[..., None], counts
-    return ops.one_hot(labels, classes, dtype="float32"), counts
+        targets = labels[..., None]
+    else:
+        within = ops.cast(ops.clip(labels, 0, last), "int32")
+        targets = ops.one_hot(within, classes, dtype="float32")
+    return ops.where(wrong, float("nan"), targets), counts
 
 
 def _without_channel(y_true, logits):
@@ -53,6 +62,16 @@ def _without_channel(y_true, logits):
         f"labels of shape {tuple(y_true.shape)}: logits of shape {tuple(logits.shape)} need "
         "(batch, *spatial), (batch, *spatial, 1) or the logits' own shape."
     )
+
+
+def _check_sizes(what, shape, expected):
+    """Sizes that are known on both sides must be the same: no broadcasting by accident."""
+    pairs = zip(shape, expected, strict=True)
+    if any(a is not None and b is not None and a != b for a, b in pairs):
+        raise ValueError(
+            f"{what} of sizes {tuple(shape)}: expected {tuple(expected)}, the logits'; a network "
+            "whose output is smaller than its input needs its labels cut to the output."
+        )
 
 
 def sample_and_voxel_weights(sample_weight, counts):
@@ -73,8 +92,10 @@ def sample_and_voxel_weights(sample_weight, counts):
     if len(weight.shape) == rank + 1 or (len(weight.shape) == 2 and weight.shape[-1] == 1):
         weight = ops.squeeze(weight, axis=-1)
     if len(weight.shape) == 1:
+        _check_sizes("sample_weight", weight.shape, counts.shape[:1])
         return weight * ones, counts
     if len(weight.shape) == rank:
+        _check_sizes("sample_weight", weight.shape, counts.shape)
         return ones, weight * counts
     raise ValueError(
         f"sample_weight of shape {tuple(weight.shape)}: expected one weight a sample (batch,) or "

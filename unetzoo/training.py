@@ -38,12 +38,19 @@ def compile_model(
             (benchmarks/step.py), XLA with jax and with tensorflow on a GPU, eager with torch.
 
     Returns: the model.
+    Raises: ValueError for a model that ends in a softmax or a sigmoid.
     Source: S5.7, S5.32.
 
     >>> import unetzoo
     >>> compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss.activation
     'softmax'
     """
+    last = getattr(model.layers[-1], "activation", None)
+    if last in (keras.activations.softmax, keras.activations.sigmoid):
+        raise ValueError(
+            f"model {model.name!r} gives probabilities: compile_model needs logits; build it with "
+            "activation=None."
+        )
     classes = model.output_shape[-1]
     activation = "sigmoid" if classes == 1 else "softmax"
     model.compile(
@@ -73,6 +80,8 @@ class SaveRun(keras.callbacks.Callback):
         self.seed = seed
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(".writing-*"):  # of a run that was killed
+            left.unlink()
         self.rows = [row for row in read_history(self.folder) if int(row["epoch"]) <= first_epoch]
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -111,13 +120,15 @@ def read_history(folder: Path | str) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        rows = [{k: float(v or "nan") for k, v in row.items()} for row in csv.DictReader(file)]
+    return [{**row, "epoch": int(row["epoch"])} for row in rows]
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as CSV, whole or not at all."""
+    """Write rows as CSV, whole or not at all; a row lacks what it does not have."""
     rows = list(rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as beside, beside.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=names)
         writer.writeheader()
         writer.writerows(rows)

@@ -7,7 +7,7 @@ from audit.table import Row
 # What is a function in PyTorch (cat, pad, interpolate), or nothing: it has no module, so no row.
 FUNCTIONS = {
     "InputLayer", "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
-    "PadToMatch", "CropToMatch", "CropToMultiple", "Reshape", "Permute",
+    "CheckSizes", "PadToMatch", "CropToMatch", "CropToMultiple", "Reshape", "Permute",
     "LinearUpsampling", "UpSampling1D", "UpSampling2D", "UpSampling3D",
 }  # fmt: skip
 RANKLESS = {
@@ -103,7 +103,7 @@ def sequentials(rows: Iterable[Row]) -> set[tuple[str, ...]]:
     """The paths of the blocks whose children are numbered: PyTorch's ``Sequential``."""
     children: dict[tuple[str, ...], set[str]] = {}
     for row in rows:
-        places = (*row.path, row.name.rsplit("-", 1)[-1])
+        places = (*row.path, row.place)
         for depth in range(1, len(places)):
             children.setdefault(places[:depth], set()).add(places[depth])
     return {path for path, names in children.items() if all(name.isdigit() for name in names)}

@@ -21,7 +21,7 @@ def render(table: Table) -> str:
             branch = tree
             for segment in row.path:
                 branch = branch.setdefault(segment, {})
-            branch[row.name.rsplit("-", 1)[-1]] = row
+            branch[row.place] = row
     return "\n".join(_block(table.name, tree, (), sequentials(table.rows)))
 
 
@@ -53,6 +53,7 @@ def _conv(row: Row) -> str:
     at = row.settings
     strides, kernel, dilation = at["strides"], at["kernel_size"], at["dilation_rate"]
     text = f"{at['in_channels']}, {row.shape[-1]}, kernel_size={kernel}, stride={strides}"
+    groups = at["in_channels"] if row.kind.startswith("Depthwise") else at.get("groups", 1)
     padding = _padding(row)
     if any(padding):
         text += f", padding={padding}"
@@ -60,8 +61,8 @@ def _conv(row: Row) -> str:
         text += f", dilation={tuple(dilation)}"
     if "torch_output_padding" in at:
         text += f", output_padding={(at['torch_output_padding'],) * len(kernel)}"
-    if at.get("groups", 1) != 1:
-        text += f", groups={at['groups']}"
+    if groups != 1:
+        text += f", groups={groups}"
     return text if at["use_bias"] else f"{text}, bias=False"
 
 
@@ -70,9 +71,15 @@ def _padding(row: Row) -> tuple[int, ...]:
     at = row.settings
     if "torch_padding" in at:
         return (at["torch_padding"],) * len(at["kernel_size"])
-    if at["padding"] != "same" or row.kind.endswith("Transpose"):
+    if at["padding"] != "same":
         return (0,) * len(at["kernel_size"])
-    pairs = zip(at["kernel_size"], at["dilation_rate"], strict=True)
+    pairs = list(zip(at["kernel_size"], at["dilation_rate"], strict=True))
+    strided = any(stride != 1 for stride in at["strides"])
+    if strided or any(d * (k - 1) % 2 for k, d in pairs):
+        raise ValueError(
+            f"layer {row.name!r}: Keras's padding 'same' is uneven at stride {at['strides']} and "
+            f"kernel {at['kernel_size']}; PyTorch's print cannot show it."
+        )
     return tuple(d * (k - 1) // 2 for k, d in pairs)
 
 
@@ -82,6 +89,8 @@ def _one(value: Any) -> Any:
 
 
 def _max_pool(row: Row) -> str:
+    if row.settings["padding"] == "same":
+        raise ValueError(f"layer {row.name!r}: PyTorch's print cannot show padding 'same'.")
     kernel, stride = _one(row.settings["pool_size"]), _one(row.settings["strides"])
     return f"kernel_size={kernel}, stride={stride}, padding=0, dilation=1, ceil_mode=False"
 
@@ -95,7 +104,7 @@ def _batch_norm(row: Row) -> str:
     momentum = round(1 - row.settings["momentum"], 10)
     return (
         f"{row.shape[-1]}, eps={row.settings['epsilon']}, momentum={momentum}, "
-        "affine=True, track_running_stats=True"
+        f"affine={'scale' in row.parameters}, track_running_stats=True"
     )
 
 

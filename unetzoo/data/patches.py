@@ -27,6 +27,7 @@ class PatchDataset(keras.utils.PyDataset):
         batch_size: patches in a batch.
         foreground: probability that a patch is centred on a foreground voxel.
         augment: ``(random, image, labels) -> (image, labels)`` of one patch, or None.
+        ignore_label: no foreground: no patch is centred on it.
         pad_label: label of padded voxels.
         seed: of the draws.
         first_batch: how many batches a resumed run has behind it.
@@ -49,11 +50,17 @@ class PatchDataset(keras.utils.PyDataset):
         batch_size: int,
         foreground: float = 1 / 3,
         augment: Augment | None = None,
+        ignore_label: int | None = None,
         pad_label: int = 0,
         seed: int = 0,
         first_batch: int = 0,
         **py_dataset,
     ):
+        if not volumes or batch_size < 1 or any(size < 1 for size in patch):
+            raise ValueError(
+                f"{len(volumes)} volumes, batch_size {batch_size}, patch {tuple(patch)}: expected "
+                "at least one volume and sizes of at least 1."
+            )
         super().__init__(**py_dataset)
         self.patch = tuple(patch)
         self.batch_size = batch_size
@@ -62,7 +69,7 @@ class PatchDataset(keras.utils.PyDataset):
         self.seed = seed
         self.first_batch = first_batch
         self.volumes = [_padded(volume, self.patch, pad_label) for volume in volumes]
-        self.voxels = [_voxels_of_classes(labels) for _, labels in self.volumes]
+        self.voxels = [_voxels_of_classes(labels, ignore_label) for _, labels in self.volumes]
 
     @property
     def num_batches(self) -> None:
@@ -113,7 +120,8 @@ def _padded(volume: Volume, patch: tuple[int, ...], pad_label: int) -> Volume:
     return np.pad(image, [*pads, (0, 0)]), np.pad(labels, pads, constant_values=pad_label)
 
 
-def _voxels_of_classes(labels: np.ndarray) -> list[np.ndarray]:
+def _voxels_of_classes(labels: np.ndarray, ignore_label: int | None) -> list[np.ndarray]:
     """The flat indices of each foreground class's voxels."""
     flat = labels.ravel()
-    return [np.flatnonzero(flat == label) for label in np.unique(flat) if label > 0]
+    classes = [label for label in np.unique(flat) if label > 0 and label != ignore_label]
+    return [np.flatnonzero(flat == label) for label in classes]

@@ -2,12 +2,15 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=8)
 
 
 @register(
     source="a description in words (S4.2)",
-    sizes=Sizes(smallest=8),
+    sizes=SIZES,
     parameters=439_180,
     with_moving=440_684,
     stated="channels of every layer, 3 in and 256 out; no size, no kernels, no total",
@@ -54,7 +57,7 @@ def unet2d_large(
 
     from unetzoo import blocks
 
-    if kernel_size not in (1, 3, 5, 7, 9):
+    if type(kernel_size) is not int or kernel_size not in (1, 3, 5, 7, 9):
         raise ValueError(f"kernel_size {kernel_size!r}: expected 1, 3, 5, 7 or 9.")
 
     def conv_norm_relu(filters):
@@ -69,9 +72,10 @@ def unet2d_large(
         return conv_norm_relu(filters)[:1] if plain_tail else conv_norm_relu(filters)
 
     inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
 
     # Entrance
-    x = blocks.sequential(inputs, *conv_norm_relu(64), name="prep0")
+    x = blocks.sequential(x, *conv_norm_relu(64), name="prep0")
     x = blocks.sequential(x, *conv_norm_relu(64), name="prep1")
     x = blocks.sequential(x, *conv_norm_relu(32), name="prep2")
 

@@ -2,12 +2,15 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=188, step=16)
 
 
 @register(
     source="Ronneberger, Fischer, Brox 2015, as a textbook chapter describes it (S5.1)",
-    sizes=Sizes(smallest=188, step=16),
+    sizes=SIZES,
     parameters=31_030_658,
     with_moving=31_030_658,
     stated="about 31 million parameters, 572 x 572 in, 388 x 388 out",
@@ -62,9 +65,10 @@ def unet2d_original(
         return blocks.up(x, skip, up_conv, blocks.crop_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
 
     # Encoder
-    level1 = block(64)(inputs, name="double_conv")
+    level1 = block(64)(x, name="double_conv")
     level2 = blocks.down(level1, block(128), name="down1")
     level3 = blocks.down(level2, block(256), name="down2")
     level4 = blocks.down(level3, block(512), name="down3")

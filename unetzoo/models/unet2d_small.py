@@ -2,12 +2,15 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=8)
 
 
 @register(
     source="a published print(model) and torchsummary table, unet2d_small.*.txt (S4.1)",
-    sizes=Sizes(smallest=8),
+    sizes=SIZES,
     parameters=63_972,
     with_moving=64_300,
     stated="structure and 28 rows, input 3 x 128 x 128; no total",
@@ -55,9 +58,10 @@ def unet2d_small(
         return blocks.channel_dropout(x, dropout, name=f"dropout_{name}")
 
     inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
 
     # Encoder
-    level1 = level(inputs, filters=4, name="enc1")
+    level1 = level(x, filters=4, name="enc1")
     level2 = level(level1, blocks.max_pool, filters=8, name="enc2")
     level3 = level(level2, blocks.max_pool, filters=32, name="enc3")
 

@@ -2,12 +2,15 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=16)
 
 
 @register(
     source="a textbook chapter (S5.8 to S5.14)",
-    sizes=Sizes(smallest=16),
+    sizes=SIZES,
     parameters=13_390_209,
     with_moving=13_398_145,
     stated="about 7.7 million parameters (linear, 1 channel in, 1 class out)",
@@ -74,9 +77,10 @@ def unet2d_textbook(
         return blocks.up(x, skip, larger, blocks.pad_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
 
     # Encoder
-    level1 = block(64)(inputs, name="double_conv")
+    level1 = block(64)(x, name="double_conv")
     level2 = blocks.down(level1, block(128), name="down1")
     level3 = blocks.down(level2, block(256), name="down2")
     level4 = blocks.down(level3, block(512), name="down3")

@@ -2,12 +2,15 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=8)
 
 
 @register(
     source="a published Keras 2 model.summary(), unet3d_19m.keras2.txt (S3)",
-    sizes=Sizes(smallest=8),
+    sizes=SIZES,
     parameters=19_072_964,
     with_moving=19_077_636,
     stated="19,077,636 parameters, 4,672 of them not trainable, 61 rows, input 64 x 64 x 64 x 1",
@@ -69,9 +72,10 @@ def unet3d_19m(
         return keras.layers.Concatenate(axis=-1, name=f"tf_op_layer_concat{suffix}")([skip, x])
 
     inputs = keras.Input(input_shape, name="input_img")
+    x = blocks.checked(inputs, SIZES)
 
     # Encoder
-    x = conv_norm_relu(inputs, 32, 0, name="conv_0_1")
+    x = conv_norm_relu(x, 32, 0, name="conv_0_1")
     level0 = conv_norm_relu(x, 64, 1, name="conv_0_2")
 
     x = blocks.max_pool(level0, name="max_1_1")

@@ -2,12 +2,15 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=16)
 
 
 @register(
     source="a published torchsummary table, unet3d_2_5m.torchsummary.md (S2)",
-    sizes=Sizes(smallest=16),
+    sizes=SIZES,
     parameters=2_512_481,
     with_moving=2_514_465,
     stated="2,512,481 parameters, 59 rows, input 1 x 112 x 112 x 112",
@@ -50,12 +53,12 @@ def unet3d_2_5m(
 
     from unetzoo import blocks
 
+    if interpolation not in ("nearest", "linear"):
+        raise ValueError(f"interpolation {interpolation!r}: expected 'nearest' or 'linear'.")
     upsample = {
         "nearest": blocks.nearest_upsampling,
         "linear": partial(blocks.linear_upsampling, align_corners=False),
-    }.get(interpolation)
-    if upsample is None:
-        raise ValueError(f"interpolation {interpolation!r}: expected 'nearest' or 'linear'.")
+    }[interpolation]
 
     def level(x, filters, *, name):
         conv = partial(blocks.conv, filters=filters)
@@ -69,9 +72,10 @@ def unet3d_2_5m(
         return blocks.pad_and_concat(x, skip, name=name)
 
     inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
 
     # Encoder
-    level1 = level(inputs, 16, name="enc1")
+    level1 = level(x, 16, name="enc1")
     level2 = level(blocks.max_pool(level1, name="pool1"), 32, name="enc2")
     level3 = level(blocks.max_pool(level2, name="pool2"), 64, name="enc3")
     level4 = level(blocks.max_pool(level3, name="pool3"), 128, name="enc4")

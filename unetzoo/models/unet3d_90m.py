@@ -2,18 +2,22 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=16)
 
 
 @register(
     source="a published torchsummary table, unet3d_90m.torchsummary.txt (S1)",
-    sizes=Sizes(smallest=16),
+    sizes=SIZES,
     parameters=90_309_763,
     with_moving=90_321_539,
     stated="90,309,763 parameters, 85 rows, input 4 x 50 x 50 x 50",
     assumed=(
         "the dropout rate: 0.1, an argument (only the rows are documented)",
         "a map smaller than its skip is zero-padded on both sides, the extra voxel at the end",
+        "the skips of levels 2 and 4 are taken after their dropout",
         "the skip's channels come first in each concatenation",
     ),
 )
@@ -55,9 +59,10 @@ def unet3d_90m(
         return blocks.up(x, skip, up_conv, blocks.pad_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
 
     # Encoder
-    level1 = block(64)(inputs, name="double_conv")
+    level1 = block(64)(x, name="double_conv")
     level2 = blocks.down(level1, block(128), name="down1")
     level2 = blocks.channel_dropout(level2, dropout, name="dropout1")
     level3 = blocks.down(level2, block(256), name="down2")

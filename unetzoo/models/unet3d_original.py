@@ -2,12 +2,15 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=92, step=8)
 
 
 @register(
     source="Cicek et al. 2016, as a textbook chapter describes it (S5.17)",
-    sizes=Sizes(smallest=92, step=8),
+    sizes=SIZES,
     parameters=19_074_627,
     with_moving=19_079_299,
     stated="19,069,955 parameters in all, 132 x 132 x 116 in, 44 x 44 x 28 out",
@@ -64,9 +67,10 @@ def unet3d_original(
         return blocks.up(x, skip, up_conv, blocks.crop_and_concat, conv, name=name)
 
     inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
 
     # Encoder
-    level1 = block(32, 64)(inputs, name="double_conv")
+    level1 = block(32, 64)(x, name="double_conv")
     level2 = blocks.down(level1, block(64, 128), name="down1")
     level3 = blocks.down(level2, block(128, 256), name="down2")
 

@@ -2,12 +2,15 @@
 
 from functools import partial
 
-from unetzoo.registry import Sizes, register
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=16)
 
 
 @register(
     source="a textbook chapter (S5.23 to S5.31)",
-    sizes=Sizes(smallest=16),
+    sizes=SIZES,
     parameters=10_041_155,
     with_moving=10_045_123,
     stated="roughly 19 million parameters (linear, 1 channel in, 3 classes out)",
@@ -75,9 +78,10 @@ def unet3d_textbook(
         return blocks.up(x, skip, larger, blocks.pad_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
 
     # Encoder
-    level1 = block(32)(inputs, name="double_conv")
+    level1 = block(32)(x, name="double_conv")
     level2 = blocks.down(level1, block(64), name="down1")
     level3 = blocks.down(level2, block(128), name="down2")
     level4 = blocks.down(level3, block(256), name="down3")
