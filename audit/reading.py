@@ -39,7 +39,9 @@ def _text(source: str | Path) -> tuple[str, str]:
     """The text, and what to call it in a message."""
     if isinstance(source, str) and ("\n" in source or not _is_file(source)):
         if "\n" not in source:
-            raise ValueError(f"{source!r}: no such file, and no table in one line.")
+            raise ValueError(
+                f"{source!r}: no such file, no network of the zoo (unetzoo list), no table."
+            )
         return source, "the text"
     path = Path(source)
     if not path.is_file():
