@@ -10,8 +10,12 @@ from pathlib import Path
 def replacing(path: Path | str) -> Iterator[Path]:
     """A place beside a file to write to; it takes the file's place if nothing went wrong.
 
-    >>> with replacing("results.csv") as beside:  # doctest: +SKIP
-    ...     beside.write_text("whole")
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "results.csv"
+    >>> with replacing(place) as beside:
+    ...     _ = beside.write_text("whole")
+    >>> place.read_text()
+    'whole'
     """
     path = Path(path)
     beside = path.with_name(f".writing-{os.getpid()}-{path.name}")

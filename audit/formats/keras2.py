@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
+from audit.formats.totals import total_in
 from audit.table import Row, Table
 
 BRANCHED = (98, (32, 53, 65, 98))
@@ -17,8 +18,6 @@ ROW = re.compile(
 )
 MORE = re.compile(r"\s{20,}([A-Za-z_]\S*\[\d+\]\[\d+\])\s*$")
 NAME = re.compile(r'\s*Model: "(.*)"\s*$')
-TOTAL = re.compile(r"\s*(Total|Trainable|Non-trainable) params:\s*([\d,]+)")
-STATED = {"Total": "total", "Trainable": "trainable", "Non-trainable": "not trainable"}
 KINDS = (
     "Activation", "Add", "AveragePooling2D", "AveragePooling3D", "BatchNormalization",
     "Concatenate", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D",
@@ -106,8 +105,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
                 rows.append(_parsed(match))
             elif rows and not stated and (more := MORE.match(line)):
                 rows[-1] = replace(rows[-1], inputs=(*rows[-1].inputs, more[1]))
-            elif total := TOTAL.match(line):
-                stated[STATED[total[1]]] = int(total[2].replace(",", ""))
+            elif total := total_in(line):
+                stated.update(total)
             elif len(stated) == 3:
                 break
         if rows:

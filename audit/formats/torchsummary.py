@@ -12,6 +12,7 @@ from audit.formats.pytorch import (
     sequentials,
     with_containers,
 )
+from audit.formats.totals import total_in
 from audit.table import Row, Shape, Table
 
 WIDTH = 64
@@ -19,8 +20,6 @@ BYTES = 4
 MIB = 2**20
 HEADER = re.compile(r"\s*Layer \(type\)\s+Output Shape\s+Param\b(?!.*Connected)")
 ROW = re.compile(r"\s*(?P<kind>\S.*?)-(?P<number>\d+)\s+(?P<shape>\[.*\])\s+(?P<count>[\d,]+)\s*$")
-TOTAL = re.compile(r"\s*(Total|Trainable|Non-trainable) params:\s*([\d,]+)\s*$")
-STATED = {"Total": "total", "Trainable": "trainable", "Non-trainable": "not trainable"}
 
 
 def render(table: Table) -> str:
@@ -98,8 +97,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         for line in lines[start + 1 : end]:
             if (row := ROW.match(line)) and not stated:
                 rows.append(_parsed(row))
-            elif total := TOTAL.match(line):
-                stated[STATED[total[1]]] = int(total[2].replace(",", ""))
+            elif total := total_in(line):
+                stated.update(total)
             elif stated and line.strip(" -=") and ":" not in line:
                 break
         if rows:
