@@ -55,11 +55,11 @@ def load(path: Path) -> Any:
     import keras
 
     import unetzoo.layers  # noqa: F401  (registers the layers that the zoo's networks use)
-    from unetzoo.registry import reading_model
+    from unetzoo.registry import reading_model, without_weights
 
     if not path.exists():
         raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
-    with reading_model(path), keras.StatelessScope(initialize_variables=False):
+    with reading_model(path), without_weights():
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
         config["compile_config"] = None

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import audit
 import unetzoo
+from unetzoo.registry import without_weights
 
 DOCUMENTS = Path(audit.__file__).parent / "documents"
 SOURCES = [*unetzoo.list_models(), *sorted(DOCUMENTS.glob("unet*.*"))]
@@ -91,7 +92,7 @@ layers = st.lists(st.tuples(st.integers(1, 9), st.sampled_from([1, 3, 5])), min_
     first=layers, second=layers, bias=st.tuples(st.booleans(), st.booleans()), norm=st.booleans()
 )
 def test_any_two_networks_add_up(first, second, bias, norm):
-    with keras.StatelessScope(initialize_variables=False):
+    with without_weights():
         tables = network(first, bias[0], False), network(second, bias[1], norm)
     explanation = audit.explain(*tables)
     assert explanation.gap == tables[1].total - tables[0].total

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -151,3 +152,11 @@ def test_a_skeleton_and_its_table_take_no_time_and_no_memory():
     assert length == 6029
     assert seconds < 0.2
     assert mib < 10
+
+
+def test_a_skeleton_never_gets_weights():
+    """Keras gives all variables that wait for one a value at the end of any stateless scope."""
+    weight = unetzoo.skeleton("unet2d_small").weights[0]
+    with keras.StatelessScope():
+        pass
+    assert weight._value is None

@@ -151,10 +151,27 @@ def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
     90321539
     """
     builder = _builder(name)
-    import keras
-
-    with keras.StatelessScope(initialize_variables=False):
+    with without_weights():
         return builder(**arguments)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """What is built inside gets no weights, now or later.
+
+    Keras keeps a list of the variables that a stateless scope leaves without a value, and gives
+    them one when the next such scope ends, in any later call of a layer. Those are taken off it.
+    """
+    import keras
+    from keras.src.backend.common.global_state import get_global_attribute
+
+    waiting = get_global_attribute("uninitialized_variables", [], set_to_default=True)
+    before = len(waiting)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        del waiting[before:]
 
 
 def load_model(path: "str | PathLike[str]") -> "keras.Model":
