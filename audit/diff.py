@@ -84,8 +84,8 @@ def diff(first: Table, second: Table) -> Diff:
 
 
 def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
-    torch = any(each.style.startswith("torch") for each in (first, second))
-    keras = any(not each.style.startswith("torch") for each in (first, second))
+    torch = first.of_pytorch or second.of_pytorch
+    keras = not (first.of_pytorch and second.of_pytorch)
     rows = list(table)
     if torch:
         rows = [row for row in rows if _family(row) != "function"]

@@ -84,7 +84,7 @@ def explain(first: Table, second: Table) -> Explanation:
 
 def _total(table: Table) -> int:
     """The count that the table's own program gives: a shared module counts each time in PyTorch."""
-    if table.style.startswith("torch"):
+    if table.of_pytorch:
         return sum(row.without_moving for row in table)
     return table.total
 

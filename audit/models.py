@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from audit.table import Row, Table
+from audit.table import NOTHING, Row, Table
 
 ROLES = {
     "gamma": "scale",
@@ -41,7 +41,10 @@ def table_of(model: Any) -> Table:
         )
     names = {call[0].name for call in calls}
     seen: set[int] = set()
-    return Table(model.name, tuple(_row(*call, names, seen) for call in calls))
+    optimizer = getattr(model, "optimizer", None)
+    made = optimizer.variables if optimizer is not None and optimizer.built else []
+    stated = {"optimizer": sum(math.prod(v.shape) for v in made)} if made else NOTHING
+    return Table(model.name, tuple(_row(*call, names, seen) for call in calls), stated=stated)
 
 
 def load(path: Path) -> Any:
@@ -140,6 +143,8 @@ def _source(tensor: Any, keras: Any) -> str:
 
 def _settings(operation: Any, node: Any) -> dict[str, Any]:
     found = {key: getattr(operation, key) for key in SETTINGS if hasattr(operation, key)}
+    if type(operation).__name__ != _kind(operation).removeprefix("ops."):
+        found["class"] = type(operation).__name__
     if node.input_tensors:
         found["in_channels"] = node.input_tensors[0].shape[-1]
     activation = getattr(operation, "activation", None)

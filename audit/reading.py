@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from audit.clean import clean
-from audit.formats import keras2, torchrepr, torchsummary
+from audit.formats import keras2, keras3, markdown, plain, torchinfo, torchrepr, torchsummary
+from audit.formats.cells import BadTextError
+from audit.recover import recovered
 from audit.table import Table
 
 LIMIT = 64 * 2**20  # bytes
-PARSERS = (torchsummary.parse, keras2.parse, torchrepr.parse)
+LONGEST = 4096  # characters of a line
+PARSERS = (
+    keras3.parse, torchinfo.parse, torchsummary.parse, keras2.parse, torchrepr.parse,
+    markdown.parse,
+)  # fmt: skip
 
 
 def read_all(source: str | Path) -> list[Table]:
@@ -18,16 +24,21 @@ def read_all(source: str | Path) -> list[Table]:
     Raises: ValueError where there is none, or the file cannot be read as text.
     """
     text, where = _text(source)
-    lines, repairs = clean(text.split("\n"))
-    found: list[tuple[int, Table]] = []
-    for parse in PARSERS:
-        found += parse(lines, repairs)
+    try:
+        if whole := plain.parse_json(text):
+            return [whole]
+        lines, repairs = clean(line[:LONGEST] for line in text.split("\n"))
+        found: dict[int, Table] = {}
+        for parse in PARSERS:
+            found = {**dict(parse(lines, repairs)), **found}
+    except BadTextError as error:
+        raise ValueError(f"{where}: {error}") from error
     if not found:
         raise ValueError(
-            f"{where}: expected a network's summary (torchsummary, Keras 2, PyTorch's print) and "
-            "found none; paste it with its header line."
+            f"{where}: expected a network's summary (torchsummary, torchinfo, Keras, PyTorch's "
+            "print) and found none; paste it with its header line."
         )
-    return [table for _, table in sorted(found, key=lambda pair: pair[0])]
+    return [recovered(found[start]) for start in sorted(found)]
 
 
 def read(source: str | Path) -> Table:

@@ -74,6 +74,11 @@ class Table:
         return len(self.rows)
 
     @property
+    def of_pytorch(self) -> bool:
+        """Whether a summary of PyTorch was read: no rows for functions, no moving statistics."""
+        return "torch" in self.style
+
+    @property
     def first_calls(self) -> tuple[Row, ...]:
         """The rows without repeated calls of a shared layer: each parameter once."""
         return tuple(row for row in self.rows if row.call == 0)
@@ -95,26 +100,32 @@ class Table:
 
     def doubts(self) -> tuple[str, ...]:
         """Where a table read from a text does not add up to its own totals; empty if it does."""
-        counts = [("total", self.total), ("trainable", self.trainable)]
+        counts = [
+            ("total", self.total + self.stated.get("optimizer", 0)),
+            ("trainable", self.trainable),
+        ]
         return tuple(
             f"the rows add up to {found:,}, the text states {self.stated[key]:,} ({key})"
             for key, found in counts
             if key in self.stated
             and found != self.stated[key]
-            and (key == "total" or "keras" not in self.style)
+            and (key == "total" or not self.style.startswith(("keras", "markdown")))
         )
 
-    def to_text(self, style: str = "markdown") -> str:
+    def to_text(self, style: str = "markdown", width: int | None = None) -> str:
         """The table as some program prints it, without a last line break.
 
         Args:
-            style: "torchsummary", "keras2", "torchrepr" or "markdown".
+            style: "markdown", "csv", "json", "html"; "keras3", "keras3d" (before 3.0.5), "keras2"
+                (to TensorFlow 2.6), "keras2b" (to 2.12), "keras2c"; "torchsummary", "torchinfo",
+                "torch-summary", "pytorch-model-summary", "torchrepr".
+            width: of Keras 3's table, in characters; None for its own.
 
         Raises: ValueError for an unknown style, or where the style cannot hold the table.
         """
         from audit.formats import render
 
-        return render(self, style)
+        return render(self, style, width)
 
     def __str__(self) -> str:
         return self.to_text()

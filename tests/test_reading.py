@@ -20,6 +20,7 @@ TOTALS = {  # rows, parameters, trainable
     "unet2d_small.torchsummary.txt": (28, 63_972, 63_972),
     "unet2d_small.torchrepr.txt": (28, 63_972, 63_972),
 }
+REPAIRS = {"unet3d_19m.keras2.txt": ("46 cut shapes recovered from the parameters",)}
 FILES = sorted(TOTALS)
 
 
@@ -32,7 +33,8 @@ def test_the_published_files(file):
     table = audit.read(DOCUMENTS / file)
     assert (len(table), table.total, table.trainable) == TOTALS[file]
     assert table.style == file.split(".")[1]
-    assert table.repairs == table.doubts() == ()
+    assert table.doubts() == ()
+    assert table.repairs == REPAIRS.get(file, ())
     assert audit.read(text_of(file)) == table
 
 
@@ -71,8 +73,8 @@ def test_the_printed_outputs_of_a_notebook(tmp_path):
 
 def test_a_cut_field_is_held_as_cut():
     rows = {row.name: row for row in audit.read(DOCUMENTS / "unet3d_19m.keras2.txt")}
-    assert rows["conv_0_1"].shape == (None, 64, 64, 64, None)
-    assert rows["conv_0_1"].settings["cut"]
+    assert rows["input_img"].shape == (None, 64, 64, 64, None)
+    assert rows["conv_0_1"].settings["cut"] == "(None, 64, 64, 64, 3"
     assert rows["max_3_1"].shape == (None, 8, 8, 8, 256)
     assert rows["batch_normalization"].kind == "BatchNormalization"
     assert rows["tf_op_layer_concat"].inputs == ("tf_op_layer_Slice[0][0]", "up_conv_3_2[0][0]")
@@ -139,4 +141,4 @@ def test_any_damage_gives_a_table_or_a_sentence(data, file):
     except ValueError as error:
         tables, sentence = [], str(error)
     assert all(len(table) for table in tables)
-    assert tables or "expected a network's summary" in sentence
+    assert tables or re.search("expected a (network's summary|whole row)", sentence)

@@ -1,11 +1,13 @@
 """Keras 2's ``model.summary()`` up to TensorFlow 2.6 (eras A and A' of the format)."""
 
 import re
-from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 
-from audit.formats.totals import total_in
+from audit.formats import keras2_wrapped
+from audit.formats.cells import not_cut, unframed
+from audit.formats.keras import CONNECTION, branches, connections, named, row_of
+from audit.formats.totals import totals_in
 from audit.table import Row, Table
 
 BRANCHED = (98, (32, 53, 65, 98))
@@ -13,18 +15,12 @@ LINEAR = (65, (29, 55, 65))
 OP_PREFIX = "tf_op_layer_"
 HEADER = re.compile(r"\s*Layer \(type\)\s+Output Shape\s+Param #(\s+Connected to)?\s*$")
 ROW = re.compile(
-    r"\s*(?P<name>\S+) \((?P<kind>[^\s)]*)\)?\s+(?P<shape>\[?\(.*?)\s+"
-    r"(?P<count>\d{1,3}(?:,\d{3})+|\d+)(?:\s+(?P<inputs>[A-Za-z_]\S*))?\s*$"
+    r"\s*(?P<name>[^\s(]+)(?: \((?P<kind>[^\s)]*)\)?)?\s+(?P<shape>[\[({].*?|multiple|\?)\s+"
+    r"(?P<count>\d{1,3}(?:,\d{3})+|\d+)(?: \(unused\))?(?:\s+(?P<inputs>[A-Za-z_\[-].*))?\s*$"
 )
-MORE = re.compile(r"\s{20,}([A-Za-z_]\S*\[\d+\]\[\d+\])\s*$")
-NAME = re.compile(r'\s*Model: "(.*)"\s*$')
-KINDS = (
-    "Activation", "Add", "AveragePooling2D", "AveragePooling3D", "BatchNormalization",
-    "Concatenate", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D",
-    "Cropping3D", "Dense", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer",
-    "LeakyReLU", "MaxPooling2D", "MaxPooling3D", "ReLU", "SpatialDropout3D",
-    "TensorFlowOpLayer", "UpSampling2D", "UpSampling3D", "ZeroPadding2D", "ZeroPadding3D",
-)  # fmt: skip
+MORE = re.compile(r"\s*\[?'?([^\s,'\[\]]+\[\d+\]\[\d+\])[',\]]*\s*$")
+RULE = re.compile(r"\s*[_-]{5,}\s*$")
+STARTED = re.compile(r"\s*[\w./-]+ \([A-Z]\w*")
 
 
 def render(table: Table) -> str:
@@ -32,13 +28,13 @@ def render(table: Table) -> str:
 
     The program's closing rule is left out, as published tables leave it out.
     """
-    branched = _branches(table)
+    branched = branches(table)
     width, ends = BRANCHED if branched else LINEAR
     header = ["Layer (type)", "Output Shape", "Param #"] + ["Connected to"] * branched
     lines = [f'Model: "{table.name}"', "_" * width, _line(header, ends), "=" * width]
     for number, row in enumerate(table.first_calls, 1):
         fields = [f"{row.name} ({_kind(row)})", _shape(row), str(row.total)]
-        inputs = _inputs(table, row) if branched else []
+        inputs = connections(table, row) if branched else []
         lines.append(_line([*fields, *inputs[:1]] if branched else fields, ends))
         lines += [_line(["", "", "", more], ends) for more in inputs[1:]]
         lines.append(("=" if number == len(table.first_calls) else "_") * width)
@@ -76,73 +72,46 @@ def _shape(row: Row) -> str:
     return str(row.shape)
 
 
-def _inputs(table: Table, row: Row) -> list[str]:
-    """What a layer is connected to, over all its calls."""
-    return [source for each in table.rows if each.name == row.name for source in each.inputs]
-
-
-def _branches(table: Table) -> bool:
-    """Whether a layer has several inputs, several readers or several calls."""
-    sources = [source for row in table.rows for source in row.inputs]
-    several_inputs = any(len(row.inputs) > 1 for row in table.rows)
-    several_readers = any(count > 1 for count in Counter(sources).values())
-    return several_inputs or several_readers or len(table.first_calls) < len(table.rows)
-
-
 def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
     """The tables in a text, each with the number of its header's line.
 
     A shape that the column cut holds None where the number is cut and "cut" in its row's
     settings; a cut class name is completed where only one of Keras's begins so.
     """
+    lines = [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
-        rows: list[Row] = []
-        stated: dict[str, int] = {}
-        for line in lines[start + 1 : end]:
-            if (match := ROW.match(line)) and not stated:
-                rows.append(_parsed(match))
-            elif rows and not stated and (more := MORE.match(line)):
-                rows[-1] = replace(rows[-1], inputs=(*rows[-1].inputs, more[1]))
-            elif total := total_in(line):
-                stated.update(total)
-            elif len(stated) == 3:
-                break
-        if rows:
-            named = [NAME.match(line) for line in lines[max(start - 3, 0) : start]]
-            name = next((match[1] for match in named if match), "")
-            tables.append((start, Table(name, tuple(rows), "keras2", stated, repairs)))
+        stated, rules = totals_in(lines[start:end])
+        if not any("(" in line for line in lines[start + 1 : start + rules]):
+            continue  # torchsummary has the same header
+        found = [_line_rows(lines, start, start + rules)]
+        if offsets := keras2_wrapped.columns(lines[start]):
+            found.append(keras2_wrapped.rows(lines[start + 1 : start + rules], offsets))
+        counts = [sum(row.total for row in rows) for rows in found]
+        ruled = sum(map(bool, map(RULE.match, lines[start : start + rules]))) > 2
+        best = max(
+            range(len(found)),
+            key=lambda n: (counts[n] == stated.get("total"), n != ruled, len(found[n])),
+        )
+        if found[best]:
+            style = ("keras2", keras2_wrapped.era(lines[start:end]))[best]
+            rows = tuple(found[best])
+            tables.append((start, Table(named(lines, start), rows, style, stated, repairs)))
     return tables
 
 
-def _parsed(match: re.Match[str]) -> Row:
-    count = int(match["count"].replace(",", ""))
-    kind = _completed(match["kind"])
-    batch_norm = kind == "BatchNormalization" and count % 4 == 0
-    roles = {"scale": count // 4, "shift": count // 4, "moving": count // 2}
-    shape, cut = _parsed_shape(match["shape"])
-    return Row(
-        name=match["name"],
-        kind=kind,
-        shape=shape,
-        parameters=(roles if batch_norm else {"all": count}) if count else {},
-        trainable=count // 2 if batch_norm else count,
-        inputs=(match["inputs"],) if match["inputs"] else (),
-        path=tuple(match["name"].split("-")[:-1]),
-        settings={"cut": True} if cut else {},
-    )
-
-
-def _completed(kind: str) -> str:
-    longer = [each for each in KINDS if each.startswith(kind)]
-    return longer[0] if len(longer) == 1 and kind not in KINDS else kind
-
-
-def _parsed_shape(text: str) -> tuple[tuple[int | None, ...], bool]:
-    cut = ")" not in text
-    parts = re.findall(r"None|\d+", text)
-    shape = [None if part == "None" else int(part) for part in parts]
-    if cut:
-        shape = [*shape[:-1], None] if not text.rstrip().endswith(",") else [*shape, None]
-    return tuple(shape), cut
+def _line_rows(lines: list[str], start: int, end: int) -> list[Row]:
+    """Eras A and A': a row a line, further connections on lines of their own."""
+    rows: list[Row] = []
+    for number in range(start + 1, end):
+        line = lines[number]
+        if match := ROW.match(line):
+            inputs = CONNECTION.findall(match["inputs"] or "")
+            fields = match["name"], match["kind"] or "", match["shape"], match["count"]
+            rows.append(row_of(*fields, inputs))
+        elif rows and (more := MORE.match(line)):
+            rows[-1] = replace(rows[-1], inputs=(*rows[-1].inputs, more[1]))
+        elif rows and STARTED.match(line):
+            not_cut(lines, number)
+    return rows

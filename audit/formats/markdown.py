@@ -1,6 +1,20 @@
 """A Markdown table: every row, nothing cut."""
 
+import re
+from itertools import pairwise
+
+from audit.formats.cells import unframed
+from audit.formats.keras import roles_of
 from audit.table import Row, Table
+
+HEADER = re.compile(r"\s*layer\s+type\s+output\s+parameters\s+inputs\s*$")
+CELLS = re.compile(
+    r"\s*(?P<name>\S+)\s+(?P<kind>\S+)\s+(?P<shape>(?:[\d?]+(?: x [\d?]+)*)?)\s+"
+    r"(?P<count>[\d,]+)(?P<inputs>(?:\s.*)?)$"
+)
+TOTALS = re.compile(
+    r"\s*(?P<name>.*): (?P<total>[\d,]+) parameters, (?P<trainable>[\d,]+) trainable;"
+)
 
 
 def render(table: Table) -> str:
@@ -35,3 +49,39 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 
 def _rule(column: int, width: int) -> str:
     return "-" * (width + 1) + ":" if column == 3 else "-" * (width + 2)
+
+
+def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+    """The tables that ``render`` wrote, each with the number of its header's line.
+
+    What is trainable is stated for the whole network alone: but for moving statistics, all is.
+    """
+    lines = [unframed(line) for line in lines]
+    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    tables = []
+    for start, end in pairwise([*headers, len(lines)]):
+        matches = [CELLS.match(line) for line in lines[start + 1 : end]]
+        rows = tuple(_parsed(match) for match in matches if match)
+        totals = next(filter(None, map(TOTALS.match, lines[start:end])), None)
+        stated = {
+            key: int(totals[key].replace(",", "")) for key in ("total", "trainable") if totals
+        }
+        if rows:
+            name = totals["name"] if totals else ""
+            tables.append((start, Table(name, rows, "markdown", stated, repairs)))
+    return tables
+
+
+def _parsed(match: re.Match[str]) -> Row:
+    count = int(match["count"].replace(",", ""))
+    sizes = re.findall(r"\d+|\?", match["shape"])
+    sources = match["inputs"].replace(",", " ").split()
+    return Row(
+        name=match["name"],
+        kind=match["kind"],
+        shape=(None, *(None if size == "?" else int(size) for size in sizes)),
+        parameters=(parameters := roles_of(match["kind"], count)),
+        trainable=count - parameters.get("moving", 0),
+        inputs=tuple(name if name.endswith("]") else f"{name}[0][0]" for name in sources),
+        path=tuple(match["name"].split("-")[:-1]),
+    )

@@ -1,6 +1,7 @@
 """What PyTorch would call a table's rows, and which blocks are modules around them."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from audit.table import Row
 
@@ -74,6 +75,7 @@ def class_name(row: Row) -> str:
     return RANKED[kind].format(rank) if kind in RANKED else row.kind
 
 
+@lru_cache(maxsize=1024)
 def keras_kind(name: str) -> str:
     """The Keras class for PyTorch's: ``Conv3D`` for ``Conv3d``; what is not known keeps its name.
 

@@ -2,8 +2,10 @@
 
 import math
 import re
+from functools import lru_cache
 from itertools import pairwise
 
+from audit.formats.cells import not_cut, unframed
 from audit.formats.pytorch import (
     class_name,
     container_name,
@@ -12,14 +14,22 @@ from audit.formats.pytorch import (
     sequentials,
     with_containers,
 )
-from audit.formats.totals import total_in
+from audit.formats.totals import totals_in
 from audit.table import Row, Shape, Table
 
 WIDTH = 64
 BYTES = 4
 MIB = 2**20
-HEADER = re.compile(r"\s*Layer \(type\)\s+Output Shape\s+Param\b(?!.*Connected)")
-ROW = re.compile(r"\s*(?P<kind>\S.*?)-(?P<number>\d+)\s+(?P<shape>\[.*\])\s+(?P<count>[\d,]+)\s*$")
+HEADER = re.compile(
+    r"\s*(?:Parent Layers\s+)?Layer \(type\)\s+(?:In|Out)put Shape\s+Param\b(?!.*Connected)"
+)
+FIELDS = (
+    r"(?P<kind>[^\s\[]+)-(?P<number>\d+)\s+(?P<shape>\[.*\])\s+(?P<count>[\d,]+)"
+    r"(?:\s+(?P<trainable>[\d,]+))?\s*$"
+)
+ROW = re.compile(r"\s*(?P<parents>)" + FIELDS)
+WITH_PARENTS = re.compile(r"\s*(?P<parents>[^\s\[]+)\s+" + FIELDS)
+STARTED = re.compile(r"\s*[A-Za-z_]\w*-\d+(?:\s|$)")
 
 
 def render(table: Table) -> str:
@@ -37,7 +47,7 @@ def render(table: Table) -> str:
         number += 1
         name = class_name(row) if container is None else container_name(container[-1])
         parameters = row.without_moving if container is None else 0
-        shape = _channels_first(row.shape, table)
+        shape = channels_first(row.shape, table)
         elements += math.prod(shape)
         lines.append(_line(f"{name}-{number}", str([-1, *shape]), f"{parameters:,}"))
     return "\n".join([*lines, *_totals(table, elements)])
@@ -47,11 +57,12 @@ def _line(name: str, shape: str, parameters: str) -> str:
     return f"{name:>20}  {shape:>25} {parameters:>15}"
 
 
-def _channels_first(shape: Shape, table: Table) -> list[int]:
+def channels_first(shape: Shape, table: Table) -> list[int]:
+    """A shape without its batch axis, as PyTorch orders it. Raises: ValueError for an open size."""
     sizes = [size for size in shape[1:] if size is not None]
     if len(sizes) != len(shape) - 1:
         raise ValueError(
-            f"{table.name!r} has open sizes {shape}: torchsummary needs every size; "
+            f"{table.name!r} has open sizes {shape}: a summary of PyTorch needs every size; "
             "give an input shape."
         )
     return [*sizes[-1:], *sizes[:-1]]
@@ -81,7 +92,7 @@ def _totals(table: Table, elements: int) -> list[str]:
 
 def _input_elements(table: Table, inputs: list[Row]) -> int:
     """The program multiplies the sizes of all inputs together."""
-    return math.prod(math.prod(_channels_first(row.shape, table)) for row in inputs)
+    return math.prod(math.prod(channels_first(row.shape, table)) for row in inputs)
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
@@ -89,28 +100,43 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
 
     A table ends where its totals end, at the next header, or at the text's end.
     """
+    lines = [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
+        stated, length = totals_in(lines[start:end])
+        pattern = WITH_PARENTS if "Parent" in lines[start] else ROW
         rows: list[Row] = []
-        stated: dict[str, int] = {}
-        for line in lines[start + 1 : end]:
-            if (row := ROW.match(line)) and not stated:
+        for number in range(start + 1, start + length):
+            if row := pattern.match(lines[number]):
                 rows.append(_parsed(row))
-            elif total := total_in(line):
-                stated.update(total)
-            elif stated and line.strip(" -=") and ":" not in line:
-                break
+            elif rows and STARTED.match(lines[number]):
+                not_cut(lines, number)
         if rows:
-            tables.append((start, Table("", tuple(rows), "torchsummary", stated, repairs)))
+            style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
+            tables.append((start, Table("", tuple(rows), style, stated, repairs)))
     return tables
 
 
 def _parsed(match: re.Match[str]) -> Row:
     count = int(match["count"].replace(",", ""))
-    shape = [int(number) for number in re.findall(r"-?\d+", match["shape"].split("]")[0])]
-    channels_last = (None, *shape[2:], *shape[1:2])
-    kind = keras_kind(match["kind"])
-    parameters = {"all": count} if count else {}
-    name = f"{match['kind']}-{match['number']}"
-    return Row(name, kind, channels_last, parameters, trainable=count)
+    trainable = match["trainable"]
+    return Row(
+        name=f"{match['kind']}-{match['number']}",
+        kind=keras_kind(match["kind"]),
+        shape=channels_last(match["shape"]),
+        parameters={"all": count} if count else {},
+        trainable=int(trainable.replace(",", "")) if trainable else count,
+        path=tuple(match["parents"].split("/")) if match["parents"] else (),
+    )
+
+
+@lru_cache(maxsize=1024)
+def channels_last(text: str) -> Shape:
+    """The first shape in PyTorch's text, batch axis open and channels last.
+
+    >>> channels_last("[[-1, 64, 56, 80], [-1, 64, 112, 160]]")
+    (None, 56, 80, 64)
+    """
+    sizes = [int(number) for number in re.findall(r"-?\d+", text.split("]")[0])]
+    return (None, *sizes[2:], *sizes[1:2])

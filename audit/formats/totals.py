@@ -1,9 +1,14 @@
-"""The three lines of totals under torchsummary's and Keras's tables."""
+"""The lines of totals under torchsummary's and Keras's tables."""
 
 import re
 
-LINE = re.compile(r"\s*(Total|Trainable|Non-trainable) params:\s*([\d,]+)")
-STATED = {"Total": "total", "Trainable": "trainable", "Non-trainable": "not trainable"}
+LINE = re.compile(r"\s*(Total|Trainable|Non-trainable|Optimizer) params:\s*(?:tensor\()?([\d,]+)")
+STATED = {
+    "Total": "total",
+    "Trainable": "trainable",
+    "Non-trainable": "not trainable",
+    "Optimizer": "optimizer",
+}
 
 
 def total_in(line: str) -> dict[str, int]:
@@ -12,5 +17,23 @@ def total_in(line: str) -> dict[str, int]:
     >>> total_in("Trainable params: 63,972")
     {'trainable': 63972}
     """
-    match = LINE.match(line)
+    match = LINE.match(line) if "params" in line else None
     return {STATED[match[1]]: int(match[2].replace(",", "") or 0)} if match else {}
+
+
+def ending(line: str) -> bool:
+    """Whether a line after the first total is no rule, no blank and no further figure."""
+    return bool(line.strip(" -=_`")) and ":" not in line
+
+
+def totals_in(lines: list[str]) -> tuple[dict[str, int], int]:
+    """The totals that a table's lines state, and the number of the line of the first, or all."""
+    stated: dict[str, int] = {}
+    first = len(lines)
+    for number, line in enumerate(lines):
+        if total := total_in(line):
+            first = min(first, number)
+            stated = {**total, **stated}
+        elif stated and ending(line):
+            break
+    return stated, first

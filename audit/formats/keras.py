@@ -1,0 +1,108 @@
+"""What all of Keras's summaries share: a layer's fields, connections and totals."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from audit.table import Row, Shape, Table
+
+KINDS = (
+    "Activation", "Add", "AveragePooling2D", "AveragePooling3D", "BatchNormalization",
+    "Concatenate", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D",
+    "Cropping3D", "Dense", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer",
+    "LeakyReLU", "MaxPooling2D", "MaxPooling3D", "ReLU", "SpatialDropout3D",
+    "TensorFlowOpLayer", "UpSampling2D", "UpSampling3D", "ZeroPadding2D", "ZeroPadding3D",
+)  # fmt: skip
+NAME = re.compile(r'Model: "(.*)"')
+DERIVED = re.compile(r"(?<=.)Conv\dDTranspose$")
+CONNECTION = re.compile(r"[^\s,'\[\]]+\[\d+\]\[\d+\]")
+
+
+def class_shown(row: Row) -> str:
+    """The class that Keras prints: the layer's own, where the table holds the one it derives from.
+
+    An operation has no ``ops.`` before its class there.
+    """
+    return str(row.settings.get("class", row.kind)).removeprefix("ops.")
+
+
+def connections(table: Table, row: Row) -> list[str]:
+    """What a layer is connected to, over all its calls."""
+    return [source for each in table.rows if each.name == row.name for source in each.inputs]
+
+
+def branches(table: Table) -> bool:
+    """Whether a layer has several inputs, several readers or several calls."""
+    sources = Counter(source for row in table.rows for source in row.inputs)
+    several_inputs = any(len(row.inputs) > 1 for row in table.rows)
+    several_readers = any(count > 1 for count in sources.values())
+    return several_inputs or several_readers or len(table.first_calls) < len(table.rows)
+
+
+def readable_bytes(number: float, smallest: str = "B") -> str:
+    """A memory size as Keras prints it, with units of 1024; Keras 2's smallest is "Byte".
+
+    >>> readable_bytes(90_321_539 * 4)
+    '344.55 MB'
+    """
+    units = [smallest, "KB", "MB", "GB", "TB"]
+    while number >= 1024 and len(units) > 1:
+        number /= 1024
+        units.pop(0)
+    return f"{number:.2f} {units[0]}"
+
+
+def row_of(name: str, kind: str, shape: str, count: str, inputs: Iterable[str]) -> Row:
+    """A row from the texts of its fields; a shape or a class that its column cut is held as cut."""
+    number = int(re.sub(r"\D.*", "", count.replace(",", "")) or 0)
+    sizes, cut = shape_of(shape)
+    printed, derived = _completed(kind), DERIVED.search(kind)
+    parameters = roles_of(derived[0] if derived else printed, number)
+    return Row(
+        name=name,
+        kind=derived[0] if derived else printed,
+        shape=sizes,
+        parameters=parameters,
+        trainable=number - parameters.get("moving", 0),
+        inputs=tuple(inputs),
+        path=tuple(name.split("-")[:-1]),
+        settings=({"cut": shape} if cut else {}) | ({"class": printed} if derived else {}),
+    )
+
+
+def roles_of(kind: str, number: int) -> dict[str, int]:
+    """A row's count by role as far as its class tells: half of a batch norm's are statistics.
+
+    >>> roles_of("BatchNormalization", 8), roles_of("Conv2D", 8)
+    ({'scale': 2, 'shift': 2, 'moving': 4}, {'all': 8})
+    """
+    if not number:
+        return {}
+    if kind == "BatchNormalization" and number % 4 == 0:
+        return {"scale": number // 4, "shift": number // 4, "moving": number // 2}
+    return {"all": number}
+
+
+def _completed(kind: str) -> str:
+    longer = [each for each in KINDS if each.startswith(kind)]
+    return longer[0] if len(longer) == 1 and kind not in KINDS else kind
+
+
+def shape_of(text: str) -> tuple[Shape, bool]:
+    """The first shape in a field, and whether it is cut: the cut size is None.
+
+    >>> shape_of("[(None, 64, 64, 3)]"), shape_of("(None, 64, 64, 3")
+    (((None, 64, 64, 3), False), ((None, 64, 64, None), True))
+    """
+    cut = ")" not in text
+    parts = re.findall(r"None|\d+", text.split(")")[0])
+    shape = [None if part == "None" else int(part) for part in parts]
+    if cut:
+        shape = [*(shape if text.rstrip().endswith(",") else shape[:-1]), None]
+    return tuple(shape), cut
+
+
+def named(lines: list[str], header: int) -> str:
+    """The model's name, which stands above the header's line."""
+    found = [NAME.search(line) for line in lines[max(header - 3, 0) : header]]
+    return next((match[1] for match in found if match), "")

@@ -1,0 +1,114 @@
+"""Keras 2's ``model.summary()`` from TensorFlow 2.7 on, whose fields wrap (eras B and C)."""
+
+import re
+
+from audit.formats.keras import CONNECTION, branches, class_shown, connections, readable_bytes
+from audit.formats.keras import row_of as row_of_fields
+from audit.table import Row, Table
+
+ENDS = {"keras2b": (32, 53, 65, 98), "keras2c": (29, 58, 68, 98)}
+LINEAR = (29, 55, 65)
+GROUP_ENDS = ("),", "},", "],", "',")
+TITLES = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+COUNT = re.compile(r"\d[\d,]*(?: \(unused\))?$")
+MEMORY = re.compile(r"params: \d+ \([\d.]+ (?:Byte|.B)\)")
+NAMED = re.compile(r"(?P<name>[^\s(]+)\s*\((?P<kind>[^)]*)")
+
+
+def render_b(table: Table) -> str:
+    """Era B: TensorFlow 2.7 to 2.12."""
+    return _render(table, "keras2b")
+
+
+def render_c(table: Table) -> str:
+    """Era C: Keras 2.13 to 2.15 and tf-keras, with the memory of the weights."""
+    return _render(table, "keras2c")
+
+
+def _render(table: Table, style: str) -> str:
+    branched = branches(table)
+    ends = ENDS[style] if branched else LINEAR
+    width = ends[-1]
+    slack = int(style == "keras2c")
+    lines = [f'Model: "{table.name}"', "_" * width]
+    lines += [*_wrapped(list(TITLES[: len(ends)]), ends, slack), "=" * width]
+    for row in table.first_calls:
+        shown = f"{row.name} ({class_shown(row)})"
+        shape = str([row.shape]) if row.kind == "InputLayer" else str(row.shape)
+        fields = [shown, shape, str(row.total)]
+        if branched:
+            fields.append(str(connections(table, row)))
+        lines += [*_wrapped(fields, ends, slack), " " * width]
+    counts = (table.total, table.trainable, table.total - table.trainable)
+    words = ("Total", "Trainable", "Non-trainable")
+    lines.append("=" * width)
+    lines += [
+        f"{word} params: {count} ({readable_bytes(4 * count, 'Byte')})"
+        if style == "keras2c"
+        else f"{word} params: {count:,}"
+        for word, count in zip(words, counts, strict=True)
+    ]
+    return "\n".join([*lines, "_" * width])
+
+
+def _wrapped(fields: list[str], ends: tuple[int, ...], slack: int) -> list[str]:
+    """The lines of a row: each field goes on below, broken where a bracketed group ends."""
+    lines = []
+    while any(fields):
+        line = ""
+        start = 0
+        for column, end in enumerate(ends):
+            last = column == len(ends) - 1
+            piece = fields[column][: end - start - (0 if last else 2 + slack)]
+            breaks = [piece.find(mark) + len(mark) for mark in GROUP_ENDS if mark in piece]
+            piece = piece[: min(breaks, default=len(piece))]
+            fields[column] = fields[column][len(piece) :]
+            line += (" " if column == 0 else "") + piece + ("" if last else "  ")
+            line, start = line.ljust(end), end
+        lines.append(line)
+    return lines
+
+
+def columns(header: str) -> list[int]:
+    """Where each column of a header begins; none where blanks were lost from it."""
+    offsets = [header.find(title) for title in TITLES if title in header]
+    offsets[0] = 0
+    apart = all(header[offset - 1] == " " for offset in offsets[1:])
+    return offsets if apart and "  " in header.strip() else []
+
+
+def era(lines: list[str]) -> str:
+    """C gives the totals' memory in brackets, B does not."""
+    return "keras2c" if any(MEMORY.search(line) for line in lines) else "keras2b"
+
+
+def rows(lines: list[str], offsets: list[int]) -> list[Row]:
+    """The rows between a header and the totals.
+
+    A row begins after an empty line; where a text has lost those, where a count stands.
+    """
+    blocks: list[list[str]] = []
+    bounds = list(zip(offsets, [*offsets[1:], None], strict=True))
+    body = [line for line in lines if not line.strip() or not set(line.strip()) <= set("_=-")]
+    apart = not all(line.strip() for line in body[1:-1])
+    fresh = True
+    for line in body:
+        if not line.strip():
+            fresh = True
+            continue
+        pieces = [line[start:end] for start, end in bounds]
+        if fresh if apart else COUNT.match(pieces[2].strip()) and pieces[0].strip():
+            blocks.append([""] * len(offsets))
+        if blocks:
+            blocks[-1] = [a + b.strip() for a, b in zip(blocks[-1], pieces, strict=True)]
+        fresh = False
+    parsed = [(NAMED.match(fields[0]), fields) for fields in blocks]
+    return [
+        row_of_fields(match["name"], match["kind"], fields[1], fields[2], _sources(fields[3:]))
+        for match, fields in parsed
+        if match
+    ]
+
+
+def _sources(fields: list[str]) -> list[str]:
+    return CONNECTION.findall("".join(fields))

@@ -1,0 +1,148 @@
+"""Keras 3's ``model.summary()``: a table drawn by rich (eras D and E)."""
+
+import io
+import re
+from itertools import pairwise
+
+from audit.formats.keras import (
+    CONNECTION,
+    branches,
+    class_shown,
+    connections,
+    named,
+    readable_bytes,
+    row_of,
+)
+from audit.formats.totals import totals_in
+from audit.table import Row, Table
+
+WIDTHS = {"keras3": (88, 108), "keras3d": (84, 108)}
+POSITIONS = {
+    "keras3": ((0.45, 0.80, 1.0), (0.3, 0.56, 0.74, 1.0)),
+    "keras3d": ((0.45, 0.84, 1.0), (0.3, 0.56, 0.70, 1.0)),
+}
+HEADER = re.compile(r"\s*[┃|]\s*Layer \(type\)\s*[┃|]\s*Output Shape\s*[┃|]\s*Param #")
+BARS = re.compile(r"[┃│|]")
+BORDER = re.compile(r"\s*(?:[┏┡├└╇┗]|\+[-=]|\|[-=]+[+|])")
+GRID = re.compile(r"\s*\+[-=]")
+NAMED = re.compile(r"(?P<name>[^(…]+)(?:\((?P<kind>[^)…]*)|…)")
+UNDER = 4  # bytes of a weight
+
+
+def render(table: Table, width: int | None = None, style: str = "keras3") -> str:
+    """The table as ``model.summary(line_length=width)`` prints it (style "keras3d": before 3.0.5).
+
+    Args:
+        width: in characters; None for Keras's own, 108 for a network that branches, else 88.
+
+    Raises: ValueError for a width in which a column is under 4 characters.
+    """
+    from rich.console import Console
+    from rich.table import Column
+    from rich.table import Table as RichTable
+
+    branched = branches(table)
+    width = width or WIDTHS[style][branched]
+    ends = [int(position * width) for position in POSITIONS[style][branched]]
+    widths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    if min(widths) < 4:
+        raise ValueError(f"width {width}: expected at least 23 characters.")
+    titles = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+    drawn = RichTable(
+        *(
+            Column(title, width=size, justify="right" if title == "Param #" else "left")
+            for title, size in zip(titles, widths, strict=False)
+        ),
+        width=width,
+        show_lines=True,
+    )
+    from rich.text import Text
+
+    for row in table.first_calls:
+        drawn.add_row(*map(Text, _fields(table, row)[: len(widths)]))
+    out = io.StringIO()
+    console = Console(
+        file=out, width=max(width, 80), highlight=False, force_terminal=False, color_system=None
+    )
+    console.print(Text(f'Model: "{table.name}"'))
+    console.print(drawn)
+    return "\n".join([out.getvalue().rstrip("\n"), *_totals(table)])
+
+
+def _fields(table: Table, row: Row) -> list[str]:
+    last = [each for each in table.rows if each.name == row.name][-1]
+    sources = ", ".join(connections(table, row)) or "-"
+    return [f"{row.name} ({class_shown(row)})", str(last.shape), f"{row.total:,}", sources]
+
+
+def _totals(table: Table) -> list[str]:
+    """The totals and their memory; the total holds the optimizer's variables once they are made."""
+    optimizer = table.stated.get("optimizer", 0)
+    counts = {
+        "Total": table.total + optimizer,
+        "Trainable": table.trainable,
+        "Non-trainable": table.total - table.trainable,
+    }
+    more = UNDER if optimizer else 0  # the step's number has 8 bytes
+    sizes = [UNDER * count for count in counts.values()]
+    sizes[0] += more
+    lines = [
+        f" {word} params: {count:,} ({readable_bytes(size)})"
+        for (word, count), size in zip(counts.items(), sizes, strict=True)
+    ]
+    if optimizer:
+        size = readable_bytes(UNDER * optimizer + more)
+        lines.append(f" Optimizer params: {optimizer:,} ({size})")
+    return lines
+
+
+def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+    """The tables in a text, each with the number of its header's line.
+
+    A field wraps over several lines of its row; a name that its column cut ends in "…".
+    """
+    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    tables = []
+    for start, end in pairwise([*headers, len(lines)]):
+        if "|" in lines[start] and not any(map(GRID.match, lines[max(start - 1, 0) : end])):
+            continue  # a Markdown table of another format
+        stated, length = totals_in(lines[start:end])
+        rows = _rows(lines[start + 1 : start + length])
+        if rows:
+            style = "keras3" if _is_late(lines[start]) else "keras3d"
+            tables.append((start, Table(named(lines, start), rows, style, stated, repairs)))
+    return tables
+
+
+def _rows(lines: list[str]) -> tuple[Row, ...]:
+    blocks: list[list[str]] = []
+    fresh = True
+    for line in lines:
+        if BORDER.match(line):
+            fresh = True
+            continue
+        cells = [cell.strip() for cell in BARS.split(line.strip())[1:-1]]
+        if len(cells) < 3:
+            continue
+        if fresh or len(cells) != len(blocks[-1]):
+            blocks.append(cells)
+        else:
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], cells, strict=True)]
+        fresh = False
+    return tuple(row for block in blocks if (row := _row(block)))
+
+
+def _row(cells: list[str]) -> Row | None:
+    match = NAMED.match(cells[0])
+    if not match or not re.match(r"[\d,]+", cells[2]):
+        return None
+    name = match["name"].strip().lstrip("└ ")
+    inputs = CONNECTION.findall("".join(cells[3:]))
+    return row_of(name, match["kind"] or "", cells[1], cells[2], inputs)
+
+
+def _is_late(header: str) -> bool:
+    """Keras 3.0.5 and later have a wider column for the parameters."""
+    bars = [match.start() for match in BARS.finditer(header)]
+    share = (bars[3] - bars[2]) / max(bars[-1] - bars[0], 1)
+    return share > (0.155 if len(bars) > 4 else 0.18)

@@ -1,0 +1,42 @@
+"""pytorch-model-summary's table: torchsummary's, with the trainable parameters of each row."""
+
+from audit.formats.pytorch import class_name, is_module
+from audit.formats.torchsummary import channels_first
+from audit.table import Table
+
+DEFAULT = 15  # characters of a column at least, and 3 more
+
+
+def render(table: Table) -> str:
+    """The table as ``summary(model, input, max_depth=None)`` prints it: every layer, no block.
+
+    Batch size 1, as of the input that the program takes. Raises: ValueError where a size is open.
+    """
+    rows = [row for row in table.first_calls if is_module(row)]
+    names = [f"{class_name(row)}-{number}" for number, row in enumerate(rows, 1)]
+    shapes = [str([1, *channels_first(row.shape, table)]) for row in rows]
+    widths = [max(DEFAULT, *map(len, texts)) + 3 for texts in (names, shapes)]
+
+    def line(*fields: str) -> str:
+        name, shape, count, trainable = fields
+        return f"{name:>{widths[0]}}  {shape:>{widths[1]}} {count:>15} {trainable:>15}"
+
+    rule = 35 + sum(widths)
+    counts = [(row.without_moving, min(row.trainable, row.without_moving)) for row in rows]
+    total, trainable = (sum(column) for column in zip(*counts, strict=True))
+    return "\n".join(
+        [
+            "-" * rule,
+            line("Layer (type)", "Output Shape", "Param #", "Tr. Param #"),
+            "=" * rule,
+            *(
+                line(name, shape, f"{all_:,}", f"{some:,}")
+                for name, shape, (all_, some) in zip(names, shapes, counts, strict=True)
+            ),
+            "=" * rule,
+            f"Total params: {total:,}",
+            f"Trainable params: {trainable:,}",
+            f"Non-trainable params: {total - trainable:,}",
+            "-" * rule,
+        ]
+    )

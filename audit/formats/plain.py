@@ -1,0 +1,108 @@
+"""A table as csv, json or html: every row, nothing cut; the json is read back unchanged."""
+
+import csv
+import html
+import io
+import json
+from typing import Any
+
+from audit.formats.cells import BadTextError
+from audit.table import Row, Table
+
+FORMAT = "unetzoo table 1"
+HEADER = ("layer", "type", "output", "parameters", "trainable", "inputs")
+
+
+def render_csv(table: Table) -> str:
+    """A line a row, with a header; sizes are parted by ``x``, inputs by blanks."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows(map(_cells, table.rows))
+    return out.getvalue().rstrip("\n")
+
+
+def render_html(table: Table) -> str:
+    """A ``<table>`` to be pasted into a page; every text is escaped."""
+    head = "".join(f"<th>{title}</th>" for title in HEADER)
+    lines = [f"<table>\n<caption>{html.escape(table.name)}</caption>", f"<tr>{head}</tr>"]
+    for row in table.rows:
+        cells = "".join(f"<td>{html.escape(str(cell))}</td>" for cell in _cells(row))
+        lines.append(f"<tr>{cells}</tr>")
+    total = f"{table.total:,} parameters, {table.trainable:,} trainable"
+    return "\n".join([*lines, f'<tr><td colspan="{len(HEADER)}">{total}</td></tr>', "</table>"])
+
+
+def _cells(row: Row) -> tuple[Any, ...]:
+    shape = "x".join("?" if size is None else str(size) for size in row.shape[1:])
+    return (row.name, row.kind, shape, row.total, row.trainable, " ".join(row.inputs))
+
+
+def render_json(table: Table) -> str:
+    """All that the table holds; ``audit.read`` gives the same table back."""
+    rows = [
+        {
+            "name": row.name,
+            "kind": row.kind,
+            "shape": list(row.shape),
+            "parameters": dict(row.parameters),
+            "trainable": row.trainable,
+            "inputs": list(row.inputs),
+            "path": list(row.path),
+            "settings": {key: _plain(value) for key, value in row.settings.items()},
+            "call": row.call,
+        }
+        for row in table.rows
+    ]
+    whole = {
+        "format": FORMAT,
+        "name": table.name,
+        "style": table.style,
+        "stated": dict(table.stated),
+        "repairs": list(table.repairs),
+        "rows": rows,
+    }
+    return json.dumps(whole, indent=1)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as json holds it: a tuple is marked as one, what json lacks is its text."""
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def parse_json(text: str) -> Table | None:
+    """The table in a text that ``render_json`` wrote; None for any other text.
+
+    Raises: BadTextError where the text says that it is one, and is not.
+    """
+    if not text.lstrip().startswith("{") or FORMAT not in text[:200]:
+        return None
+    try:
+        whole = json.loads(text)
+        rows = tuple(_row(row) for row in whole["rows"])
+        stated, repairs = dict(whole["stated"]), tuple(whole["repairs"])
+        return Table(whole["name"], rows, whole["style"], stated, repairs)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadTextError(
+            f"expected the json of a table, as {FORMAT!r} has it: {error}."
+        ) from error
+
+
+def _row(row: dict[str, Any]) -> Row:
+    return Row(
+        name=str(row["name"]),
+        kind=str(row["kind"]),
+        shape=tuple(None if size is None else int(size) for size in row["shape"]),
+        parameters={str(role): int(count) for role, count in row["parameters"].items()},
+        trainable=int(row["trainable"]),
+        inputs=tuple(map(str, row["inputs"])),
+        path=tuple(map(str, row["path"])),
+        settings={str(key): _tupled(value) for key, value in row["settings"].items()},
+        call=int(row["call"]),
+    )
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value

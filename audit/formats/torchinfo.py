@@ -1,0 +1,251 @@
+"""torchinfo 1.8's table, and that of its predecessor torch-summary 1.4: a tree of modules."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, prod
+from typing import Any
+
+from audit.formats.pytorch import (
+    class_name,
+    container_name,
+    is_module,
+    keras_kind,
+    sequentials,
+)
+from audit.formats.torchsummary import channels_first, channels_last
+from audit.formats.totals import totals_in
+from audit.table import Row, Table
+
+DEPTH = 3  # both programs' default
+COLUMN = 25
+NAME_COLUMN = 40
+BYTES = 4
+HEADER = re.compile(r"\s*\|?\s*Layer \(type.*?(?:Input Shape|Output Shape|Param #)")
+TITLES = re.compile(r"Input Shape|Output Shape|Param #|Param %|Kernel Shape|Mult-Adds|Trainable")
+DEEP = re.compile(r"[─+]|: \d")
+BRANCH = re.compile(r"\s*[│|├└─+ ]*")
+ROW = re.compile(
+    r"(?P<kind>[A-Za-z_]\w*)(?: \((?P<variable>[^()\s]*)\))?"
+    r"(?:: (?P<depth>\d+)(?:-(?P<number>\d+))?)?(?:\s+(?P<fields>\S.*))?$"
+)
+FIELD = re.compile(
+    r"\[\[.*?\]\]|\[[^\[\]]*\]|\(recursive\)|\([\d,]+\)|[\d.,]+%?|--|True|False|Partial|\S+"
+)
+
+
+# === Writing ===
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One printed module: a leaf has a row, a block its path and the rows in it."""
+
+    depth: int
+    name: str
+    rows: tuple[Row, ...]
+    leaf: bool
+
+    @property
+    def number_of_parameters(self) -> int:
+        return sum(row.without_moving for row in self.rows if row.call == 0)
+
+
+def render(table: Table) -> str:
+    """The table as ``torchinfo.summary(model, input_size=...)`` prints it, to its default depth.
+
+    A batch size that is open is 1. Raises: ValueError where another size is open.
+    """
+    lines = [_Line(0, table.name, tuple(filter(is_module, table.rows)), False), *_lines(table)]
+    leaves = [line.rows[0] for line in lines if line.leaf]
+    macs = sum(_macs(row) for row in leaves)
+    outputs = sum(2 * BYTES * prod(channels_first(row.shape, table)) for row in leaves if row.total)
+    weights = BYTES * sum(row.without_moving for row in leaves if row.call == 0)
+    sizes = [megabytes / 1e6 for megabytes in (_input_bytes(table), outputs, weights)]
+    unit, scale = next(
+        pair
+        for pair in (("TERABYTES", 1e12), ("GIGABYTES", 1e9), ("MEGABYTES", 1e6))
+        if macs >= pair[1] or pair[0] == "MEGABYTES"
+    )
+    shown = macs / scale
+    figure = f"{int(shown):,d}" if shown.is_integer() else f"{shown:,.2f}"
+    return _text(table, lines, "1", f"(Units.{unit}): {figure}", sizes)
+
+
+def render_predecessor(table: Table) -> str:
+    """The table as torch-summary 1.4's ``summary`` prints it, to its default depth.
+
+    Raises: ValueError where a size is open.
+    """
+    lines = list(_lines(table))
+    leaves = [line.rows[0] for line in lines if line.leaf]
+    macs = sum(_macs(row, bias=False) for row in leaves)
+    macs += sum(_weights(row) for line in lines if not line.leaf for row in line.rows)
+    first = [row for row in leaves if row.call == 0]
+    outputs = sum(2 * BYTES * prod(channels_first(row.shape, table)) for row in first if row.total)
+    weights = BYTES * sum(row.without_moving for row in first)
+    sizes = [size / 2**20 for size in (_input_bytes(table), outputs, weights)]
+    figure = f"(G): {macs / 1e9:0.2f}" if macs >= 1e9 else f"(M): {macs / 1e6:0.2f}"
+    return _text(table, lines, "-1", figure, sizes)
+
+
+def _text(table: Table, lines: list[_Line], batch: str, macs: str, sizes: list[float]) -> str:
+    printed = list(_numbered(lines))
+    longest = max(len(name) + depth * 5 + 1 for depth, name, _ in printed)
+    width = ceil(longest / 5) * 5 if longest >= NAME_COLUMN else NAME_COLUMN
+    rule = "=" * (width + 2 * COLUMN)
+    bar = "│    " if batch == "1" else "|    "
+
+    def formatted(name: str, shape: str, count: str) -> str:
+        return f"{name:<{width}} {shape:<{COLUMN}} {count:<{COLUMN}}".rstrip()
+
+    text = [rule, formatted("Layer (type:depth-idx)", "Output Shape", "Param #"), rule]
+    for depth, name, line in printed:
+        if depth <= DEPTH:
+            start = ("", "├─")[depth] if depth < 2 else bar * (depth - 1) + "└─"
+            shape = f"[{batch}, {', '.join(map(str, channels_first(line.rows[-1].shape, table)))}]"
+            text.append(formatted(start + name, shape, _count(line)))
+    total = sum(row.without_moving for row in lines[0].rows if row.call == 0)
+    if batch != "1":
+        total = sum(line.number_of_parameters for line in lines if line.leaf)
+    kept = [row for line in lines if line.leaf for row in line.rows if row.call == 0]
+    trainable = sum(min(row.trainable, row.without_moving) for row in kept)
+    text += [
+        rule,
+        f"Total params: {total:,}",
+        f"Trainable params: {trainable:,}",
+        f"Non-trainable params: {total - trainable:,}",
+        f"Total mult-adds {macs}",
+        rule,
+        f"Input size (MB): {sizes[0]:0.2f}",
+        f"Forward/backward pass size (MB): {sizes[1]:0.2f}",
+        f"Params size (MB): {sizes[2]:0.2f}",
+        f"Estimated Total Size (MB): {sum(sizes):0.2f}",
+        rule,
+    ]
+    return "\n".join(text)
+
+
+def _lines(table: Table) -> Iterator[_Line]:
+    """The modules as they run, each block before what is in it."""
+    rows = [row for row in table.rows if is_module(row)]
+    numbered = sequentials(table.rows)
+    open_path: tuple[str, ...] = ()
+    for index, row in enumerate(rows):
+        for depth in range(1, len(row.path) + 1):
+            path = row.path[:depth]
+            if open_path[:depth] == path:
+                continue
+            end = next(
+                (n for n in range(index, len(rows)) if rows[n].path[:depth] != path), len(rows)
+            )
+            name = "Sequential" if path in numbered else container_name(path[-1])
+            yield _Line(depth, name, tuple(rows[index:end]), False)
+        open_path = row.path
+        yield _Line(len(row.path) + 1, class_name(row), (row,), True)
+
+
+def _numbered(lines: list[_Line]) -> Iterator[tuple[int, str, _Line]]:
+    counts: dict[int, int] = {}
+    for line in lines:
+        counts[line.depth] = counts.get(line.depth, 0) + 1
+        tail = f": {line.depth}-{counts[line.depth]}" if line.depth else ""
+        yield line.depth, f"{line.name}{tail}", line
+
+
+def _count(line: _Line) -> str:
+    number = sum(row.without_moving for row in line.rows)
+    if not number or not (line.leaf or line.depth == DEPTH):
+        return "--"
+    if all(row.call for row in line.rows if row.without_moving):
+        return "(recursive)"
+    frozen = not any(row.trainable for row in line.rows)
+    return f"({number:,})" if frozen else f"{line.number_of_parameters:,}"
+
+
+def _weights(row: Row) -> int:
+    return row.parameters.get("kernel", 0) + row.parameters.get("scale", 0)
+
+
+def _macs(row: Row, bias: bool = True) -> int:
+    """The programs' count: a convolution's weights at every output position, others' once."""
+    count = row.without_moving if bias else _weights(row)
+    positions = prod(size or 0 for size in row.shape[1:-1]) if "Conv" in row.kind else 1
+    return count * positions
+
+
+def _input_bytes(table: Table) -> int:
+    inputs = [row for row in table.rows if row.kind == "InputLayer"]
+    return BYTES * sum(prod(channels_first(row.shape, table)) for row in inputs)
+
+
+# === Reading ===
+
+
+def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+    """The tables in a text, each with the number of its header's line.
+
+    Blocks are the rows' paths; a block that hides its layers below the program's depth is a row.
+    """
+    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    tables = []
+    for start, end in pairwise([*headers, len(lines)]):
+        stated, length = totals_in(lines[start:end])
+        titles = TITLES.findall(lines[start])
+        framed = lines[start].lstrip().startswith("|")
+        section = lines[start + 1 : start + length]
+        if not any(map(DEEP.search, section[:99])):
+            continue  # torchsummary has the same header
+        found = [_fields(line.replace("|", " ") if framed else line, titles) for line in section]
+        modules = [module for module in found if module]
+        if not modules or not any(module["depth"] for module in modules):
+            continue
+        root = modules[0]["kind"] if modules[0]["depth"] == 0 else ""
+        style = "torchinfo" if root else "torch-summary"
+        rows = tuple(_rows([module for module in modules if module["depth"]]))
+        tables.append((start, Table(root, rows, style, stated, repairs)))
+    return tables
+
+
+def _fields(line: str, titles: list[str]) -> dict[str, Any] | None:
+    """A line's class, depth, shape and count; the depth from the branches where none is printed."""
+    branch = BRANCH.match(line)
+    start = branch.end() if branch else 0
+    match = ROW.match(line[start:].rstrip())
+    if not match or not match["fields"]:
+        return None
+    values = dict(zip(titles, FIELD.findall(match["fields"]), strict=False))
+    count = values.get("Param #", "")
+    if not re.fullmatch(r"--|\(recursive\)|\(?[\d,]+\)?", count):
+        return None
+    drawn = line[:start].strip("\n")
+    depth = int(match["depth"] or (drawn.count("─") + drawn.count("+") and len(drawn) // 5 + 1))
+    number = int(re.sub(r"\D", "", count) or 0)
+    return {
+        "kind": match["kind"],
+        "name": match["variable"] or f"{match['kind']}_{depth}_{match['number'] or 0}",
+        "depth": depth,
+        "shape": values.get("Output Shape", "[]"),
+        "count": number,
+        "trainable": 0 if count.startswith("(") else number,
+        "recursive": count == "(recursive)",
+    }
+
+
+def _rows(modules: list[dict[str, Any]]) -> Iterator[Row]:
+    """The leaves, and the blocks that have parameters of their own or hide their layers."""
+    path: list[str] = []
+    for module, following in zip(modules, [*modules[1:], {"depth": 0}], strict=True):
+        path = path[: module["depth"] - 1]
+        if following["depth"] <= module["depth"] or module["count"]:
+            yield Row(
+                name="-".join([*path, module["name"]]),
+                kind=keras_kind(module["kind"]),
+                shape=channels_last(module["shape"]),
+                parameters={"all": module["count"]} if module["count"] else {},
+                trainable=module["trainable"],
+                path=tuple(path),
+                call=int(module["recursive"]),
+            )
+        path.append(module["name"])

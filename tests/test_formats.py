@@ -1,0 +1,337 @@
+"""Every format against the program that prints it, and what is written read back."""
+
+import re
+from pathlib import Path
+
+import keras
+import pytest
+import torch
+import torchinfo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_model_summary import summary as model_summary
+from twins import TWINS
+
+import audit
+import unetzoo
+from audit.formats import LOST, RENDERERS
+from unetzoo.registry import without_weights
+
+PRINTED = Path(__file__).parent / "printed"  # by the programs themselves, see its README.md
+DOCUMENTS = Path(audit.__file__).parent / "documents"
+NAMES = unetzoo.list_models()
+READABLE = sorted(style for style in LOST if style not in ("csv", "html"))
+
+
+def printed(file):
+    return (PRINTED / file).read_text().rstrip("\n")
+
+
+def keras_summary(model, width):
+    lines = []
+    model.summary(line_length=width, print_fn=lines.append)
+    return "\n".join(lines).rstrip("\n")
+
+
+# === Written: equal to the program's own output ===
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "220")
+
+
+@pytest.mark.parametrize("width", [60, 88, 108, 160])
+@pytest.mark.parametrize("name", NAMES)
+def test_keras3_prints_the_same(name, width):
+    model = unetzoo.skeleton(name)
+    assert audit.table(model).to_text("keras3", width) == keras_summary(model, width)
+
+
+def trained():
+    """Shared and bare layers, and an optimizer whose variables Keras counts in the total."""
+    inputs = keras.Input((8, 8, 3), name="image")
+    twice = keras.layers.Conv2D(3, 3, padding="same", name="twice")
+    x = keras.layers.BatchNormalization(name="norm")(twice(twice(inputs)))
+    model = keras.Model(inputs, keras.ops.relu(x) + inputs, name="trained")
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+@pytest.mark.parametrize("width", [70, 108])
+def test_keras3_of_a_compiled_model_counts_the_optimizer(width):
+    model = trained()
+    table = audit.table(model)
+    text = table.to_text("keras3", width)
+    assert text == keras_summary(model, width)
+    again = audit.read(text)
+    assert again.stated["optimizer"] == 2 * table.trainable + 2
+    assert again.stated["total"] == 3 * table.trainable + 2 + 6
+    assert again.doubts() == ()
+
+
+def test_keras3_of_a_sequential_model():
+    layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()]
+    model = keras.Sequential(layers, name="line")
+    for width in (40, 88):
+        assert audit.table(model).to_text("keras3", width) == keras_summary(model, width)
+
+
+def test_keras3_with_colour_codes_as_a_terminal_shows_it(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    model = unetzoo.skeleton("unet2d_small")
+    model.summary(line_length=100)
+    text = capsys.readouterr().out
+    assert "\x1b[" in text
+    table = audit.read(text)
+    assert audit.diff(table, model).same
+    assert table.repairs == ("colour codes",)
+
+
+def functional(name):
+    """The twin of ``unet3d_19m`` calls ReLU and pooling as functions: it has fewer rows."""
+    return name == "unet3d_19m"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not functional(name)])
+def test_torchinfo_and_pytorch_model_summary_print_the_same_of_the_twins(name):
+    twin = TWINS[name]().eval()
+    model = unetzoo.skeleton(name)
+    *spatial, channels = model.input_shape[1:]
+    table = audit.table(model)
+    with torch.no_grad():
+        tree = str(torchinfo.summary(twin, input_size=(1, channels, *spatial), verbose=0))
+        flat = model_summary(twin, torch.zeros(1, channels, *spatial), max_depth=None)
+    root = f"{type(twin).__name__:<40}"
+    assert table.to_text("torchinfo") == tree.replace(root, f"{table.name:<40}")
+    assert table.to_text("pytorch-model-summary") == flat
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("torch-summary-1.4.5.txt", "unet2d_small"), ("torch-summary-1.4.5-3d.txt", "unet3d_90m")],
+)
+def test_torch_summary_printed_the_same(file, name):
+    assert audit.table(unetzoo.skeleton(name)).to_text("torch-summary") == printed(file)
+
+
+@pytest.mark.parametrize("file", ["keras-2.10.txt", "keras-2.10-sequential.txt"])
+def test_era_b_is_read_and_written_back(file):
+    table = audit.read(PRINTED / file)
+    assert table.style == "keras2b"
+    assert table.to_text("keras2b") == printed(file)
+
+
+def test_era_c_is_read_and_written_back():
+    import tf_keras
+    from tf_keras import layers
+
+    inputs = layers.Input((64, 64, 64, 1), name="image")
+    x = layers.Conv3D(32, 3, padding="same", name="a-name-longer-than-its-column")(inputs)
+    x = layers.BatchNormalization(name="norm")(x)
+    down = layers.Conv3D(1024, 3, strides=2, padding="same", name="wide")(x)
+    down = layers.Conv3D(1024, 3, padding="same", name="wider")(down)
+    up = layers.Conv3DTranspose(32, 2, 2, name="up")(down)
+    outputs = layers.Conv3D(4, 1, name="out")(layers.Concatenate(name="cat")([x, up]))
+    lines = []
+    tf_keras.Model(inputs, outputs, name="branched").summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    table = audit.read(text)
+    assert table.style == "keras2c"
+    assert {row.name: row.total for row in table}["wider"] == 28_312_576
+    assert table.to_text("keras2c") == text
+
+
+# === Read ===
+
+
+@pytest.mark.parametrize("path", sorted(PRINTED.glob("*.txt")), ids=lambda path: path.stem)
+def test_what_the_programs_printed_is_read(path):
+    table = audit.read(path)
+    programs = {"keras-2.10": "keras2b"}
+    program = re.match(r"(.*?-?[a-z]+(?:-summary)?)(?=-\d)", path.stem)[1]
+    assert table.style == programs.get(f"{program}-2.10", program)
+    assert table.doubts() == table.repairs == ()
+    named = {"branched": 29_461_796, "line": 122}
+    assert table.total == (90_309_763 if "3d" in path.stem else named.get(table.name, 63_972))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("style", READABLE)
+def test_every_network_in_every_style_is_read_back(name, style):
+    built = audit.table(unetzoo.skeleton(name))
+    again = audit.read(built.to_text(style))
+    assert again.style == ("" if style == "json" else style)
+    assert again.doubts() == ()
+    assert again.without_moving == built.without_moving
+    assert audit.diff(again, built).same
+
+
+def test_every_style_says_what_it_loses():
+    assert set(LOST) == set(RENDERERS)
+
+
+sizes = st.lists(
+    st.tuples(st.integers(1, 40), st.sampled_from([1, 3]), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=5,
+)
+
+
+def graph(layers, name="random"):
+    """Convolutions with or without bias, norms, skips that are concatenated at the end."""
+    with without_weights():
+        x = inputs = keras.Input((16, 16, 2), name="image")
+        skips = []
+        for number, (width, kernel, bias, norm) in enumerate(layers):
+            x = keras.layers.Conv2D(
+                width, kernel, padding="same", use_bias=bias, name=f"block{number}-conv"
+            )(x)
+            if norm:
+                x = keras.layers.BatchNormalization(name=f"block{number}-norm")(x)
+                skips.append(x)
+            x = keras.layers.ReLU(name=f"block{number}-relu")(x)
+        if skips:
+            x = keras.layers.Concatenate(name="concat")([x, *skips])
+        return audit.table(keras.Model(inputs, x, name=name))
+
+
+@settings(max_examples=40, deadline=None)
+@given(layers=sizes)
+def test_json_is_read_back_unchanged(layers):
+    table = graph(layers)
+    assert audit.read(table.to_text("json")) == table
+
+
+@settings(max_examples=60, deadline=None)
+@given(layers=sizes, style=st.sampled_from(["markdown", "keras3", "keras3d", "keras2b", "keras2c"]))
+def test_what_keras_styles_carry_comes_back(layers, style):
+    table = graph(layers)
+    again = audit.read(table.to_text(style))
+    assert again.name == table.name
+    branched = style == "markdown" or any(len(row.inputs) > 1 for row in table)
+    for found, row in zip(again, table, strict=True):
+        inputs = row.inputs if branched else ()
+        kept = (row.name, row.kind, row.shape, row.total, inputs, row.path)
+        assert (found.name, found.kind, found.shape, found.total, found.inputs, found.path) == kept
+        if row.kind == "BatchNormalization":
+            assert (found.parameters, found.trainable) == (row.parameters, row.trainable)
+    assert again.to_text(style) == table.to_text(style)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    layers=sizes,
+    style=st.sampled_from(["torchsummary", "torchinfo", "torch-summary", "pytorch-model-summary"]),
+)
+def test_what_pytorchs_styles_carry_comes_back(layers, style):
+    table = graph(layers)
+    again = audit.read(table.to_text(style))
+    modules = [row for row in table if row.kind not in ("InputLayer", "Concatenate")]
+    if style == "torchsummary":
+        again = [row for row in again if not row.kind.startswith("Block")]
+    for found, row in zip(again, modules, strict=True):
+        kept = (row.kind, row.shape, row.without_moving, row.without_moving)
+        assert (found.kind, found.shape, found.total, found.trainable) == kept
+
+
+@settings(max_examples=40, deadline=None)
+@given(layers=sizes)
+def test_cut_sizes_are_recovered_or_stay_open(layers):
+    table = graph(layers)
+    again = audit.read(table.to_text("keras2"))
+    for found, row in zip(again, table, strict=True):
+        assert found.total == row.total
+        pairs = zip(found.shape, row.shape, strict=False)
+        assert all(size in (None, true) for size, true in pairs)
+
+
+def test_the_published_cut_channels_are_recovered():
+    table = audit.read(DOCUMENTS / "unet3d_19m.keras2.txt")
+    true = {row.name: row.shape for row in audit.table(unetzoo.skeleton("unet3d_19m"))}
+    cut = [row for row in table if "cut" in row.settings]
+    found = [row for row in cut if None not in row.shape[1:]]
+    assert (len(cut), len(found)) == (54, 46)
+    assert all(row.shape == true[row.name] for row in found)
+    assert table.repairs == ("46 cut shapes recovered from the parameters",)
+
+
+# === What people do to them ===
+
+
+def one_blank(text):
+    return re.sub(r"(?<=\S) {2,}", " ", text)
+
+
+def markdown_table(text):
+    """Rows made into a Markdown table, rules left out."""
+    rows = [re.split(r" {2,}", line.strip()) for line in text.splitlines()]
+    lines = [f"| {' | '.join(cells)} |" for cells in rows if len(cells) > 2]
+    return "\n".join([lines[0], "|" + "---|" * lines[0].count(" | "), *lines[1:]])
+
+
+def grid_table(text):
+    """A reStructuredText grid, a line between any two rows."""
+    rows = [re.split(r" {2,}", line.strip()) for line in text.splitlines()]
+    lines = [f"| {' | '.join(cells)} |" for cells in rows if len(cells) > 2]
+    return "\n+----+----+\n".join(lines)
+
+
+SPOILERS = {
+    "one blank": one_blank,
+    "rules": lambda text: re.sub(r"(?m)^[=_-]{5,}$", "---", text),
+    "no rules": lambda text: re.sub(r"(?m)^[=_-]{5,}\n", "", text),
+    "batch": lambda text: text.replace("[-1,", "[8,").replace("[1,", "[8,"),
+    "indented": lambda text: re.sub("(?m)^", "        ", text),
+    "comment": lambda text: re.sub("(?m)^", "# ", text),
+    "fence": lambda text: f"```text\n{text}\n```",
+    "trailing": lambda text: re.sub("(?m)$", "   ", text),
+    "html": lambda text: f"<pre>\n{text.replace('(', '&#40;').replace('[', '&#91;')}\n</pre>",
+    "no end": lambda text: text[: text.index("Total params")],
+    "Markdown": markdown_table,
+    "grid": grid_table,
+}
+TABULAR = {"torchsummary", "pytorch-model-summary", "torchinfo"}
+
+
+@pytest.mark.parametrize("style", sorted(set(READABLE) - {"json", "markdown", "torchrepr"}))
+@pytest.mark.parametrize("how", SPOILERS)
+def test_a_spoiled_table_is_read(style, how):
+    if how in ("Markdown", "grid") and style not in TABULAR:
+        pytest.skip("its rows are not parted by two blanks")
+    if style in ("keras2b", "keras2c") and how in ("one blank", "indented"):
+        pytest.skip("wrapped fields are told apart by their columns" * (how == "one blank"))
+    table = audit.table(unetzoo.skeleton("unet3d_2_5m"))
+    spoiled = SPOILERS[how](table.to_text(style))
+    again = audit.read(f"Our network:\n\n{spoiled}\n\nIt was trained.\n")
+    assert again.without_moving == table.without_moving
+    assert audit.diff(again, table).same
+
+
+def test_several_outputs_show_the_first():
+    text = printed("torchsummary-1.3.txt").replace(
+        "[-1, 4, 128, 128]", "[[-1, 4, 128, 128], [-1, 9, 1, 1]]"
+    )
+    assert audit.read(text).rows[0].shape == (None, 128, 128, 4)
+
+
+def test_any_layer_of_any_rank_is_read():
+    lines = ["  Layer (type)   Output Shape   Param #", "=" * 64]
+    lines += ["  MyOddLayer-1   [-1, 7]   1,234", "  Conv1d-2   [-1, 8, 100]   32"]
+    lines += ["  LSTM-3   [[-1, 10, 20], [[-1, 2, 20], [-1, 2, 20]]]   5,000"]
+    odd, conv, recurrent = audit.read("\n".join(lines))
+    assert (odd.kind, odd.shape, odd.total) == ("MyOddLayer", (None, 7), 1234)
+    assert (conv.kind, conv.shape) == ("Conv1D", (None, 100, 8))
+    assert (recurrent.kind, recurrent.total) == ("LSTM", 5000)
+
+
+@pytest.mark.parametrize("style", ["torchsummary", "keras2"])
+def test_a_table_cut_in_the_middle_of_a_row_is_a_sentence(style):
+    text = audit.table(unetzoo.skeleton("unet2d_small")).to_text(style)
+    lines = text[: text.index("Total params")].splitlines()
+    row = max(n for n, line in enumerate(lines) if "Conv2" in line)
+    cut = "\n".join([*lines[:row], lines[row][:32].rstrip()])
+    with pytest.raises(ValueError, match=rf"line {row + 1}, .*expected a whole row"):
+        audit.read(cut)
+    assert len(audit.read(cut + "\n...")) == len(audit.read("\n".join(lines[:row])))
