@@ -11,6 +11,7 @@ from typing import Any
 from audit.counting import Search, search
 from audit.diff import Diff
 from audit.explain import Explanation
+from audit.matching import assert_matches
 from audit.reading import read, read_all
 from audit.sources import as_table
 from audit.table import Row, Table
@@ -23,6 +24,7 @@ __all__ = [
     "Search",
     "Table",
     "Verdict",
+    "assert_matches",
     "check",
     "diff",
     "explain",

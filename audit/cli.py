@@ -1,7 +1,9 @@
 """``python -m audit ...`` and ``unetzoo-audit ...``."""
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,7 +11,10 @@ import click
 from audit.sources import as_table
 from unetzoo.console import ShapeType, load_keras, run
 
-STYLES = ("markdown", "torchsummary", "keras2", "torchrepr")
+STYLES = (
+    "markdown", "csv", "json", "html", "keras3", "keras3d", "keras2", "keras2b", "keras2c",
+    "torchsummary", "torchinfo", "torch-summary", "pytorch-model-summary", "torchrepr",
+)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,17 +24,28 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("model", metavar="NAME|FILE.keras")
+@click.argument("model", metavar="NAME|FILE")
 @click.option("--style", type=click.Choice(STYLES), default="markdown", show_default=True)
 @click.option("--input-shape", type=ShapeType(), help="Channels last, such as 64,64,64,1.")
 @click.option("--num-classes", type=int, help="Channels of the output.")
+@click.option("--width", type=int, help="Of Keras 3's table, in characters.")
 def table(
-    model: str, style: str, input_shape: tuple[int | None, ...] | None, num_classes: int | None
+    model: str,
+    style: str,
+    input_shape: tuple[int | None, ...] | None,
+    num_classes: int | None,
+    width: int | None,
 ) -> None:
-    """Print the table of a network of the zoo, or of the model in a .keras file."""
+    """Print the table of a network: an id of the zoo, a .keras file, or a text with a summary.
+
+    What was repaired in a text, and where its rows do not add up to its totals, goes to stderr.
+    """
     given = {"input_shape": input_shape, "num_classes": num_classes}
     arguments = {key: value for key, value in given.items() if value is not None}
-    click.echo(audit_table(model, arguments).to_text(style))
+    found = audit_table(model, arguments)
+    for note in (*found.repairs, *found.doubts()):
+        click.echo(f"{model}: {note}", err=True)
+    click.echo(found.to_text(style, width))
 
 
 @cli.command()
@@ -45,7 +61,12 @@ def diff(first: str, second: str, as_json: bool) -> None:
     import audit
 
     result = audit.diff(first, second)
-    click.echo(result.to_json() if as_json else result)
+    if as_json:
+        click.echo(result.to_json())
+    else:
+        from rich.console import Console
+
+        Console(highlight=False).print(result.to_rich(), soft_wrap=True)
     sys.exit(0 if result.same else 1)
 
 
@@ -85,20 +106,76 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     sys.exit(0 if all(verdict.as_recorded for verdict in verdicts) else 1)
 
 
+@cli.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if a table is stale.")
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME=MODULE:FUNCTION",
+    multiple=True,
+    help="A network of yours that markers call NAME, such as mine=pkg.module:build.",
+)
+def update(files: tuple[str, ...], check: bool, models: tuple[str, ...]) -> None:
+    """Rewrite the tables between markers in each FILE, so that none is stale.
+
+    A table stands between <!-- audit: table NAME --style torchsummary --> and
+    <!-- audit: end -->, each on its own line; NAME is an id of the zoo, a .keras file beside
+    FILE, or a name given by --model. Exits with 0, and with 1 if --check found a stale table;
+    if any FILE is bad, no FILE is changed.
+    """
+    from audit.update import Networks, refreshed
+
+    if models:
+        sys.path.insert(0, os.getcwd())
+    networks = Networks(models)
+    pages = [refreshed(Path(file), networks) for file in dict.fromkeys(files)]
+    for page in pages:
+        if not page.tables:
+            click.echo(f"{page.path}: no markers, such as <!-- audit: table NAME -->", err=True)
+        elif check:
+            click.echo("\n".join([*page.stale, page.summary("stale (update rewrites them)")]))
+        else:
+            if page.stale:
+                page.write()
+            click.echo(page.summary("rewritten"))
+    sys.exit(1 if check and any(page.stale for page in pages) else 0)
+
+
+@cli.command()
+@click.argument("source", metavar="[NAME|FILE]", required=False)
+@click.option("--diff", "pair", nargs=2, metavar="A B", help="Two networks side by side.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The page.")
+def report(source: str | None, pair: tuple[str, str] | None, output: Path) -> None:
+    """Write a page about a network: an id of the zoo, a .keras file, or a text with a summary.
+
+    The page is one file that needs no network: the U drawn, every layer, costs, memory and, for a
+    network of the zoo, its document's statements with verdicts. Prints the page's path.
+    """
+    if (source is None) == (pair is None):
+        raise ValueError("report: expected a NAME or FILE, or --diff A B, and not both.")
+    from audit import report as pages
+
+    if any(map(pages.needs_keras, pair or [source])):
+        load_keras()
+    page = pages.report(source) if pair is None else pages.report_diff(*pair)
+    click.echo(pages.write(page, output))
+
+
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:
-    """The table of a zoo id, built without weights, or of a ``.keras`` file."""
+    """The table of a zoo id, built without weights, of a ``.keras`` file or of a text."""
     load_keras()
     import audit
     import unetzoo
 
-    if not model.endswith(".keras"):
-        return audit.table(unetzoo.skeleton(model, **arguments))
-    if arguments:
+    if not arguments:
+        return as_table(model)
+    if Path(model).is_file():
         raise ValueError(
-            f"{model}: a saved model has its shape and classes; leave out "
+            f"{model}: a file has its shape and classes; leave out "
             f"{' and '.join('--' + key.replace('_', '-') for key in arguments)}."
         )
-    return as_table(model)
+    return audit.table(unetzoo.skeleton(model, **arguments))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
+from audit.programs import PROGRAMS
 from audit.table import Row, Shape, Table
 
 Formula = Callable[[Row, list[Shape]], tuple[int, int]]
@@ -58,6 +59,26 @@ class Cost:
         """Two operations a multiply-accumulate, and the elementwise ones."""
         return 2 * self.macs + self.elementwise
 
+    def printed_by(self, program: str) -> int:
+        """What another program prints for one sample, its oddities included.
+
+        Args:
+            program: "torchinfo": its mult-adds; "fvcore": its flops, in which a
+                multiply-accumulate is one.
+
+        Raises: ValueError for another program.
+        Source: torchinfo 1.8.0, layer_info.py; fvcore 0.1.5, flop_count.py and jit_handles.py.
+
+        >>> import audit, unetzoo
+        >>> found = cost(audit.table(unetzoo.skeleton("unet2d_small")))
+        >>> found.printed_by("torchinfo"), found.printed_by("fvcore")
+        (95043912, 70090752)
+        """
+        if program not in PROGRAMS:
+            raise ValueError(f"program {program!r}: expected one of {', '.join(PROGRAMS)}.")
+        rule = PROGRAMS[program]
+        return sum(rule(each.row, each.macs, each.elementwise) for each in self.work)
+
     def by_part(self) -> Mapping[str, tuple[int, int]]:
         """(MACs, parameters without moving statistics) of encoder, bottleneck, decoder and head."""
         macs: Counter[str] = Counter()
@@ -87,16 +108,15 @@ class Cost:
 def cost(table: Table) -> Cost:
     """The work of a network for one sample, at the sizes of its table.
 
-    Raises: ValueError where a size is open.
+    Raises: ValueError where a size is open, or the table does not say what its layers read.
     Source: FORMATS.md, "Counting".
 
     >>> import audit, unetzoo
     >>> cost(audit.table(unetzoo.skeleton("unet2d_small"))).macs
     69140480
     """
-    shapes = {f"{row.name}[{row.call}]": row.shape for row in table}
-    if any(size is None for shape in shapes.values() for size in shape[1:]):
-        raise ValueError(f"{table.name!r} has open sizes: its cost needs every size.")
+    complete(table, "cost")
+    shapes = {key(row): row.shape for row in table}
     parts = part_of_rows(table)
     work: list[Work] = []
     unknown: dict[str, None] = {}
@@ -104,10 +124,41 @@ def cost(table: Table) -> Cost:
         function = FORMULAS.get(row.kind)
         if function is None:
             unknown[row.kind] = None
-        inputs = [shapes[source.rsplit("[", 1)[0]] for source in row.inputs]
+        inputs = [shapes[source] for source in sources(row)]
         macs, elementwise = function(row, inputs) if function else (0, 0)
         work.append(Work(row, parts[row.name, row.call], macs, elementwise))
     return Cost(table.name, tuple(work), tuple(unknown))
+
+
+def complete(table: Table, what: str) -> None:
+    """Pass where a table has every size and says what each layer reads.
+
+    Raises: ValueError otherwise.
+    """
+    calls = {key(row) for row in table}
+    for row in table:
+        if any(size is None for size in row.shape[1:]):
+            raise ValueError(
+                f"{table.name!r} has open sizes: its {what} needs every size; {row.name!r} has "
+                f"{row.shape}, so give an input shape."
+            )
+        missing = [source for source in sources(row) if source not in calls]
+        if missing or (not row.inputs and row.kind != "InputLayer"):
+            found = f"reads {missing[0]!r}, which no row is" if missing else "reads nothing"
+            raise ValueError(
+                f"{table.name!r}: its {what} needs the inputs of every layer, but {row.name!r} "
+                f"{found}; use the table of a functional Keras model."
+            )
+
+
+def key(row: Row) -> str:
+    """The call's name, as other rows' ``inputs`` begin."""
+    return f"{row.name}[{row.call}]"
+
+
+def sources(row: Row) -> tuple[str, ...]:
+    """The keys of the calls that it reads."""
+    return tuple(source.rsplit("[", 1)[0] for source in row.inputs)
 
 
 def part_of_rows(table: Table) -> dict[tuple[str, int], str]:
@@ -156,27 +207,35 @@ def _sizes(row: Row, setting: str) -> tuple[int, ...]:
 @formula("Conv1D", "Conv2D", "Conv3D")
 def _conv(row: Row, inputs: list[Shape]) -> tuple[int, int]:
     taps = prod(_sizes(row, "kernel_size")) * (inputs[0][-1] or 0) // row.settings.get("groups", 1)
-    return taps * positions(row.shape), _bias(row)
+    return taps * positions(row.shape), _after(row)
+
+
+@formula("SeparableConv1D", "SeparableConv2D")
+def _separable(row: Row, inputs: list[Shape]) -> tuple[int, int]:
+    kernels = sum(count for role, count in row.parameters.items() if role.endswith("kernel"))
+    return kernels * positions(row.shape) // (row.shape[-1] or 1), _after(row)
 
 
 @formula("DepthwiseConv1D", "DepthwiseConv2D")
 def _depthwise(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return prod(_sizes(row, "kernel_size")) * positions(row.shape), _bias(row)
+    return prod(_sizes(row, "kernel_size")) * positions(row.shape), _after(row)
 
 
 @formula("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 def _transposed(row: Row, inputs: list[Shape]) -> tuple[int, int]:
     taps = prod(_sizes(row, "kernel_size")) * (row.shape[-1] or 0)
-    return taps * positions(inputs[0]), _bias(row)
+    return taps * positions(inputs[0]), _after(row)
 
 
 @formula("Dense")
 def _dense(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return (inputs[0][-1] or 0) * positions(row.shape), _bias(row)
+    return (inputs[0][-1] or 0) * positions(row.shape), _after(row)
 
 
-def _bias(row: Row) -> int:
-    return positions(row.shape) if row.settings.get("use_bias") else 0
+def _after(row: Row) -> int:
+    """A layer's bias and its own activation."""
+    active = row.settings.get("activation") not in (None, "linear")
+    return (bool(row.settings.get("use_bias")) + active) * positions(row.shape)
 
 
 @formula("BatchNormalization", "GroupNormalization", "LayerNormalization")
@@ -184,9 +243,20 @@ def _norm(row: Row, inputs: list[Shape]) -> tuple[int, int]:
     return 0, 2 * positions(row.shape)
 
 
-@formula("ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Softmax", "Add", "Multiply", "ops.Add")
+@formula(
+    "ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Softmax", "ops.Relu", "ops.Sigmoid",
+    "ops.Softmax", "ops.Tanh",
+)  # fmt: skip
 def _once_a_number(row: Row, inputs: list[Shape]) -> tuple[int, int]:
     return 0, positions(row.shape)
+
+
+@formula(
+    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "ops.Add", "ops.Subtract",
+    "ops.Multiply", "ops.Maximum", "ops.Minimum",
+)  # fmt: skip
+def _merge(row: Row, inputs: list[Shape]) -> tuple[int, int]:
+    return 0, max(len(inputs) - 1, 1) * positions(row.shape)
 
 
 @formula(
@@ -197,7 +267,10 @@ def _pool(row: Row, inputs: list[Shape]) -> tuple[int, int]:
     return 0, prod(_sizes(row, "pool_size")) * positions(row.shape)
 
 
-@formula("GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling2D")
+@formula(
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
+)  # fmt: skip
 def _global_pool(row: Row, inputs: list[Shape]) -> tuple[int, int]:
     return 0, positions(inputs[0])
 
@@ -215,9 +288,9 @@ def _upsampling(row: Row, inputs: list[Shape]) -> tuple[int, int]:
 
 @formula(
     "InputLayer", "Concatenate", "ops.Concatenate", "PadToMatch", "CropToMatch", "CropToMultiple",
-    "CheckSizes",
-    "ZeroPadding2D", "ZeroPadding3D", "Cropping2D", "Cropping3D", "Dropout", "SpatialDropout1D",
-    "SpatialDropout2D", "SpatialDropout3D", "Flatten", "Reshape", "Permute", "Identity",
+    "CheckSizes", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Cropping1D", "Cropping2D",
+    "Cropping3D", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
+    "GaussianDropout", "GaussianNoise", "Flatten", "Reshape", "Permute", "Identity",
 )  # fmt: skip
 def _nothing(row: Row, inputs: list[Shape]) -> tuple[int, int]:
     return 0, 0

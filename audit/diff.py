@@ -4,12 +4,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.formats.pytorch import is_block, is_module
 from audit.table import Row, Table
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"}
+COLOURS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}
 
 
@@ -57,6 +61,16 @@ class Diff:
         """The whole diff for machines."""
         pairs = [pair.to_dict() for pair in self.pairs]
         return json.dumps({"same": self.same, "parameters": self.gap, "rows": pairs}, indent=2)
+
+    def to_rich(self) -> "Text":
+        """The same as ``str``, for a terminal: missing rows red, extra green, changed yellow."""
+        from rich.text import Text
+
+        text = Text()
+        for line in str(self).splitlines():
+            text.append(line, COLOURS.get(line[:2], "")).append("\n")
+        text.rstrip()
+        return text
 
     def __str__(self) -> str:
         """The rows that differ, then what that comes to."""

@@ -2,11 +2,13 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
 
-from audit.diff import Pair, diff
+from audit.diff import Diff, Pair, diff
+from audit.quirks import quirks
 from audit.table import Row, Table
 
 KERNELS = {"Conv": (3, 1, 5, 7, 2, 4), "Transpose": (2, 3, 4, 5)}
@@ -35,6 +37,7 @@ class Explanation:
     first: int
     second: int
     causes: tuple[Cause, ...]
+    notes: tuple[str, ...] = ()  # what the programs' other figures count in their own way
 
     @property
     def gap(self) -> int:
@@ -42,14 +45,15 @@ class Explanation:
         return self.second - self.first
 
     def to_json(self) -> str:
-        """The causes for machines; their numbers add up to the gap."""
-        causes = [{"cause": c.cause, "parameters": c.parameters} for c in self.causes]
-        totals = {"first": self.first, "second": self.second, "gap": self.gap}
-        return json.dumps({**totals, "causes": causes}, indent=2)
+        """The causes for machines, a list; their numbers add up to the gap."""
+        causes = [
+            {"cause": c.cause, "parameters": c.parameters, "rows": c.rows} for c in self.causes
+        ]
+        return json.dumps(causes, indent=2)
 
     def __str__(self) -> str:
         lines = [f"{self.first:>15,}  the first", *map(str, self.causes)]
-        return "\n".join([*lines, f"{self.second:>15,}  the second"])
+        return "\n".join([*lines, f"{self.second:>15,}  the second", *self.notes])
 
 
 def explain(first: Table, second: Table) -> Explanation:
@@ -68,61 +72,107 @@ def explain(first: Table, second: Table) -> Explanation:
     totals = [_total(table) for table in (first, second)]
     sums: dict[str, int] = defaultdict(int)
     rows: dict[str, dict[str, None]] = defaultdict(dict)
-    last = [pair for pair in aligned.pairs if pair.first and pair.second and _is_conv(pair.first)]
-    for pair in aligned.pairs:
-        for cause, parameters, row in _deltas(pair, head=bool(last) and pair is last[-1]):
-            if parameters:
-                sums[cause] += parameters
-                rows[cause][row] = None
+    for cause, parameters, row in _all_deltas(aligned):
+        if parameters:
+            sums[cause] += parameters
+            rows[cause][row] = None
     left = totals[1] - totals[0] - sum(sums.values())
     causes = [Cause(cause, sums[cause], tuple(rows[cause])) for cause in sums if sums[cause]]
     if left:
         causes.append(Cause("not attributed", left, ("rows that the tables do not show",)))
     causes.sort(key=lambda each: -abs(each.parameters))
-    return Explanation(totals[0], totals[1], tuple(causes))
+    notes = [
+        f"the {place} states {note}"
+        for place, table in (("first", first), ("second", second))
+        for note in quirks(table)
+    ]
+    return Explanation(totals[0], totals[1], tuple(causes), tuple(notes))
 
 
 def _total(table: Table) -> int:
-    """The count that the table's own program gives: a shared module counts each time in PyTorch."""
+    """The count that the table's own program gives; Keras 3's holds the optimizer's variables."""
     if table.of_pytorch:
-        return sum(row.without_moving for row in table)
-    return table.total
+        return table.without_moving
+    return table.total + table.stated.get("optimizer", 0)
+
+
+def _all_deltas(aligned: Diff) -> Iterator[Delta]:
+    """What each pair adds to the first count, by cause."""
+    tables = (aligned.first, aligned.second)
+    optimizers = [table.stated.get("optimizer", 0) for table in tables]
+    yield "optimizer variables", optimizers[1] - optimizers[0], "the total"
+    both = [pair for pair in aligned.pairs if pair.first and pair.second and _is_conv(pair.first)]
+    interpolates = [_interpolates(table) for table in tables]
+    for run in _runs(aligned.pairs):
+        if run[0].status in ("missing", "extra"):
+            yield from _one_sided(run, interpolates[run[0].status == "missing"])
+            continue
+        for pair in run:
+            yield from _deltas(pair, head=bool(both) and pair is both[-1])
+
+
+def _runs(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    """Consecutive pairs of one status."""
+    return (list(run) for _, run in groupby(pairs, key=lambda pair: pair.status))
+
+
+def _interpolates(table: Table) -> bool:
+    """Whether a network has upsampling without weights: by a layer, or by a PyTorch function."""
+    kinds = [row.kind for row in table]
+    by_layer = any("psampl" in kind or "UpSampl" in kind for kind in kinds)
+    return not any(kind.endswith("Transpose") for kind in kinds) and (by_layer or table.of_pytorch)
 
 
 def _deltas(pair: Pair, head: bool) -> Iterator[Delta]:
-    """What a pair adds to the first count, by cause."""
-    if pair.first is None or pair.second is None:
-        yield from _one_sided(pair)
-        return
+    """What two rows of the same layer add to the first count."""
     first, second = pair.first, pair.second
-    if _is_conv(first) and _is_conv(second):
+    assert first is not None
+    assert second is not None
+    if first.call or second.call:  # a shared module; programs differ in whether they repeat it
+        counted = (0 if second.call else second.total) - (0 if first.call else first.total)
+        yield "shared modules counted twice", counted, first.name
+    elif _is_conv(first) and _is_conv(second):
         yield from _conv_deltas(first, second, head)
     elif "Normalization" in first.kind:
-        moving = [row.parameters.get("moving", 0) for row in (first, second)]
-        widths = second.without_moving - first.without_moving
-        if all(moving):
-            yield "widths", widths + moving[1] - moving[0], first.name
-        else:
-            yield "widths", widths, first.name
-            yield "moving statistics counted by one side", moving[1] - moving[0], first.name
+        yield from _norm_deltas(first, second)
     else:
         yield f"another {first.kind}", second.total - first.total, first.name
 
 
-def _one_sided(pair: Pair) -> Iterator[Delta]:
-    row = pair.first or pair.second
-    assert row is not None
-    sign = 1 if pair.second else -1
-    where = "second" if pair.second else "first"
-    if "Normalization" in row.kind:
-        cause = f"norms that only the {where} has"
-    elif row.kind.endswith("Transpose"):
-        cause = f"up-convolutions that only the {where} has"
-    elif _is_conv(row):
-        cause = f"convolutions that only the {where} has"
+def _norm_deltas(first: Row, second: Row) -> Iterator[Delta]:
+    """Batch norms are counted with 0, 2 or 4 parameters a channel."""
+    moving = [row.parameters.get("moving", 0) for row in (first, second)]
+    if not first.total or not second.total:
+        yield "norms not counted by one side", second.total - first.total, first.name
+        return
+    widths = second.without_moving - first.without_moving
+    if all(moving):
+        yield "widths", widths + moving[1] - moving[0], first.name
     else:
-        cause = f"{row.kind} that only the {where} has"
-    yield cause, sign * row.total, row.name
+        yield "widths", widths, first.name
+        yield "moving statistics counted by one side", moving[1] - moving[0], first.name
+
+
+def _one_sided(run: list[Pair], other_interpolates: bool) -> Iterator[Delta]:
+    """Rows that stand in one table alone; several convolutions in a row are a block."""
+    where = "second" if run[0].second else "first"
+    sign = 1 if run[0].second else -1
+    rows = [row for pair in run if (row := pair.first or pair.second) and row.call == 0]
+    a_block = sum(_is_conv(row) and not row.kind.endswith("Transpose") for row in rows) > 1
+    for row in rows:
+        if row.kind.endswith("Transpose") and other_interpolates:
+            cause = "up-convolution against interpolation"
+        elif a_block:
+            cause = f"a block that only the {where} has"
+        elif "Normalization" in row.kind:
+            cause = f"norms that only the {where} has"
+        elif row.kind.endswith("Transpose"):
+            cause = f"up-convolutions that only the {where} has"
+        elif _is_conv(row):
+            cause = f"convolutions that only the {where} has"
+        else:
+            cause = f"{row.kind} that only the {where} has"
+        yield cause, sign * row.total, row.name
 
 
 # === Convolutions: channels, width, kernel and bias, one after the other ===

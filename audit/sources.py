@@ -1,5 +1,6 @@
 """A table from whatever names one: a table, a model, a file, a text, a network of the zoo."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def as_table(source: Any) -> Table:
         from audit.models import table_of
 
         return table_of(source)
-    from unetzoo.registry import list_models, skeleton
+    from unetzoo.registry import card, list_models, skeleton
 
     name = str(source)
     if name.replace("-", "_") in list_models():
@@ -32,4 +33,6 @@ def as_table(source: Any) -> Table:
         from audit.models import load, table_of
 
         return table_of(load(Path(name)))
+    if re.fullmatch(r"[\w-]+", name) and not Path(name).exists():
+        card(name)  # raises, with the closest names
     return read(source)

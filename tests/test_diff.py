@@ -1,5 +1,6 @@
 """Two tables compared: published against built, and networks with one thing changed."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import audit
 import unetzoo
@@ -82,4 +84,18 @@ def test_the_command_exits_with_0_1_and_2(tmp_path):
     bad = command("unet3d_90m", empty)
     assert (bad.returncode, bad.stdout) == (2, "")
     assert f"{empty}: expected a network's summary" in bad.stderr
-    assert "no such file" in command("unet3d_90m", "unet3d_91m").stderr
+    assert "the closest are unet3d_90m" in command("unet3d_90m", "unet3d_91m").stderr
+
+
+def test_colour_in_a_terminal_and_none_in_a_pipe(monkeypatch):
+    words = ("unet2d_small", DOCUMENTS / "unet2d_small.torchsummary.txt")
+    rows = audit.diff(unetzoo.skeleton("unet2d_small", num_classes=2), words[1])
+    assert "\x1b" not in str(rows)
+    out = io.StringIO()
+    Console(file=out, force_terminal=True, color_system="standard").print(rows.to_rich())
+    (changed,) = [line for line in str(rows).splitlines() if line.startswith("~")]
+    assert f"\x1b[33m{changed}\x1b[0m" in out.getvalue().replace("\n", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in command(words[0], "unet2d_large").stdout
+    monkeypatch.delenv("FORCE_COLOR")
+    assert "\x1b[" not in command(words[0], "unet2d_large").stdout

@@ -1,7 +1,9 @@
 """Causes that add up to the gap, and ways of counting that give a published number."""
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from itertools import permutations
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 import audit
 import unetzoo
+from audit.formats.pytorch import is_module
 from unetzoo.registry import without_weights
 
 DOCUMENTS = Path(audit.__file__).parent / "documents"
@@ -66,7 +69,7 @@ def test_a_known_story_with_two_causes():
     """unet3d_19m is unet3d_original with 1 channel in and 4 classes."""
     explanation = audit.explain("unet3d_original", DOCUMENTS / "unet3d_19m.keras2.txt")
     assert explanation.gap == 19_077_636 - 19_079_299
-    assert causes_of(explanation)["input channels"] == -2 * 27 * 32
+    assert causes_of(explanation) == {"input channels": -2 * 27 * 32, "number of classes": 65}
     assert causes_of(audit.explain("unet3d_original", "unet3d_19m")) == {
         "input channels": -1_728,
         "number of classes": 65,
@@ -105,6 +108,91 @@ def test_biases_and_kernels_are_told_apart():
     assert causes_of(biased) == {"convolution biases": 8}
     wider = causes_of(audit.explain(plain, network([(4, 5), (4, 3)], False, False)))
     assert wider == {"kernel sizes": 4 * (25 - 9)}
+
+
+def shared(twice):
+    """One convolution called twice, or two that are the same."""
+    x = inputs = keras.Input((8, 8, 4))
+    layer = keras.layers.Conv2D(4, 3, padding="same", name="conv")
+    for number in range(2):
+        if not twice:
+            layer = keras.layers.Conv2D(4, 3, padding="same", name=f"conv{number}")
+        x = layer(x)
+    return audit.table(keras.Model(inputs, x))
+
+
+def test_shared_modules_counted_twice():
+    """torchsummary counts a module at each call, Keras and torchinfo count it once."""
+    once = shared(True)
+    again = audit.read(once.to_text("torchsummary"))
+    assert (once.total, again.total) == (148, 296)
+    assert causes_of(audit.explain(once, again)) == {"shared modules counted twice": 148}
+    assert causes_of(audit.explain(again, once)) == {"shared modules counted twice": -148}
+    tree = audit.read(once.to_text("torchinfo"))
+    assert tree.total == 148
+    assert causes_of(audit.explain(tree, again)) == {"shared modules counted twice": 148}
+    assert causes_of(audit.explain(once, tree)) == {}
+    assert causes_of(audit.explain(once, shared(False))) == {"shared modules counted twice": 148}
+
+
+def test_the_optimizers_variables_in_keras_3s_total():
+    model = unetzoo.build("unet2d_small")
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    variables = 2 * 63_972 + 2
+    text = audit.read(audit.table(model).to_text("keras3"))
+    for table in (model, text):
+        explanation = audit.explain("unet2d_small", table)
+        assert causes_of(explanation) == {"optimizer variables": variables}
+        assert explanation.second == 64_300 + variables
+
+
+def test_norms_that_one_side_does_not_count():
+    built = audit.table(unetzoo.skeleton("unet2d_small"))
+    lines = built.to_text("torchsummary").splitlines()
+    uncounted = [
+        re.sub(r"[\d,]+$", lambda match: f"{0:>{len(match[0])}}", line)
+        if "BatchNorm" in line
+        else line
+        for line in lines
+    ]
+    table = audit.read("\n".join(uncounted))
+    norms = sum(row.total for row in built if row.kind == "BatchNormalization")
+    assert causes_of(audit.explain(built, table)) == {"norms not counted by one side": -norms}
+
+
+def test_up_convolution_against_interpolation():
+    transposed = unetzoo.skeleton("unet2d_textbook", upsampling="transposed")
+    causes = causes_of(audit.explain("unet2d_textbook", transposed))
+    ups = [row for row in audit.table(transposed) if row.kind.endswith("Transpose")]
+    assert causes["up-convolution against interpolation"] == sum(row.total for row in ups)
+
+
+def test_a_block_more_or_less():
+    small = network([(4, 3), (4, 3)], True, True)
+    large = network([(4, 3), (4, 3), (4, 3), (4, 3)], True, True)
+    more = 2 * (4 * 4 * 9 + 4) + 2 * 16
+    assert causes_of(audit.explain(small, large)) == {"a block that only the second has": more}
+    assert causes_of(audit.explain(large, small)) == {"a block that only the first has": -more}
+
+
+def test_torchsummarys_own_size():
+    """Containers are counted again in it; on Windows its sum of elements wraps at 2^32."""
+    text = (DOCUMENTS / "unet3d_90m.torchsummary.txt").read_text()
+    (note,) = audit.explain(text, "unet3d_90m").notes
+    assert note.startswith("the first states 1,355.38 MB forward and backward; 18 containers")
+    without = unetzoo.skeleton("unet3d_90m")
+    outputs = [math.prod(row.shape[1:]) for row in audit.table(without) if is_module(row)]
+    assert note.endswith(f"without: {8 * sum(outputs) / 2**20:,.2f} MB")
+
+    big = unetzoo.skeleton("unet3d_2_5m", input_shape=(480, 480, 480, 1))
+    text = audit.table(big).to_text("torchsummary")
+    stated = float(re.search(r"pass size \(MB\): ([\d.]+)", text)[1])
+    elements = round(stated * 2**20 / 8)
+    assert elements > 2**32
+    wrapped = text.replace(f"{stated:.2f}", f"{elements % 2**32 * 8 / 2**20:.2f}")
+    (note,) = audit.explain(wrapped, big).notes
+    assert f"its sum wrapped at 2^32 elements, as on Windows, unwrapped it is {stated:,.2f}" in note
 
 
 # === A number ===
@@ -148,7 +236,10 @@ def command(*words):
 
 def test_the_command():
     found = json.loads(command("unet3d_original", "unet3d_19m", "--json").stdout)
-    assert sum(cause["parameters"] for cause in found["causes"]) == found["gap"] == -1_663
+    assert [(each["cause"], each["parameters"]) for each in found] == [
+        ("input channels", -1_728),
+        ("number of classes", 65),
+    ]
     found = json.loads(command("unet3d_original", "--count", "19069955", "--json").stdout)
     assert found["matches"][0] == ["norms not counted"]
     assert found["tried"] == 480

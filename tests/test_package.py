@@ -69,7 +69,7 @@ def test_the_card_says_what_is_documented_and_what_is_assumed():
         (
             ["unetzoo-audit", "table", "unet2d_small", "--input-shape", "?,?,3", "--style",
              "torchsummary"],
-            "torchsummary needs every size",
+            "a summary of PyTorch needs every size",
         ),
     ],
 )  # fmt: skip

@@ -29,6 +29,7 @@ FIELDS = (
 )
 ROW = re.compile(r"\s*(?P<parents>)" + FIELDS)
 WITH_PARENTS = re.compile(r"\s*(?P<parents>[^\s\[]+)\s+" + FIELDS)
+PASSES = re.compile(r"\s*Forward/backward pass size \(MB\): ([\d.]+)")
 STARTED = re.compile(r"\s*[A-Za-z_]\w*-\d+(?:\s|$)")
 
 
@@ -113,9 +114,16 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
             elif rows and STARTED.match(lines[number]):
                 not_cut(lines, number)
         if rows:
+            stated |= _passes(lines[start:end])
             style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
             tables.append((start, Table("", tuple(rows), style, stated, repairs)))
     return tables
+
+
+def _passes(lines: list[str]) -> dict[str, int]:
+    """The stated forward/backward size in bytes, to a hundredth of a MiB."""
+    found = next(filter(None, map(PASSES.match, lines)), None)
+    return {"forward/backward bytes": round(float(found[1]) * MIB)} if found else {}
 
 
 def _parsed(match: re.Match[str]) -> Row:

@@ -1,0 +1,135 @@
+"""Two networks side by side, and what differs between them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from audit.diff import Diff, Pair, diff
+from audit.explain import explain
+from audit.report import page, sections, svg
+from audit.report.facts import counted
+from audit.report.graph import drawable, graph_of
+from audit.report.layout import HALF, PAGE, layout
+from audit.report.sections import Cell, grid
+from audit.report.text import count, e, of_sample
+from audit.table import Row, Table
+
+WORDS = {
+    "changed": "changed",
+    "missing": "only in the first",
+    "extra": "only in the second",
+    "same": "the same",
+}
+LEAST = 580  # pixels: the width to which a drawing may shrink
+HEADS = ["", "First", "Class", "Shape", "Parameters", "Second", "Class", "Shape", "Parameters",
+         "Difference"]  # fmt: skip
+
+
+def report_diff(first: Any, second: Any) -> str:
+    """The page of two networks: zoo ids, ``.keras`` files, texts, models or tables.
+
+    Raises: ValueError for what is none of these.
+    """
+    from audit.sources import as_table
+
+    tables = [as_table(source) for source in (first, second)]
+    names = [
+        page.name_of(source, table) for source, table in zip((first, second), tables, strict=True)
+    ]
+    found = diff(*tables)
+    differing = [pair for pair in found.pairs if pair.status != "same"]
+    title = f"{names[0]} and {names[1]}"
+    halves = "".join(_half(name, table, marked) for name, table, marked in _halves(names, found))
+    key = page.key_to_the_picture(halves, bool(differing)) if "<svg" in halves else ""
+    parts = [
+        f"<header><h1>{e(title)}</h1><p>{e(_summary(found))}</p></header>",
+        f'<section class="picture"><h2>The two networks</h2><div class="pair">{halves}</div>',
+        f"{key}</section>",
+        _causes(*tables) if differing else "",
+        _rows("What differs", differing) if differing else "",
+        _ledgers(names, tables),
+        f"<details><summary>All rows, aligned</summary>{_table(found.pairs)}</details>",
+    ]
+    return page.document(title, "\n".join(filter(None, parts)), wide=True)
+
+
+def _summary(found: Diff) -> str:
+    if found.same:
+        return f"The same, row by row: {count(len(found.pairs), 'row')}."
+    counts = [
+        f"{sum(pair.status == status for pair in found.pairs)} {word}"
+        for status, word in WORDS.items()
+        if any(pair.status == status for pair in found.pairs)
+    ]
+    return (
+        f"Rows: {', '.join(counts)}. The second has {found.gap:+,} parameters, "
+        "without moving statistics."
+    )
+
+
+def _halves(names: list[str], found: Diff) -> Iterator[tuple[str, Table, set[str]]]:
+    """Each side's name, table and the names of its rows that differ."""
+    for side, (name, table) in enumerate(zip(names, (found.first, found.second), strict=True)):
+        rows = [(pair.first, pair.second)[side] for pair in found.pairs if pair.status != "same"]
+        yield name, table, {row.name for row in rows if row}
+
+
+def _half(name: str, table: Table, marked: set[str]) -> str:
+    inner = counted(table)
+    drawing = ""
+    if drawable(table):
+        picture = layout(graph_of(table), HALF, PAGE / 2)
+        css = "scroll shrinks" if picture.width > LEAST else "scroll"
+        drawing = svg.draw(picture, inner, f"{name} drawn as a U", marked)
+        drawing = f'<div class="{css}">{drawing}</div>'
+    missing = page.origin_of(table)
+    return (
+        f"<div><h3>{e(name)}</h3>{f'<p>{e(missing)}</p>' if missing else ''}"
+        f"{sections.totals(inner)}{drawing}</div>"
+    )
+
+
+def _causes(first: Table, second: Table) -> str:
+    """Why the counts differ, by causes that add up."""
+    found = explain(first, second)
+    if not found.causes:
+        return ""
+    rows: list[list[Cell]] = [["the first", found.first, ""]]
+    rows += [[each.cause, each.parameters, _some(each.rows)] for each in found.causes]
+    rows.append(["the second", found.second, ""])
+    label = "From the first count to the second, as each one's own program counts"
+    return (
+        "<section><h2>Why the counts differ</h2>"
+        f"{grid(['Cause', 'Parameters', 'Rows'], rows, '', label)}</section>"
+    )
+
+
+def _some(rows: tuple[str, ...]) -> str:
+    """The first rows of a cause, and how many more there are."""
+    more = f" and {len(rows) - 6} more" if len(rows) > 6 else ""
+    return ", ".join(rows[:6]) + more
+
+
+def _rows(heading: str, pairs: list[Pair]) -> str:
+    return f"<section><h2>{heading}</h2>{_table(pairs)}</section>"
+
+
+def _table(pairs: Any) -> str:
+    rows = [[WORDS[p.status], *_cells(p.first), *_cells(p.second), p.gap] for p in pairs]
+    css = [pair.status for pair in pairs]
+    return grid(
+        HEADS, rows, "layers pairs", "Rows that stand for the same layer, side by side", css
+    )
+
+
+def _cells(row: Row | None) -> list[Cell]:
+    if row is None:
+        return ["", "", "", ""]
+    return [row.name, row.kind, of_sample(row.shape), row.without_moving]
+
+
+def _ledgers(names: list[str], tables: list[Table]) -> str:
+    halves = "".join(
+        f"<div><h3>{e(name)}</h3>{sections.ledger(counted(table))}</div>"
+        for name, table in zip(names, tables, strict=True)
+    )
+    return f'<section><h2>Ledgers</h2><div class="pair">{halves}</div></section>'

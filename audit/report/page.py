@@ -1,0 +1,193 @@
+"""The page: one file with its style and its script inside."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from audit.report import sections, sizes, svg, volume
+from audit.report.facts import counted
+from audit.report.graph import drawable, graph_of
+from audit.report.layout import layout
+from audit.report.sizes import Sized
+from audit.report.text import e, of_sample
+from audit.table import Table
+from unetzoo.registry import card, list_models
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+KEY = (
+    "A row is a level of resolution. A box is a map: its height shows the spatial size and its "
+    "width the channels, both by their square roots; above it stand the channels, below it the "
+    "spatial sizes. A dashed line is a skip, the dashed part of a box what came by it; a sum "
+    "beside a line is the crop or pad that makes the sizes match."
+)
+VOLUMES = "The last map of each level on either side, all sizes to one scale, and its channels."
+HEADINGS = {
+    "picture": "The network",
+    "volume": "As volumes",
+    "layers": "Layers",
+    "ledger": "Ledger",
+    "field": "Receptive field",
+    "memory": "Memory",
+}
+
+
+def report(source: Any) -> str:
+    """The page of a zoo id, a ``.keras`` file, a text with a summary, a model or a table.
+
+    Raises: ValueError for what is none of these.
+    """
+    sized, name, about, zoo = _read(source)
+    regions = _regions(sized.table, name)
+    head = f"<h1>{e(name)}</h1>{_paragraphs(about, sized.note)}{regions['totals']}"
+    parts = [f"<header>{head}</header>", _slider(sized)]
+    parts += [_section(key, region) for key, region in regions.items() if key in HEADINGS]
+    verdicts = sections.statements(zoo) if zoo else ""
+    if verdicts:
+        parts.append(f"<section><h2>What its document states</h2>{verdicts}</section>")
+    return document(name, "\n".join([*parts, *_templates(sized, name, regions)]))
+
+
+def document(title: str, body: str, wide: bool = False) -> str:
+    """A whole HTML document around a body."""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{e(title)}</title>
+<style>
+{_file("page.css")}</style>
+</head>
+<body>
+<main{' class="wide"' if wide else ""}>
+{body}
+</main>
+<script>
+{_file("page.js")}</script>
+</body>
+</html>
+"""
+
+
+@cache
+def _file(name: str) -> str:
+    return files("audit.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _read(source: Any) -> tuple[Sized, str, str, str]:
+    """The tables, the name to show, a sentence about it, and the zoo's id if it is one."""
+    from audit.sources import as_table
+
+    name = str(source).replace("-", "_") if isinstance(source, str) else ""
+    if name in list_models():
+        known = card(name)
+        return sizes.of_zoo(name), name, f"{known.source}; takes {known.sizes}.", name
+    if isinstance(source, str | Path) and str(source).endswith(".keras"):
+        return sizes.of_file(Path(source)), Path(source).name, "A saved Keras model.", ""
+    table = as_table(source)
+    return Sized(table), name_of(source, table), origin_of(table), ""
+
+
+def name_of(source: Any, table: Table) -> str:
+    """What to call a network: its id, its file's name or its table's."""
+    if str(source).replace("-", "_") in list_models():
+        return str(source).replace("-", "_")
+    if isinstance(source, str | Path) and "\n" not in str(source):
+        return Path(source).name
+    return table.name or "A published table"
+
+
+def origin_of(table: Table) -> str:
+    """Which program's table it is, what it does not hold, and where it does not add up."""
+    if not table.style:
+        return ""
+    linked = any(row.inputs for row in table)
+    sentences = [
+        f"A published table, {table.style}.",
+        sections.what_is_missing(table, linked, drawable(table)),
+    ]
+    sentences += [f"{doubt}.".capitalize() for doubt in table.doubts()]
+    return " ".join(filter(None, sentences))
+
+
+def _paragraphs(*texts: str) -> str:
+    return "".join(f'<p class="about">{e(text)}</p>' for text in texts if text)
+
+
+def _section(key: str, region: str) -> str:
+    """A region with its heading and what explains it."""
+    after = key_to_the_picture(region) if key == "picture" else ""
+    if key == "volume":
+        after = f'<p class="key">{VOLUMES}</p>'
+    return f'<section class="{key}"><h2>{HEADINGS[key]}</h2>{region}{after}</section>'
+
+
+def _regions(table: Table, name: str) -> dict[str, str]:
+    """Everything that depends on the input's size, by the name of its place on the page."""
+    count = counted(table)
+    drawing = solid = ""
+    if drawable(table):
+        graph = graph_of(table)
+        drawing = svg.draw(layout(graph), count, f"{name} drawn as a U")
+        solid = volume.draw(graph, f"{name} as volumes")
+    inner = {
+        "totals": sections.totals(count),
+        "picture": drawing and f'<div class="scroll">{drawing}</div>',
+        "volume": solid and f'<div class="scroll">{solid}</div>',
+        "layers": sections.layers(count),
+        "ledger": sections.ledger(count),
+        "field": sections.field(count),
+        "memory": sections.memory(count),
+    }
+    return {key: f'<div data-region="{key}">{text}</div>' for key, text in inner.items() if text}
+
+
+def key_to_the_picture(drawn: str, differs: bool = False) -> str:
+    """The panel, the legend and what box and labels mean."""
+    legend = "".join(
+        f'<li><svg width="14" height="14" aria-hidden="true"><g class="box {key}">'
+        f'<rect class="map" x="1" y="1" width="12" height="12"/></g></svg>{e(word)}</li>'
+        for key, word in svg.FAMILIES.items()
+        if f'class="box {key}' in drawn
+    )
+    if differs:
+        legend += f'<li class="differs">{e("outlined: it differs from the other network")}</li>'
+    return (
+        '<div class="panel" id="panel" aria-live="polite" hidden></div>'
+        f'<ul class="legend">{legend}</ul><p class="key">{KEY}</p>'
+    )
+
+
+def _slider(sized: Sized) -> str:
+    """The slider over the sizes; without a script it stays hidden."""
+    if not sized.others:
+        return ""
+    tables = sized.all
+    at = tables.index(sized.table)
+    labels = "|".join(_label(table) for table in tables)
+    return (
+        '<form class="slider" hidden><label for="size">Input size</label>'
+        f'<input id="size" type="range" min="0" max="{len(tables) - 1}" step="1" value="{at}" '
+        f'data-labels="{e(labels)}"><output for="size">{e(_label(sized.table))}</output></form>'
+    )
+
+
+def _label(table: Table) -> str:
+    return of_sample(next(row.shape for row in table if row.kind == "InputLayer"))
+
+
+def _templates(sized: Sized, name: str, own: dict[str, str]) -> list[str]:
+    """The regions at every size, inert until the slider takes them."""
+    if not sized.others:
+        return []
+    return [
+        f'<template data-size="{n}">{"".join(regions.values())}</template>'
+        for n, table in enumerate(sized.all)
+        for regions in [own if table is sized.table else _regions(table, name)]
+    ]

@@ -1,0 +1,221 @@
+"""What stands below the picture: the layers, the ledger, the receptive field, the memory."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from audit.cost import PARTS
+from audit.receptive_field import receptive_field
+from audit.report.facts import Counted
+from audit.report.text import e, of_sample, share
+from audit.table import Row, Table
+
+ROLES = {
+    "kernel": "kernels",
+    "bias": "biases",
+    "scale": "norm scales",
+    "shift": "norm shifts",
+    "moving": "moving statistics (not trained)",
+    "all": "kernels and biases together",
+}
+Cell = str | int | None
+
+
+def grid(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    css: str,
+    label: str,
+    of_rows: Sequence[str] = (),
+) -> str:
+    """A table; numbers stand right, None is a dash."""
+    numeric = set()
+    body = []
+    for number, cells in enumerate(rows):
+        drawn = []
+        for column, cell in enumerate(cells):
+            if isinstance(cell, int):
+                numeric.add(column)
+                drawn.append(f'<td class="n" data-value="{cell}">{cell:,}</td>')
+            else:
+                css_class = _text_class(cell) if column else ""
+                drawn.append(f"<td{css_class}>{'-' if cell is None else e(cell)}</td>")
+        row_css = f' class="{e(of_rows[number])}"' if of_rows else ""
+        body.append(f"<tr{row_css}>{''.join(drawn)}</tr>")
+    right = [' class="n"' if n in numeric else "" for n in range(len(heads))]
+    head = "".join(
+        f'<th scope="col"{css}>{e(text)}</th>' for css, text in zip(right, heads, strict=True)
+    )
+    caption = f"<caption>{e(label)}</caption>"
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{e(label)}">'
+        f'<table class="{css}">{caption}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _text_class(cell: str | None) -> str:
+    """Shares and dashes stand right as numbers do; a sentence has room."""
+    if cell is None or cell.endswith("%"):
+        return ' class="n"'
+    return ' class="text"' if cell.count(" ") > 8 else ""
+
+
+def layers(count: Counted) -> str:
+    """Every row: the text equivalent of the picture."""
+    rows = [_layer(n, row, count) for n, row in enumerate(count.table, start=1)]
+    heads = ["#", "Layer", "Class", "Part", "Output shape", "Parameters", "MACs", "Reads"]
+    return grid(heads, rows, "layers sortable", "Every layer, in the order in which they run")
+
+
+def _layer(number: int, row: Row, count: Counted) -> list[Cell]:
+    key = row.name, row.call
+    call = f" (call {row.call + 1})" if row.call else ""
+    reads = ", ".join(source.rsplit("[", 2)[0] for source in row.inputs)
+    return [
+        number,
+        row.name + call,
+        row.kind,
+        count.parts.get(key, ""),
+        of_sample(row.shape),
+        0 if row.call else row.total,
+        count.work.get(key),
+        reads,
+    ]
+
+
+def ledger(count: Counted) -> str:
+    """Parameters by role and by part, MACs by part, and what was not counted."""
+    roles: Counter[str] = Counter()
+    for row in count.table.first_calls:
+        roles.update(row.parameters)
+    total = sum(roles.values())
+    by_role: list[list[Cell]] = [
+        [ROLES.get(role, role), number, share(number, total)] for role, number in roles.items()
+    ]
+    all_of_them = "all, Keras's count" if roles["moving"] else "all"
+    by_role.append([all_of_them, total, share(total, total)])
+    if roles["moving"]:
+        without = count.table.without_moving
+        by_role.append(["without moving statistics, PyTorch's count", without, ""])
+    parts = [grid(["Parameters", "Number", "Share"], by_role, "", "Parameters by role")]
+    if count.cost is None:
+        return "".join([*parts, f"<p>{e(count.why_not)}</p>"])
+    by_part = count.cost.by_part()
+    macs, params = count.cost.macs, count.table.without_moving
+    rows: list[list[Cell]] = [
+        [name, by_part[name][1], share(by_part[name][1], params), by_part[name][0],
+         share(by_part[name][0], macs)]
+        for name in PARTS
+    ]  # fmt: skip
+    rows.append(["all", params, share(params, params), macs, share(macs, macs)])
+    heads = ["Part", "Parameters, without moving", "Share", "MACs", "Share"]
+    parts.append(grid(heads, rows, "", "Parameters and multiply-accumulates by part, one sample"))
+    unknown = ", ".join(count.cost.unknown)
+    left = (
+        f"Not counted, for want of a formula: {unknown}."
+        if unknown
+        else f"Every layer has a formula. Besides the MACs: {count.cost.elementwise:,} elementwise "
+        f"operations (norms, activations, poolings, biases); together {count.cost.flops:,} FLOPs."
+    )
+    return "".join([*parts, f"<p>{e(left)}</p>"])
+
+
+def field(count: Counted) -> str:
+    """The receptive field of the output, on every axis."""
+    if count.cost is None:
+        return "<p>It needs every layer's kernel size, which the text does not hold.</p>"
+    try:
+        found = receptive_field(count.table)
+    except (ValueError, KeyError, StopIteration, ZeroDivisionError) as error:
+        return f"<p>{e(f'It could not be followed through this network: {error}.')}</p>"
+    if not found.axes:
+        return "<p>The output has no spatial axes.</p>"
+    rows: list[list[Cell]] = [
+        [_axis_name(n, len(found.axes)), a.smallest, a.largest, a.before, a.after]
+        for n, a in enumerate(found.axes)
+    ]
+    heads = ["Axis", "Smallest", "Largest", "Reach before", "Reach after"]
+    text = grid(heads, rows, "", "Input voxels that an output voxel depends on")
+    if found.unknown:
+        text += f"<p>{e('Taken as pointwise: ' + ', '.join(found.unknown))}.</p>"
+    return text
+
+
+def _axis_name(number: int, axes: int) -> str:
+    return {3: ("depth", "height", "width"), 2: ("height", "width")}.get(axes, ("length",))[number]
+
+
+def memory(count: Counted) -> str:
+    """The memory budget of one sample in float32; empty where it cannot be told."""
+    try:
+        from audit.memory import memory as memory_of
+    except ImportError:
+        return ""
+    if count.cost is None:
+        return "<p>It needs every map's size and what is kept, which the text does not hold.</p>"
+    try:
+        found: Any = memory_of(count.table)
+    except ValueError as error:
+        return f"<p>{e(error)}</p>"
+    rows: list[list[Cell]] = [[label, size, _mib(size), note] for label, size, note in found.rows()]
+    heads = ["Memory", "Bytes", "MiB", "What it is"]
+    text = grid(heads, rows, "", "One sample, float32")
+    if found.not_modelled:
+        left = f"Not in saved and training, for want of a rule: {', '.join(found.not_modelled)}."
+        text += f"<p>{e(left)}</p>"
+    return text
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f}"
+
+
+def totals(count: Counted) -> str:
+    """The network's numbers in a row."""
+    table = count.table
+    first, last = table.rows[0], table.rows[-1]
+    pairs = []
+    if len(first.shape) > 2:
+        pairs.append(
+            ("Input" if first.kind == "InputLayer" else "First map", of_sample(first.shape))
+        )
+        pairs.append(("Output", of_sample(last.shape)))
+    pairs.append(("Parameters", f"{table.without_moving:,}"))
+    if table.total != table.without_moving:
+        pairs.append(("With moving statistics", f"{table.total:,}"))
+    if count.cost is not None:
+        pairs.append(("MACs, one sample", f"{count.cost.macs:,}"))
+    drawn = "".join(f"<div><dt>{e(name)}</dt><dd>{e(text)}</dd></div>" for name, text in pairs)
+    return f'<dl class="totals">{drawn}</dl>'
+
+
+def statements(name: str) -> str:
+    """A zoo network's documented statements with their verdicts; empty where it has none."""
+    from audit.verdict import check
+
+    try:
+        verdicts = check(name)
+    except ValueError:
+        return ""
+    items = []
+    for verdict in verdicts:
+        word = verdict.verdict.replace("_", " ")
+        items.append(
+            f'<li><p><span class="verdict {e(verdict.verdict)}">{e(word)}</span> '
+            f"<b>{e(verdict.id)}</b> {e(verdict.stated)}</p>"
+            f"<p>measured {e(verdict.measured)}; {e(verdict.reason)}</p></li>"
+        )
+    return f'<ul class="statements">{"".join(items)}</ul>'
+
+
+def what_is_missing(table: Table, linked: bool, sized: bool) -> str:
+    """One sentence on what a text does not hold; empty for a model."""
+    missing = []
+    if not sized:
+        missing.append("no map sizes, so there is no U to draw")
+    elif not linked:
+        missing.append("no connections, so the boxes stand in the order of its rows, without skips")
+    if any(row.shape[-1:] == (None,) for row in table):
+        missing.append("not every row's channels")
+    return f"Its text holds {'; and '.join(missing)}." if missing else ""
