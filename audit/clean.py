@@ -4,6 +4,8 @@ import html
 import re
 from collections.abc import Iterable
 
+LONGEST = 4096  # characters of a line that are read
+TOO_LONG = f"lines of over {LONGEST:,} characters"
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PREFIX = re.compile(r"^\s*(?:#|//|>|\*)+(?=\s|$)\s?")
 ENTITY = re.compile(r"&(?:[a-z]+|#\d+);")
@@ -17,6 +19,7 @@ def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
 
 def _clean(line: str, repairs: dict[str, None]) -> str:
     steps = (
+        (TOO_LONG, lambda text: text[:LONGEST]),
         ("carriage returns", lambda text: text.rstrip("\r")),
         ("colour codes", lambda text: COLOUR.sub("", text)),
         ("tabs", lambda text: text.expandtabs(4)),

@@ -11,7 +11,6 @@ from audit.recover import recovered
 from audit.table import Table
 
 LIMIT = 64 * 2**20  # bytes
-LONGEST = 4096  # characters of a line
 PARSERS = (
     keras3.parse, torchinfo.parse, torchsummary.parse, keras2.parse, torchrepr.parse,
     markdown.parse,
@@ -27,7 +26,7 @@ def read_all(source: str | Path) -> list[Table]:
     try:
         if whole := plain.parse_json(text):
             return [whole]
-        lines, repairs = clean(line[:LONGEST] for line in text.split("\n"))
+        lines, repairs = clean(text.split("\n"))
         found: dict[int, Table] = {}
         for parse in PARSERS:
             found = {**dict(parse(lines, repairs)), **found}

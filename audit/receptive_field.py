@@ -86,7 +86,12 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
     if of is not None and of not in names:
         raise ValueError(f"layer {of!r}: {table.name!r} has none of that name.")
     target = rows[names.index(of)] if of else rows[-1]
-    source = next(row for row in rows if row.kind == "InputLayer")
+    source = next((row for row in rows if row.kind == "InputLayer"), None)
+    if source is None or not target.inputs:
+        raise ValueError(
+            f"{table.name!r}: a receptive field needs an input layer and what reads what; expected "
+            "the table of a functional model, keras.Model(model.inputs, model.outputs)."
+        )
     axes = tuple(_axis(rows, target, source, axis) for axis in range(1, len(target.shape) - 1))
     unknown = {row.kind: None for row in rows if row.kind not in RULES | POINTWISE}
     return ReceptiveField(of or table.name, axes, tuple(unknown))

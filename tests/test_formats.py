@@ -96,13 +96,14 @@ def functional(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not functional(name)])
 def test_torchinfo_and_pytorch_model_summary_print_the_same_of_the_twins(name):
-    twin = TWINS[name]().eval()
     model = unetzoo.skeleton(name)
     *spatial, channels = model.input_shape[1:]
     table = audit.table(model)
-    with torch.no_grad():
-        tree = str(torchinfo.summary(twin, input_size=(1, channels, *spatial), verbose=0))
-        flat = model_summary(twin, torch.zeros(1, channels, *spatial), max_depth=None)
+    with torch.no_grad(), torch.device("meta"):
+        twin = TWINS[name]().eval()
+        x = torch.zeros(1, channels, *spatial)
+        tree = str(torchinfo.summary(twin, input_data=x, device="meta", verbose=0))
+        flat = model_summary(twin, x, max_depth=None)
     root = f"{type(twin).__name__:<40}"
     assert table.to_text("torchinfo") == tree.replace(root, f"{table.name:<40}")
     assert table.to_text("pytorch-model-summary") == flat
@@ -307,6 +308,23 @@ def test_a_spoiled_table_is_read(style, how):
     again = audit.read(f"Our network:\n\n{spoiled}\n\nIt was trained.\n")
     assert again.without_moving == table.without_moving
     assert audit.diff(again, table).same
+
+
+def test_git_masters_root_row_changes_nothing():
+    lines = audit.table(unetzoo.skeleton("unet3d_90m")).to_text("torchsummary").splitlines()
+    end = lines.index("=" * 64, 3)
+    root = f"{'UNet3D-86':>20}  {'[-1, 3, 50, 50, 50]':>25} {'0':>15}"
+    table = audit.read("\n".join([*lines[:end], root, *lines[end:]]))
+    assert len(table) == 86
+    assert audit.diff(table, unetzoo.skeleton("unet3d_90m")).same
+
+
+def test_what_was_repaired_is_said():
+    text = printed("torchsummary-1.3.txt")
+    assert audit.read(text).repairs == ()
+    assert audit.read(markdown_table(text)).repairs == ("a Markdown or reStructuredText frame",)
+    assert audit.read(one_blank(text)).repairs == ("columns with one blank between them",)
+    assert "lines of over 4,096 characters" in audit.read(text + "\n" + "-" * 5000).repairs
 
 
 def test_several_outputs_show_the_first():

@@ -19,6 +19,7 @@ CHOICES = [
     ("unet2d_textbook", {"upsampling": "transposed"}),
     ("unet3d_textbook", {"upsampling": "transposed"}),
 ]
+LARGE = ("unet3d_90m", "unet3d_original", "unet3d_19m")  # their training steps are slow tests
 PUBLISHED = {  # trainable, all: the documents' figures
     "unet3d_90m": (90_309_763, None),
     "unet3d_2_5m": (2_512_481, None),
@@ -136,7 +137,9 @@ def test_gradients_reach_every_weight(name):
         assert float(tf.reduce_max(tf.abs(gradient))) > 0, weight.path
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in NAMES]
+)
 def test_one_training_step_and_a_reload_of_the_compiled_model(name, tmp_path):
     model = compile_model(build_small(name, name="mine"))
     x = noise(model)

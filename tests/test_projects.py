@@ -203,7 +203,7 @@ def test_a_bad_option_is_a_usage_error(project, value, sentence):
     ],
 )
 def test_what_is_no_network_is_said_in_a_sentence(project, builder, sentence):
-    result = project.runpytest_inprocess("--audit", f"README.md:{builder}")
+    result = project.runpytest_inprocess("--disable-warnings", "--audit", f"README.md:{builder}")
     result.stdout.fnmatch_lines([f"*{sentence}*"])
     assert result.ret == 1
     assert not re.search(r"Traceback|\.py:\d+|During", result.stdout.str())

@@ -116,6 +116,16 @@ def test_bad_files_are_one_sentence(tmp_path, content, message):
         audit.read(tmp_path / "nothing.txt")
 
 
+def test_a_file_of_100_mb_is_a_sentence(tmp_path):
+    path = tmp_path / "dashes.txt"
+    with path.open("wb") as file:
+        file.truncate(100 * 2**20)
+    with pytest.raises(ValueError, match="expected a text of at most 64 MiB"):
+        audit.read(path)
+    with pytest.raises(ValueError, match="expected a network's summary"):
+        audit.read("-" * 60_000_000 + "\n")
+
+
 def test_reading_is_linear():
     lines = text_of("unet3d_90m.torchsummary.txt").splitlines()
     many = "\n".join([*lines[:3], *(lines[3:88] * 1177), *lines[88:]])

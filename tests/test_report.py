@@ -323,7 +323,7 @@ def test_bad_input_is_one_sentence_and_leaves_no_file(tmp_path):
     done = command("unet3d_91m", "-o", str(path))
     assert done.returncode == 2
     assert done.stdout == ""
-    assert re.fullmatch(r"error: 'unet3d_91m': .*\.\n", done.stderr)
+    assert re.fullmatch(r"error: network 'unet3d_91m': .*\.\n", done.stderr)
     assert not path.exists()
     with pytest.raises(ValueError, match="no folder"):
         write("", tmp_path / "nowhere" / "page.html")

@@ -23,6 +23,13 @@ def unframed(line: str) -> str:
     return "  ".join(cell.strip(" `*").replace("\\|", "|").replace("\\_", "_") for cell in cells)
 
 
+def undone(header: str) -> tuple[str, ...]:
+    """What was done to a table's columns, as its header's line tells."""
+    if FRAMED.match(header) and not TREE.search(header):
+        return ("a Markdown or reStructuredText frame",)
+    return () if "  " in header.strip() else ("columns with one blank between them",)
+
+
 def not_cut(lines: list[str], number: int) -> None:
     """A line that begins like a row and is none, with nothing after it: the text is cut there.
 

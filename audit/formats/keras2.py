@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from audit.formats import keras2_wrapped
-from audit.formats.cells import not_cut, unframed
+from audit.formats.cells import not_cut, undone, unframed
 from audit.formats.keras import CONNECTION, branches, connections, named, row_of
 from audit.formats.totals import totals_in
 from audit.table import Row, Table
@@ -78,7 +78,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
     A shape that the column cut holds None where the number is cut and "cut" in its row's
     settings; a cut class name is completed where only one of Keras's begins so.
     """
-    lines = [unframed(line) for line in lines]
+    printed, lines = lines, [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
@@ -97,7 +97,18 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         if found[best]:
             style = ("keras2", keras2_wrapped.era(lines[start:end]))[best]
             rows = tuple(found[best])
-            tables.append((start, Table(named(lines, start), rows, style, stated, repairs)))
+            tables.append(
+                (
+                    start,
+                    Table(
+                        named(lines, start),
+                        rows,
+                        style,
+                        stated,
+                        (*repairs, *undone(printed[start])),
+                    ),
+                )
+            )
     return tables
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import ceil, prod
 from typing import Any
 
+from audit.formats.cells import undone
 from audit.formats.pytorch import (
     class_name,
     container_name,
@@ -204,7 +205,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         root = modules[0]["kind"] if modules[0]["depth"] == 0 else ""
         style = "torchinfo" if root else "torch-summary"
         rows = tuple(_rows([module for module in modules if module["depth"]]))
-        tables.append((start, Table(root, rows, style, stated, repairs)))
+        tables.append((start, Table(root, rows, style, stated, (*repairs, *undone(lines[start])))))
     return tables
 
 

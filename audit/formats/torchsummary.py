@@ -5,7 +5,7 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-from audit.formats.cells import not_cut, unframed
+from audit.formats.cells import not_cut, undone, unframed
 from audit.formats.pytorch import (
     class_name,
     container_name,
@@ -101,7 +101,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
 
     A table ends where its totals end, at the next header, or at the text's end.
     """
-    lines = [unframed(line) for line in lines]
+    printed, lines = lines, [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
@@ -116,7 +116,9 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         if rows:
             stated |= _passes(lines[start:end])
             style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
-            tables.append((start, Table("", tuple(rows), style, stated, repairs)))
+            tables.append(
+                (start, Table("", tuple(rows), style, stated, (*repairs, *undone(printed[start]))))
+            )
     return tables
 
 

@@ -1,0 +1,64 @@
+"""How fast the auditor is: reading 100,000 rows, a diff of two 1,000-row tables, every statement.
+
+    python benchmarks/auditor.py
+
+Each in a process that has Keras imported; medians of 3.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import keras  # noqa: F401  (so that no import is measured)
+from machine import heading
+
+import audit
+import unetzoo
+from audit.table import Table
+
+
+def median(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def long_text(style: str, rows: int) -> str:
+    """A network's printed table with its rows repeated."""
+    table = audit.table(unetzoo.skeleton("unet3d_90m"))
+    many = table.rows * (rows // len(table.rows) + 1)
+    return Table(table.name, many[:rows]).to_text(style)
+
+
+def two_tables() -> tuple[Table, Table]:
+    """A thousand rows, and the same with every seventh left out and every fifth wider."""
+    rows = (audit.table(unetzoo.skeleton("unet3d_90m")).rows * 14)[:1000]
+    rows = tuple(replace(row, name=f"{row.name}_{n}") for n, row in enumerate(rows))
+    other = [
+        row if n % 5 else replace(row, parameters={"all": row.total + 8})
+        for n, row in enumerate(rows)
+        if n % 7
+    ]
+    return Table("a", rows), Table("b", tuple(other))
+
+
+def main() -> None:
+    audit.check("unet2d_small")  # imports what is imported late
+    lines = ["| what | seconds | target |", "|---|---:|---:|"]
+    for style in ("torchsummary", "keras3", "keras2"):
+        text = long_text(style, 100_000)
+        seconds = median(lambda text=text: audit.read(text))
+        lines.append(f"| reading 100,000 rows, {style} | {seconds:.2f} | 2 |")
+    first, second = two_tables()
+    seconds = median(lambda: audit.diff(first, second))
+    lines.append(f"| diff of two 1,000-row tables | {seconds:.2f} | 0.5 |")
+    lines.append(f"| check of every statement | {median(audit.check):.1f} | 20 |")
+    print(heading("keras", "tensorflow"), "", *lines, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
