@@ -7,8 +7,10 @@ from collections.abc import Iterable
 LONGEST = 4096  # characters of a line that are read
 TOO_LONG = f"lines of over {LONGEST:,} characters"
 COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-PREFIX = re.compile(r"^\s*(?:#|//|>|\*)+(?=\s|$)\s?")
-ENTITY = re.compile(r"&(?:[a-z]+|#\d+);")
+PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
+ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
+ESCAPED = re.compile(r"\\([\[\]_*()<>#`-])")
+BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2007\u202f", " "))
 
 
 def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -25,6 +27,11 @@ def _clean(line: str, repairs: dict[str, None]) -> str:
         ("tabs", lambda text: text.expandtabs(4)),
         ("quoting or comment signs", lambda text: PREFIX.sub("", text)),
         ("HTML entities", lambda text: html.unescape(text) if ENTITY.search(text) else text),
+        (
+            "non-breaking blanks",
+            lambda text: text.translate(BLANKS) if not text.isascii() else text,
+        ),
+        ("backslashes", lambda text: ESCAPED.sub(r"\1", text) if "\\" in text else text),
     )
     for name, step in steps:
         mended = step(line)

@@ -58,6 +58,8 @@ def search(name: str, count: int) -> Search:
     from audit.models import table_of
     from unetzoo.registry import card, skeleton
 
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise ValueError(f"count {count!r}: expected a whole number of parameters.")
     known = card(name)
     tried = 0
     matches = []

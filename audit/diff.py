@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
+from audit.formats.keras import KINDS
 from audit.formats.pytorch import is_block, is_module
 from audit.table import Row, Table
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"}
 COLOURS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
+SHORTEST = 4  # letters of a cut class name that still tell it
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}
 
 
@@ -28,7 +30,8 @@ class Pair:
     @property
     def gap(self) -> int:
         """The second's parameters less the first's, without moving statistics."""
-        first, second = (row.without_moving if row else 0 for row in (self.first, self.second))
+        counted = (row if row and row.call == 0 else None for row in (self.first, self.second))
+        first, second = (row.without_moving if row else 0 for row in counted)
         return second - first
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,6 +104,9 @@ def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
     torch = first.of_pytorch or second.of_pytorch
     keras = not (first.of_pytorch and second.of_pytorch)
     rows = list(table)
+    other = second if table is first else first
+    if other.once_a_layer:
+        rows = [row for row in rows if row.call == 0]
     if torch:
         rows = [row for row in rows if _family(row) != "function"]
     if keras:
@@ -118,9 +124,29 @@ def _family(row: Row) -> str:
     return next((family for family in families if family in row.kind), row.kind)
 
 
+def _families(first: list[Row], second: list[Row]) -> tuple[list[str], list[str]]:
+    """Both tables' families; a class that a column cut is the other table's that begins so."""
+    words = [_family(row) for row in first], [_family(row) for row in second]
+    known = set(words[0]) | set(words[1])
+    whole = {
+        word: next(iter(longer))
+        for word in known - set(KINDS)
+        if len(longer := {w for w in known if w != word and w.startswith(word)}) == 1
+        and len(word) >= SHORTEST
+    }
+    functions = {row.kind.removeprefix("ops.") for row in (*first, *second) if "ops." in row.kind}
+    named = [[whole.get(word, word) for word in side] for side in words]
+    return tuple(["function" if w in functions else w for w in side] for side in named)  # type: ignore[return-value]
+
+
 def _aligned(first: list[Row], second: list[Row]) -> Iterator[Pair]:
+    families = _families(first, second)
+    if families[0] == families[1]:  # the same layers, whatever their widths
+        yield from (_pair(x, y) for x, y in zip(first, second, strict=True))
+        return
     a_keys, b_keys = (
-        [(_family(row), row.without_moving) for row in rows] for rows in (first, second)
+        list(zip(words, (row.without_moving for row in rows), strict=True))
+        for words, rows in zip(families, (first, second), strict=True)
     )
     matcher = SequenceMatcher(None, a_keys, b_keys, autojunk=False)
     for tag, a, b, c, d in matcher.get_opcodes():
@@ -132,7 +158,7 @@ def _aligned(first: list[Row], second: list[Row]) -> Iterator[Pair]:
 
 def _replaced(first: list[Row], second: list[Row]) -> Iterator[Pair]:
     """Rows of one family stand for each other, the others are missing or extra."""
-    a_keys, b_keys = ([_family(row) for row in rows] for rows in (first, second))
+    a_keys, b_keys = _families(first, second)
     for tag, a, b, c, d in SequenceMatcher(None, a_keys, b_keys, autojunk=False).get_opcodes():
         if tag == "equal":
             yield from (_pair(x, y) for x, y in zip(first[a:b], second[c:d], strict=True))
@@ -142,7 +168,9 @@ def _replaced(first: list[Row], second: list[Row]) -> Iterator[Pair]:
 
 
 def _pair(first: Row, second: Row) -> Pair:
-    same = first.without_moving == second.without_moving and _same_shape(first, second)
+    shared = bool(first.call or second.call)  # one program repeats the count, another does not
+    counts = shared or first.without_moving == second.without_moving
+    same = counts and _same_shape(first, second)
     return Pair("same" if same else "changed", first, second)
 
 

@@ -1,6 +1,7 @@
 """Why two counts of parameters differ: causes, each with its number, that add up to the gap."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -145,7 +146,13 @@ def _norm_deltas(first: Row, second: Row) -> Iterator[Delta]:
     if not first.total or not second.total:
         yield "norms not counted by one side", second.total - first.total, first.name
         return
+    if first.kind != second.kind:
+        yield "another norm", second.total - first.total, first.name
+        return
     widths = second.without_moving - first.without_moving
+    if first.shape[-1] and first.shape[-1] == second.shape[-1]:
+        yield "norm scales or shifts", widths, first.name
+        widths = 0
     if all(moving):
         yield "widths", widths + moving[1] - moving[0], first.name
     else:
@@ -195,19 +202,29 @@ def _conv_deltas(first: Row, second: Row, head: bool) -> Iterator[Delta]:
         yield "convolutions of unknown form", second.total - first.total, first.name
         return
     transposed = first.kind.endswith("Transpose")
+    biases = "up-convolution biases" if transposed else "convolution biases"
+    if first.kind == "Dense":
+        biases = "biases of dense layers"
     steps = (
-        ("input channels", _Conv(before.taps, after.inputs, before.outputs, before.bias)),
+        (
+            "groups" if _groups(first) != _groups(second) else "input channels",
+            _Conv(before.taps, after.inputs, before.outputs, before.bias),
+        ),
         (
             "number of classes" if head else "widths",
             _Conv(before.taps, after.inputs, after.outputs, before.bias),
         ),
         ("kernel sizes", _Conv(after.taps, after.inputs, after.outputs, before.bias)),
-        ("up-convolution biases" if transposed else "convolution biases", after),
+        (biases, after),
     )
     known = before.count()
     for cause, step in steps:
         yield cause, step.count() - known, first.name
         known = step.count()
+
+
+def _groups(row: Row) -> int:
+    return row.settings.get("groups", 1)
 
 
 def _conv_of(row: Row, other: Row) -> _Conv | None:
@@ -218,6 +235,8 @@ def _conv_of(row: Row, other: Row) -> _Conv | None:
     width = row.shape[-1] or _width_from(row, other)
     if not width:
         return None
+    if row.kind == "Dense" and "kernel" in row.parameters:
+        return _Conv(1, row.parameters["kernel"] // width, width, "bias" in row.parameters)
     if "kernel_size" in row.settings:
         groups = row.settings.get("groups", 1)
         inputs = (row.settings["in_channels"] or 0) // groups
@@ -236,6 +255,8 @@ def _conv_of(row: Row, other: Row) -> _Conv | None:
 
 def _taps(row: Row, other: Row) -> list[int]:
     """Kernel volumes to try: the other row's first."""
+    if row.kind == "Dense":
+        return [1]
     rank = int(row.kind[4])
     sizes = KERNELS["Transpose" if row.kind.endswith("Transpose") else "Conv"]
     known = [prod(other.settings["kernel_size"])] if "kernel_size" in other.settings else []
@@ -249,4 +270,5 @@ def _width_from(row: Row, other: Row) -> int:
 
 
 def _is_conv(row: Row) -> bool:
-    return row.kind.startswith("Conv") and "D" in row.kind
+    """Whether it has a kernel, inputs, a width and perhaps a bias: a dense layer has too."""
+    return re.match(r"Conv\dD|Dense$", row.kind) is not None

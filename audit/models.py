@@ -43,7 +43,9 @@ def table_of(model: Any) -> Table:
     seen: set[int] = set()
     optimizer = getattr(model, "optimizer", None)
     made = optimizer.variables if optimizer is not None and optimizer.built else []
-    stated = {"optimizer": sum(math.prod(v.shape) for v in made)} if made else NOTHING
+    sizes = [math.prod(variable.shape) for variable in made]
+    held = sum(size * _bytes(variable) for size, variable in zip(sizes, made, strict=True))
+    stated = {"optimizer": sum(sizes), "optimizer bytes": held} if made else NOTHING
     return Table(model.name, tuple(_row(*call, names, seen) for call in calls), stated=stated)
 
 
@@ -112,6 +114,12 @@ def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]
         settings=_settings(operation, node),
         call=number,
     )
+
+
+def _bytes(variable: Any) -> int:
+    """Of one number: ``int64`` has 8."""
+    bits = variable.dtype.lstrip("bfloauint")
+    return int(bits) // 8 if bits.isdigit() else 4
 
 
 def _path(name: str, names: set[str]) -> tuple[str, ...]:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from audit.clean import clean
-from audit.formats import keras2, keras3, markdown, plain, torchinfo, torchrepr, torchsummary
+from audit.formats import keras2, keras3, markdown, plain, torchinfo, torchsummary, torchtree
 from audit.formats.cells import BadTextError
 from audit.recover import recovered
 from audit.table import Table
 
 LIMIT = 64 * 2**20  # bytes
 PARSERS = (
-    keras3.parse, torchinfo.parse, torchsummary.parse, keras2.parse, torchrepr.parse,
+    keras3.parse, torchinfo.parse, torchsummary.parse, keras2.parse, torchtree.parse,
     markdown.parse,
 )  # fmt: skip
 
@@ -47,6 +47,8 @@ def read(source: str | Path) -> Table:
 
 def _text(source: str | Path) -> tuple[str, str]:
     """The text, and what to call it in a message."""
+    if not isinstance(source, str | Path):
+        raise ValueError(f"{source!r}: expected a path or a text, found {type(source).__name__}.")
     if isinstance(source, str) and ("\n" in source or not _is_file(source)):
         if "\n" not in source:
             raise ValueError(
@@ -54,20 +56,23 @@ def _text(source: str | Path) -> tuple[str, str]:
             )
         return source, "the text"
     path = Path(source)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file.")
-    if path.stat().st_size > LIMIT:
+    if path.is_dir() or not path.exists():
+        what = "a folder; expected a file" if path.is_dir() else "no such file"
+        raise ValueError(f"{path}: {what}.")
+    with path.open("rb") as file:  # a pipe has no size beforehand
+        data = file.read(LIMIT + 1)
+    if len(data) > LIMIT:
         raise ValueError(f"{path}: expected a text of at most {LIMIT // 2**20} MiB.")
-    data = path.read_bytes()
-    if b"\0" in data:
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = data.decode(encoding, errors="replace")
+    if "\0" in text:
         raise ValueError(f"{path}: expected a text, found a binary file.")
-    text = data.decode("utf-8-sig", errors="replace")
     return (_notebook(text, path) if path.suffix == ".ipynb" else text), str(path)
 
 
 def _is_file(text: str) -> bool:
     try:
-        return Path(text).is_file()
+        return Path(text).exists()
     except (OSError, ValueError):
         return False
 

@@ -21,7 +21,7 @@ def recovered(table: Table) -> Table:
     rows = list(table.rows)
     cut = {number for number, row in enumerate(rows) if "cut" in row.settings}
     readers = {name.split("[")[0]: row.name for row in rows if _keeps(row) for name in row.inputs}
-    known = {row.name: row for number, row in enumerate(rows) if number not in cut}
+    known = {row.name: row for n, row in enumerate(rows) if n not in cut and row.shape}
     found = True
     while cut and found:
         found = False

@@ -79,6 +79,11 @@ class Table:
         return "torch" in self.style
 
     @property
+    def once_a_layer(self) -> bool:
+        """Whether a text was read whose program prints a shared layer once, not at each call."""
+        return self.style.startswith(("keras", "pytorch-model-summary", "torchrepr"))
+
+    @property
     def first_calls(self) -> tuple[Row, ...]:
         """The rows without repeated calls of a shared layer: each parameter once."""
         return tuple(row for row in self.rows if row.call == 0)
@@ -100,17 +105,24 @@ class Table:
 
     def doubts(self) -> tuple[str, ...]:
         """Where a table read from a text does not add up to its own totals; empty if it does."""
-        counts = [
-            ("total", self.total + self.stated.get("optimizer", 0)),
-            ("trainable", self.trainable),
+        stated = self.stated
+        optimizer = stated.get("optimizer", 0)
+        counts = [("total", self.total + optimizer)]
+        if self.style in ("torchinfo", "torch-summary", "pytorch-model-summary"):
+            counts.append(("trainable", self.trainable))
+        found = [
+            f"the rows add up to {count:,}, the text states {stated[key]:,} ({key})"
+            for key, count in counts
+            if stated.get(key, count) != count
         ]
-        return tuple(
-            f"the rows add up to {found:,}, the text states {self.stated[key]:,} ({key})"
-            for key, found in counts
-            if key in self.stated
-            and found != self.stated[key]
-            and (key == "total" or not self.style.startswith(("keras", "markdown")))
-        )
+        if {"total", "trainable", "not trainable"} <= stated.keys():
+            parts = stated["trainable"] + stated["not trainable"] + optimizer
+            if parts != stated["total"]:
+                found.append(
+                    f"the text's own totals do not add up: {parts:,} in parts, "
+                    f"{stated['total']:,} in all"
+                )
+        return tuple(found)
 
     def to_text(self, style: str = "markdown", width: int | None = None) -> str:
         """The table as some program prints it, without a last line break.

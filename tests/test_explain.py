@@ -110,6 +110,35 @@ def test_biases_and_kernels_are_told_apart():
     assert wider == {"kernel sizes": 4 * (25 - 9)}
 
 
+def two_blocks(base, **arguments):
+    x = inputs = keras.Input((16, 16, 4))
+    for number in range(3):
+        x = keras.layers.Conv2D(base * 2**number, 3, padding="same", **arguments)(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Flatten()(x)
+    return audit.table(keras.Model(inputs, keras.layers.Dense(10)(x)))
+
+
+def test_other_widths_everywhere_are_widths():
+    causes = causes_of(audit.explain(two_blocks(8), two_blocks(16)))
+    assert causes.keys() == {"widths", "input channels"}
+    groups = causes_of(audit.explain(two_blocks(8), two_blocks(8, groups=2)))
+    assert groups.keys() == {"groups"}
+    bias = causes_of(audit.explain(two_blocks(8), two_blocks(8, use_bias=False)))
+    assert bias == {"convolution biases": -(8 + 16 + 32)}
+
+
+def test_dense_layers_have_inputs_widths_and_biases():
+    inputs = keras.Input((5,))
+    tables = [
+        audit.table(keras.Model(inputs, keras.layers.Dense(units, use_bias=bias)(inputs)))
+        for units, bias in ((10, True), (10, False), (7, True))
+    ]
+    assert causes_of(audit.explain(tables[0], tables[1])) == {"biases of dense layers": -10}
+    assert causes_of(audit.explain(tables[0], tables[2])) == {"number of classes": -18}
+
+
 def shared(twice):
     """One convolution called twice, or two that are the same."""
     x = inputs = keras.Input((8, 8, 4))

@@ -344,12 +344,92 @@ def test_any_layer_of_any_rank_is_read():
     assert (recurrent.kind, recurrent.total) == ("LSTM", 5000)
 
 
-@pytest.mark.parametrize("style", ["torchsummary", "keras2"])
+def test_a_shape_that_is_not_printed_stays_open():
+    lines = [
+        'Model: "odd"',
+        "_" * 65,
+        " Layer (type)                Output Shape              Param #",
+    ]
+    lines += ["=" * 65, " conv (Conv2D)               multiple                  160", " " * 65]
+    lines += [" head (Conv2D)               ?                         34", " " * 65]
+    table = audit.read("\n".join(lines))
+    assert [row.shape for row in table] == [(None,), (None,)]
+    assert audit.explain(table, "unet2d_small").first == 194
+
+
+@pytest.mark.parametrize("style", ["torchsummary", "torchinfo", "keras2", "keras2c", "keras3"])
 def test_a_table_cut_in_the_middle_of_a_row_is_a_sentence(style):
     text = audit.table(unetzoo.skeleton("unet2d_small")).to_text(style)
     lines = text[: text.index("Total params")].splitlines()
     row = max(n for n, line in enumerate(lines) if "Conv2" in line)
-    cut = "\n".join([*lines[:row], lines[row][:32].rstrip()])
-    with pytest.raises(ValueError, match=rf"line {row + 1}, .*expected a whole row"):
-        audit.read(cut)
-    assert len(audit.read(cut + "\n...")) == len(audit.read("\n".join(lines[:row])))
+    end = lines[row].index("onv2") + 30
+    cut = "\n".join([*lines[:row], lines[row][:end]])
+    with pytest.raises(ValueError, match=r"expected a whole row"):
+        audit.read(cut.rstrip())
+
+
+def test_a_table_cut_by_hand_before_a_row_is_read():
+    text = audit.table(unetzoo.skeleton("unet2d_small")).to_text("torchsummary")
+    lines = text.splitlines()
+    assert len(audit.read("\n".join([*lines[:9], lines[9][:30], "..."]))) == 6
+
+
+def nested():
+    inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)], name="inner")
+    inputs = keras.Input((8, 8, 3), name="a|b")
+    return keras.Model(inputs, keras.layers.Conv2D(2, 1, name="head")(inner(inputs)), name="outer")
+
+
+def test_keras3_with_nested_models_and_odd_names():
+    model = nested()
+    for expand in (False, True):
+        lines = []
+        model.summary(expand_nested=expand, print_fn=lines.append, line_length=100)
+        table = audit.read("\n".join(lines))
+        assert table.rows[0].name == "a|b"
+        assert table.total == model.count_params()
+        assert table.doubts() == ()
+        ruleless = re.sub(r"(?m)^├.*\n", "", "\n".join(lines))
+        assert audit.read(ruleless).total == model.count_params()
+
+
+def test_shared_layers_equal_their_own_summaries():
+    twice = keras.layers.Conv2D(3, 3, padding="same", name="twice")
+    inputs = keras.Input((8, 8, 3), name="image")
+    table = audit.table(keras.Model(inputs, twice(twice(inputs))))
+    for style in READABLE:
+        again = audit.read(table.to_text(style))
+        assert audit.diff(again, table).same, style
+        assert again.doubts() == ()
+
+
+@pytest.mark.parametrize("style", ["torchsummary", "torchinfo", "torch-summary", "torchrepr"])
+def test_a_table_without_layers_is_a_sentence(style):
+    inputs = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match="expected a layer that PyTorch has too, found none"):
+        audit.table(keras.Model(inputs, inputs)).to_text(style)
+
+
+def test_what_a_text_does_not_hold_is_said():
+    with pytest.raises(ValueError, match="its strides is not known, which PyTorch's print shows"):
+        audit.read(DOCUMENTS / "unet2d_small.torchsummary.txt").to_text("torchrepr")
+    with pytest.raises(ValueError, match="expected 25 to 1000 characters"):
+        audit.table(nested()).to_text("keras3", 10**8)
+
+
+def test_torchsummary_is_written_as_it_was_read():
+    text = (DOCUMENTS / "unet3d_90m.torchsummary.txt").read_text()
+    read = audit.read(text).to_text("torchsummary").splitlines()
+    sizes = [line for line in text.splitlines() if "size (MB)" in line]
+    assert [line for line in read if "size (MB)" in line] == sizes
+
+
+def test_class_names_that_a_column_cut_are_completed():
+    x = inputs = keras.Input((8, 8, 4), name="image")
+    x = keras.layers.DepthwiseConv2D(3, name="depthwise_convolution")(x)
+    x = keras.layers.LayerNormalization(name="a_normalization")(x)
+    model = keras.Model(inputs, x[..., :1], name="cut")
+    table = audit.table(model)
+    for style in ("keras2", "keras2b", "keras2c", "keras3"):
+        again = audit.read(table.to_text(style, 60) if style == "keras3" else table.to_text(style))
+        assert audit.diff(again, model).same, style

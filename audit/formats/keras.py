@@ -7,11 +7,35 @@ from collections.abc import Iterable
 from audit.table import Row, Shape, Table
 
 KINDS = (
-    "Activation", "Add", "AveragePooling2D", "AveragePooling3D", "BatchNormalization",
-    "Concatenate", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Cropping2D",
-    "Cropping3D", "Dense", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer",
-    "LeakyReLU", "MaxPooling2D", "MaxPooling3D", "ReLU", "SpatialDropout3D",
-    "TensorFlowOpLayer", "UpSampling2D", "UpSampling3D", "ZeroPadding2D", "ZeroPadding3D",
+    "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Add", "AdditiveAttention", "AlphaDropout",
+    "Attention", "AugMix", "AutoContrast", "Average", "AveragePooling1D", "AveragePooling2D",
+    "AveragePooling3D", "BatchNormalization", "Bidirectional", "CategoryEncoding", "CenterCrop",
+    "Concatenate", "ContrastLimitedAdaptiveHistogramEqualization", "Conv1D", "Conv1DTranspose",
+    "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D",
+    "ConvLSTM3D", "Cropping1D", "Cropping2D", "Cropping3D", "CutMix", "Dense", "DepthwiseConv1D",
+    "DepthwiseConv2D", "Discretization", "Dot", "Dropout", "ELU", "EinsumDense", "Embedding",
+    "Equalization", "Flatten", "FlaxLayer", "GRU", "GRUCell", "GaussianDropout", "GaussianNoise",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization",
+    "GroupQueryAttention", "HashedCrossing", "Hashing", "Identity", "InputLayer", "IntegerLookup",
+    "JaxLayer", "LSTM", "LSTMCell", "Lambda", "LayerNormalization", "LeakyReLU", "Masking",
+    "MaxNumBoundingBoxes", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum",
+    "MelSpectrogram", "Minimum", "MixUp", "MultiHeadAttention", "Multiply", "Normalization",
+    "PReLU", "Permute", "Pipeline", "RMSNormalization", "RNN", "RandAugment", "RandomBrightness",
+    "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop",
+    "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
+    "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization",
+    "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation",
+    "RandomZoom", "ReLU", "RepeatVector", "Rescaling", "Reshape", "Resizing",
+    "ReversibleEmbedding", "STFTSpectrogram", "SeparableConv1D", "SeparableConv2D", "SimpleRNN",
+    "SimpleRNNCell", "SlicingOpLambda", "Softmax", "Solarization", "SpatialDropout1D",
+    "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "StackedRNNCells",
+    "StringLookup", "Subtract", "TFOpLambda", "TFSMLayer", "TensorFlowOpLayer",
+    "TextVectorization", "TimeDistributed", "TorchModuleWrapper", "UnitNormalization",
+    "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D",
+    "ZeroPadding3D",
 )  # fmt: skip
 NAME = re.compile(r'Model: "(.*)"')
 DERIVED = re.compile(r"(?<=.)Conv\dDTranspose$")
@@ -91,6 +115,8 @@ def _completed(kind: str) -> str:
 def shape_of(text: str) -> tuple[Shape, bool]:
     """The first shape in a field, and whether it is cut: the cut size is None.
 
+    A field without sizes, such as "multiple", tells nothing but that there is a batch.
+
     >>> shape_of("[(None, 64, 64, 3)]"), shape_of("(None, 64, 64, 3")
     (((None, 64, 64, 3), False), ((None, 64, 64, None), True))
     """
@@ -99,7 +125,7 @@ def shape_of(text: str) -> tuple[Shape, bool]:
     shape = [None if part == "None" else int(part) for part in parts]
     if cut:
         shape = [*(shape if text.rstrip().endswith(",") else shape[:-1]), None]
-    return tuple(shape), cut
+    return tuple(shape) or (None,), cut
 
 
 def named(lines: list[str], header: int) -> str:

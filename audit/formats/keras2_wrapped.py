@@ -2,6 +2,7 @@
 
 import re
 
+from audit.formats.cells import BadTextError
 from audit.formats.keras import CONNECTION, branches, class_shown, connections, readable_bytes
 from audit.formats.keras import row_of as row_of_fields
 from audit.table import Row, Table
@@ -102,6 +103,11 @@ def rows(lines: list[str], offsets: list[int]) -> list[Row]:
         if blocks:
             blocks[-1] = [a + b.strip() for a, b in zip(blocks[-1], pieces, strict=True)]
         fresh = False
+    if blocks and "(" in blocks[-1][0] and not COUNT.match(blocks[-1][2]):
+        raise BadTextError(
+            f"{blocks[-1][0]!r}: expected a whole row, the text ends in the middle of it; paste "
+            "the rest, or leave its lines out."
+        )
     parsed = [(NAMED.match(fields[0]), fields) for fields in blocks]
     return [
         row_of_fields(match["name"], match["kind"], fields[1], fields[2], _sources(fields[3:]))

@@ -4,6 +4,7 @@ import io
 import re
 from itertools import pairwise
 
+from audit.formats.cells import not_cut
 from audit.formats.keras import (
     CONNECTION,
     branches,
@@ -26,6 +27,7 @@ BARS = re.compile(r"[┃│|]")
 BORDER = re.compile(r"\s*(?:[┏┡├└╇┗]|\+[-=]|\|[-=]+[+|])")
 GRID = re.compile(r"\s*\+[-=]")
 NAMED = re.compile(r"(?P<name>[^(…]+)(?:\((?P<kind>[^)…]*)|…)")
+WIDEST = 1000
 UNDER = 4  # bytes of a weight
 
 
@@ -45,8 +47,8 @@ def render(table: Table, width: int | None = None, style: str = "keras3") -> str
     width = width or WIDTHS[style][branched]
     ends = [int(position * width) for position in POSITIONS[style][branched]]
     widths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    if min(widths) < 4:
-        raise ValueError(f"width {width}: expected at least 23 characters.")
+    if min(widths) < 4 or width > WIDEST:
+        raise ValueError(f"width {width}: expected 25 to {WIDEST} characters.")
     titles = ("Layer (type)", "Output Shape", "Param #", "Connected to")
     drawn = RichTable(
         *(
@@ -78,20 +80,20 @@ def _fields(table: Table, row: Row) -> list[str]:
 def _totals(table: Table) -> list[str]:
     """The totals and their memory; the total holds the optimizer's variables once they are made."""
     optimizer = table.stated.get("optimizer", 0)
+    held = table.stated.get("optimizer bytes", UNDER * optimizer)
     counts = {
         "Total": table.total + optimizer,
         "Trainable": table.trainable,
         "Non-trainable": table.total - table.trainable,
     }
-    more = UNDER if optimizer else 0  # the step's number has 8 bytes
     sizes = [UNDER * count for count in counts.values()]
-    sizes[0] += more
+    sizes[0] += held - UNDER * optimizer
     lines = [
         f" {word} params: {count:,} ({readable_bytes(size)})"
         for (word, count), size in zip(counts.items(), sizes, strict=True)
     ]
     if optimizer:
-        size = readable_bytes(UNDER * optimizer + more)
+        size = readable_bytes(held)
         lines.append(f" Optimizer params: {optimizer:,} ({size})")
     return lines
 
@@ -117,19 +119,37 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
 def _rows(lines: list[str]) -> tuple[Row, ...]:
     blocks: list[list[str]] = []
     fresh = True
-    for line in lines:
+    for number, line in enumerate(lines):
         if BORDER.match(line):
             fresh = True
             continue
-        cells = [cell.strip() for cell in BARS.split(line.strip())[1:-1]]
+        if "│" in line and line.strip()[-1] not in "│┃":
+            not_cut(lines, number)
+        cells = _cells(line)
         if len(cells) < 3:
             continue
-        if fresh or len(cells) != len(blocks[-1]):
+        if fresh or len(cells) != len(blocks[-1]) or (cells[2] and _is_count(blocks[-1][2])):
             blocks.append(cells)
         else:
             blocks[-1] = [a + b for a, b in zip(blocks[-1], cells, strict=True)]
         fresh = False
-    return tuple(row for block in blocks if (row := _row(block)))
+    rows = [(block[0].startswith("└"), _row(block)) for block in blocks]
+    inner = [nested for nested, _ in rows[1:]] + [False]
+    return tuple(  # with expand_nested a model's own row counts what its layers count again
+        row
+        for (nested, row), opens in zip(rows, inner, strict=True)
+        if row and (nested or not opens)
+    )
+
+
+def _cells(line: str) -> list[str]:
+    """A line's cells; a name may hold a ``|`` where the frame's bars are other signs."""
+    bars = "│" if "│" in line else "|"
+    return [cell.strip() for cell in line.strip().split(bars)[1:-1]]
+
+
+def _is_count(cell: str) -> bool:
+    return re.match(r"[\d,]{1,26}$", cell) is not None
 
 
 def _row(cells: list[str]) -> Row | None:

@@ -1,6 +1,8 @@
 """A Markdown table: every row, nothing cut."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from audit.formats.cells import unframed
@@ -10,10 +12,10 @@ from audit.table import Row, Table
 HEADER = re.compile(r"\s*layer\s+type\s+output\s+parameters\s+inputs\s*$")
 CELLS = re.compile(
     r"\s*(?P<name>\S+)\s+(?P<kind>\S+)\s+(?P<shape>(?:[\d?]+(?: x [\d?]+)*)?)\s+"
-    r"(?P<count>[\d,]+)(?P<inputs>(?:\s.*)?)$"
+    r"(?P<count>\d[\d,]{0,25})(?P<inputs>(?:\s.*)?)$"
 )
 TOTALS = re.compile(
-    r"\s*(?P<name>.*): (?P<total>[\d,]+) parameters, (?P<trainable>[\d,]+) trainable;"
+    r"\s*(?P<name>.*): (?P<total>\d[\d,]{0,25}) parameters, (?P<trainable>\d[\d,]{0,25}) trainable;"
 )
 
 
@@ -61,7 +63,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
         matches = [CELLS.match(line) for line in lines[start + 1 : end]]
-        rows = tuple(_parsed(match) for match in matches if match)
+        rows = tuple(_called([_parsed(match) for match in matches if match]))
         totals = next(filter(None, map(TOTALS.match, lines[start:end])), None)
         stated = {
             key: int(totals[key].replace(",", "")) for key in ("total", "trainable") if totals
@@ -70,6 +72,14 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
             name = totals["name"] if totals else ""
             tables.append((start, Table(name, rows, "markdown", stated, repairs)))
     return tables
+
+
+def _called(rows: list[Row]) -> Iterator[Row]:
+    """A name that comes again is a further call of its layer."""
+    calls: dict[str, int] = {}
+    for row in rows:
+        yield replace(row, call=calls.get(row.name, 0))
+        calls[row.name] = calls.get(row.name, 0) + 1
 
 
 def _parsed(match: re.Match[str]) -> Row:

@@ -84,7 +84,14 @@ def parse_json(text: str) -> Table | None:
         rows = tuple(_row(row) for row in whole["rows"])
         stated, repairs = dict(whole["stated"]), tuple(whole["repairs"])
         return Table(whole["name"], rows, whole["style"], stated, repairs)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise BadTextError(
             f"expected the json of a table, as {FORMAT!r} has it: {error}."
         ) from error

@@ -1,9 +1,10 @@
 """What PyTorch would call a table's rows, and which blocks are modules around them."""
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from audit.table import Row
+from audit.table import Row, Table
 
 # What is a function in PyTorch (cat, pad, interpolate), or nothing: it has no module, so no row.
 FUNCTIONS = {
@@ -52,6 +53,12 @@ def is_module(row: Row) -> bool:
     return row.kind not in FUNCTIONS and not row.kind.startswith("ops.")
 
 
+def some_module(table: Table) -> None:
+    """Raises: ValueError for a table in which PyTorch would have no module at all."""
+    if not any(map(is_module, table.rows)):
+        raise ValueError(f"{table.name!r}: expected a layer that PyTorch has too, found none.")
+
+
 def is_block(row: Row) -> bool:
     """Whether a row read from a PyTorch summary is a container: named ``Class-N``, no layer's."""
     name, _, number = row.name.rpartition("-")
@@ -97,6 +104,7 @@ def keras_kind(name: str) -> str:
 
 def container_name(segment: str) -> str:
     """The class of a block from its place's name: ``DoubleConv`` for ``double_conv2``."""
+    segment = re.sub(r"_\d+_\d+$", "", segment)  # as torchinfo numbers them
     words = segment.rstrip("0123456789").split("_")
     return "".join(word[:1].upper() + word[1:] for word in words)
 

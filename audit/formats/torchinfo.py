@@ -7,13 +7,14 @@ from itertools import pairwise
 from math import ceil, prod
 from typing import Any
 
-from audit.formats.cells import undone
+from audit.formats.cells import not_cut, undone
 from audit.formats.pytorch import (
     class_name,
     container_name,
     is_module,
     keras_kind,
     sequentials,
+    some_module,
 )
 from audit.formats.torchsummary import channels_first, channels_last
 from audit.formats.totals import totals_in
@@ -23,9 +24,10 @@ DEPTH = 3  # both programs' default
 COLUMN = 25
 NAME_COLUMN = 40
 BYTES = 4
-HEADER = re.compile(r"\s*\|?\s*Layer \(type.*?(?:Input Shape|Output Shape|Param #)")
+HEADER = re.compile(r"\s*(?:\|\s*)?Layer \(type.*?(?:Input Shape|Output Shape|Param #)")
 TITLES = re.compile(r"Input Shape|Output Shape|Param #|Param %|Kernel Shape|Mult-Adds|Trainable")
 DEEP = re.compile(r"[─+]|: \d")
+BRANCHED = re.compile(r"\s*[│|├└+]")
 BRANCH = re.compile(r"\s*[│|├└─+ ]*")
 ROW = re.compile(
     r"(?P<kind>[A-Za-z_]\w*)(?: \((?P<variable>[^()\s]*)\))?"
@@ -58,6 +60,7 @@ def render(table: Table) -> str:
 
     A batch size that is open is 1. Raises: ValueError where another size is open.
     """
+    some_module(table)
     lines = [_Line(0, table.name, tuple(filter(is_module, table.rows)), False), *_lines(table)]
     leaves = [line.rows[0] for line in lines if line.leaf]
     macs = sum(_macs(row) for row in leaves)
@@ -79,6 +82,7 @@ def render_predecessor(table: Table) -> str:
 
     Raises: ValueError where a size is open.
     """
+    some_module(table)
     lines = list(_lines(table))
     leaves = [line.rows[0] for line in lines if line.leaf]
     macs = sum(_macs(row, bias=False) for row in leaves)
@@ -199,12 +203,16 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         if not any(map(DEEP.search, section[:99])):
             continue  # torchsummary has the same header
         found = [_fields(line.replace("|", " ") if framed else line, titles) for line in section]
+        for number, line in enumerate(section, start + 1):
+            if not found[number - start - 1] and BRANCHED.match(line):
+                not_cut(lines, number)
         modules = [module for module in found if module]
-        if not modules or not any(module["depth"] for module in modules):
+        if not modules or not (len(modules) == 1 or any(m["depth"] for m in modules)):
             continue
         root = modules[0]["kind"] if modules[0]["depth"] == 0 else ""
         style = "torchinfo" if root else "torch-summary"
-        rows = tuple(_rows([module for module in modules if module["depth"]]))
+        inner = [module for module in modules if module["depth"]]
+        rows = tuple(_rows(inner or modules))
         tables.append((start, Table(root, rows, style, stated, (*repairs, *undone(lines[start])))))
     return tables
 
@@ -218,7 +226,8 @@ def _fields(line: str, titles: list[str]) -> dict[str, Any] | None:
         return None
     values = dict(zip(titles, FIELD.findall(match["fields"]), strict=False))
     count = values.get("Param #", "")
-    if not re.fullmatch(r"--|\(recursive\)|\(?[\d,]+\)?", count):
+    whole = match["fields"].count("[") == match["fields"].count("]")
+    if not whole or not re.fullmatch(r"--|\(recursive\)|\(?[\d,]{1,26}\)?", count):
         return None
     drawn = line[:start].strip("\n")
     depth = int(match["depth"] or (drawn.count("─") + drawn.count("+") and len(drawn) // 5 + 1))

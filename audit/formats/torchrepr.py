@@ -1,20 +1,17 @@
-"""PyTorch's ``print(module)``: the modules as a tree."""
+"""PyTorch's ``print(module)``, written: the modules as a tree."""
 
-import re
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
-from audit.formats.pytorch import class_name, container_name, is_module, keras_kind, sequentials
+from audit.formats.pytorch import class_name, container_name, is_module, sequentials, some_module
 from audit.table import Row, Table
 
 Tree = dict[str, Any]
-ROOT = re.compile(r"([A-Za-z_]\w*)\($")
-CHILD = re.compile(r"( +)\((\w+)\): ([A-Za-z_]\w*)\((.*?)(\)?)$")
 
 
 def render(table: Table) -> str:
     """The modules under the network's name, each with the arguments that PyTorch shows."""
+    some_module(table)
     tree: Tree = {}
     for row in table.first_calls:
         if is_module(row):
@@ -45,7 +42,13 @@ def _arguments(row: Row) -> str:
     name = class_name(row)
     for start, template in TEMPLATES.items():
         if name.startswith(start):
-            return template(row)
+            try:
+                return template(row)
+            except KeyError as error:
+                raise ValueError(
+                    f"layer {row.name!r}: its {error.args[0]} is not known, which PyTorch's print "
+                    "shows; expected the table of a Keras model, or its json."
+                ) from error
     return ""
 
 
@@ -138,59 +141,3 @@ TEMPLATES: dict[str, Callable[[Row], str]] = {
     "Softmax": lambda row: "dim=1",
     "Linear": _linear,
 }
-
-
-def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
-    """The printed modules in a text, each with the number of its first line.
-
-    Parameters are computed from the arguments that PyTorch prints; shapes are not known but for
-    their channels, which are the last number.
-    """
-    tables = []
-    number = 0
-    while number < len(lines):
-        root = ROOT.match(lines[number].rstrip())
-        start, number = number, number + 1
-        if not root:
-            continue
-        rows: list[Row] = []
-        path: list[str] = []
-        while number < len(lines) and lines[number].rstrip() != ")":
-            child = CHILD.match(lines[number].rstrip())
-            if child:
-                path = [*path[: (len(child[1]) - 2) // 2], child[2]]
-                if child[5]:
-                    rows.append(_parsed(path, child[3], child[4]))
-            elif lines[number].strip() != ")":
-                break
-            number += 1
-        if rows:
-            tables.append((start, Table(root[1], tuple(rows), "torchrepr", {}, repairs)))
-    return tables
-
-
-def _parsed(path: list[str], name: str, arguments: str) -> Row:
-    numbers = [int(n) for n in re.findall(r"(?:^|, )(\d+)(?=,|$)", arguments)]
-    parameters = _counted(name, numbers, arguments)
-    channels = numbers[1:2] if "Conv" in name else numbers[:1]
-    return Row(
-        name="-".join(path),
-        kind=keras_kind(name),
-        shape=(None, *channels),
-        parameters=parameters,
-        trainable=sum(parameters.values()),
-        path=tuple(path[:-1]),
-    )
-
-
-def _counted(name: str, numbers: list[int], arguments: str) -> dict[str, int]:
-    """Parameters by role, from a convolution's or a batch norm's printed arguments."""
-    kernel = re.search(r"kernel_size=\(([\d, ]+)\)", arguments)
-    if "Conv" in name and kernel and len(numbers) >= 2:
-        groups = re.search(r"groups=(\d+)", arguments)
-        size = prod(int(k) for k in kernel[1].split(",") if k.strip())
-        weights = size * numbers[0] * numbers[1] // (int(groups[1]) if groups else 1)
-        return {"kernel": weights} | ({} if "bias=False" in arguments else {"bias": numbers[1]})
-    if name.startswith("BatchNorm") and numbers and "affine=False" not in arguments:
-        return {"scale": numbers[0], "shift": numbers[0]}
-    return {}

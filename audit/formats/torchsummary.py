@@ -12,6 +12,7 @@ from audit.formats.pytorch import (
     is_module,
     keras_kind,
     sequentials,
+    some_module,
     with_containers,
 )
 from audit.formats.totals import totals_in
@@ -24,12 +25,12 @@ HEADER = re.compile(
     r"\s*(?:Parent Layers\s+)?Layer \(type\)\s+(?:In|Out)put Shape\s+Param\b(?!.*Connected)"
 )
 FIELDS = (
-    r"(?P<kind>[^\s\[]+)-(?P<number>\d+)\s+(?P<shape>\[.*\])\s+(?P<count>[\d,]+)"
-    r"(?:\s+(?P<trainable>[\d,]+))?\s*$"
+    r"(?P<kind>[^\s\[]+)-(?P<number>\d+)\s+(?P<shape>\[.*\])\s+(?P<count>\d[\d,]{0,25})"
+    r"(?:\s+(?P<trainable>\d[\d,]{0,25}))?\s*$"
 )
 ROW = re.compile(r"\s*(?P<parents>)" + FIELDS)
 WITH_PARENTS = re.compile(r"\s*(?P<parents>[^\s\[]+)\s+" + FIELDS)
-PASSES = re.compile(r"\s*Forward/backward pass size \(MB\): ([\d.]+)")
+SIZE = re.compile(r"\s*(Input|Forward/backward)(?: pass)? size \(MB\): (\d{1,12}\.\d+)")
 STARTED = re.compile(r"\s*[A-Za-z_]\w*-\d+(?:\s|$)")
 
 
@@ -38,6 +39,7 @@ def render(table: Table) -> str:
 
     Raises: ValueError where a size is open, for the MB lines need every size.
     """
+    some_module(table)
     lines = ["-" * WIDTH, _line("Layer (type)", "Output Shape", "Param #"), "=" * WIDTH]
     elements = 0
     numbered = sequentials(table.rows)
@@ -93,6 +95,8 @@ def _totals(table: Table, elements: int) -> list[str]:
 
 def _input_elements(table: Table, inputs: list[Row]) -> int:
     """The program multiplies the sizes of all inputs together."""
+    if not inputs:
+        return table.stated.get("input bytes", 0) // BYTES
     return math.prod(math.prod(channels_first(row.shape, table)) for row in inputs)
 
 
@@ -114,7 +118,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
             elif rows and STARTED.match(lines[number]):
                 not_cut(lines, number)
         if rows:
-            stated |= _passes(lines[start:end])
+            stated |= _sizes(lines[start:end])
             style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
             tables.append(
                 (start, Table("", tuple(rows), style, stated, (*repairs, *undone(printed[start]))))
@@ -122,10 +126,11 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
     return tables
 
 
-def _passes(lines: list[str]) -> dict[str, int]:
-    """The stated forward/backward size in bytes, to a hundredth of a MiB."""
-    found = next(filter(None, map(PASSES.match, lines)), None)
-    return {"forward/backward bytes": round(float(found[1]) * MIB)} if found else {}
+def _sizes(lines: list[str]) -> dict[str, int]:
+    """The stated sizes in bytes, to a hundredth of a MiB."""
+    found = {match[1].lower(): match[2] for line in lines if (match := SIZE.match(line))}
+    named = {"input": "input bytes", "forward/backward": "forward/backward bytes"}
+    return {named[word]: round(float(size) * MIB) for word, size in found.items()}
 
 
 def _parsed(match: re.Match[str]) -> Row:

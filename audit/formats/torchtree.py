@@ -1,0 +1,164 @@
+"""PyTorch's ``print(module)``, read: a tree of modules with the arguments that each shows."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from audit.formats.cells import not_cut
+from audit.formats.pytorch import keras_kind
+from audit.table import Row, Table
+
+ROOT = re.compile(r"(?P<indent> *)(?:Out\[\d+\]: ?|<pre>)?(?P<name>[A-Za-z_]\w*)\($")
+CHILD = re.compile(
+    r"(?P<indent> *)\((?P<key>[\w-]+)\): (?:(?P<times>\d{1,4}) x )?"
+    r"(?P<name>[A-Za-z_]\w*)\((?P<arguments>.*?)(?P<end>\)?)$"
+)
+DEEPEST = 60  # blocks within blocks
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+NOTHING = re.compile(
+    r".*(ReLU|Pool|Dropout|Pad|Identity|latten|Upsampl|oftmax|oftplus|igmoid|anh|ELU|SiLU|wish|"
+    r"Mish|Shuffle|Shrink|Threshold|Loss)"
+)
+
+
+@dataclass(frozen=True)
+class _Node:
+    depth: int
+    keys: tuple[str, ...]
+    name: str
+    arguments: str
+    leaf: bool
+
+
+def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+    """The printed modules in a text, each with the number of its first line.
+
+    Parameters are computed from the arguments that PyTorch prints; shapes are not known but for
+    their channels. A class whose arguments do not tell its parameters is named in the repairs.
+    """
+    tables = []
+    number = 0
+    while number < len(lines):
+        root = ROOT.match(lines[number].rstrip())
+        start, number = number, number + 1
+        if not root:
+            continue
+        nodes, number = _nodes(lines, number, len(root["indent"]))
+        rows = tuple(_rows(nodes, 0, len(nodes), ()))
+        if rows:
+            unknown = {row.kind: None for row in rows if "uncounted" in row.settings}
+            note = (f"{', '.join(unknown)}: no count in the print, taken as 0",) if unknown else ()
+            table = Table(root["name"], rows, "torchrepr", {}, (*repairs, *note))
+            tables.append((start, table))
+    return tables
+
+
+def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int]:
+    """The modules of a tree, and the number of the line after it; other lines are passed over."""
+    nodes: list[_Node] = []
+    while number < len(lines):
+        line = lines[number].rstrip()
+        if line and len(line) - len(line.lstrip(" ")) <= indent:
+            return nodes, number + (line.strip() == ")")
+        child = CHILD.match(line) if ")" in line else None
+        depth = (len(child["indent"]) - indent) // 2 if child else 0
+        if child and depth <= DEEPEST:
+            if not child["end"] and child["arguments"]:
+                not_cut(lines, number)
+            first, _, last = child["key"].partition("-")
+            keys: tuple[str, ...] = (child["key"],)
+            if child["times"] and first.isdigit() and last.isdigit():
+                keys = tuple(str(int(first) + n) for n in range(int(child["times"])))
+            leaf = bool(child["end"])
+            nodes.append(_Node(depth, keys, child["name"], child["arguments"], leaf))
+        number += 1
+    return nodes, number
+
+
+def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> Iterator[Row]:
+    """The leaves; what is printed once as ``3 x Block`` comes three times."""
+    while start < end:
+        node = nodes[start]
+        after = start + 1
+        while after < end and nodes[after].depth > node.depth:
+            after += 1
+        for key in node.keys:
+            if node.leaf:
+                yield _row((*path, key), node)
+            else:
+                yield from _rows(nodes, start + 1, after, (*path, key))
+        start = after
+
+
+def _row(path: tuple[str, ...], node: _Node) -> Row:
+    numbers = [int(n) for n in re.findall(r"(?:^|, )(\d{1,18})(?=,|$)", node.arguments)]
+    parameters = counted(node.name, numbers, node.arguments)
+    channels = numbers[1:2] if "Conv" in node.name else numbers[:1]
+    if "out_features" in node.arguments:
+        channels = [_named(node.arguments, "out_features")]
+    return Row(
+        name="-".join(path),
+        kind=keras_kind(node.name),
+        shape=(None, *channels),
+        parameters={role: count for role, count in (parameters or {}).items() if count},
+        trainable=sum((parameters or {}).values()),
+        path=path[:-1],
+        settings={} if parameters is not None else {"uncounted": True},
+    )
+
+
+def _named(arguments: str, name: str, default: int = 0) -> int:
+    match = re.search(rf"\b{name}=(\d{{1,18}})", arguments)
+    return int(match[1]) if match else default
+
+
+def counted(name: str, numbers: list[int], arguments: str) -> dict[str, int] | None:
+    """Parameters by role, from a module's printed arguments; None where they do not tell.
+
+    >>> counted("Linear", [], "in_features=3, out_features=4, bias=True")
+    {'kernel': 12, 'bias': 4}
+    """
+    kernel = re.search(r"kernel_size=\(([\d, ]+)\)", arguments)
+    if "Conv" in name and kernel and len(numbers) >= 2:
+        size = prod(int(k) for k in kernel[1].split(",") if k.strip())
+        weights = size * numbers[0] * numbers[1] // (_named(arguments, "groups", 1) or 1)
+        return {"kernel": weights} | ({} if "bias=False" in arguments else {"bias": numbers[1]})
+    if name in ("Linear", "Bilinear"):
+        outputs = _named(arguments, "out_features")
+        inputs = [_named(arguments, f"in{which}_features", 1) for which in ("", "1", "2")]
+        return {"kernel": prod(inputs) * outputs} | (
+            {} if "bias=False" in arguments else {"bias": outputs}
+        )
+    if "Norm" in name:
+        return _norm(name, numbers, arguments)
+    if name == "Embedding" and len(numbers) >= 2:
+        return {"kernel": numbers[0] * numbers[1]}
+    if name == "PReLU":
+        return {"slope": _named(arguments, "num_parameters", 1)}
+    if name in GATES and len(numbers) >= 2:
+        return _recurrent(GATES[name], numbers[0], numbers[1], arguments)
+    return {} if NOTHING.match(name) else None
+
+
+def _norm(name: str, numbers: list[int], arguments: str) -> dict[str, int]:
+    """Batch norm has parameters unless it says otherwise, instance norm only if it says so."""
+    if "affine=False" in arguments or ("Instance" in name and "affine=True" not in arguments):
+        return {}
+    shape = re.match(r"\(([\d, ]+)\)", arguments)
+    if shape:
+        size = prod(int(n) for n in shape[1].split(",") if n.strip())
+    else:
+        size = numbers[1 if name == "GroupNorm" and len(numbers) > 1 else 0] if numbers else 0
+    bias = "bias=False" not in arguments and name != "RMSNorm"
+    return {"scale": size} | ({"shift": size} if bias else {})
+
+
+def _recurrent(gates: int, inputs: int, hidden: int, arguments: str) -> dict[str, int]:
+    """Each layer and direction: gates x hidden x (inputs + hidden), and two biases."""
+    directions = 2 if "bidirectional=True" in arguments else 1
+    layers = _named(arguments, "num_layers", 1)
+    inner = gates * hidden * (directions * hidden + hidden) * directions * (layers - 1)
+    kernel = gates * hidden * (inputs + hidden) * directions + inner
+    bias = 0 if "bias=False" in arguments else 2 * gates * hidden * directions * layers
+    return {"kernel": kernel, "bias": bias}
