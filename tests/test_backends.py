@@ -9,7 +9,8 @@ import pytest
 
 HERE = Path(__file__).parent
 FILES = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py",
-         "test_training.py", "test_tables.py", "test_registry.py"]  # fmt: skip
+         "test_more_losses.py", "test_deep_supervision.py", "test_training.py",
+         "test_tables.py", "test_registry.py"]  # fmt: skip
 
 
 @pytest.mark.backends

@@ -301,7 +301,8 @@ def test_fit_takes_voxel_weights(tmp_path):
 
 
 def test_configuration_survives():
-    loss = DiceCrossentropy(0.7, 0.3, "sigmoid", True, True, 4, 1.0, "mine")
+    given = [0.7, 0.3, "sigmoid", True, True, 4, 1.0, "mine", True]
+    loss = DiceCrossentropy(*given)
     again = keras.losses.deserialize(keras.losses.serialize(loss))
     assert again.get_config() == loss.get_config()
-    assert list(loss.get_config().values()) == [0.7, 0.3, "sigmoid", True, True, 4, 1.0, "mine"]
+    assert list(loss.get_config().values()) == given

@@ -1,11 +1,11 @@
-"""The Dice metric against MONAI's, and its rule for absent classes."""
+"""Dice and IoU against MONAI's and Keras's, and the rule for absent classes."""
 
 import keras
 import numpy as np
 import pytest
 import torch
 
-from unetzoo.metrics import ClassDice, DiceScore
+from unetzoo.metrics import ClassDice, ClassIoU, DiceScore, IoUScore
 
 
 def example(seed=0, cases=6, classes=4):
@@ -107,3 +107,76 @@ def test_configuration_survives():
     again = keras.metrics.deserialize(keras.metrics.serialize(metric))
     assert again.get_config() == metric.get_config()
     assert again.labels == (0, 1, 2, 3)
+
+
+# === IoU, and voxels pooled ===
+
+
+def test_iou_equals_monai_where_it_counts_a_case():
+    monai = pytest.importorskip("monai.metrics")
+    labels, found, logits = example(seed=1)
+    one_hot = [torch.from_numpy(np.moveaxis(np.eye(4)[x], -1, 1)) for x in (found, labels)]
+    values = monai.compute_iou(*one_hot, include_background=False, ignore_empty=False).numpy()
+    absent = np.stack([(labels != c).all((1, 2)) & (found != c).all((1, 2)) for c in (1, 2, 3)], 1)
+    assert absent.any()
+    values[absent] = np.nan
+    metric = IoUScore(4)
+    for i in (slice(0, 2), slice(2, 6)):
+        metric.update_state(labels[i], logits[i])
+    scores = metric.per_class()
+    np.testing.assert_allclose([s.iou for s in scores], np.nanmean(values, 0), rtol=1e-5)
+    assert [s.cases for s in scores] == list((~absent).sum(0))
+    assert float(metric.result()["iou"]) == pytest.approx(np.nanmean(values, 0).mean(), rel=1e-5)
+    assert str(scores[0]) == f"class 1: IoU {scores[0].iou:.4f} over {scores[0].cases} cases"
+
+
+def test_pooled_iou_equals_keras_mean_iou():
+    """Its ignored label too; with its dtype that keeps fractions of a weight."""
+    labels, _, logits = example(seed=2)
+    labels = labels.copy()
+    labels[:, 0] = 255
+    weight = np.random.default_rng(2).random(labels.shape).astype("float32")
+    theirs = keras.metrics.MeanIoU(4, sparse_y_pred=False, ignore_class=255, dtype="float32")
+    ours = IoUScore(4, include_background=True, ignore_label=255, pooled=True)
+    for metric in (theirs, ours):
+        for i in (slice(0, 2), slice(2, 6)):
+            metric.update_state(labels[i], logits[i], sample_weight=weight[i])
+    assert float(ours.result()["iou"]) == pytest.approx(float(theirs.result()), rel=1e-5)
+
+
+@pytest.mark.parametrize("score", [DiceScore, IoUScore])
+def test_pooled_pieces_are_the_whole_case(score):
+    labels, _, logits = example(seed=3)
+    pieces, whole = score(4, pooled=True), score(4)
+    for i in range(len(labels)):
+        pieces.update_state(labels[i : i + 1], logits[i : i + 1])
+    whole.update_state(labels.reshape(1, -1), logits.reshape(1, -1, 4))
+    for name, value in whole.result().items():
+        assert float(pieces.result()[name]) == pytest.approx(float(value), rel=1e-6)
+    weighted = score(4, pooled=True)
+    weight = np.arange(len(labels), dtype="float32")
+    weighted.update_state(labels, logits, sample_weight=weight)
+    repeated = score(4, pooled=True)
+    repeated.update_state(labels.repeat(range(6), 0), logits.repeat(range(6), 0))
+    for name, value in repeated.result().items():
+        assert float(weighted.result()[name]) == pytest.approx(float(value), rel=1e-6)
+
+
+def test_pooled_by_hand():
+    """Class 1: found 3, reference 2, both 1 over two patches; class 2 nowhere."""
+    labels, found = np.array([[1, 0, 0], [1, 0, 0]]), np.array([[1, 1, 1], [0, 0, 0]])
+    logits = np.eye(3, dtype="float32")[found]
+    dice, iou = DiceScore(3, pooled=True), IoUScore(3, pooled=True)
+    for metric in (dice, iou):
+        metric.update_state(labels, logits)
+    assert dice.per_class()[0] == ClassDice(1, pytest.approx(2 / 5), 2)
+    assert iou.per_class()[0] == ClassIoU(1, pytest.approx(1 / 4), 2)
+    assert dice.per_class()[1].cases == 0
+    assert np.isnan(iou.per_class()[1].iou)
+
+
+def test_configuration_of_iou_survives():
+    metric = IoUScore(4, "sigmoid", True, 9, 0.5, "mine", pooled=True)
+    again = keras.metrics.deserialize(keras.metrics.serialize(metric))
+    assert again.get_config() == metric.get_config()
+    assert again.pooled is True

@@ -1,13 +1,117 @@
-"""Losses for segmentation, from logits."""
+"""Losses for segmentation, from logits.
+
+| loss | what |
+|---|---|
+| ``SoftDice`` | 1 - Dice; V-Net's squared denominator with ``squared=True`` |
+| ``Crossentropy`` | softmax with class weights, or sigmoid; sparse annotation by ignored labels |
+| ``DiceCrossentropy`` | their sum: Dice + CE, or BCE + Dice with ``activation="sigmoid"`` |
+| ``GeneralisedDice`` | Dice with classes weighted by 1 / volume squared |
+| ``FocalTversky`` | missed and wrongly found voxels weighted apart, hard classes stressed |
+| ``DeepSupervision`` | any of these at the size of a smaller output |
+
+Why not Keras's own (3.15):
+
+- ``keras.losses.Dice`` and ``Tversky`` take probabilities and pool all classes, background
+  included; a voxel's ``sample_weight`` scales the number that comes out instead of the voxel, so
+  nothing can be ignored. Tversky's ``alpha`` weighs missed voxels, though its text says false
+  positives. Ours differ in all of this.
+- ``keras.losses.CategoricalFocalCrossentropy`` is right; give it
+  ``reduction="mean_with_sample_weight"``, or voxels of weight 0 count below the fraction line. It
+  is not written again here.
+- ``keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255,
+  reduction="mean_with_sample_weight")`` is right too; ``Crossentropy`` without weights equals it.
+  It exists for class weights (``fit(class_weight=...)`` fails on label maps) and for one-hot
+  labels, with the same rule for what does not count as all losses here.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
-from keras import ops
 
-from unetzoo.targets import check_activation, one_channel_a_class, sample_and_voxel_weights
+from unetzoo.deep_supervision import DeepSupervision, deep_supervision, deep_supervision_weights
+from unetzoo.overlap_losses import FocalTversky, GeneralisedDice, SoftDice
+from unetzoo.segmentation_loss import (
+    SegmentationLoss,
+    Voxels,
+    class_sums,
+    mean_crossentropy,
+    mean_of_samples,
+    soft_dice,
+)
+
+__all__ = [
+    "Crossentropy",
+    "DeepSupervision",
+    "DiceCrossentropy",
+    "FocalTversky",
+    "GeneralisedDice",
+    "SoftDice",
+    "deep_supervision",
+    "deep_supervision_weights",
+]
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
-class DiceCrossentropy(keras.losses.Loss):
+class Crossentropy(SegmentationLoss):
+    """Cross-entropy over the voxels that count, with weights for classes.
+
+    For sparse annotation, in which most voxels have no label: give them ``ignore_label``, or
+    weight 0, and the loss is that of the annotated voxels alone. The mean is
+    ``sum(w w_c ce) / sum(w w_c)`` with a voxel's weight w and its class's weight w_c, as in
+    PyTorch's ``CrossEntropyLoss``.
+
+    Args:
+        class_weights: one number a class, or None; softmax only.
+        activation: "softmax" (one class a voxel) or "sigmoid" (one or more independent channels,
+            of which the mean is taken).
+        ignore_label: the label that does not count, or None.
+        name: the loss's.
+
+    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
+    ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
+    ``(B, *spatial)``. Gives one number.
+    Raises: ValueError for shapes that do not fit, or weights that are not one a class.
+    Source: 3D U-Net (Cicek et al. 2016), section 3: weighted softmax, 0 for unlabelled voxels.
+
+    >>> loss = Crossentropy(class_weights=[1.0, 3.0], ignore_label=255)
+    >>> logits = keras.ops.zeros((1, 3, 2))
+    >>> round(float(loss(keras.ops.array([[0, 1, 255]]), logits)), 4)
+    0.6931
+    """
+
+    def __init__(
+        self,
+        class_weights: Sequence[float] | None = None,
+        activation: str = "softmax",
+        ignore_label: int | None = None,
+        name: str = "crossentropy",
+    ):
+        super().__init__(activation, ignore_label, name)
+        if class_weights is not None and activation != "softmax":
+            raise ValueError(f"class_weights with activation {activation!r}: expected 'softmax'.")
+        self.class_weights = None if class_weights is None else tuple(map(float, class_weights))
+
+    def of_voxels(self, voxels: Voxels) -> Any:
+        classes = voxels.logits.shape[-1]
+        if self.class_weights is not None and len(self.class_weights) != classes:
+            raise ValueError(
+                f"class_weights of {len(self.class_weights)} numbers: expected {classes}, one for "
+                "each channel of the logits."
+            )
+        return mean_crossentropy(voxels, self.activation, self.class_weights)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "class_weights": self.class_weights,
+            "activation": self.activation,
+            "ignore_label": self.ignore_label,
+            "name": self.name,
+        }
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class DiceCrossentropy(SegmentationLoss):
     """Soft Dice plus cross-entropy, over the voxels that count.
 
     The Dice of a class is ``(2 sum(p g) + smooth) / (sum(p) + sum(g) + smooth)``; the loss is
@@ -17,7 +121,8 @@ class DiceCrossentropy(keras.losses.Loss):
 
     Args:
         dice_weight, crossentropy_weight: of the two terms.
-        activation: "softmax" (one class a voxel) or "sigmoid" (one or more independent channels).
+        activation: "softmax" (one class a voxel) or "sigmoid" (one or more independent channels:
+            BCE + Dice).
         include_background: whether class 0 counts in Dice, with softmax; with sigmoid there is no
             background channel and every channel counts.
         batch_dice: sums over the whole batch instead of per sample.
@@ -26,6 +131,7 @@ class DiceCrossentropy(keras.losses.Loss):
             probabilities sum to far less than ``smooth``, and near 0 where they do not; that is
             nnU-Net's definition.
         name: the loss's.
+        squared: squares below the fraction line, as in ``SoftDice``.
 
     Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
     ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
@@ -41,63 +147,38 @@ class DiceCrossentropy(keras.losses.Loss):
 
     def __init__(
         self,
-        dice_weight=1.0,
-        crossentropy_weight=1.0,
-        activation="softmax",
-        include_background=False,
-        batch_dice=False,
-        ignore_label=None,
-        smooth=1e-5,
-        name="dice_crossentropy",
+        dice_weight: float = 1.0,
+        crossentropy_weight: float = 1.0,
+        activation: str = "softmax",
+        include_background: bool = False,
+        batch_dice: bool = False,
+        ignore_label: int | None = None,
+        smooth: float = 1e-5,
+        name: str = "dice_crossentropy",
+        squared: bool = False,
     ):
-        check_activation(activation)
-        super().__init__(name=name)
+        super().__init__(activation, ignore_label, name)
         self.dice_weight = dice_weight
         self.crossentropy_weight = crossentropy_weight
-        self.activation = activation
         self.include_background = include_background
         self.batch_dice = batch_dice
-        self.ignore_label = ignore_label
         self.smooth = smooth
+        self.squared = squared
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        logits = ops.cast(y_pred, "float32")
-        y_true = ops.convert_to_tensor(y_true)
-        targets, counts = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
-        of_sample, of_voxel = sample_and_voxel_weights(sample_weight, counts)
-        dice = self._dice_loss(targets, logits, of_sample, of_voxel)
-        crossentropy = self._crossentropy(targets, logits, of_sample, of_voxel)
-        return self.dice_weight * dice + self.crossentropy_weight * crossentropy
+    def of_voxels(self, voxels: Voxels) -> Any:
+        sums = class_sums(
+            voxels,
+            self.activation,
+            include_background=self.include_background,
+            batch=self.batch_dice,
+            squared=self.squared,
+        )
+        dice = keras.ops.mean(soft_dice(sums, self.smooth), axis=-1)
+        dice_loss = mean_of_samples(1.0 - dice, voxels, self.batch_dice)
+        crossentropy = mean_crossentropy(voxels, self.activation)
+        return self.dice_weight * dice_loss + self.crossentropy_weight * crossentropy
 
-    def _dice_loss(self, targets, logits, of_sample, of_voxel):
-        softmax = self.activation == "softmax"
-        probabilities = ops.softmax(logits, axis=-1) if softmax else ops.sigmoid(logits)
-        if softmax and not self.include_background:
-            probabilities, targets = probabilities[..., 1:], targets[..., 1:]
-        if self.batch_dice:
-            of_voxel = of_voxel * _like_voxels(of_sample, of_voxel)
-        axes = tuple(range(0 if self.batch_dice else 1, len(of_voxel.shape)))
-        weight = of_voxel[..., None]
-        both = ops.sum(weight * probabilities * targets, axis=axes)
-        sums = ops.sum(weight * (probabilities + targets), axis=axes)
-        dice = (2.0 * both + self.smooth) / ops.maximum(sums + self.smooth, 1e-8)
-        loss = 1.0 - ops.mean(dice, axis=-1)
-        if self.batch_dice:
-            return loss
-        # A sample of which no voxel counts is not there.
-        present = ops.cast(ops.any(of_voxel > 0, axis=axes), "float32")
-        return _weighted_mean(loss, of_sample * present)
-
-    def _crossentropy(self, targets, logits, of_sample, of_voxel):
-        if self.activation == "softmax":
-            per_voxel = -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)
-        else:
-            per_voxel = ops.mean(
-                ops.binary_crossentropy(targets, logits, from_logits=True), axis=-1
-            )
-        return _weighted_mean(per_voxel, of_voxel * _like_voxels(of_sample, of_voxel))
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "dice_weight": self.dice_weight,
             "crossentropy_weight": self.crossentropy_weight,
@@ -107,14 +188,5 @@ class DiceCrossentropy(keras.losses.Loss):
             "ignore_label": self.ignore_label,
             "smooth": self.smooth,
             "name": self.name,
+            "squared": self.squared,
         }
-
-
-def _like_voxels(of_sample, of_voxel):
-    """The samples' weights (B,) with as many axes as the voxels'."""
-    return ops.reshape(of_sample, (-1, *[1] * (len(of_voxel.shape) - 1)))
-
-
-def _weighted_mean(values, weights):
-    """sum(w v) / sum(w); 0 where nothing has weight."""
-    return ops.sum(weights * values) / ops.maximum(ops.sum(weights), 1e-8)

@@ -1,6 +1,7 @@
 """Metrics for segmentation, from logits."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,41 +22,34 @@ class ClassDice:
         return f"class {self.label}: Dice {self.dice:.4f} over {self.cases} cases"
 
 
-@keras.saving.register_keras_serializable(package="unetzoo")
-class DiceScore(keras.metrics.Metric):
-    """The Dice of the predicted labels, a mean over cases for each class and over the classes.
+@dataclass(frozen=True)
+class ClassIoU:
+    """The mean IoU of a class (NaN where no case counts) and the number of cases that count."""
 
-    Every element of a batch is a case. A class that a case has neither in the reference nor in
-    the prediction does not count for it; one that is only predicted, or only missed, scores 0.
-    A class that no case counts for is NaN and left out of the mean.
+    label: int
+    iou: float
+    cases: int
 
-    Args:
-        num_classes: channels of the logits.
-        activation: "softmax" (the largest logit wins) or "sigmoid" (each channel by itself).
-        include_background: whether class 0 counts, with softmax.
-        ignore_label: the label that does not count, or None.
-        threshold: with sigmoid, above it a channel is predicted; 0.0 for logits, 0.5 for
-            probabilities.
-        name: the metric's; the results are ``name`` (the mean) and ``name_1`` ... a class.
+    def __str__(self) -> str:
+        return f"class {self.label}: IoU {self.iou:.4f} over {self.cases} cases"
 
-    Updates take what ``DiceCrossentropy`` takes; a voxel of weight 0 does not count.
-    Raises: ValueError for shapes or values that do not fit.
 
-    >>> metric = DiceScore(num_classes=3)
-    >>> metric.update_state(keras.ops.array([[1, 1]]), keras.ops.array([[[0., 9, 0], [9., 0, 0]]]))
-    >>> [str(score) for score in metric.per_class()]
-    ['class 1: Dice 0.6667 over 1 cases', 'class 2: Dice nan over 0 cases']
+class OverlapScore(keras.metrics.Metric):
+    """What ``DiceScore`` and ``IoUScore`` share; a subclass says ``fraction``.
+
+    Args: as in ``DiceScore``.
     """
 
     def __init__(
         self,
-        num_classes,
-        activation="softmax",
-        include_background=False,
-        ignore_label=None,
-        threshold=0.0,
-        name="dice",
-        dtype=None,
+        num_classes: int,
+        activation: str,
+        include_background: bool,
+        ignore_label: int | None,
+        threshold: float,
+        name: str,
+        dtype: Any,
+        pooled: bool,
     ):
         check_activation(activation)
         super().__init__(name=name, dtype=dtype)
@@ -64,6 +58,7 @@ class DiceScore(keras.metrics.Metric):
         self.include_background = include_background
         self.ignore_label = ignore_label
         self.threshold = threshold
+        self.pooled = pooled
         first = 0 if include_background or activation == "sigmoid" else 1
         self.labels = tuple(range(first, num_classes))
         shape = (len(self.labels),)
@@ -71,7 +66,11 @@ class DiceScore(keras.metrics.Metric):
         self.weights = self.add_variable(shape, "zeros", name="weights", dtype="float32")
         self.cases = self.add_variable(shape, "zeros", name="cases", dtype="float32")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def fraction(self, both: Any, sizes: Any) -> tuple[Any, Any]:
+        """What stands above and below the line, of voxels in both masks and the masks' sizes."""
+        raise NotImplementedError
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, logits = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
         targets, counts = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
         if logits.shape[-1] != self.num_classes:
@@ -87,35 +86,42 @@ class DiceScore(keras.metrics.Metric):
         weight = of_voxel[..., None]
         axes = tuple(range(1, len(of_voxel.shape)))
         both = ops.sum((weight * found * targets)[..., first:], axis=axes)
-        sums = ops.sum((weight * (found + targets))[..., first:], axis=axes)
-        present = ops.cast(sums > 0, "float32")
-        dice = 2.0 * both / ops.maximum(sums, 1e-8)
-        weights = present * of_sample[:, None]
-        self.sums.assign_add(ops.sum(weights * dice, axis=0))
-        self.weights.assign_add(ops.sum(weights, axis=0))
-        self.cases.assign_add(ops.sum(ops.cast(weights > 0, "float32"), axis=0))
+        sizes = ops.sum((weight * (found + targets))[..., first:], axis=axes)
+        self._add(*self.fraction(both, sizes), of_sample[:, None])
 
-    def result(self):
+    def _add(self, above: Any, below: Any, of_sample: Any) -> None:
+        """The fractions of each case and class, (B, C), to the sums and weights of each class."""
+        present = ops.cast(below > 0, "float32")
+        counted = present * of_sample
+        if self.pooled:
+            sums, weights = of_sample * above, of_sample * below
+        else:
+            sums, weights = counted * above / ops.maximum(below, 1e-8), counted
+        self.sums.assign_add(ops.sum(sums, axis=0))
+        self.weights.assign_add(ops.sum(weights, axis=0))
+        self.cases.assign_add(ops.sum(ops.cast(counted > 0, "float32"), axis=0))
+
+    def result(self) -> dict[str, Any]:
         """The mean over the classes that count, and each class: name -> scalar."""
         counted = ops.cast(self.cases > 0, "float32")
-        dice = self.sums / ops.maximum(self.weights, 1e-8)
-        dice = ops.where(self.cases > 0, dice, float("nan"))
+        score = self.sums / ops.maximum(self.weights, 1e-8)
+        score = ops.where(self.cases > 0, score, float("nan"))
         number = ops.sum(counted)
-        total = ops.sum(ops.where(self.cases > 0, dice, 0.0))
+        total = ops.sum(ops.where(self.cases > 0, score, 0.0))
         mean = ops.where(number > 0, total / ops.maximum(number, 1.0), float("nan"))
-        each = {f"{self.name}_{label}": dice[i] for i, label in enumerate(self.labels)}
+        each = {f"{self.name}_{label}": score[i] for i, label in enumerate(self.labels)}
         return {self.name: mean, **each}
 
-    def per_class(self) -> list[ClassDice]:
-        """Each class with its mean Dice and the number of cases that counted."""
-        dice = {key: float(value) for key, value in self.result().items()}
+    def _rows(self) -> list[tuple[int, float, int]]:
+        """Each class: label, score, cases."""
+        scores = {key: float(value) for key, value in self.result().items()}
         cases = np.asarray(ops.convert_to_numpy(self.cases))
         return [
-            ClassDice(label, dice[f"{self.name}_{label}"], int(cases[i]))
+            (label, scores[f"{self.name}_{label}"], int(cases[i]))
             for i, label in enumerate(self.labels)
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "num_classes": self.num_classes,
             "activation": self.activation,
@@ -124,4 +130,112 @@ class DiceScore(keras.metrics.Metric):
             "threshold": self.threshold,
             "name": self.name,
             "dtype": self.dtype,
+            "pooled": self.pooled,
         }
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class DiceScore(OverlapScore):
+    """The Dice of the predicted labels, a mean over cases for each class and over the classes.
+
+    Every element of a batch is a case. A class that a case has neither in the reference nor in
+    the prediction does not count for it; one that is only predicted, or only missed, scores 0.
+    A class that no case counts for is NaN and left out of the mean.
+
+    Args:
+        num_classes: channels of the logits.
+        activation: "softmax" (the largest logit wins) or "sigmoid" (each channel by itself).
+        include_background: whether class 0 counts, with softmax.
+        ignore_label: the label that does not count, or None.
+        threshold: with sigmoid, above it a channel is predicted; 0.0 for logits, 0.5 for
+            probabilities.
+        name: the metric's; the results are ``name`` (the mean) and ``name_1`` ... a class.
+        pooled: add the voxels of all updates first and divide once, as if they were one case;
+            for patches, of which many hold no foreground (nnU-Net's score during training), or
+            for one case that comes in pieces.
+
+    Updates take what ``DiceCrossentropy`` takes; a voxel of weight 0 does not count.
+    Raises: ValueError for shapes or values that do not fit.
+
+    >>> metric = DiceScore(num_classes=3)
+    >>> metric.update_state(keras.ops.array([[1, 1]]), keras.ops.array([[[0., 9, 0], [9., 0, 0]]]))
+    >>> [str(score) for score in metric.per_class()]
+    ['class 1: Dice 0.6667 over 1 cases', 'class 2: Dice nan over 0 cases']
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        activation: str = "softmax",
+        include_background: bool = False,
+        ignore_label: int | None = None,
+        threshold: float = 0.0,
+        name: str = "dice",
+        dtype: Any = None,
+        pooled: bool = False,
+    ):
+        super().__init__(
+            num_classes,
+            activation,
+            include_background,
+            ignore_label,
+            threshold,
+            name,
+            dtype,
+            pooled,
+        )
+
+    def fraction(self, both: Any, sizes: Any) -> tuple[Any, Any]:
+        return 2.0 * both, sizes
+
+    def per_class(self) -> list[ClassDice]:
+        """Each class with its Dice and the number of cases that counted."""
+        return [ClassDice(*row) for row in self._rows()]
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class IoUScore(OverlapScore):
+    """Intersection over union of the predicted labels for each class, and its mean (mean IoU).
+
+    As ``DiceScore`` in all but the fraction: both / either. With ``pooled`` and
+    ``include_background`` this is ``keras.metrics.MeanIoU(sparse_y_pred=False)``, which differs in
+    three ways: it has no mean over cases and no number for each class; where nothing counts it is
+    0 and not NaN; and its default dtype drops fractions of a ``sample_weight``.
+
+    Args: as ``DiceScore``.
+    Raises: ValueError for shapes or values that do not fit.
+
+    >>> metric = IoUScore(num_classes=3)
+    >>> metric.update_state(keras.ops.array([[1, 1]]), keras.ops.array([[[0., 9, 0], [9., 0, 0]]]))
+    >>> [str(score) for score in metric.per_class()]
+    ['class 1: IoU 0.5000 over 1 cases', 'class 2: IoU nan over 0 cases']
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        activation: str = "softmax",
+        include_background: bool = False,
+        ignore_label: int | None = None,
+        threshold: float = 0.0,
+        name: str = "iou",
+        dtype: Any = None,
+        pooled: bool = False,
+    ):
+        super().__init__(
+            num_classes,
+            activation,
+            include_background,
+            ignore_label,
+            threshold,
+            name,
+            dtype,
+            pooled,
+        )
+
+    def fraction(self, both: Any, sizes: Any) -> tuple[Any, Any]:
+        return both, sizes - both
+
+    def per_class(self) -> list[ClassIoU]:
+        """Each class with its IoU and the number of cases that counted."""
+        return [ClassIoU(*row) for row in self._rows()]

@@ -1,0 +1,168 @@
+"""The numbers in a label file, checked, and what they are called in training: 0, 1, 2 ..."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROUNDING = 1e-4  # what a float32 scaling leaves of a whole number
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """Which numbers a label file may hold, and which class each is.
+
+    Args:
+        classes: how many there are, numbered from 0 in the file too; or None.
+        labels: the class of each of the file's numbers, where they differ; or None.
+        ignore: a number of the file that stays as it is, for voxels that do not count.
+
+    With neither classes nor labels any numbers from 0 without a gap will do.
+    Raises: ValueError for numbers that are not whole, or classes that leave a gap.
+
+    >>> LabelScheme(labels={0: 0, 2: 1, 4: 2}).mapping
+    {0: 0, 2: 1, 4: 2}
+    """
+
+    classes: int | None = None
+    labels: Mapping[int, int] | None = None
+    ignore: int | None = None
+
+    def __post_init__(self) -> None:
+        numbers = [self.classes, self.ignore, *(self.labels or {}), *(self.labels or {}).values()]
+        if any(n is not None and not _is_whole(n) for n in numbers) or self.classes == 0:
+            raise ValueError(f"{self}: expected whole numbers, and at least one class.")
+        if self.labels is not None:
+            targets = sorted(set(self.labels.values()))
+            if not targets or targets != list(range(len(targets))):
+                raise ValueError(
+                    f"{self}: its classes are {targets}; expected 0, 1, 2 ... without a gap."
+                )
+            if self.classes not in (None, len(targets)):
+                raise ValueError(f"{self}: expected classes={len(targets)}, as labels says.")
+        mapping = self.mapping
+        if mapping and (self.ignore in mapping or self.ignore in mapping.values()):
+            raise ValueError(f"{self}: expected an ignored number that is no label and no class.")
+
+    def __str__(self) -> str:
+        parts = {"classes": self.classes, "labels": self.labels, "ignore": self.ignore}
+        return ", ".join(f"{name}={value}" for name, value in parts.items() if value is not None)
+
+    @property
+    def mapping(self) -> dict[int, int] | None:
+        """The class of each number that is not ignored; None where any will do."""
+        if self.labels is not None:
+            return {int(value): int(label) for value, label in self.labels.items()}
+        return None if self.classes is None else {label: label for label in range(self.classes)}
+
+    def numbers(self, values: np.ndarray, name: Path | str) -> np.ndarray:
+        """A label file's values as whole numbers, each of them one that the scheme knows.
+
+        Raises: ValueError that names the file, the first wrong value and its voxel.
+        """
+        values = _whole(values, name)
+        mapping = self.mapping
+        for value in np.unique(values):
+            wrong = self._wrong(int(value), mapping)
+            if wrong:
+                raise ValueError(
+                    f"{name}: label {value} at voxel {_first(values == value)} {wrong}."
+                )
+        return values
+
+    def _wrong(self, value: int, mapping: dict[int, int] | None) -> str:
+        if value == self.ignore or (mapping is not None and value in mapping):
+            return ""
+        if self.labels is not None:
+            return f"is not in labels={dict(self.labels)}; add it, or give ignore={value}"
+        if value < 0:
+            return f"is negative; expected 0, 1, 2 ...: give ignore={value}, or a mapping labels="
+        if mapping is None:
+            return ""
+        return (
+            f"is above the class count: expected 0 to {len(mapping) - 1}; give a larger classes=, "
+            f"a mapping labels=, or ignore={value}"
+        )
+
+    def without_gap(self, found: Iterable[int], name: Path | str) -> list[int]:
+        """The numbers found that count, where nothing else says which there should be.
+
+        Raises: ValueError where they are not 0, 1, 2 ... to the largest.
+        """
+        counted = sorted({int(value) for value in found} - {self.ignore})
+        if self.mapping is None and counted != list(range(len(counted))):
+            mapping = {value: label for label, value in enumerate(counted)}
+            raise ValueError(
+                f"{name}: labels {counted} are not 0, 1, 2 ... without a gap; give "
+                f"labels={mapping}, or classes={counted[-1] + 1} if the others are merely absent."
+            )
+        return counted
+
+    def to_classes(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers that passed the check, as classes: uint8, or a larger type where they need it."""
+        return _renamed(numbers, self.mapping or {})
+
+    def to_numbers(self, classes: np.ndarray, name: Path | str) -> np.ndarray:
+        """The way back: of several numbers with one class, the first that labels lists.
+
+        Raises: ValueError for anything but classes.
+        """
+        if classes.dtype.kind not in "iub":
+            raise ValueError(f"{name}: classes of type {classes.dtype}; expected whole numbers.")
+        back = {label: value for value, label in reversed((self.mapping or {}).items())}
+        for label in np.unique(classes):
+            known = int(label) in back if back else label >= 0
+            if not known and label != self.ignore:
+                raise ValueError(
+                    f"{name}: class {label} at voxel {_first(classes == label)} cannot be "
+                    f"written; expected {sorted(back) or 'numbers from 0'}, or ignore={label}."
+                )
+        return _renamed(classes, back)
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
+def _whole(values: np.ndarray, name: Path | str) -> np.ndarray:
+    if values.dtype.kind in "iu":
+        return values
+    numbers = np.zeros_like(values, "int32")
+    wrong = np.zeros_like(values, "bool")
+    for plane in range(values.shape[-1]):  # one at a time, for the memory
+        floats = values[..., plane]
+        with np.errstate(invalid="ignore"):  # infinite ones
+            off = np.abs(floats - np.rint(floats))
+        wrong[..., plane] = ~((off <= ROUNDING) & (np.abs(floats) < 2**31 - 1))
+        numbers[..., plane] = np.where(wrong[..., plane], 0, np.rint(floats))
+    if wrong.any():
+        first = _first(wrong)
+        raise ValueError(
+            f"{name}: label {values[first]:g} at voxel {first} is not a whole number, one of "
+            f"{np.count_nonzero(wrong)} such voxels; save the labels as whole numbers, unscaled "
+            "and resampled by nearest neighbour."
+        )
+    return numbers
+
+
+def _renamed(numbers: np.ndarray, names: Mapping[int, int]) -> np.ndarray:
+    """Numbers by their new names, those without one as they are, in the smallest type."""
+    new = {int(number): names.get(int(number), int(number)) for number in np.unique(numbers)}
+    renamed = np.empty(numbers.shape, _smallest(new.values()))
+    for number, name in new.items():
+        renamed[numbers == number] = name
+    return renamed
+
+
+def _smallest(numbers: Collection[int]) -> str:
+    """The smallest type of those that every program reads."""
+    for dtype in ("uint8", "int16", "int32"):
+        limits = np.iinfo(dtype)
+        if limits.min <= min(numbers) and max(numbers) <= limits.max:
+            return dtype
+    return "int64"
+
+
+def _first(where: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.unravel_index(np.argmax(where), where.shape))
