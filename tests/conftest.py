@@ -17,7 +17,7 @@ kept = 2**30
 
 @pytest.fixture(autouse=True)
 def memory_given_back():
-    """Without it the suite needs 11 GiB, with it under 5.
+    """Without it the suite needs 11 GiB, with it 6.
 
     TensorFlow keeps each traced training step for ever, with its model and its optimizer:
     ``tf.custom_gradient`` enters them in a global registry.

@@ -121,7 +121,7 @@ def counted(name: str, numbers: list[int], arguments: str) -> dict[str, int] | N
     """
     kernel = re.search(r"kernel_size=\(([\d, ]+)\)", arguments)
     if "Conv" in name and kernel and len(numbers) >= 2:
-        size = prod(int(k) for k in kernel[1].split(",") if k.strip())
+        size = prod(map(int, re.findall(r"\d{1,9}", kernel[1])))
         weights = size * numbers[0] * numbers[1] // (_named(arguments, "groups", 1) or 1)
         return {"kernel": weights} | ({} if "bias=False" in arguments else {"bias": numbers[1]})
     if name in ("Linear", "Bilinear"):
@@ -147,7 +147,7 @@ def _norm(name: str, numbers: list[int], arguments: str) -> dict[str, int]:
         return {}
     shape = re.match(r"\(([\d, ]+)\)", arguments)
     if shape:
-        size = prod(int(n) for n in shape[1].split(",") if n.strip())
+        size = prod(map(int, re.findall(r"\d{1,9}", shape[1])))
     else:
         size = numbers[1 if name == "GroupNorm" and len(numbers) > 1 else 0] if numbers else 0
     bias = "bias=False" not in arguments and name != "RMSNorm"
