@@ -203,6 +203,13 @@ def test_a_module_whose_print_has_no_count_is_named():
         audit.read("Net(\n  (a): ReLU()\n  (b): MaxPool2d(kernel_size=2, stride=2, padding=0")
 
 
+def test_a_few_lines_cannot_be_any_number_of_layers():
+    lines = [f"{'  ' * n}(0-9998): 9999 x Block(" for n in range(1, 9)]
+    text = "\n".join(["Net(", *lines, f"{'  ' * 9}(a): ReLU()", ")"])
+    with pytest.raises(ValueError, match="expected at most 200,000 modules"):
+        audit.read(text)
+
+
 @pytest.mark.parametrize("style", ["keras2b", "keras2c", "torchsummary", "keras3", "torchinfo"])
 def test_what_people_and_programs_escape_is_undone(style):
     built = audit.table(unetzoo.skeleton("unet2d_small"))

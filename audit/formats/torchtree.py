@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 
-from audit.formats.cells import not_cut
+from audit.formats.cells import BadTextError, not_cut
 from audit.formats.pytorch import keras_kind
 from audit.table import Row, Table
 
@@ -14,6 +15,7 @@ CHILD = re.compile(
     r"(?P<indent> *)\((?P<key>[\w-]+)\): (?:(?P<times>\d{1,4}) x )?"
     r"(?P<name>[A-Za-z_]\w*)\((?P<arguments>.*?)(?P<end>\)?)$"
 )
+MOST = 200_000  # modules; a few lines of "9999 x Block" could be any number
 DEEPEST = 60  # blocks within blocks
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 NOTHING = re.compile(
@@ -45,7 +47,9 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         if not root:
             continue
         nodes, number = _nodes(lines, number, len(root["indent"]))
-        rows = tuple(_rows(nodes, 0, len(nodes), ()))
+        rows = tuple(islice(_rows(nodes, 0, len(nodes), ()), MOST + 1))
+        if len(rows) > MOST:
+            raise BadTextError(f"line {start + 1}: expected at most {MOST:,} modules.")
         if rows:
             unknown = {row.kind: None for row in rows if "uncounted" in row.settings}
             note = (f"{', '.join(unknown)}: no count in the print, taken as 0",) if unknown else ()
