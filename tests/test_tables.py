@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import torch
 import torchsummary
 from twins import SIZES, TWINS
 
@@ -63,7 +64,7 @@ def test_torchsummary_itself_prints_the_same_of_the_pytorch_twin(name):
     """The installed program on a network that was not built here."""
     channels, size = unetzoo.card(name).input_shape[-1], SIZES[name][1]
     out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    with contextlib.redirect_stdout(out), torch.no_grad():
         torchsummary.summary(TWINS[name](), (channels, *size), device="cpu")
     theirs, ours = out.getvalue(), table_of(name, input_shape=(*size, channels))
     if name == "unet3d_19m":  # its twin calls ReLU and pooling as functions and names no blocks
