@@ -10,7 +10,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
 ESCAPED = re.compile(r"\\([\[\]_*()<>#`-])")
-BLANKS = str.maketrans(dict.fromkeys("\u00a0\u2007\u202f", " "))
+BLANKS = re.compile("[\u00a0\u2007\u202f]")
 
 
 def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -29,7 +29,7 @@ def _clean(line: str, repairs: dict[str, None]) -> str:
         ("HTML entities", lambda text: html.unescape(text) if ENTITY.search(text) else text),
         (
             "non-breaking blanks",
-            lambda text: text.translate(BLANKS) if not text.isascii() else text,
+            lambda text: text if text.isascii() else BLANKS.sub(" ", text),
         ),
         ("backslashes", lambda text: ESCAPED.sub(r"\1", text) if "\\" in text else text),
     )

@@ -28,10 +28,15 @@ def median(work: Callable[[], object]) -> float:
 
 
 def long_text(style: str, rows: int) -> str:
-    """A network's printed table with its rows repeated."""
+    """A network's printed table, the lines of its rows repeated."""
     table = audit.table(unetzoo.skeleton("unet3d_90m"))
-    many = table.rows * (rows // len(table.rows) + 1)
-    return Table(table.name, many[:rows]).to_text(style)
+    lines = table.to_text(style).splitlines()
+    starts, ends = {"torchsummary": "===", "keras2": "===", "keras3": "┡"}[style], ("===", "└")
+    first = next(n for n, line in enumerate(lines) if line.startswith(starts)) + 1
+    last = next(n for n in range(first, len(lines)) if lines[n].startswith(ends))
+    between = {"torchsummary": [], "keras2": ["_" * 98], "keras3": ["├" + "─" * 106 + "┤"]}[style]
+    many = [*lines[first:last], *between] * (rows // len(audit.read("\n".join(lines))) + 1)
+    return "\n".join([*lines[:first], *many, *lines[last:]])
 
 
 def two_tables() -> tuple[Table, Table]:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 from audit.table import Row, Shape, Table
 
@@ -107,11 +108,15 @@ def roles_of(kind: str, number: int) -> dict[str, int]:
     return {"all": number}
 
 
+@lru_cache(maxsize=1024)
 def _completed(kind: str) -> str:
+    if kind in KINDS:
+        return kind
     longer = [each for each in KINDS if each.startswith(kind)]
-    return longer[0] if len(longer) == 1 and kind not in KINDS else kind
+    return longer[0] if len(longer) == 1 else kind
 
 
+@lru_cache(maxsize=1024)
 def shape_of(text: str) -> tuple[Shape, bool]:
     """The first shape in a field, and whether it is cut: the cut size is None.
 

@@ -86,10 +86,12 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         if not any("(" in line for line in lines[start + 1 : start + rules]):
             continue  # torchsummary has the same header
         found = [_line_rows(lines, start, start + rules)]
-        if offsets := keras2_wrapped.columns(lines[start]):
+        ruled = sum(map(bool, map(RULE.match, lines[start : start + rules]))) > 2
+        counted = sum(row.total for row in found[0]) == stated.get("total")
+        offsets = keras2_wrapped.columns(lines[start])
+        if offsets and not (ruled and counted):
             found.append(keras2_wrapped.rows(lines[start + 1 : start + rules], offsets))
         counts = [sum(row.total for row in rows) for rows in found]
-        ruled = sum(map(bool, map(RULE.match, lines[start : start + rules]))) > 2
         best = max(
             range(len(found)),
             key=lambda n: (counts[n] == stated.get("total"), n != ruled, len(found[n])),
