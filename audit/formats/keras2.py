@@ -79,7 +79,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
     settings; a cut class name is completed where only one of Keras's begins so.
     """
     printed, lines = lines, [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
         stated, rules = totals_in(lines[start:end])
@@ -87,30 +87,19 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
             continue  # torchsummary has the same header
         found = [_line_rows(lines, start, start + rules)]
         ruled = sum(map(bool, map(RULE.match, lines[start : start + rules]))) > 2
-        counted = sum(row.total for row in found[0]) == stated.get("total")
         offsets = keras2_wrapped.columns(lines[start])
-        if offsets and not (ruled and counted):
+        if offsets and not ruled:  # those eras have empty lines between rows
             found.append(keras2_wrapped.rows(lines[start + 1 : start + rules], offsets))
         counts = [sum(row.total for row in rows) for rows in found]
         best = max(
             range(len(found)),
-            key=lambda n: (counts[n] == stated.get("total"), n != ruled, len(found[n])),
+            key=lambda n: (counts[n] == stated.get("total"), n, len(found[n])),
         )
         if found[best]:
             style = ("keras2", keras2_wrapped.era(lines[start:end]))[best]
-            rows = tuple(found[best])
-            tables.append(
-                (
-                    start,
-                    Table(
-                        named(lines, start),
-                        rows,
-                        style,
-                        stated,
-                        (*repairs, *undone(printed[start])),
-                    ),
-                )
-            )
+            done = (*repairs, *undone(printed[start]))
+            name = named(lines, start)
+            tables.append((start, Table(name, tuple(found[best]), style, stated, done)))
     return tables
 
 

@@ -103,7 +103,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
 
     A field wraps over several lines of its row; a name that its column cut ends in "…".
     """
-    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
         if "|" in lines[start] and not any(map(GRID.match, lines[max(start - 1, 0) : end])):

@@ -59,7 +59,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
     What is trainable is stated for the whole network alone: but for moving statistics, all is.
     """
     lines = [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
         matches = [CELLS.match(line) for line in lines[start + 1 : end]]

@@ -193,7 +193,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
 
     Blocks are the rows' paths; a block that hides its layers below the program's depth is a row.
     """
-    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
         stated, length = totals_in(lines[start:end])

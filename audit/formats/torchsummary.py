@@ -106,7 +106,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
     A table ends where its totals end, at the next header, or at the text's end.
     """
     printed, lines = lines, [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
     tables = []
     for start, end in pairwise([*headers, len(lines)]):
         stated, length = totals_in(lines[start:end])
