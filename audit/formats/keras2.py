@@ -108,6 +108,8 @@ def _line_rows(lines: list[str], start: int, end: int) -> list[Row]:
     rows: list[Row] = []
     for number in range(start + 1, end):
         line = lines[number]
+        if not line.strip(" _=-"):
+            continue
         if match := ROW.match(line):
             inputs = CONNECTION.findall(match["inputs"] or "")
             fields = match["name"], match["kind"] or "", match["shape"], match["count"]
