@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import unetzoo
-from unetzoo.training import read_history
+from unetzoo.history import read_history
 
 UNETZOO = Path(sys.executable).parent / "unetzoo"
 

@@ -1,11 +1,15 @@
 """``unetzoo ...``: the zoo on the command line."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from unetzoo import registry
-from unetzoo.console import load_keras, run
+from unetzoo.console import NumbersType, PairsType, load_keras, run
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,8 +40,8 @@ def card(name: str) -> None:
 
 @cli.command()
 @click.option(
-    "-o", "--out", "folder", default="unetzoo-demo", show_default=True,
-    type=click.Path(file_okay=False, path_type=Path), help="Folder for the files.",
+    "-o", "--out", "folder", default="unetzoo-demo", show_default=True, type=FOLDER,
+    help="Folder for the files.",
 )  # fmt: skip
 @click.option("--epochs", default=25, show_default=True, type=click.IntRange(1))
 def demo(folder: Path, epochs: int) -> None:
@@ -49,6 +53,153 @@ def demo(folder: Path, epochs: int) -> None:
     from unetzoo.demo import run as run_demo
 
     run_demo(folder, epochs)
+
+
+@cli.command()
+@click.option("--data", required=True, help="Folder, CSV file, or 'IMAGES LABELS' globs.")
+@click.option("--network", required=True, help="An id of unetzoo list.")
+@click.option("--patch", required=True, type=NumbersType(int, "X,Y,Z"), help="Sizes, voxels.")
+@click.option("--out", "folder", required=True, type=FOLDER, help="Folder of the run.")
+@click.option("--fold", default="0", show_default=True, help="Held-out fold, or 'all' for none.")
+@click.option("--folds", default=5, show_default=True)
+@click.option("--layout", help="msd, nnunet, brats, csv, glob or pictures; else found out.")
+@click.option("--labels", type=PairsType(), help="Class of each number in the files: 0:0,2:1,4:2.")
+@click.option("--classes", type=int, help="How many classes, where the data do not say.")
+@click.option("--ignore", type=int, help="Number in the label files that does not count.")
+@click.option("--spacing", default="median", show_default=True, help="median, none, or mm: 1,1,2.")
+@click.option("--fill", type=float, help="Takes the place of NaN and infinite voxels.")
+@click.option("--boundary-weights", is_flag=True, help="Weigh voxels between objects (2015).")
+@click.option("--norm", type=click.Choice(["batch", "instance", "group", "none"]))
+@click.option("--dropout", type=float)
+@click.option("--epochs", default=100, show_default=True)
+@click.option("--steps", default=100, show_default=True, help="Batches in an epoch.")
+@click.option("--batch-size", default=2, show_default=True)
+@click.option("--optimizer", default="adam", show_default=True, help="adam or sgd.")
+@click.option("--learning-rate", type=float, help="Else 1e-4 with adam, 1e-2 with sgd.")
+@click.option("--schedule", help="constant, poly, cosine or step; else poly with sgd.")
+@click.option("--clip", default=12.0, show_default=True, help="Norm of the gradients; 0: none.")
+@click.option("--precision", default="float32", show_default=True, help="Or mixed_bfloat16 ...")
+@click.option("--no-augment", is_flag=True, help="Leave the patches as they are.")
+@click.option("--patience", type=int, help="Epochs without a better Dice; else to the end.")
+@click.option("--validate-every", default=5, show_default=True, help="Epochs.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--cache", type=FOLDER, help="For prepared cases; else in the run's folder.")
+@click.option("--workers", default=2, show_default=True)
+def train(
+    folder: Path, cache: Path | None, workers: int, fold: str, spacing: str, clip: float,
+    no_augment: bool, norm: str | None, dropout: float | None, **given: object,
+) -> None:  # fmt: skip
+    """Train a network on a data set; started again after it was stopped, it goes on.
+
+    The patch and the spacing are given along the axes that run to the right, to the front and up.
+    """
+    load_keras()
+    from unetzoo.runs import Settings
+    from unetzoo.train import train as run_training
+
+    build: dict[str, object] = {"norm": None if norm == "none" else norm} if norm else {}
+    if dropout is not None:
+        build["dropout"] = dropout
+    settings = Settings(
+        fold=None if fold == "all" else _whole("fold", fold),
+        spacing=_spacing(spacing),
+        clip=clip or None,
+        augment=not no_augment,
+        build=build or None,
+        **given,  # type: ignore[arg-type]
+    )
+    run_training(settings, folder, cache=cache, workers=workers)
+    click.echo(folder)
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=FOLDER)
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--out", "folder", required=True, type=FOLDER, help="Folder for the masks.")
+@click.option("--model", "which", default="best", show_default=True, help="best or last.")
+@click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower.")
+@click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5.")
+@click.option("--largest", is_flag=True, help="Keep each class's largest component only.")
+@click.option("--probabilities", is_flag=True, help="Write these too, as float32 NIfTI.")
+@click.option("--overwrite", is_flag=True, help="Write masks that are there already again.")
+@click.option("--shard", default="1/1", show_default=True, help="This job's share, such as 2/8.")
+def predict(
+    run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
+    shard: str, **options: bool | float,
+) -> None:  # fmt: skip
+    """Segment IMAGES, files or folders, with the network of the folder RUN.
+
+    Each mask lies on its image's own grid. A file that cannot be done is told at the end.
+    """
+    load_keras()
+    from unetzoo.data.inputs import cases_of
+    from unetzoo.predict import load_predictor, predict_cases
+    from unetzoo.predict import shard as share
+    from unetzoo.progress import bar
+
+    predictor = load_predictor(run_folder, which, **options)
+    cases = share(cases_of(images, predictor.run.channels), shard)
+    outcome = predict_cases(
+        predictor, cases, folder, overwrite=overwrite, progress=bar("segmenting")
+    )
+    for path in outcome.written.values():
+        click.echo(path)
+    _tell(outcome.failed, str(outcome))
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=FOLDER)
+@click.option("--data", help="With labels; else the run's own, its held-out cases.")
+@click.option("-o", "--out", "folder", type=FOLDER, help="Else RUN/evaluation.")
+@click.option("--model", "which", default="best", show_default=True, help="best or last.")
+@click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower.")
+@click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5.")
+@click.option("--largest", is_flag=True, help="Keep each class's largest component only.")
+@click.option("--tolerance", default=1.0, show_default=True, help="Of the surface Dice, mm.")
+@click.option("--worst", default=3, show_default=True, help="How many cases to draw.")
+def evaluate(
+    run_folder: Path, data: str | None, folder: Path | None, which: str, tolerance: float,
+    worst: int, **options: bool | float,
+) -> None:  # fmt: skip
+    """Segment labelled cases with the network of the folder RUN, and score them.
+
+    Of the run's own data the held-out cases are scored, of other data all.
+    """
+    load_keras()
+    from unetzoo.evaluate import evaluate as run_evaluation
+    from unetzoo.predict import load_predictor
+
+    predictor = load_predictor(run_folder, which, **options)
+    out = folder or run_folder / "evaluation"
+    found = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
+    click.echo(found)
+    _tell(found.failed, f"{len(found.failed)} cases could not be scored" if found.failed else out)
+
+
+def _tell(failed: Mapping[str, str], summary: object) -> None:
+    """The summary and the cases that failed on stderr; exit code 1 if any did."""
+    click.echo(summary, err=True)
+    for name, sentence in failed.items():
+        click.echo(f"{name}: {sentence}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"--{name} {text!r}: expected a whole number, or all.")
+    return int(text)
+
+
+def _spacing(text: str) -> str | tuple[float, ...] | None:
+    if text in ("median", "none"):
+        return text if text == "median" else None
+    try:
+        return tuple(float(size) for size in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--spacing {text!r}: expected median, none, or millimetres such as 1,1,2."
+        ) from None
 
 
 def main() -> None:

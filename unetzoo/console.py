@@ -5,6 +5,8 @@ import sys
 
 import click
 
+from unetzoo.history import RunStopped
+
 
 def load_keras() -> None:
     """Import Keras without the lines that TensorFlow prints at every start.
@@ -30,6 +32,9 @@ def run(command: click.Command) -> None:
     """Run a click command; bad input is a sentence on stderr and exit code 2, no traceback."""
     try:
         command()
+    except RunStopped as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
     except (ValueError, OSError, ImportError) as error:
         text = " ".join(str(error).split())
         if isinstance(error, ModuleNotFoundError):
@@ -40,15 +45,45 @@ def run(command: click.Command) -> None:
         sys.exit(2)
 
 
-class ShapeType(click.ParamType):
-    """Numbers with commas between them; ``?`` leaves a size open."""
+class NumbersType(click.ParamType):
+    """Numbers with commas between them."""
 
-    name = "D,H,W,C"
+    def __init__(self, kind: type, name: str):
+        self.kind = kind
+        self.name = name
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int | None, ...]:
+    ) -> tuple[int | float | None, ...]:
         try:
-            return tuple(None if part.strip() == "?" else int(part) for part in value.split(","))
+            return tuple(self.number(part.strip()) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r}: expected numbers with commas between, such as 64,64,64,1.")
+            self.fail(f"{value!r}: expected numbers with commas between, {self.name}.")
+
+    def number(self, text: str) -> int | float | None:
+        return self.kind(text)
+
+
+class ShapeType(NumbersType):
+    """Sizes with commas between them; ``?`` leaves one open."""
+
+    def __init__(self) -> None:
+        super().__init__(int, "D,H,W,C")
+
+    def number(self, text: str) -> int | float | None:
+        return None if text == "?" else int(text)
+
+
+class PairsType(click.ParamType):
+    """Pairs of numbers: ``0:0,2:1,4:2``."""
+
+    name = "N:CLASS,..."
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[int, int]:
+        try:
+            pairs = [part.split(":") for part in value.split(",")]
+            return {int(number): int(label) for number, label in pairs}
+        except ValueError:
+            self.fail(f"{value!r}: expected pairs of numbers, such as 0:0,2:1,4:2.")

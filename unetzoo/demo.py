@@ -17,17 +17,24 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from unetzoo.data.patches import PatchDataset, Volume
+from unetzoo.callbacks import SaveRun, resume
+from unetzoo.data.augment import Augmentation
+from unetzoo.data.patches import PatchDataset
 from unetzoo.files import replacing
+from unetzoo.history import read_history
 from unetzoo.inference import sliding_window
 from unetzoo.registry import build
-from unetzoo.training import SaveRun, compile_model, read_history, resume
+from unetzoo.training import compile_model
 
 CLASSES = ("background", "grey matter", "white matter", "other brain")
 PATCH = (48, 48, 48)
 WINDOW = (64, 64, 64)
 STEPS = 10
 SEED = 1
+VARY = Augmentation(
+    mirror=0.5, brightness=0.5, contrast=0.5,
+    rotation=0, scaling=0, noise=0, blur=0, low_resolution=0, gamma=0, inverted_gamma=0,
+)  # fmt: skip
 CAVEAT = (
     "One subject, and a template at that: an average of 152 people, smoother than any scan. The "
     "front differs from the back, but it is the same head, scanner and labels. This shows that "
@@ -102,7 +109,7 @@ def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
         print(f"going on after epoch {done} of {epochs}, from {folder}", file=sys.stderr)
     back = (brain.image[:, : brain.front, :, None], brain.labels[:, : brain.front])
     patches = PatchDataset(
-        [back], patch=PATCH, batch_size=2, augment=vary, seed=SEED, first_batch=done * STEPS
+        [back], patch=PATCH, batch_size=2, augment=VARY, seed=SEED, first_batch=done * STEPS
     )
     with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar is no result
         model.fit(
@@ -124,13 +131,6 @@ def _check_same_run(model: keras.Model, folder: Path, epochs: int) -> None:
             f"--epochs {epochs}: the run in {folder} was begun for {begun}; give --epochs {begun} "
             "to go on with it, or another folder with -o."
         )
-
-
-def vary(random: np.random.Generator, image: np.ndarray, labels: np.ndarray) -> Volume:
-    """Mirror a patch on each axis at random, and change its contrast and brightness a little."""
-    image = image * random.uniform(0.85, 1.15) + random.uniform(-0.15, 0.15)
-    axes = tuple(axis for axis in range(labels.ndim) if random.random() < 0.5)
-    return np.flip(image, axes), np.flip(labels, axes)
 
 
 def dice(brain: Brain, found: np.ndarray, part: str) -> list[float]:

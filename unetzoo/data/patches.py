@@ -1,12 +1,17 @@
 """Random patches of labelled volumes, for ``model.fit`` on every backend."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-Volume = tuple[np.ndarray, np.ndarray]
-Augment = Callable[[np.random.Generator, np.ndarray, np.ndarray], Volume]
+from unetzoo.data.foreground import foreground_voxels
+from unetzoo.data.sample import Sample
+
+if TYPE_CHECKING:
+    from unetzoo.data.augment import Augmentation
 
 
 class PatchDataset(keras.utils.PyDataset):
@@ -16,25 +21,34 @@ class PatchDataset(keras.utils.PyDataset):
     and its number in the run alone, so a resumed run goes on with the patches that it would have
     had. (Endless, because Keras fetches the next epoch's first batches before it says that an
     epoch has ended; and with several workers, on jax and torch, it spends the first batch on
-    building the model.) A foreground patch draws its class first, each
-    as likely, then a voxel of it. A volume smaller than the patch is padded with zeros, and its
-    labels with ``pad_label``.
+    building the model.) A foreground patch draws its class first, each as likely, then a voxel of
+    it; a patch stays inside the volume where it fits.
+
+    Volumes may be mapped from disk: only the patch is read. What lies outside the volume, of a
+    patch larger than it or of the surroundings that an augmentation asks for, is 0 in the image,
+    ``pad_label`` in the labels and 0 in the weights.
 
     Args:
-        volumes: pairs of an image ``(*spatial, C)``, float, and its labels ``(*spatial)``, whole
-            numbers with 0 for the background.
+        samples: of ``Sample``, or tuples of an image ``(*spatial, C)``, labels ``(*spatial)``,
+            whole numbers with 0 for the background, and perhaps weights ``(*spatial)``.
         patch: sizes of a patch, voxels.
         batch_size: patches in a batch.
         foreground: probability that a patch is centred on a foreground voxel.
-        augment: ``(random, image, labels) -> (image, labels)`` of one patch, or None.
+        augment: an ``unetzoo.data.augment.Augmentation``, drawn anew for each patch; or None.
         ignore_label: no foreground: no patch is centred on it.
-        pad_label: label of padded voxels.
+        pad_label: label of voxels outside the volume.
         seed: of the draws.
         first_batch: how many batches a resumed run has behind it.
-        py_dataset: ``workers``, ``use_multiprocessing``, ``max_queue_size`` of Keras.
+        workers: threads that make batches; numpy and scipy work in several at once.
+        use_multiprocessing: only False: where one of Keras's worker processes is killed, as for
+            lack of memory, ``fit`` waits for its batch for ever.
+        max_queue_size: batches made ahead, with several workers.
 
-    Gives images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *patch)``, int32.
-    Raises: ValueError for an image and labels of different shape, or a patch of another rank.
+    Gives images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *patch)``, int32;
+    where any sample has weights also these, ``(batch_size, *patch)``, float32, which are 1 in the
+    volumes of the others.
+    Raises: ValueError for shapes that do not fit, labels that are no whole numbers, and arguments
+        that cannot work.
 
     >>> image, labels = np.ones((8, 8, 8, 1)), np.zeros((8, 8, 8), int)
     >>> x, y = PatchDataset([(image, labels)], patch=(4, 4, 16), batch_size=2)[0]
@@ -44,57 +58,123 @@ class PatchDataset(keras.utils.PyDataset):
 
     def __init__(
         self,
-        volumes: Sequence[Volume],
+        samples: Sequence[Sample | tuple],
         *,
         patch: Sequence[int],
         batch_size: int,
         foreground: float = 1 / 3,
-        augment: Augment | None = None,
+        augment: "Augmentation | None" = None,
         ignore_label: int | None = None,
         pad_label: int = 0,
         seed: int = 0,
         first_batch: int = 0,
-        **py_dataset,
+        workers: int = 1,
+        use_multiprocessing: bool = False,
+        max_queue_size: int = 10,
     ):
-        if not volumes or batch_size < 1 or any(size < 1 for size in patch):
+        if use_multiprocessing:
             raise ValueError(
-                f"{len(volumes)} volumes, batch_size {batch_size}, patch {tuple(patch)}: expected "
-                "at least one volume and sizes of at least 1."
+                "use_multiprocessing=True: fit would wait for ever for a worker process that was "
+                "killed; give workers=2 or more alone, for threads."
             )
-        super().__init__(**py_dataset)
+        super().__init__(workers=workers, max_queue_size=max_queue_size)
         self.patch = tuple(patch)
         self.batch_size = batch_size
         self.foreground = foreground
         self.augment = augment
+        self.pad_label = pad_label
         self.seed = seed
         self.first_batch = first_batch
-        self.volumes = [_padded(volume, self.patch, pad_label) for volume in volumes]
-        self.voxels = [_voxels_of_classes(labels, ignore_label) for _, labels in self.volumes]
+        self._check_arguments(len(samples))
+        self.samples = [_sample(number, sample) for number, sample in enumerate(samples)]
+        for number, sample in enumerate(self.samples):
+            _check_sample(number, sample, self.patch, self.samples[0].image.shape[-1])
+        self.weighted = any(sample.weight is not None for sample in self.samples)
+        self.voxels = [
+            _voxels(number, sample, ignore_label, seed)
+            for number, sample in enumerate(self.samples)
+        ]
 
     @property
     def num_batches(self) -> None:
         """None: there is no last batch."""
         return None
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng((self.seed, self.first_batch + index))
-        patches = [self._draw(random) for _ in range(self.batch_size)]
-        images, labels = zip(*patches, strict=True)
-        return np.stack(images).astype("float32"), np.stack(labels).astype("int32")
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        channels = self.samples[0].image.shape[-1]
+        sizes = (self.batch_size, *self.patch)
+        x, y = np.empty((*sizes, channels), "float32"), np.empty(sizes, "int32")
+        w = np.empty(sizes, "float32") if self.weighted else None
+        for number in range(self.batch_size):
+            random = np.random.default_rng((self.seed, self.first_batch + index, number))
+            image, labels, weight = self._draw(random, channels)
+            x[number], y[number] = image, labels
+            if w is not None:
+                w[number] = weight
+        return (x, y) if w is None else (x, y, w)
 
-    def _draw(self, random: np.random.Generator) -> Volume:
-        which = random.integers(len(self.volumes))
-        image, labels = self.volumes[which]
-        room = np.subtract(labels.shape, self.patch)
+    def _draw(
+        self, random: np.random.Generator, channels: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        which = random.integers(len(self.samples))
+        sample = self.samples[which]
+        corner = self._corner(random, sample.labels.shape, self.voxels[which])
+        if self.augment is None:
+            return self._cut(sample, corner, self.patch)
+        draw = self.augment.draw(random, self.patch, channels)
+        source = self.augment.source(draw, self.patch)
+        margin = np.floor_divide(np.subtract(source, self.patch), 2)
+        return self.augment.apply(draw, *self._cut(sample, np.subtract(corner, margin), source))
+
+    def _corner(
+        self, random: np.random.Generator, sizes: tuple[int, ...], voxels: list[np.ndarray]
+    ) -> np.ndarray:
+        """Where a patch begins: below 0 on an axis that is shorter than the patch."""
+        room = np.maximum(np.subtract(sizes, self.patch), 0)
         corner = random.integers(room + 1)
-        of_classes = self.voxels[which]
-        if of_classes and random.random() < self.foreground:
-            voxels = of_classes[random.integers(len(of_classes))]
-            centre = np.unravel_index(voxels[random.integers(len(voxels))], labels.shape)
+        if voxels and random.random() < self.foreground:
+            of_class = voxels[random.integers(len(voxels))]
+            centre = np.unravel_index(of_class[random.integers(len(of_class))], sizes)
             corner = np.clip(np.subtract(centre, np.floor_divide(self.patch, 2)), 0, room)
-        window = tuple(slice(c, c + p) for c, p in zip(corner, self.patch, strict=True))
-        drawn = image[window], labels[window]
-        return self.augment(random, *drawn) if self.augment else drawn
+        before = [before for before, _ in centred_padding(sizes, self.patch)]
+        return np.subtract(corner, before)
+
+    def _cut(
+        self, sample: Sample, corner: np.ndarray, sizes: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """A window of a sample; it may reach out of the volume."""
+        begin = [int(first) for first in corner]
+        inside = tuple(
+            slice(max(first, 0), min(first + size, end))
+            for first, size, end in zip(begin, sizes, sample.labels.shape, strict=True)
+        )
+        place = tuple(
+            slice(part.start - first, part.stop - first)
+            for part, first in zip(inside, begin, strict=True)
+        )
+        image = np.zeros((*sizes, sample.image.shape[-1]), "float32")
+        labels = np.full(sizes, self.pad_label, "int32")
+        image[place] = sample.image[inside]
+        labels[place] = sample.labels[inside]
+        if not self.weighted:
+            return image, labels, None
+        weight = np.zeros(sizes, "float32")
+        weight[place] = 1 if sample.weight is None else sample.weight[inside]
+        return image, labels, weight
+
+    def _check_arguments(self, samples: int) -> None:
+        sizes = (self.batch_size, *self.patch)
+        if not samples or any(not _is_whole(size) or size < 1 for size in sizes):
+            raise ValueError(
+                f"{samples} samples, batch_size {self.batch_size}, patch {self.patch}: expected "
+                "at least one sample, and whole numbers of at least 1."
+            )
+        if not 0 <= self.foreground <= 1:
+            raise ValueError(f"foreground {self.foreground}: expected a share from 0 to 1.")
+        for name in ("seed", "first_batch", "workers", "max_queue_size"):
+            value = getattr(self, name)
+            if not _is_whole(value) or value < 0:
+                raise ValueError(f"{name} {value}: expected a whole number of at least 0.")
 
 
 def centred_padding(sizes: Sequence[int], patch: Sequence[int]) -> list[tuple[int, int]]:
@@ -107,21 +187,59 @@ def centred_padding(sizes: Sequence[int], patch: Sequence[int]) -> list[tuple[in
     return [(gap // 2, gap - gap // 2) for gap in missing]
 
 
-def _padded(volume: Volume, patch: tuple[int, ...], pad_label: int) -> Volume:
-    image, labels = np.asarray(volume[0]), np.asarray(volume[1])
-    if image.shape[:-1] != labels.shape:
+def _sample(number: int, sample: Sample | tuple) -> Sample:
+    if not isinstance(sample, tuple) or not 2 <= len(sample) <= len(Sample._fields):
         raise ValueError(
-            f"image of shape {image.shape}, labels of shape {labels.shape}: expected the same "
-            "sizes, and the image's channels last."
+            f"sample {number}: expected a Sample, or a tuple of image, labels and perhaps weights."
         )
-    if len(patch) != labels.ndim:
-        raise ValueError(f"patch {patch}: expected {labels.ndim} sizes, as the volumes have.")
-    pads = centred_padding(labels.shape, patch)
-    return np.pad(image, [*pads, (0, 0)]), np.pad(labels, pads, constant_values=pad_label)
+    image, labels, weight, voxels = (*sample, None, None)[: len(Sample._fields)]
+    weight = None if weight is None else np.asanyarray(weight)
+    return Sample(np.asanyarray(image), np.asanyarray(labels), weight, voxels)
 
 
-def _voxels_of_classes(labels: np.ndarray, ignore_label: int | None) -> list[np.ndarray]:
-    """The flat indices of each foreground class's voxels."""
-    flat = labels.ravel()
-    classes = [label for label in np.unique(flat) if label > 0 and label != ignore_label]
-    return [np.flatnonzero(flat == label) for label in classes]
+def _check_sample(number: int, sample: Sample, patch: tuple[int, ...], channels: int) -> None:
+    shape = sample.labels.shape
+    if sample.image.shape[:-1] != shape:
+        raise ValueError(
+            f"sample {number}: image of shape {sample.image.shape}, labels of shape {shape}: "
+            "expected the same sizes, and the image's channels last."
+        )
+    if sample.weight is not None and sample.weight.shape != shape:
+        raise ValueError(
+            f"sample {number}: weights of shape {sample.weight.shape}, labels of shape {shape}: "
+            "expected one weight for each voxel."
+        )
+    if len(patch) != len(shape) or not math.prod(shape):
+        raise ValueError(
+            f"sample {number}: labels of shape {shape}, patch {patch}: expected as many sizes, "
+            "none of them 0."
+        )
+    if sample.image.shape[-1] != channels:
+        raise ValueError(
+            f"sample {number}: {sample.image.shape[-1]} channels; expected {channels}, as sample "
+            "0 has."
+        )
+    if sample.labels.dtype.kind not in "iub":
+        raise ValueError(
+            f"sample {number}: labels of type {sample.labels.dtype}; expected whole numbers."
+        )
+
+
+def _voxels(number: int, sample: Sample, ignore_label: int | None, seed: int) -> list[np.ndarray]:
+    """The voxels of each class that patches are centred on."""
+    found = sample.voxels
+    if found is None:
+        found = foreground_voxels(sample.labels, ignore_label, seed)
+    classes = [c for c in sorted(found) if c > 0 and c != ignore_label and len(found[c])]
+    for label in classes:
+        last = int(np.max(found[label]))
+        if last >= sample.labels.size or np.min(found[label]) < 0:
+            raise ValueError(
+                f"sample {number}: voxel {last} of class {label}: expected flat indices of labels "
+                f"of shape {sample.labels.shape}."
+            )
+    return [found[label] for label in classes]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

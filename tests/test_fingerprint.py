@@ -1,0 +1,107 @@
+"""The settings that a training set asks for, against numpy and nnU-Net's rule by hand."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_preparation import SCHEME, brain, save_case
+
+from unetzoo.data.fingerprint import Fingerprint, median_spacing, nonzero_box
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.layouts.case import Case
+from unetzoo.data.normalisation import ZScore
+from unetzoo.data.pictures import Picture
+from unetzoo.data.preparation import Preparation, plan, prepare
+
+
+def test_the_plan_of_ct_goes_by_the_foreground_of_all_cases(tmp_path):
+    foreground, cases = [], []
+    for n, spacing in enumerate([(0.5, 1.0, 3.0), (0.7, 1.0, 2.0), (2.0, 1.0, 2.5)]):
+        image, labels = brain(seed=n)
+        labels[5, 4, 4] = 9
+        foreground.append(image[..., 0][(labels == 1) | (labels == 2)])
+        cases.append(save_case(tmp_path, f"c{n}", image, labels, spacing))
+    found = plan(cases, SCHEME, ("ct",))
+    values = np.concatenate(foreground).astype("float64")
+    lower, upper = np.percentile(values, [0.5, 99.5])
+    assert (found.spacing, found.crop) == ((0.7, 1.0, 2.5), True)
+    (kind,) = found.normalisation
+    expected = lower, upper, values.mean(), values.std()
+    np.testing.assert_allclose(
+        (kind.lower, kind.upper, kind.mean, kind.deviation), expected, rtol=1e-6
+    )
+    assert plan(cases, SCHEME, ("ct",), workers=2) == found
+    assert plan(cases[::-1], SCHEME, ("ct",)).normalisation == found.normalisation
+    assert plan(cases, SCHEME, (), spacing=(1, 2, 3)).normalisation == (ZScore(),)
+    assert plan(cases, SCHEME, ("MR",), spacing=None, fill=0.0).spacing is None
+    with pytest.raises(ValueError, match=r"spacing \(1.0, 2.0\): expected 3 numbers"):
+        plan(cases, SCHEME, spacing=(1, 2))
+    with pytest.raises(ValueError, match=r"channel names \('A', 'B'\): expected 1"):
+        plan(cases, SCHEME, ("A", "B"))
+    with pytest.raises(ValueError, match="no cases: expected at least one"):
+        plan([], SCHEME)
+    with pytest.raises(ValueError, match="case 'c0' given more than once"):
+        plan([cases[0], cases[0]], SCHEME)
+
+
+def test_ten_thousand_foreground_voxels_stand_for_a_case(tmp_path):
+    image = np.random.default_rng(0).normal(100, 10, (60, 60, 20, 1)).astype("float32")
+    case = save_case(tmp_path, "large", image, np.ones((60, 60, 20), "uint8"))
+    (kind,) = plan([case], SCHEME, ("CT",)).normalisation
+    assert 0 < abs(kind.mean - image.mean()) < 0.5  # a draw, and an even one
+    assert plan([case], SCHEME, ("CT",)).normalisation == (kind,)
+
+
+def test_a_training_set_without_foreground_has_a_plan(tmp_path):
+    image, labels = brain()
+    case = save_case(tmp_path, "empty", image, labels * 0)
+    assert plan([case], SCHEME, ("CT",)).normalisation == (ZScore(),)
+
+
+def test_cases_that_do_not_go_together(tmp_path):
+    image, labels = brain(channels=2)
+    one = save_case(tmp_path, "one", image[..., :1], labels)
+    two = save_case(tmp_path, "two", image, labels)
+    with pytest.raises(ValueError, match="'two': 2 channels and 3 axes, but 'one' has 1 and 3"):
+        plan([one, two], SCHEME)
+    three = Case("three", (tmp_path / "none.nii",), None)
+    with pytest.raises(ValueError, match=r"(?s)2 cases went wrong.*'three': .*none.*'four': "):
+        plan([three, one, Case("four", three.images)], SCHEME)
+    small = save_case(tmp_path, "small", image[..., :1], labels[1:])
+    with pytest.raises(ValueError, match=r"case 'small': .*labels.nii.gz: shape \(11, 10, 8\)"):
+        plan([small], SCHEME, ("CT",))
+
+
+def test_pictures_are_neither_cropped_nor_resampled(tmp_path):
+    pixels = np.zeros((8, 6, 3), "uint8")
+    pixels[3:5, 2:4] = 200
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    Image.fromarray((pixels[..., 0] > 0).astype("uint8")).save(tmp_path / "m.png")
+    case = Case("a", (tmp_path / "a.png",), tmp_path / "m.png")
+    found = plan([case], LabelScheme(classes=2))
+    assert found == Preparation(None, (ZScore(),) * 3, crop=False)
+    prepared = prepare(Picture(pixels.astype("float32"), ()), found)
+    np.testing.assert_allclose(prepared.image[..., 0].mean(), 0, atol=1e-6)
+    assert prepared.image.shape == (8, 6, 3)
+    halved = prepare(Picture(pixels.astype("float32"), ()), Preparation((2, 2), (ZScore(),) * 3))
+    assert halved.image.shape == (1, 1, 3)  # of a box of 2 by 2
+
+
+def looks(spacings, shape):
+    return [Fingerprint(spacing, shape, 1, ()) for spacing in spacings]
+
+
+def test_the_spacing_is_the_median_and_finer_across_few_thick_slices():
+    """nnU-Net's determine_fullres_target_spacing, worked out by hand."""
+    spacings = [(1.0, 1.0, s) for s in (2.0, 4.0, 5.0, 6.0, 8.0)]
+    assert median_spacing(looks(spacings, (200, 200, 20))) == (1.0, 1.0, 2.8)  # 2 + 0.4 * 2
+    assert median_spacing(looks(spacings, (200, 200, 70))) == (1.0, 1.0, 5.0)  # too many slices
+    thin = [(1.0, 2.0, s) for s in (2.0, 4.0, 5.0, 6.0, 8.0)]
+    assert median_spacing(looks(thin, (200, 200, 20))) == (1.0, 2.0, 5.0)  # not thick enough
+    mixed = [(1.0, 1.0, s) for s in (0.2, 0.3, 5.0, 6.0, 8.0)]
+    assert median_spacing(looks(mixed, (200, 200, 20))) == (1.0, 1.0, 1.0)  # above the others
+
+
+def test_the_box_of_any_channel():
+    image = np.zeros((5, 6, 2))
+    image[1, 2, 0] = image[3, 4, 1] = -1
+    assert nonzero_box(image) == ((1, 4), (2, 5))

@@ -1,0 +1,69 @@
+"""Folds against scikit-learn, which nnU-Net deals its cases with."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import KFold
+
+from unetzoo.data.splits import folds
+
+HELD_OUT = [
+    [0, 3, 8],
+    [7, 10, 11],
+    [6, 9],
+    [1, 4],
+    [2, 5],
+]  # of 12 sorted names, by scikit-learn 1.9.1's KFold(5, True, 12345)
+
+
+def test_nnunets_folds():
+    names = [f"case_{number:02}" for number in range(12)]
+    found = [held_out for _, held_out in folds(names)]
+    assert [[names.index(name) for name in of] for of in found] == HELD_OUT
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    names=st.lists(st.text(max_size=4), min_size=2, max_size=40, unique=True),
+    count=st.integers(2, 8),
+    seed=st.integers(0, 2**32 - 1),
+    order=st.randoms(),
+)
+def test_any_folds_are_those_of_scikit_learn(names, count, seed, order):
+    count = min(count, len(names))
+    shuffled = order.sample(names, len(names))
+    keys = np.array(sorted(names), dtype=object)
+    split = KFold(count, shuffle=True, random_state=seed).split(keys)
+    expected = [(keys[train].tolist(), keys[test].tolist()) for train, test in split]
+    assert folds(shuffled, count, seed) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(total=st.integers(2, 60), count=st.integers(2, 60), seed=st.integers(0, 99))
+def test_each_case_is_held_out_once_and_never_trained_with_then(total, count, seed):
+    names = {f"case{number}" for number in range(max(total, count))}
+    dealt = folds(names, count, seed)
+    assert sorted(name for _, held_out in dealt for name in held_out) == sorted(names)
+    for train, held_out in dealt:
+        assert set(train) | set(held_out) == names
+        assert not set(train) & set(held_out)
+    sizes = [len(held_out) for _, held_out in dealt]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "words"),
+    [
+        (["a", "b", "a", "c"], {"count": 2}, "names ['a'] are given twice"),
+        (["a", "b", "c"], {}, "3 cases for 5 folds"),
+        ([], {}, "0 cases for 5 folds"),
+        (["a", "b"], {"count": 1}, "1 folds; expected 2 or more"),
+        (["a", "b"], {"count": 2, "seed": -1}, "seed -1; expected 0 to 4294967295"),
+    ],
+)
+def test_what_cannot_be_dealt_is_said(names, options, words):
+    with pytest.raises(ValueError, match=r"\.$") as error:
+        folds(names, **options)
+    assert str(error.value).startswith(words)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,51 @@
+"""Clean-up of a segmentation: of each class only its largest connected component stays."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from scipy import ndimage
+
+
+def largest_component(labels: np.ndarray, classes: Iterable[int] | None = None) -> np.ndarray:
+    """Keep the largest connected component of each class; the rest becomes background, 0.
+
+    Voxels are connected across faces, edges and corners: 26 neighbours in 3D, 8 in 2D. Each class
+    is looked at alone. Of components of the same size the first one stays, in the order of the
+    array. Sizes are counts of voxels.
+
+    Args:
+        labels: ``(*spatial)``, whole numbers of at least 0.
+        classes: those to clean up; others stay as they are. None: all but the background.
+
+    Returns: a new array of the same type.
+    Raises: ValueError for labels that are no whole numbers or negative, or a class under 1.
+
+    >>> largest_component(np.array([[1, 0, 2, 0], [0, 1, 0, 1]])).tolist()
+    [[1, 0, 2, 0], [0, 1, 0, 0]]
+    """
+    labels = np.array(labels)
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"labels of type {labels.dtype}: expected whole numbers.")
+    if labels.size and labels.min() < 0:
+        raise ValueError(f"labels from {labels.min()}: expected whole numbers of at least 0.")
+    wanted = None if classes is None else set(classes)
+    if wanted and min(wanted) < 1:
+        raise ValueError(f"class {min(wanted)}: expected classes of at least 1; 0 is background.")
+    boxes = ndimage.find_objects(labels) if labels.size else []
+    for label, box in enumerate(boxes, 1):
+        if box is not None and (wanted is None or label in wanted):
+            _keep_largest(labels[box], label)
+    return labels
+
+
+def _keep_largest(labels: np.ndarray, label: int) -> None:
+    """In place; counted plane by plane, as counting takes 8 bytes a voxel."""
+    mask = labels == label
+    components, count = ndimage.label(mask, np.ones((3,) * labels.ndim))
+    if count > 1:
+        sizes = np.zeros(count + 1, "int64")
+        for plane in components:
+            found, voxels = np.unique(plane, return_counts=True)
+            sizes[found] += voxels
+        sizes[0] = 0
+        labels[mask & (components != sizes.argmax())] = 0

@@ -1,0 +1,270 @@
+"""Prepared cases on disk, mapped into memory: a case is prepared once, whatever runs train on it.
+
+An entry is a folder of plain .npy files. It is keyed by what is in the case's files and by the
+settings, written beside its place, flushed to the disk and then renamed; so an entry is whole or
+not there, and one of other files or settings is not found.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+from uuid import uuid4
+
+import numpy as np
+
+from unetzoo.data import jobs, processes
+from unetzoo.data.boundary import boundary_weights as boundary_map
+from unetzoo.data.foreground import foreground_voxels
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.layouts.case import Case
+from unetzoo.data.preparation import Grid, Preparation, prepare
+from unetzoo.data.reading import read_case, read_case_labels, read_case_weight
+from unetzoo.data.sample import Sample
+
+ARRAYS = ("image", "labels", "weight", "voxels")
+ABOUT = "entry.json"
+FORMAT = 1  # of the entries; to be raised when what is in them changes
+WRITING = ".writing-"  # begins the names of folders that are being written
+SPARE = 512  # files that may be open beside those of the cache
+ABANDONED = 3600.0  # seconds after which nobody is writing any more
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """A case in the cache."""
+
+    name: str
+    key: str  # hex digest of the files' content and the settings
+    sample: Sample  # mapped from disk, read-only
+    grid: Grid  # the way back
+
+
+def prepare_cases(
+    cases: Sequence[Case],
+    scheme: LabelScheme,
+    preparation: Preparation,
+    folder: Path | str,
+    *,
+    workers: int = 1,
+    boundary_weights: bool = False,
+    progress: processes.Progress = lambda cases: cases,
+) -> list[PreparedCase]:
+    """Prepare the cases that the folder does not hold yet, and open all of them.
+
+    The folder holds entries of any number of data sets and settings, and may be used by several
+    runs at a time; what is no longer needed can be deleted.
+
+    Args:
+        cases: with labels; in the order of the result.
+        scheme: of their labels.
+        preparation: the settings.
+        folder: of the cache; made if need be.
+        workers: processes.
+        boundary_weights: weigh voxels by the 2015 paper's map, times the case's own weights.
+        progress: wraps what is done, to show how far it is.
+
+    Raises: ValueError with a line for each case that went wrong; the others are in the cache.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+    except OSError as error:
+        raise ValueError(f"{folder}: {error.strerror}; expected a folder to write to.") from error
+    tasks = {
+        name: [job, preparation.to_json(), boundary_weights, str(folder)]
+        for name, job in jobs.by_name(cases, scheme).items()
+    }
+    keys = processes.each(prepare_one, tasks, workers=workers, progress=progress)
+    _allow_open_files(len(keys) * len(ARRAYS))
+    return [_opened(folder, name, key) for name, key in zip(tasks, keys, strict=True)]
+
+
+def prepare_one(job: dict, settings: dict, boundary: bool, folder: str) -> str:
+    """See that the cache holds a case; gives its key."""
+    place, case = Path(folder), jobs.case_of(job)
+    key = key_of(job, settings, boundary)
+    entry = entry_of(place, case.name, key)
+    if _read(entry, key) is None:
+        arrays, about = _prepared(job, Preparation.from_json(settings), boundary, key)
+        if key_of(job, settings, boundary) != key:
+            raise ValueError("its files changed while they were read; start again.")
+        try:
+            _write(place, entry, arrays, about)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ValueError(
+                f"{place}: cannot be written ({reason}); look at its permissions and the room on "
+                "the disk."
+            ) from error
+    return key
+
+
+def key_of(job: dict, settings: dict, boundary: bool) -> str:
+    """A digest of all that a prepared case depends on: what is in its files, not their names."""
+    content = {
+        "format": FORMAT,
+        "images": [_digest(path) for path in job["images"]],
+        "label": job["label"] and _digest(job["label"]),
+        "weight": job["weight"] and _digest(job["weight"]),
+        "scheme": job["scheme"],
+        "settings": settings,
+        "boundary": boundary,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def entry_of(folder: Path, name: str, key: str) -> Path:
+    """The folder of an entry: a case's name, made harmless and short, and the key.
+
+    >>> entry_of(Path("cache"), "../../x", "0123").as_posix()
+    'cache/%2E%2E%2F%2E%2E%2Fx-0123'
+    """
+    return folder / f"{quote(os.fsencode(name), safe='').replace('.', '%2E')[:80]}-{key}"
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _prepared(
+    job: dict, preparation: Preparation, boundary: bool, key: str
+) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays of an entry, and what stands beside them as JSON."""
+    case, scheme = jobs.case_of(job), jobs.scheme_of(job)
+    scan = read_case(case, fill=preparation.fill)
+    labels = read_case_labels(case, scheme).data
+    prepared = prepare(scan, preparation, labels, read_case_weight(case))
+    classes, weight = prepared.labels, prepared.weight
+    assert classes is not None  # labels went in
+    if boundary:
+        weighed = boundary_map(classes, scheme.ignore)
+        weight = weighed if weight is None else weight * weighed
+    voxels = foreground_voxels(classes, scheme.ignore, seed=int(key[:8], 16))
+    drawn = np.concatenate([np.empty(0, "int64"), *voxels.values()])
+    found = {"image": prepared.image, "labels": classes, "weight": weight, "voxels": drawn}
+    arrays = {name: array for name, array in found.items() if array is not None}
+    about = {
+        "format": FORMAT,
+        "key": key,
+        "grid": asdict(prepared.grid),
+        "classes": [[label, len(of_class)] for label, of_class in voxels.items()],
+        "arrays": {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()},
+    }
+    return arrays, about
+
+
+def _write(folder: Path, entry: Path, arrays: Mapping[str, np.ndarray], about: dict) -> None:
+    """An entry, whole or not at all."""
+    beside, aside = (folder / f"{WRITING}{uuid4().hex}" for _ in range(2))
+    try:
+        beside.mkdir()
+        for name, array in arrays.items():
+            with open(beside / f"{name}.npy", "wb") as file:
+                np.save(file, array, allow_pickle=False)
+                _flush(file)
+        with open(beside / ABOUT, "wb") as file:
+            file.write(json.dumps(about).encode())
+            _flush(file)
+        _flush_folder(beside)
+        if _read(beside, about["key"]) is None:  # numpy.save may pass over a full disk
+            raise OSError("the disk took only a part")
+        if entry.exists() and _read(entry, about["key"]) is None:
+            os.replace(entry, aside)  # it is damaged
+        try:
+            os.replace(beside, entry)
+        except OSError:
+            if _read(entry, about["key"]) is None:  # else another process was faster
+                raise
+        _flush_folder(folder)
+    finally:
+        _delete(beside)
+        _delete(aside)
+
+
+def _read(entry: Path, key: str) -> tuple[Sample, Grid] | None:
+    """An entry that is whole and has the key; else None."""
+    try:
+        about = json.loads((entry / ABOUT).read_bytes())
+        if about["key"] != key or about["format"] != FORMAT:
+            return None
+        found = about["arrays"]
+        arrays = {name: _mapped(entry, name, *found[name]) for name in ARRAYS if name in found}
+        voxels, end = {}, 0
+        for label, count in about["classes"]:
+            voxels[label] = arrays["voxels"][end : end + count]
+            end += count
+        sample = Sample(arrays["image"], arrays["labels"], arrays.get("weight"), voxels)
+        return sample, _grid(about["grid"])
+    except (FileNotFoundError, NotADirectoryError, EOFError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _mapped(entry: Path, name: str, dtype: str, shape: list[int]) -> np.ndarray:
+    """An array of an entry, mapped. Raises: ValueError for one that is cut off, or another."""
+    array = np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    if str(array.dtype) != dtype or list(array.shape) != shape:
+        raise ValueError(f"{name}.npy is not the array that was written.")
+    return np.asarray(array)  # the same memory without the overhead of np.memmap
+
+
+def _grid(found: dict) -> Grid:
+    lists = {name: tuple(found[name]) for name in ("shape", "spacing", "prepared")}
+    return Grid(**lists, box=tuple((b, e) for b, e in found["box"]), coarse=found["coarse"])
+
+
+def _opened(folder: Path, name: str, key: str) -> PreparedCase:
+    entry = entry_of(folder, name, key)
+    try:
+        found = _read(entry, key)
+    except OSError as error:
+        raise ValueError(f"{entry}: {error.strerror}; cannot be opened.") from error
+    if found is None:
+        raise ValueError(f"{entry}: was deleted or damaged after it was written; start again.")
+    return PreparedCase(name, key, *found)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what writers that were killed left behind."""
+    for path in folder.glob(f"{WRITING}*"):
+        if time.time() - path.stat().st_mtime > ABANDONED:
+            _delete(path)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _allow_open_files(count: int) -> None:
+    """A mapped file stays open, and many systems allow 1,024 unless asked for more."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + SPARE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

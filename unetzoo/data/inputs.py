@@ -1,0 +1,56 @@
+"""Images named on a command line, as cases: files, folders, channels that belong together."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from unetzoo.data.layouts.case import ENDINGS, Case, listed, stem_of
+
+CHANNEL = re.compile(r"(.+)_(\d{4})")
+
+
+def cases_of(paths: Iterable[Path | str], channels: int) -> list[Case]:
+    """The cases that files and folders hold.
+
+    A name without its ending is the case's; ``CASE_0000.nii.gz`` to ``CASE_0003.nii.gz`` are the
+    channels of one case, as in nnU-Net.
+
+    Args:
+        paths: files, or folders of which every volume and picture is taken.
+        channels: of an image.
+
+    Raises: ValueError for a place that is not there, a folder without images, or a missing channel.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii.gz", "b_0001.nii.gz"):
+    ...     _ = (folder / name).write_bytes(b"")
+    >>> [(case.name, len(case.images)) for case in cases_of([folder], channels=2)]
+    [('a', 2), ('b', 2)]
+    """
+    found: dict[Path, dict[int, Path]] = {}
+    for path in (file for place in paths for file in _files(Path(place))):
+        stem = stem_of(path)
+        match = CHANNEL.fullmatch(stem)
+        case, number = (match[1], int(match[2])) if match else (stem, 0)
+        known = found.setdefault(path.parent / case, {})
+        if known.setdefault(number, path) != path:
+            raise ValueError(f"{path}, {known[number]}: the same case twice; give one of them.")
+    return [_case(place.name, parts, channels) for place, parts in found.items()]
+
+
+def _files(place: Path) -> list[Path]:
+    if not place.exists():
+        raise ValueError(f"{place}: not there; expected an image or a folder of images.")
+    files = listed(place) if place.is_dir() else [place]
+    if not files:
+        raise ValueError(f"{place}: no image in it; expected names in {', '.join(ENDINGS)}.")
+    return files
+
+
+def _case(name: str, parts: dict[int, Path], channels: int) -> Case:
+    if len(parts) > 1 and sorted(parts) != list(range(channels)):
+        raise ValueError(
+            f"case {name!r}: channels {sorted(parts)}; expected {channels}, numbered from 0."
+        )
+    return Case(name, tuple(parts[number] for number in sorted(parts)))

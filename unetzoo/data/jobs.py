@@ -1,0 +1,53 @@
+"""Cases and label schemes as JSON, for the processes that work on them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.layouts.case import Case
+
+
+def job(case: Case, scheme: LabelScheme) -> dict:
+    """All that is needed to read a case.
+
+    >>> one = job(Case("a", (Path("a.nii"),)), LabelScheme(labels={0: 0, 4: 1}, ignore=9))
+    >>> case_of(one)
+    Case(name='a', images=(PosixPath('a.nii'),), label=None, weight=None)
+    >>> scheme_of(one)
+    LabelScheme(classes=None, labels={0: 0, 4: 1}, ignore=9)
+    """
+    labels = None if scheme.labels is None else sorted((scheme.mapping or {}).items())
+    return {
+        "name": case.name,
+        "images": [str(path) for path in case.images],
+        "label": None if case.label is None else str(case.label),
+        "weight": None if case.weight is None else str(case.weight),
+        "scheme": {"classes": scheme.classes, "labels": labels, "ignore": scheme.ignore},
+    }
+
+
+def by_name(cases: Sequence[Case], scheme: LabelScheme) -> dict[str, dict]:
+    """The jobs of cases, whose names tell them apart.
+
+    Raises: ValueError for no case at all, or a name given twice.
+    """
+    names = Counter(case.name for case in cases)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice or not names:
+        found = f"case {twice[0]!r} given more than once" if twice else "no cases"
+        raise ValueError(f"{found}: expected at least one case, each with a name of its own.")
+    return {case.name: job(case, scheme) for case in cases}
+
+
+def case_of(job: dict) -> Case:
+    """The case of a job."""
+    label, weight = (job[kind] and Path(job[kind]) for kind in ("label", "weight"))
+    return Case(job["name"], tuple(Path(path) for path in job["images"]), label, weight)
+
+
+def scheme_of(job: dict) -> LabelScheme:
+    """The label scheme of a job."""
+    found = job["scheme"]
+    labels = None if found["labels"] is None else dict(found["labels"])
+    return LabelScheme(found["classes"], labels, found["ignore"])

@@ -1,0 +1,100 @@
+"""What must hold for every data set, whatever its layout, before a file is opened."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from unetzoo.data.layouts.case import Case, Found, ending_of
+from unetzoo.data.pictures import is_picture
+
+LONGEST = 200  # bytes of a case's name: results add endings to it
+
+
+def check_found(found: Found, place: Path | str) -> None:
+    """Look at names and files, and say all that is wrong at once.
+
+    Raises: ValueError: one sentence, or a line for each fault; for names that are no file names
+    or given twice, files that are missing, not readable here or given twice, cases with another
+    number of images, volumes with labels that are pictures; and where there is no case.
+    """
+    faults = [*found.faults, *_names(found.cases), *_names(found.test)]
+    faults += _files([*found.cases, *found.test])
+    faults += _counts([*found.cases, *found.test])
+    faults += [fault for case in found.cases for fault in _kinds(case)]
+    raise_all(place, faults)
+    if not found.cases and not found.test:
+        raise ValueError(f"{place}: no cases; expected at least one image with labels.")
+
+
+def raise_all(place: Path | str, faults: Sequence[str]) -> None:
+    """Raises: ValueError where there is a fault: its sentence, or a line for each of several."""
+    if len(faults) == 1:
+        raise ValueError(f"{place}: {faults[0]}")
+    if faults:
+        raise ValueError("\n".join([f"{place}: {len(faults)} faults:", *faults]))
+
+
+def check_name(name: str) -> str | None:
+    """What is wrong with the name of a case, which results are called after; None if nothing is."""
+    plain = name.isprintable() and not name.startswith(".") and not set(name) & set('/\\:"<>|?*')
+    if name and plain and len(name.encode()) <= LONGEST:
+        return None
+    return f"case {name!a:.80}: expected a name that a file can have, in any folder."
+
+
+def _names(cases: Iterable[Case]) -> list[str]:
+    counts = Counter(case.name for case in cases)
+    faults = [fault for fault in map(check_name, counts) if fault]
+    return faults + [
+        f"case {name!a}: given {count} times; expected each name once."
+        for name, count in counts.items()
+        if count > 1
+    ]
+
+
+def _files(cases: Sequence[Case]) -> list[str]:
+    """Of weights several cases may share one."""
+    faults = []
+    used: Counter[Path] = Counter()
+    for case in cases:
+        for path in case.files:
+            fault = _fault_of(path)
+            if fault:
+                faults.append(f"case {case.name!a}: {fault}")
+            elif path != case.weight:
+                used[path.resolve()] += 1
+    return faults + [
+        f"{path}: given {count} times; expected each file once."
+        for path, count in used.items()
+        if count > 1
+    ]
+
+
+def _fault_of(path: Path) -> str:
+    if any(unicodedata.category(sign) == "Cc" for sign in str(path)):
+        return f"{str(path)!a}: control characters in a name; rename it."
+    if not ending_of(path):
+        return f"{path}: expected NIfTI (.nii, .nii.gz), PNG, TIFF or JPEG."
+    try:
+        return "" if path.is_file() else f"{path}: there is no such file."
+    except OSError as error:
+        return f"{path}: {error.strerror or error}."
+
+
+def _counts(cases: Sequence[Case]) -> list[str]:
+    if not cases:
+        return []
+    usual = Counter(len(case.images) for case in cases).most_common(1)[0][0]
+    return [
+        f"case {case.name!a}: {len(case.images)} images, but most cases have {usual}; expected "
+        "the same channels in all."
+        for case in cases
+        if len(case.images) != usual
+    ]
+
+
+def _kinds(case: Case) -> list[str]:
+    if len({is_picture(path) for path in case.files}) < 2:
+        return []
+    return [f"case {case.name!a}: NIfTI volumes and pictures together; expected one kind."]

@@ -1,0 +1,264 @@
+"""From a scan to what a network sees: cropped, normalised and resampled, in this order."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from unetzoo.data import jobs, normalisation, processes
+from unetzoo.data.axes import Box, slices
+from unetzoo.data.fingerprint import Fingerprint, look, median_spacing, nonzero_box
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.layouts.case import Case
+from unetzoo.data.normalisation import CT, Scale, ZScore, is_number
+from unetzoo.data.resampling import (
+    coarse_axis,
+    new_shape,
+    resample_image,
+    resample_labels,
+    resample_linearly,
+)
+from unetzoo.data.volumes import MAX_GIB
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The settings, the same for training and prediction.
+
+    Raises: ValueError for spacings that are not positive, or no channel.
+
+    >>> one = Preparation((1.0, 1.0, 2.0), (ZScore(),))
+    >>> one.to_json()["spacing"], Preparation.from_json(one.to_json()) == one
+    ([1.0, 1.0, 2.0], True)
+    """
+
+    spacing: tuple[float, ...] | None  # to resample to, canonical axes, mm; None: not resampled
+    normalisation: tuple[ZScore | CT, ...]  # one a channel
+    crop: bool = True  # to the box of voxels that are not 0
+    fill: float | None = None  # in place of NaN and infinite voxels; None: they are an error
+
+    def __post_init__(self) -> None:
+        sizes = self.spacing
+        if sizes is not None and not (
+            len(sizes) in (2, 3) and all(0 < size < math.inf for size in sizes)
+        ):
+            raise ValueError(f"spacing {sizes}: expected 2 or 3 positive numbers, millimetres.")
+        if not self.normalisation:
+            raise ValueError("no normalisation: expected one for each channel of the image.")
+        if self.fill is not None and not math.isfinite(self.fill):
+            raise ValueError(f"fill {self.fill}: expected a finite number, such as 0.")
+
+    def to_json(self) -> dict:
+        """A plain dict, for ``run.json``."""
+        return {
+            "spacing": None if self.spacing is None else [float(size) for size in self.spacing],
+            "normalisation": [normalisation.to_json(one) for one in self.normalisation],
+            "crop": self.crop,
+            "fill": self.fill,
+        }
+
+    @classmethod
+    def from_json(cls, found: object) -> "Preparation":
+        """The settings of a file that anybody may have written.
+
+        Raises: ValueError, one sentence, for anything that ``to_json`` does not give.
+        """
+        names = ("spacing", "normalisation", "crop", "fill")
+        if not isinstance(found, Mapping) or set(found) != set(names):
+            raise ValueError(
+                f"preparation {_short(found)}: expected spacing, normalisation, crop and fill."
+            )
+        spacing, kinds, crop, fill = (found[name] for name in names)
+        if spacing is not None and not (isinstance(spacing, list) and all(map(is_number, spacing))):
+            raise ValueError(f"spacing {_short(spacing)}: expected 2 or 3 numbers, or null.")
+        if not isinstance(kinds, list):
+            raise ValueError(f"normalisation {_short(kinds)}: expected a list, one a channel.")
+        if type(crop) is not bool:
+            raise ValueError(f"crop {_short(crop)}: expected true or false.")
+        if fill is not None and not is_number(fill):
+            raise ValueError(f"fill {_short(fill)}: expected a number, or null.")
+        listed = None if spacing is None else tuple(spacing)
+        each = tuple(normalisation.from_json(kind) for kind in kinds)
+        return cls(listed, each, crop, fill)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where a prepared volume lies in the one that it was made of: what the way back needs."""
+
+    shape: tuple[int, ...]  # of the file, canonical axes
+    box: Box  # what the crop left of it
+    spacing: tuple[float, ...]  # of the file
+    prepared: tuple[int, ...]  # shape after crop and resampling
+    coarse: int | None = None  # the axis that was, and is, resampled by the nearest slice
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A case as a network sees it, and its way back."""
+
+    image: np.ndarray  # (*spatial, C), float32
+    grid: Grid
+    labels: np.ndarray | None = None  # (*spatial), classes and what is ignored
+    weight: np.ndarray | None = None  # (*spatial), float32
+    scale: tuple[Scale, ...] = ()  # mean and deviation of each channel, for ``restore_image``
+
+
+class Scan(Protocol):
+    """A volume or a picture that was read."""
+
+    @property
+    def data(self) -> np.ndarray: ...  # (*spatial, C)
+
+    @property
+    def spacing(self) -> tuple[float, ...]: ...
+
+
+def plan(
+    cases: Sequence[Case],
+    scheme: LabelScheme,
+    channel_names: Sequence[str] = (),
+    *,
+    spacing: Literal["median"] | Sequence[float] | None = "median",
+    fill: float | None = None,
+    workers: int = 1,
+    progress: processes.Progress = lambda cases: cases,
+) -> Preparation:
+    """The settings that a training set asks for; each case is read once.
+
+    Pictures are neither cropped nor, with ``"median"``, resampled. A channel named CT is
+    normalised by the foreground of all cases, at most 10,000 voxels of each; others by
+    themselves.
+
+    Args:
+        cases: those to train on, and no others.
+        scheme: of their labels.
+        channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if not known.
+        spacing: to resample to; None for not at all.
+        fill: takes the place of NaN and infinite voxels.
+        workers: processes that read.
+        progress: wraps what has been read, to show how far it is.
+
+    Raises: ValueError for files that cannot be read, and cases that do not go together.
+    """
+    cts = [n for n, name in enumerate(channel_names) if name.upper() == "CT"]
+    tasks = {name: [job, cts, fill] for name, job in jobs.by_name(cases, scheme).items()}
+    found = processes.each(look, tasks, workers=workers, progress=progress)
+    looks = [Fingerprint(tuple(s), tuple(n), channels, d) for s, n, channels, d in found]
+    _check_alike(looks, list(tasks), channel_names)
+    rank = len(looks[0].spacing)
+    if spacing == "median":
+        spacing = None if rank == 2 else median_spacing(looks)
+    kinds: list[ZScore | CT] = [ZScore()] * looks[0].channels
+    for place, channel in enumerate(cts):
+        drawn = np.concatenate([look.intensities[place] for look in looks])
+        if drawn.size:  # a training set may have no foreground
+            kinds[channel] = normalisation.ct(drawn)
+    target = None if spacing is None else tuple(float(size) for size in spacing)
+    if target is not None and len(target) != rank:
+        raise ValueError(f"spacing {target}: expected {rank} numbers, one for each axis.")
+    return Preparation(target, tuple(kinds), crop=rank == 3, fill=fill)
+
+
+def prepare(
+    scan: Scan,
+    preparation: Preparation,
+    labels: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+) -> Prepared:
+    """Crop to the box that is not 0, normalise, resample; the scan is left as it is.
+
+    Args:
+        scan: image ``(*spatial, C)`` on canonical axes, and its spacing.
+        preparation: the settings.
+        labels: ``(*spatial)``, classes, perhaps with a number to ignore, or None.
+        weight: ``(*spatial)``, a voxel's in the loss, or None.
+
+    Raises: ValueError for shapes that do not go together, or a result of more than 8 GiB.
+    Source: PIPELINE.md, Volumes; nnU-Net.
+
+    >>> from unetzoo.data.pictures import Picture
+    >>> picture = Picture(np.arange(12.0).reshape(3, 4, 1), ())
+    >>> prepare(picture, Preparation((2.0, 2.0), (ZScore(),))).image.shape
+    (2, 2, 1)
+    """
+    image = scan.data
+    _check_fit(scan, preparation, labels, weight)
+    whole = tuple((0, size) for size in image.shape[:-1])
+    box = nonzero_box(image) if preparation.crop else whole
+    shape = tuple(end - begin for begin, end in box)
+    coarse = None
+    if preparation.spacing is not None:
+        shape = new_shape(shape, scan.spacing, preparation.spacing)
+        coarse = coarse_axis(scan.spacing, preparation.spacing)
+    _check_memory((*shape, image.shape[-1]), scan, preparation)
+    inside = slices(box)
+    result = np.empty((*shape, image.shape[-1]), "float32")
+    scale = []
+    for channel, kind in enumerate(preparation.normalisation):
+        values, taken = kind.apply(np.ascontiguousarray(image[inside][..., channel]))
+        result[..., channel] = resample_image(values, shape, coarse)
+        scale.append(taken)
+    return Prepared(
+        result,
+        Grid(image.shape[:-1], box, tuple(scan.spacing), shape, coarse),
+        None if labels is None else resample_labels(labels[inside], shape, coarse),
+        None if weight is None else resample_linearly(weight[inside], shape, coarse),
+        tuple(scale),
+    )
+
+
+def _check_alike(looks: list[Fingerprint], names: list[str], channel_names: Sequence[str]) -> None:
+    first = looks[0]
+    for found, name in zip(looks, names, strict=True):
+        if (found.channels, len(found.shape)) != (first.channels, len(first.shape)):
+            raise ValueError(
+                f"case {name!r}: {found.channels} channels and {len(found.shape)} axes, but "
+                f"{names[0]!r} has {first.channels} and {len(first.shape)}; expected cases alike."
+            )
+    if channel_names and len(channel_names) != first.channels:
+        raise ValueError(
+            f"channel names {tuple(channel_names)}: expected {first.channels}, one for each "
+            f"channel of case {names[0]!r}."
+        )
+
+
+def _check_fit(
+    scan: Scan,
+    preparation: Preparation,
+    labels: np.ndarray | None,
+    weight: np.ndarray | None,
+) -> None:
+    *spatial, channels = scan.data.shape
+    if channels != len(preparation.normalisation):
+        raise ValueError(
+            f"image of shape {scan.data.shape}: expected {len(preparation.normalisation)} "
+            "channels last, as the training set has."
+        )
+    if preparation.spacing is not None and len(preparation.spacing) != len(spatial):
+        raise ValueError(
+            f"image of shape {scan.data.shape}: expected {len(preparation.spacing)} axes and "
+            "channels, as the training set has."
+        )
+    for name, values in {"labels": labels, "weights": weight}.items():
+        if values is not None and values.shape != tuple(spatial):
+            raise ValueError(
+                f"{name} of shape {values.shape} for an image of {tuple(spatial)}: expected the "
+                "same; look at the files."
+            )
+
+
+def _check_memory(shape: tuple[int, ...], scan: Scan, preparation: Preparation) -> None:
+    asked = 4 * math.prod(shape) / 2**30
+    if asked > MAX_GIB:
+        raise ValueError(
+            f"spacing {scan.spacing} to {preparation.spacing} makes shape {shape}, {asked:.3g} "
+            f"GiB, more than {MAX_GIB:g}; mend the header's spacing or give a larger one."
+        )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f"{text[:80]}..."

@@ -1,0 +1,50 @@
+"""Which cases train and which are held out: by case, never by patch."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def folds(
+    names: Iterable[str], count: int = 5, seed: int = 12345
+) -> list[tuple[list[str], list[str]]]:
+    """Deal cases into folds, each held out once; nnU-Net's folds for its default seed.
+
+    The sorted names are shuffled by NumPy's ``RandomState(seed)`` and cut into count parts, the
+    first ones larger by one where they do not divide: scikit-learn's ``KFold(shuffle=True)``, as
+    nnU-Net v2 calls it. The order of the names given does not matter.
+
+    Args:
+        names: of the cases, or of patients where several cases are of one.
+        count: of folds, 2 or more.
+        seed: 0 to 2**32 - 1.
+
+    Returns: for each fold the names to train with and those held out, both sorted.
+    Raises: ValueError for a name given twice, fewer cases than folds, or fewer than two folds.
+
+    >>> folds(["c", "a", "d", "b"], count=2)[0]
+    (['b', 'c'], ['a', 'd'])
+    """
+    listed = sorted(names)
+    twice = [name for name, times in Counter(listed).items() if times > 1]
+    if twice:
+        raise ValueError(f"names {twice} are given twice; expected each case once.")
+    if count < 2:
+        raise ValueError(f"{count} folds; expected 2 or more.")
+    if len(listed) < count:
+        raise ValueError(
+            f"{len(listed)} cases for {count} folds; expected a case for each: give fewer folds "
+            "or more cases."
+        )
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed {seed}; expected 0 to {2**32 - 1}.")
+    order = np.random.RandomState(seed).permutation(len(listed))
+    parts = [set(part.tolist()) for part in np.array_split(order, count)]
+    return [
+        (
+            [name for index, name in enumerate(listed) if index not in held_out],
+            [name for index, name in enumerate(listed) if index in held_out],
+        )
+        for held_out in parts
+    ]

@@ -1,0 +1,227 @@
+"""Where a run's batches come from: files that are prepared, or a data set of TFDS."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+
+from unetzoo.data.augment import Augmentation
+from unetzoo.data.cache import PreparedCase, prepare_cases
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.layouts import Case, Dataset, find
+from unetzoo.data.normalisation import ZScore
+from unetzoo.data.patches import PatchDataset
+from unetzoo.data.preparation import Preparation, plan
+from unetzoo.data.reading import check_cases
+from unetzoo.data.sample import Sample
+from unetzoo.data.splits import folds
+from unetzoo.progress import bar
+from unetzoo.runs import Run, Settings, versions
+
+TFDS = "tfds:"
+
+
+class Cases(Protocol):
+    """Prepared cases by name: a dict, or what reads them one by one."""
+
+    def items(self) -> Iterable[tuple[str, Sample]]: ...
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a run is trained and validated on."""
+
+    batches: Callable[[int], Any]  # for ``fit``, from a batch of the run on
+    held_out: Cases | None
+
+
+def from_files(run: Run, cache: Path, workers: int) -> tuple[Run, Feed]:
+    """Prepare a run's cases; the run with their fingerprints, and its feed.
+
+    Raises: ValueError for cases that are not there, or not those that the run was begun with.
+    """
+    settings = run.settings
+    prepared = _prepare(run, cache, workers)
+    run = _with_fingerprints(run, {name: case.key for name, case in prepared.items()})
+
+    def batches(first: int) -> PatchDataset:
+        return PatchDataset(
+            [prepared[name].sample for name in run.train],
+            patch=settings.patch,
+            batch_size=settings.batch_size,
+            augment=Augmentation() if settings.augment else None,
+            ignore_label=run.scheme.ignore,
+            seed=settings.seed,
+            first_batch=first,
+            workers=workers,
+        )
+
+    held_out = {name: prepared[name].sample for name in run.held_out}
+    return run, Feed(batches, held_out or None)
+
+
+def from_tfds(run: Run) -> tuple[Run, Feed]:
+    """The feed of a run on pictures of TFDS, which are read one by one: nothing is prepared."""
+    from unetzoo.data.tfds import Changes, pictures, samples
+
+    settings = run.settings
+    source = find_tfds(settings)
+    splits = [*run.train, *run.held_out]
+    run = _with_fingerprints(run, {split: _digest(source, split) for split in splits})
+    changes = Changes() if settings.augment else Changes((), False, 0.0, 0.0)
+
+    def batches(first: int) -> Any:
+        return pictures(
+            source,
+            split="+".join(run.train),
+            size=(settings.patch[0], settings.patch[1]),
+            batch_size=settings.batch_size,
+            crop=True,
+            seed=settings.seed,
+            changes=changes,
+            first_batch=first,
+        )
+
+    class HeldOut:
+        def items(self) -> Iterable[tuple[str, Sample]]:
+            return samples(source, "+".join(run.held_out))
+
+    return run, Feed(batches, HeldOut() if run.held_out else None)
+
+
+def new_run(settings: Settings, folder: Path, workers: int) -> Run:
+    """Look through the data, deal the cases, and plan how they are prepared.
+
+    Raises: ValueError with all that is wrong with the data.
+    """
+    look = _new_on_tfds if settings.data.startswith(TFDS) else _new_on_files
+    return look(settings, folder, workers)
+
+
+def find_dataset(settings: Settings, place: str | None = None) -> Dataset:
+    """The run's data set, or another whose labels mean the same."""
+    return find(
+        place or settings.data,
+        settings.layout if place in (None, settings.data) else None,
+        labels=settings.labels,
+        classes=settings.classes,
+        ignore=settings.ignore,
+    )
+
+
+def find_tfds(settings: Settings) -> Any:
+    """The run's data set of TFDS."""
+    from unetzoo.data import tfds
+
+    return tfds.find(
+        settings.data,
+        labels=settings.labels,
+        classes=settings.classes,
+        ignore=settings.ignore,
+    )
+
+
+def _new_on_files(settings: Settings, folder: Path, workers: int) -> Run:
+    dataset = find_dataset(settings)
+    cases, scheme = dataset.cases, dataset.scheme
+    names = [case.name for case in cases]
+    kept, held_out = names, list[str]()
+    if settings.fold is not None:
+        kept, held_out = folds(names, settings.folds)[settings.fold]
+    counts = check_cases(cases, scheme, settings.fill, bar("reading every file"))
+    if scheme.mapping is None:
+        scheme = LabelScheme(classes=max(counts) + 1, ignore=scheme.ignore)
+    preparation = plan(
+        [case for case in cases if case.name in set(kept)],
+        scheme,
+        dataset.channel_names,
+        spacing=settings.spacing,  # type: ignore[arg-type]
+        fill=settings.fill,
+        workers=workers,
+        progress=bar("measuring the training cases"),
+    )
+    return _run(settings, folder, scheme, dataset.class_names, preparation, kept, held_out)
+
+
+def _new_on_tfds(settings: Settings, folder: Path, workers: int) -> Run:
+    source = find_tfds(settings)
+    count = source.count("train")
+    kept, held_out = ["train"], list[str]()
+    if settings.fold is not None:
+        if count < settings.folds:
+            raise ValueError(f"{settings.data}: {count} examples for {settings.folds} folds.")
+        ends = [count * n // settings.folds for n in (settings.fold, settings.fold + 1)]
+        held_out = [f"train[{ends[0]}:{ends[1]}]"]
+        parts = {f"train[:{ends[0]}]": ends[0], f"train[{ends[1]}:]": count - ends[1]}
+        kept = [split for split, size in parts.items() if size]
+    channels = source.builder.info.features[source.image].shape[-1] or 3
+    preparation = Preparation(None, (ZScore(),) * channels, crop=False)
+    return _run(settings, folder, source.scheme, source.class_names, preparation, kept, held_out)
+
+
+def _run(
+    settings: Settings,
+    folder: Path,
+    scheme: LabelScheme,
+    class_names: tuple[str, ...],
+    preparation: Preparation,
+    kept: list[str],
+    held_out: list[str],
+) -> Run:
+    classes = len(set((scheme.mapping or {}).values()))
+    return Run(
+        folder=folder,
+        settings=settings,
+        scheme=scheme,
+        class_names=class_names or ("background", *(f"class {n}" for n in range(1, classes))),
+        channels=len(preparation.normalisation),
+        preparation=preparation,
+        train=dict.fromkeys(kept, ""),
+        held_out=dict.fromkeys(held_out, ""),
+        versions=versions(),
+        backend=keras.backend.backend(),
+    )
+
+
+def _prepare(run: Run, cache: Path, workers: int) -> dict[str, PreparedCase]:
+    cases: dict[str, Case] = {case.name: case for case in find_dataset(run.settings).cases}
+    wanted = [*run.train, *run.held_out]
+    if missing := sorted(set(wanted) - set(cases)):
+        raise ValueError(
+            f"{run.settings.data}: the cases {missing[:5]} of the run in {run.folder} are not "
+            "there; expected the data that it was begun with."
+        )
+    prepared = prepare_cases(
+        [cases[name] for name in wanted],
+        run.scheme,
+        run.preparation,
+        cache,
+        workers=workers,
+        boundary_weights=run.settings.boundary_weights,
+        progress=bar("preparing"),
+    )
+    return {case.name: case for case in prepared}
+
+
+def _digest(source: Any, split: str) -> str:
+    """TFDS vouches for what a version holds; the examples are not read for it."""
+    text = f"{source.builder.info.full_name} {split} {source.count(split)}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_fingerprints(run: Run, found: Mapping[str, str]) -> Run:
+    known = {**run.train, **run.held_out}
+    if changed := [name for name, key in known.items() if key not in ("", found[name])]:
+        raise ValueError(
+            f"{run.settings.data}: the files of {changed[:5]} are not those that the run in "
+            f"{run.folder} was begun with; put them back, or give another folder."
+        )
+    return dataclasses.replace(
+        run,
+        train={name: found[name] for name in run.train},
+        held_out={name: found[name] for name in run.held_out},
+    )

@@ -1,0 +1,181 @@
+"""``unetzoo predict``: masks on the grids of the images, case after case."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from unetzoo.callbacks import BEST, checkpoints
+from unetzoo.cleanup import largest_component
+from unetzoo.data.layouts import Case
+from unetzoo.data.pictures import Picture
+from unetzoo.data.preparation import Grid, prepare
+from unetzoo.data.reading import is_picture, read_case, write_case_labels
+from unetzoo.data.restoring import restore_labels, restore_probabilities
+from unetzoo.data.volumes import Volume, write_image
+from unetzoo.inference import sliding_window_slabs
+from unetzoo.registry import load_model
+from unetzoo.runs import Run
+
+
+@dataclass
+class Outcome:
+    """What became of a list of cases: names, and a sentence for each that failed."""
+
+    written: dict[str, Path] = field(default_factory=dict)
+    skipped: dict[str, Path] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.written)} written"]
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} there already (--overwrite writes them again)")
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A run's network and all that it takes to apply it to a file.
+
+    Args:
+        run: the run.
+        model: its network.
+        mirror: whether to take the mean over the image and its mirror images, 2^d times slower.
+        overlap: as in ``sliding_window``.
+        largest: whether only the largest component of each class is kept.
+        probabilities: whether these are written as well.
+    """
+
+    run: Run
+    model: keras.Model
+    mirror: bool = False
+    overlap: float | None = None
+    largest: bool = False
+    probabilities: bool = False
+
+    def segment(self, image: Volume | Picture) -> np.ndarray:
+        """The classes of an image's voxels ``(*spatial)``, on its canonical axes."""
+        slabs, grid = self._slabs(image)
+        return self._cleaned(restore_labels(slabs, grid))
+
+    def score(self, image: Volume | Picture) -> np.ndarray:
+        """The probabilities ``(*spatial, C)``, float32, on its canonical axes."""
+        slabs, grid = self._slabs(image)
+        return restore_probabilities(
+            slabs, grid, "sigmoid" if self.model.output_shape[-1] == 1 else "softmax"
+        )
+
+    def write(self, case: Case, folder: Path) -> Path:
+        """Segment one case into a folder; the mask's path."""
+        image = read_case(case, fill=self.run.preparation.fill)
+        path = target(case, folder)
+        if self.probabilities:
+            if isinstance(image, Picture):
+                raise ValueError(f"{case.images[0]}: probabilities are written of volumes only.")
+            scores = self.score(image)
+            write_image(folder / f"{case.name}_probabilities.nii.gz", scores, image)
+            classes = self._cleaned(scores.argmax(-1).astype("uint8"))
+        else:
+            classes = self.segment(image)
+        write_case_labels(path, classes, image, self.run.scheme)
+        return path
+
+    def _cleaned(self, classes: np.ndarray) -> np.ndarray:
+        return largest_component(classes) if self.largest else classes
+
+    def _slabs(self, image: Volume | Picture) -> tuple[Iterator[np.ndarray], Grid]:
+        """The logits of the prepared image, and the way back from it."""
+        if image.data.shape[-1] != self.run.channels:
+            raise ValueError(
+                f"{image.files[0].path}: {image.data.shape[-1]} channels; the run in "
+                f"{self.run.folder} was trained with {self.run.channels}."
+            )
+        prepared = prepare(image, self.run.preparation)
+        slabs = sliding_window_slabs(
+            self.model,
+            prepared.image,
+            self.run.settings.patch,
+            overlap=self.overlap,
+            mirror=self.mirror,
+        )
+        return slabs, prepared.grid
+
+
+def load_predictor(folder: Path | str, which: str = "best", **options: bool | float) -> Predictor:
+    """The network of a run's folder, ready to be applied.
+
+    Args:
+        folder: of the run.
+        which: "best" (where there was validation; else the last) or "last".
+        options: as in ``Predictor``.
+
+    Raises: ValueError for a folder without a run or without a model.
+    """
+    run = Run.read(folder)
+    last = checkpoints(folder)
+    best = run.folder / BEST
+    if which == "best" and best.exists():
+        return Predictor(run, load_model(best), **options)  # type: ignore[arg-type]
+    if not last:
+        raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
+    return Predictor(run, load_model(last[max(last)]), **options)  # type: ignore[arg-type]
+
+
+def predict_cases(
+    predictor: Predictor,
+    cases: Sequence[Case],
+    folder: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[Iterable], Iterable] = lambda cases: cases,
+) -> Outcome:
+    """Segment every case into a folder; a bad file is told at the end, the others are done.
+
+    Raises: ValueError where two cases would write one file.
+    """
+    folder = Path(folder)
+    _check_targets(cases, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    outcome = Outcome()
+    for case in progress(list(cases)):
+        path = target(case, folder)
+        if path.exists() and not overwrite:
+            outcome.skipped[case.name] = path
+            continue
+        try:
+            outcome.written[case.name] = predictor.write(case, folder)
+        except (ValueError, OSError, MemoryError) as error:
+            outcome.failed[case.name] = " ".join(str(error).split()) or type(error).__name__
+    return outcome
+
+
+def target(case: Case, folder: Path) -> Path:
+    """Where a case's mask is written."""
+    return folder / (case.name + (".png" if is_picture(case.images[0]) else ".nii.gz"))
+
+
+def shard(cases: Sequence[Case], part: str) -> list[Case]:
+    """The share of one job of several: "2/8" is every eighth case from the second on.
+
+    >>> shard("abcde", "2/3")
+    ['b', 'e']
+    """
+    number, _, count = part.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"shard {part!r}: expected such as 2/8, the second of eight.")
+    return list(cases[int(number) - 1 :: int(count)])
+
+
+def _check_targets(cases: Sequence[Case], folder: Path) -> None:
+    seen: dict[Path, Case] = {}
+    for case in cases:
+        other = seen.setdefault(target(case, folder), case)
+        if other is not case:
+            raise ValueError(
+                f"{case.images[0]}, {other.images[0]}: both would be written to "
+                f"{target(case, folder)}; predict them into different folders."
+            )

@@ -1,0 +1,50 @@
+"""A progress bar with the time gone and the time left, on stderr."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from operator import length_hint
+from typing import TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Item = TypeVar("Item")
+SCREEN = threading.Lock()  # held by the one bar that is shown
+
+
+def bar(description: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """What wraps an iterable and shows how far it is; nothing where stderr is no terminal.
+
+    A bar within another is not shown.
+
+    >>> list(bar("cases")(range(3)))
+    [0, 1, 2]
+    """
+
+    def shown(items: Iterable[Item]) -> Iterator[Item]:
+        console = Console(stderr=True)
+        if not console.is_terminal or not SCREEN.acquire(blocking=False):
+            yield from items
+            return
+        columns = (
+            TextColumn(escape(description)),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        try:
+            with Progress(*columns, console=console) as progress:
+                yield from progress.track(items, total=length_hint(items) or None)
+        finally:
+            SCREEN.release()
+
+    return shown

@@ -1,0 +1,192 @@
+"""What a training run is made of, kept as ``run.json`` in its folder."""
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preparation import Preparation
+from unetzoo.files import replacing
+
+RUN = "run.json"
+PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked for; with the data, all that is needed to repeat it.
+
+    Args:
+        data: a folder, CSV file or other place that ``unetzoo.data.layouts.find`` knows.
+        network: an id of the zoo.
+        patch: sizes, voxels.
+        fold: which of the folds is held out, from 0; None trains on all cases.
+        folds: into how many the cases are dealt.
+        layout: of the data; None to find out.
+        labels, classes, ignore: as in ``LabelScheme``; None for what the data say.
+        spacing: millimetres to resample to, "median" for that of the training cases, None for
+            no resampling.
+        fill: takes the place of NaN and infinite voxels; None makes them an error.
+        boundary_weights: whether voxels between objects count more, as in the paper of 2015.
+        build: further arguments of the network's builder, such as ``{"norm": "instance"}``.
+        epochs, steps: of the run, and patch batches in an epoch.
+        batch_size: patches.
+        optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
+            schedule None is "constant" with Adam and "poly" with SGD.
+        precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
+        augment: whether patches are varied.
+        patience: epochs without a better held-out Dice after which the run ends; None: never.
+        validate_every: epochs from one validation on whole held-out cases to the next.
+        seed: of the weights, the patches and the dropout.
+    """
+
+    data: str
+    network: str
+    patch: tuple[int, ...]
+    fold: int | None = 0
+    folds: int = 5
+    layout: str | None = None
+    labels: Mapping[int, int] | None = None
+    classes: int | None = None
+    ignore: int | None = None
+    spacing: str | tuple[float, ...] | None = "median"
+    fill: float | None = None
+    boundary_weights: bool = False
+    build: Mapping[str, Any] | None = None
+    epochs: int = 100
+    steps: int = 100
+    batch_size: int = 2
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    schedule: str | None = None
+    clip: float | None = 12.0
+    precision: str = "float32"
+    augment: bool = True
+    patience: int | None = None
+    validate_every: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        whole = {n: getattr(self, n) for n in ("folds", "epochs", "steps", "batch_size")}
+        whole |= {"validate_every": self.validate_every, "patience": self.patience or 1}
+        for name, value in whole.items():
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} {value!r}: expected a whole number of at least 1.")
+        if self.fold is not None and not 0 <= self.fold < self.folds:
+            raise ValueError(f"fold {self.fold}: expected 0 to {self.folds - 1}, or none of them.")
+        if self.precision not in ("float32", "mixed_bfloat16", "mixed_float16"):
+            raise ValueError(
+                f"precision {self.precision!r}: expected float32, mixed_bfloat16 or mixed_float16."
+            )
+
+    def differences(self, other: "Settings") -> list[str]:
+        """What another run was asked for and this one was not."""
+        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return [
+            f"{name} {theirs!r}, not {ours!r}" for name, ours, theirs in pairs if ours != theirs
+        ]
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Settings":
+        """Raises: ValueError for what are no settings."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(found) - known):
+            raise ValueError(f"settings {unknown}: expected only {sorted(known)}.")
+        values = dict(found)
+        values["patch"] = tuple(int(size) for size in values["patch"])
+        if isinstance(values.get("spacing"), list):
+            values["spacing"] = tuple(float(size) for size in values["spacing"])
+        if values.get("labels") is not None:
+            values["labels"] = {int(k): int(v) for k, v in values["labels"].items()}
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder: what it was asked for and what it was made of.
+
+    ``train`` and ``held_out`` hold each case's fingerprint, a digest of its files and settings.
+    """
+
+    folder: Path
+    settings: Settings
+    scheme: LabelScheme
+    class_names: tuple[str, ...]
+    channels: int
+    preparation: Preparation
+    train: Mapping[str, str]
+    held_out: Mapping[str, str]
+    versions: Mapping[str, str]
+    backend: str
+
+    @property
+    def rank(self) -> int:
+        """Axes of space."""
+        return len(self.settings.patch)
+
+    def write(self) -> None:
+        """Write ``run.json``, whole or not at all."""
+        scheme = {**asdict(self.scheme), "labels": _pairs(self.scheme.labels)}
+        record = {
+            "settings": {**asdict(self.settings), "labels": _pairs(self.settings.labels)},
+            "scheme": scheme,
+            "class_names": self.class_names,
+            "channels": self.channels,
+            "preparation": self.preparation.to_json(),
+            "train": dict(self.train),
+            "held_out": dict(self.held_out),
+            "versions": dict(self.versions),
+            "backend": self.backend,
+        }
+        with replacing(self.folder / RUN) as beside:
+            beside.write_text(json.dumps(record, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Run":
+        """Raises: ValueError for a folder without a run, or a file that is not a run's."""
+        path = Path(folder) / RUN
+        if not path.is_file():
+            raise ValueError(f"{path}: not there; expected the folder of a run of unetzoo train.")
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            scheme = record["scheme"]
+            return cls(
+                folder=Path(folder),
+                settings=Settings.from_json(record["settings"]),
+                scheme=LabelScheme(scheme["classes"], _numbers(scheme["labels"]), scheme["ignore"]),
+                class_names=tuple(str(name) for name in record["class_names"]),
+                channels=int(record["channels"]),
+                preparation=Preparation.from_json(record["preparation"]),
+                train={str(k): str(v) for k, v in record["train"].items()},
+                held_out={str(k): str(v) for k, v in record["held_out"].items()},
+                versions=dict(record["versions"]),
+                backend=str(record["backend"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path}: not the record of a run ({type(error).__name__}: {error}); expected what "
+                "unetzoo train wrote."
+            ) from error
+
+
+def versions() -> dict[str, str]:
+    """Python's and those of the packages that a run's numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _pairs(labels: Mapping[int, int] | None) -> dict[str, int] | None:
+    return None if labels is None else {str(key): value for key, value in labels.items()}
+
+
+def _numbers(labels: Mapping[str, int] | None) -> dict[int, int] | None:
+    return None if labels is None else {int(key): int(value) for key, value in labels.items()}

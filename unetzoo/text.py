@@ -1,0 +1,61 @@
+"""Names and tables as lines of text: what comes from files is escaped."""
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.cells import cell_len
+
+from unetzoo.files import replacing
+
+
+def printable(text: str) -> str:
+    r"""A name for a line of text: what does not print (newlines, escape codes) is escaped.
+
+    >>> print(printable("a\nb\x1b[31m"))
+    a\nb\x1b[31m
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """A name for a CSV file: printable, and no formula.
+
+    >>> spreadsheet_cell("=cmd|' /C calc'!A0"), spreadsheet_cell("case-1")
+    ("'=cmd|' /C calc'!A0", 'case-1')
+    """
+    text = printable(text)
+    plain = unicodedata.normalize("NFKC", text).lstrip()  # a wide equals sign is one too
+    return f"'{text}" if plain.startswith(("=", "+", "-", "@")) else text
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Lines of columns, the first ``left`` of them to the left, the others to the right.
+
+    A line is as wide as it needs to be, in the cells of a terminal: 日 takes two.
+
+    >>> aligned([["a", "10"], ["bcd", "2"]], left=1)
+    ['a    10', 'bcd   2']
+    """
+    widths = [max(cell_len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        gaps = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = enumerate(zip(row, gaps, strict=True))
+        lines.append("  ".join(c + gap if at < left else gap + c for at, (c, gap) in cells))
+    return [line.rstrip() for line in lines]
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file, UTF-8, whole or not at all.
+
+    Raises: ValueError where it cannot be written.
+    """
+    try:
+        with replacing(path) as beside:
+            beside.write_bytes(text.encode())
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be written ({error.strerror or error}); look at the folder, its "
+            "permissions and the room on the disk."
+        ) from error

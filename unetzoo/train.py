@@ -1,0 +1,161 @@
+"""``unetzoo train``: from a folder of scans to a trained network, around a plain ``model.fit``."""
+
+import contextlib
+import importlib.util
+import sys
+from pathlib import Path
+
+import keras
+
+from unetzoo import registry
+from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
+from unetzoo.feeds import TFDS, Feed, from_files, from_tfds, new_run
+from unetzoo.history import read_history, waited_in_vain
+from unetzoo.runs import RUN, Run, Settings
+from unetzoo.training import compile_model, make_optimizer
+
+MONITOR = "val_dice"
+
+
+def train(
+    settings: Settings, folder: Path | str, *, cache: Path | str | None = None, workers: int = 1
+) -> keras.Model:
+    """Train a network on a data set; a run that was stopped goes on from its last epoch.
+
+    The folder holds ``run.json`` (all that is needed to repeat the run), ``history.csv``,
+    ``curves.png``, ``overlay-1.png`` to ``-3.png``, ``tensorboard/``, ``best.keras`` and the newest
+    checkpoint. The same settings, data, seed, backend and machine give the same losses.
+
+    Args:
+        settings: what to do.
+        folder: of the run.
+        cache: where prepared cases are kept, or None for ``prepared`` in the run's folder.
+        workers: processes that prepare, and threads that cut patches.
+
+    Returns: the model after its last epoch.
+    Raises: ValueError for data or settings that cannot work, RunStopped for a run that cannot go
+        on.
+    """
+    folder = Path(folder)
+    begun = Run.read(folder) if (folder / RUN).exists() else None
+    if begun is not None:
+        _check_same(settings, begun)
+    _optimizer(settings)  # before the data are read
+    registry.card(settings.network)
+    run = begun or new_run(settings, folder, workers)
+    _check_network(run)
+    if settings.data.startswith(TFDS):
+        run, feed = from_tfds(run)
+    else:
+        run, feed = from_files(run, Path(cache or folder / "prepared"), workers)
+    if begun is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        run.write()
+    return _fit(run, feed)
+
+
+def build(run: Run) -> keras.Model:
+    """The run's network with fresh weights from its seed, compiled; it takes any size."""
+    settings = run.settings
+    keras.utils.set_random_seed(settings.seed)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(settings.precision)
+    try:
+        model = registry.build(
+            settings.network,
+            input_shape=(*[None] * run.rank, run.channels),
+            num_classes=len(run.class_names),
+            **(settings.build or {}),
+        )
+        optimizer = _optimizer(settings)
+        return compile_model(model, optimizer=optimizer, ignore_label=run.scheme.ignore)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
+    return make_optimizer(
+        settings.optimizer,
+        learning_rate=settings.learning_rate,
+        schedule=settings.schedule or ("poly" if settings.optimizer == "sgd" else "constant"),
+        steps=settings.epochs * settings.steps,
+        clip=settings.clip,
+    )
+
+
+def _check_same(settings: Settings, begun: Run) -> None:
+    """A run goes on with what it was begun with."""
+    if different := settings.differences(begun.settings):
+        raise ValueError(
+            f"{begun.folder}: the run there was begun with {', '.join(different)}; give the same "
+            "settings to go on with it, or another folder."
+        )
+    backend = keras.backend.backend()
+    if begun.backend != backend:
+        raise ValueError(
+            f"{begun.folder}: the run there was begun on {begun.backend}, not {backend}; set "
+            f"KERAS_BACKEND={begun.backend} to go on with it, or give another folder."
+        )
+
+
+def _check_network(run: Run) -> None:
+    """Whether the network takes the patch, said before anything is prepared."""
+    settings = run.settings
+    rank = len(registry.card(settings.network).input_shape) - 1
+    data = 3 if run.preparation.crop else 2
+    if not rank == run.rank == data:
+        near = ", ".join(registry.list_models(f"{data}d"))
+        raise ValueError(
+            f"network {settings.network!r} has {rank} axes of space, patch {settings.patch} has "
+            f"{run.rank}, the data have {data}: expected the same; for these data choose of {near}."
+        )
+    shape = (*settings.patch, run.channels)
+    registry.skeleton(settings.network, input_shape=shape, **(settings.build or {}))
+
+
+def _fit(run: Run, feed: Feed) -> keras.Model:
+    settings = run.settings
+    model, done = resume(run.folder)
+    if model is None:
+        model = build(run)
+    else:
+        print(f"going on after epoch {done} of {settings.epochs}", file=sys.stderr)
+    rows = [row for row in read_history(run.folder) if row["epoch"] <= done]
+    if settings.patience and rows and waited_in_vain(rows, MONITOR, settings.patience):
+        return model
+    with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar is no result
+        model.fit(
+            feed.batches(done * settings.steps),
+            shuffle=False,
+            steps_per_epoch=settings.steps,
+            epochs=settings.epochs,
+            initial_epoch=done,
+            verbose=1 if sys.stderr.isatty() else 2,
+            callbacks=_callbacks(run, feed, done),
+        )
+    return model
+
+
+def _callbacks(run: Run, feed: Feed, done: int) -> list[keras.callbacks.Callback]:
+    settings, folder = run.settings, run.folder
+    callbacks: list[keras.callbacks.Callback] = []
+    if feed.held_out is not None:
+        callbacks.append(
+            WholeCases(
+                feed.held_out,
+                settings.patch,
+                every=settings.validate_every,
+                ignore_label=run.scheme.ignore,
+                folder=folder,
+                class_names=run.class_names,
+            )
+        )
+    callbacks += [
+        SaveRun(folder, first_epoch=done, seed=settings.seed, monitor=MONITOR),
+        DrawCurves(folder),
+    ]
+    if settings.patience:
+        callbacks.append(StopEarly(folder, MONITOR, settings.patience))
+    if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
+    return callbacks
