@@ -15,10 +15,11 @@ from scipy import ndimage
 CLASSES = ["background", "cell", "nucleus"]
 SPLITS = {"train": 200, "test": 40}  # pictures
 SIZES = (96, 144)  # of a picture's sides, pixels
+PINK, VIOLET = [0.90, 0.56, 0.66], [0.45, 0.30, 0.62]
 
 
 class Cells(tfds.core.GeneratorBasedBuilder):
-    """Pink cells with violet nuclei on a mottled ground, among violet specks that are neither."""
+    """Pink cells with violet nuclei, among pink smears and violet specks that are neither."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -60,8 +61,12 @@ def write(data_dir, splits=None):
 def draw(random):
     """One picture: image (H, W, 3), uint8, and mask (H, W), uint8, of 0, 1 and 2."""
     size = random.integers(SIZES[0], SIZES[1] + 1, 2)
-    stain = random.uniform(0.6, 1.1)
+    stain, focus, noise = random.uniform([0.4, 0.8, 0.02], [1.0, 2.2, 0.06])
     image = np.ones((*size, 3)) * [0.93, 0.88, 0.84]
+    for _ in range(random.integers(2, 6)):  # smears, pink like cells
+        smear = _ellipse(size, random.uniform(0, size), random.uniform(8, 20, 2), 0)
+        _paint(image, smear, PINK, 0.5 * stain)
+    image = ndimage.gaussian_filter(image, (3, 3, 0))
     image += 0.25 * ndimage.gaussian_filter(random.standard_normal((*size, 1)), (6, 6, 0))
     mask = np.zeros(size, "uint8")
     for _ in range(random.integers(4, 9)):
@@ -69,14 +74,15 @@ def draw(random):
         radii = random.uniform(9, 20, 2)
         cell = _ellipse(size, centre, radii, angle)
         nucleus = _ellipse(size, centre + random.uniform(-0.2, 0.2, 2) * radii, 0.45 * radii, angle)
-        _paint(image, cell, [0.90, 0.56, 0.66], stain)
-        _paint(image, nucleus, [0.45, 0.30, 0.62], stain)
+        _paint(image, cell, PINK, stain)
+        _paint(image, nucleus, VIOLET, stain)
         mask[cell] = 1
         mask[nucleus] = 2
     for _ in range(random.integers(5, 20)):
         speck = _ellipse(size, random.uniform(0, size), random.uniform(1, 3, 2), 0)
-        _paint(image, speck & (mask == 0), [0.45, 0.30, 0.62], stain)
-    image = ndimage.gaussian_filter(image, (1, 1, 0)) + 0.03 * random.standard_normal(image.shape)
+        _paint(image, speck & (mask == 0), VIOLET, stain)
+    image = ndimage.gaussian_filter(image, (focus, focus, 0))
+    image += noise * random.standard_normal(image.shape)
     return (255 * np.clip(image, 0, 1)).astype("uint8"), mask
 
 

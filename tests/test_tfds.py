@@ -222,6 +222,19 @@ def test_any_picture_gives_a_cut_of_the_size(shape, size, seed):
     assert (rows == shape[1]).all()  # neighbours stay neighbours
 
 
+def test_a_channel_of_one_value_becomes_0(tmp_path):
+    image = np.full((1, 37, 41, 3), 60_001, "uint16")  # a mean that float32 rounds
+    image[0, :9, :, 1] = 7
+    features = {
+        "i": tfds.features.Image(dtype=np.uint16),
+        "m": tfds.features.LabeledImage(labels=2),
+    }
+    store(tmp_path, features, i=image, m=np.zeros((1, 37, 41, 1), "uint8"))
+    ((_, sample),) = samples(find("mine", data_dir=tmp_path), "train")
+    assert (sample.image[..., ::2] == 0).all()
+    np.testing.assert_allclose(sample.image[..., 1].std(), 1, atol=1e-4)
+
+
 def test_a_change_is_numpys_flip_and_turn():
     random = np.random.default_rng(1)
     image, labels = random.random((5, 5, 2), "float32"), random.integers(0, 9, (5, 5))

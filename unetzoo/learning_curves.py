@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unetzoo.sheet import DPI, class_name, colour_of, literal, save
+from unetzoo.sheet import DPI, SIZE, class_name, colour_of, fitting, literal, save
 
 MOST_CLASSES = 8  # that have a curve of their own
+LEGEND = 1.4  # inches, a name in the legend
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -67,7 +68,7 @@ def _draw_dice(axes: Axes, rows: Rows, class_names: Sequence[str]) -> None:
     if axes.lines:
         axes.plot([], [], "-", color="grey", label="training")
         axes.plot([], [], "--o", color="grey", markersize=4, label="validation")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=9, frameon=False)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=SIZE, frameon=False)
 
 
 def _draw(
@@ -79,7 +80,7 @@ def _draw(
     width: float = 1.4,
 ) -> None:
     """A measure's line, and the marks of the epochs with validation."""
-    label = literal(name if len(name) <= 24 else f"{name[:20]} ...")
+    label = literal(fitting(name, LEGEND))
     epochs, values = _measured(rows, measure)
     if epochs:
         mark = "." if len(epochs) < 3 else ""

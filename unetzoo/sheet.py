@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.textpath import TextPath
 from rich.cells import cell_len
 
 from unetzoo.files import replacing
 from unetzoo.text import printable
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
+NO_GLYPH = "Glyph .* missing from"  # a character that the font lacks is drawn as a box
 DPI = 100
 COLUMN, ONLY_ROW = 3.2, 4.4  # inches, the widest picture
 TALLEST = 4.4
@@ -26,6 +28,8 @@ MARGIN, GAP, HEAD, SIDE = 0.12, 0.08, 0.26, 0.4
 TITLE, LEGEND = 0.18, 0.22  # a line's height
 SMALLEST_PAGE = 4.0
 MOST_ENTRIES = 24
+LONGEST = 3.0  # inches, a name in the legend
+TITLE_SIZE, SIZE = 10.5, 9.0  # points
 
 
 def colour_of(label: int) -> str:
@@ -77,13 +81,15 @@ def draw_sheet(
     page = max(SMALLEST_PAGE, body + 2 * MARGIN)
     lines = _wrapped(title, page - 2 * MARGIN)
     entries = _entries(legend)
-    columns, legend_rows = _legend_grid([patch.get_label() for patch in entries], page)
+    columns, legend_rows = _legend_grid([str(patch.get_label()) for patch in entries], page)
     top = MARGIN + len(lines) * TITLE + HEAD
     height = top + sum(heights) + GAP * len(rows) + legend_rows * LEGEND + MARGIN
     figure = Figure(figsize=(page, height), dpi=DPI)
     place = _Page(figure, page, height)
     if lines:
-        figure.suptitle("\n".join(lines), x=0.5, y=1 - MARGIN / height, va="top", fontsize=10.5)
+        text, room = "\n".join(lines), page - 2 * MARGIN
+        points = TITLE_SIZE * min(1.0, room / max(inches(line, TITLE_SIZE) for line in lines))
+        figure.suptitle(text, x=0.5, y=1 - MARGIN / height, va="top", fontsize=points)
     left = (page - body) / 2 + side
     for column, head in enumerate(heads):
         place.text(left + column * (width + GAP) + width / 2, top - HEAD / 2, head)
@@ -96,7 +102,7 @@ def draw_sheet(
         top += tall + GAP
     if entries:
         figure.legend(
-            handles=entries, loc="lower center", ncols=columns, frameon=False, fontsize=9,
+            handles=entries, loc="lower center", ncols=columns, frameon=False, fontsize=SIZE,
             bbox_to_anchor=(0.5, MARGIN / 2 / height), borderaxespad=0, borderpad=0,
             handlelength=1.2, handleheight=1.0,
         )  # fmt: skip
@@ -112,11 +118,39 @@ def literal(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
+def inches(text: str, points: float = SIZE) -> float:
+    """How wide a line of text is at most: letters lie on whole pixels.
+
+    >>> inches("width") > inches("with") > inches("") == 0
+    True
+    """
+    if not text:
+        return 0.0
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=NO_GLYPH)
+        outline = TextPath((0, 0), text, size=points).vertices  # around its curves
+    return 1.06 * float(outline[:, 0].max(initial=0)) / 72
+
+
+def fitting(name: str, room: float) -> str:
+    """A name, cut off at its end where it is wider than ``room`` inches.
+
+    >>> fitting("liver", 1), fitting("a very long name", 0.6)
+    ('liver', 'a very ...')
+    """
+    name, kept = printable(name), len(name)
+    short = name
+    while kept > 0 and inches(literal(short)) > room:
+        kept = min(kept - 1, int(len(name) * 1.2 * room / inches(literal(name))))
+        short = f"{name[:kept].rstrip()} ..."
+    return short
+
+
 def save(figure: Figure, path: Path | str) -> None:
     """Write a figure as PNG, whole or not at all. Raises: ValueError where it cannot be written."""
     try:
         with replacing(path) as beside, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
+            warnings.filterwarnings("ignore", message=NO_GLYPH)
             figure.savefig(beside, format="png", dpi=DPI)
     except OSError as error:
         raise ValueError(
@@ -137,7 +171,7 @@ class _Page:
         if text:
             self.figure.text(
                 across / self.width, 1 - down / self.height, text, rotation=rotation,
-                ha="center", va="center", fontsize=9, multialignment="center",
+                ha="center", va="center", fontsize=SIZE, multialignment="center",
             )  # fmt: skip
 
     def picture(
@@ -172,19 +206,21 @@ def _wrapped(title: str, inches: float) -> list[str]:
 def _entries(legend: Sequence[tuple[str, str]]) -> list[Patch]:
     left = len(legend) - MOST_ENTRIES
     entries = [
-        Patch(facecolor=colour, edgecolor="#808080", linewidth=0.5, label=_short(name))
+        Patch(
+            facecolor=colour,
+            edgecolor="#808080",
+            linewidth=0.5,
+            label=literal(fitting(name, LONGEST)),
+        )
         for name, colour in legend[:MOST_ENTRIES]
     ]
     return [*entries, Patch(alpha=0, label=f"and {left} more")] if left > 0 else entries
 
 
-def _short(name: str) -> str:
-    return literal(name if len(name) <= 40 else f"{name[:25]} ... {name[-10:]}")
-
-
-def _legend_grid(names: Sequence[object], page: float) -> tuple[int, int]:
+def _legend_grid(names: Sequence[str], page: float) -> tuple[int, int]:
+    """Columns and rows of a legend that is no wider than the page."""
     if not names:
         return 1, 0
-    widest = max(cell_len(str(name)) for name in names) * 0.085 + 0.5
-    columns = max(1, min(len(names), int(page / widest)))
+    widest = max(inches(name) for name in names) + 0.45
+    columns = max(1, min(len(names), int((page - MARGIN) / widest)))
     return columns, -(-len(names) // columns)

@@ -48,16 +48,15 @@ def blur(image: np.ndarray, sigma: float) -> None:
     reach = int(TRUNCATE * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
     kernel = (kernel / (2 * kernel.sum() - kernel[0])).astype("float32")
+    pair = np.empty_like(image)
     for axis, size in enumerate(image.shape):
-        if size == 1:
-            continue
         pads = [(reach if a == axis else 0,) * 2 for a in range(image.ndim)]
-        padded = np.pad(image, pads, mode="edge")
+        padded = np.moveaxis(np.pad(image, pads, mode="edge"), axis, 0)
+        ahead = np.moveaxis(pair, axis, 0)
         image *= kernel[0]
         for step, share in enumerate(kernel[1:], 1):
-            pair = _window(padded, axis, reach - step, size) + _window(
-                padded, axis, reach + step, size
-            )
+            before, after = reach - step, reach + step
+            np.add(padded[before : before + size], padded[after : after + size], out=ahead)
             pair *= share
             image += pair
 
@@ -82,18 +81,17 @@ def low_resolution(image: np.ndarray, shares: Sequence[float]) -> None:
     Args:
         shares: how many of its voxels each axis keeps; 1 leaves an axis alone.
     """
+    few = [max(round(size * share), 1) for size, share in zip(image.shape, shares, strict=True)]
     kept = [
-        (axis, size, max(round(size * share), 1))
-        for axis, (size, share) in enumerate(zip(image.shape, shares, strict=True))
-        if share < 1
+        ((np.arange(count) + 0.5) * (size / count)).astype(int)
+        for size, count in zip(image.shape, few, strict=True)
     ]
-    coarse = image
-    for axis, size, few in kept:
-        places = (np.arange(few) + 0.5) * (size / few)
-        coarse = coarse.take(places.astype(int), axis)
-    for axis, size, few in reversed(kept):  # the first axis last: it is the fastest to read
-        places = (np.arange(size) + 0.5) * (few / size) - 0.5
-        coarse = _linear(coarse, axis, np.clip(places, 0, few - 1))
+    coarse = image[np.ix_(*kept)]
+    for axis in reversed(range(image.ndim)):  # the first axis last: it is the fastest to read
+        size, count = image.shape[axis], few[axis]
+        if count < size:
+            places = (np.arange(size) + 0.5) * (count / size) - 0.5
+            coarse = _linear(coarse, axis, np.clip(places, 0, count - 1))
     image[...] = coarse
 
 
@@ -115,10 +113,6 @@ def inverted_gamma(image: np.ndarray, exponent: float) -> None:
     np.negative(image, out=image)
     gamma(image, exponent)
     np.negative(image, out=image)
-
-
-def _window(array: np.ndarray, axis: int, begin: int, size: int) -> np.ndarray:
-    return array[(slice(None),) * axis + (slice(begin, begin + size),)]
 
 
 def _linear(array: np.ndarray, axis: int, places: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SLAB = 2**16  # voxels that are resampled at a time, for the processor's cache
+SLAB = 28_000  # voxels that are resampled at a time, for the processor's cache: see below
 
 Steps = list[tuple[int, np.ndarray]]  # how far the next voxel of an axis lies, and its share
 
@@ -133,7 +133,7 @@ def _neighbours(
         nearest = nearest + position.astype(index) * stride
         if share.any():
             steps.append((stride * channels, share))
-    return corner, nearest, steps
+    return corner.astype(np.intp), nearest.astype(np.intp), steps
 
 
 def _linear(voxels: np.ndarray, corner: np.ndarray, steps: Steps) -> np.ndarray:

@@ -180,7 +180,8 @@ def _decoded(source: Source, example: Mapping[str, tf.Tensor]) -> tuple[tf.Tenso
     image, numbers = (_value(source, example, key) for key in (source.image, source.mask))
     image = tf.cast(image if image.shape.rank == 3 else image[..., None], tf.float32)
     mean, variance = tf.nn.moments(image, axes=(0, 1), keepdims=True)
-    image = (image - mean) / tf.maximum(tf.sqrt(variance), 1e-8)
+    same = tf.reduce_max(image, (0, 1)) == tf.reduce_min(image, (0, 1))  # their mean is rounded
+    image = tf.where(same, 0.0, (image - mean) / tf.maximum(tf.sqrt(variance), 1e-8))
     return image, numbers if numbers.shape.rank == 2 else numbers[..., 0]
 
 
