@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SLAB = 28_000  # voxels that are resampled at a time, for the processor's cache: see below
+# Voxels that are resampled at a time: few enough for the processor's cache, and for malloc, which
+# asks the system for new pages for each array of 128 KiB or more once TensorFlow reads data.
+SLAB = 28_000
 
 Steps = list[tuple[int, np.ndarray]]  # how far the next voxel of an axis lies, and its share
 
