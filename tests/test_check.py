@@ -1,12 +1,11 @@
 """The documents' statements: every one has a verdict, and a changed network turns it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
+from functools import partial
 
+import commands
 import pytest
 
 import audit
@@ -93,11 +92,7 @@ def test_about_is_ten_percent():
     assert not about(34.2e6, 31e6)
 
 
-def command(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "audit", "check", *words],
-        capture_output=True, text=True, env=os.environ,
-    )  # fmt: skip
+command = partial(commands.command, "unetzoo-audit", "check")
 
 
 def test_the_command():

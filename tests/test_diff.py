@@ -2,11 +2,10 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
+import commands
 import pytest
 from rich.console import Console
 
@@ -62,11 +61,7 @@ def test_the_gap_is_the_difference_of_the_counts():
             assert diff.same == (first == second)
 
 
-def command(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "audit", "diff", *map(str, words)],
-        capture_output=True, text=True, env=os.environ,
-    )  # fmt: skip
+command = partial(commands.command, "unetzoo-audit", "diff")
 
 
 def test_the_command_exits_with_0_1_and_2(tmp_path):

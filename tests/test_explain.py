@@ -2,13 +2,12 @@
 
 import json
 import math
-import os
 import re
-import subprocess
-import sys
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
+import commands
 import keras
 import pytest
 from hypothesis import given, settings
@@ -256,11 +255,7 @@ def test_an_optimizer_in_keras_3s_total():
     assert search.matches[0].ways == ("moving statistics counted", "Adam's variables counted")
 
 
-def command(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "audit", "explain", *map(str, words)],
-        capture_output=True, text=True, env=os.environ,
-    )  # fmt: skip
+command = partial(commands.command, "unetzoo-audit", "explain")
 
 
 def test_the_command():

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import commands
 import pytest
 
 BIN = Path(sys.executable).parent
@@ -74,7 +75,7 @@ def test_the_card_says_what_is_documented_and_what_is_assumed():
     ],
 )  # fmt: skip
 def test_bad_input_is_a_sentence_and_exit_code_2(words, message):
-    result = command(BIN / words[0], *words[1:])
+    result = commands.command(*words)
     assert result.returncode == 2
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr

@@ -3,13 +3,12 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
-from functools import cache
+from functools import cache, partial
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import commands
 import keras
 import pytest
 from hypothesis import given
@@ -304,10 +303,7 @@ def test_two_networks_side_by_side():
 # === The command ===
 
 
-def command(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "audit", "report", *words], capture_output=True, text=True
-    )
+command = partial(commands.command, "unetzoo-audit", "report")
 
 
 def test_the_command_writes_the_page_and_prints_its_path(tmp_path):
