@@ -90,6 +90,7 @@ def test_fit_learns_the_blobs():
 # === Runs that go on ===
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_losses_of_one_that_was_not_stopped(tmp_path):
     fit(small_model(), 4, tmp_path / "whole")
     folder = tmp_path / "part"
@@ -104,6 +105,7 @@ def test_a_resumed_run_ends_with_the_losses_of_one_that_was_not_stopped(tmp_path
     )
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_history_and_checkpoint_has_no_double_rows(tmp_path):
     fit(small_model(), 2, tmp_path)
     history = (tmp_path / "history.csv").read_text()
