@@ -19,7 +19,9 @@ from unetzoo.data.preparation import Preparation, plan
 from unetzoo.data.reading import check_cases
 from unetzoo.data.sample import Sample
 from unetzoo.data.splits import folds
+from unetzoo.model_sizes import output_shape
 from unetzoo.progress import bar
+from unetzoo.registry import skeleton
 from unetzoo.runs import Run, Settings, versions
 
 TFDS = "tfds:"
@@ -47,6 +49,7 @@ def from_files(run: Run, cache: Path, workers: int) -> tuple[Run, Feed]:
     settings = run.settings
     prepared = _prepare(run, cache, workers)
     run = _with_fingerprints(run, {name: case.key for name, case in prepared.items()})
+    output = _output(run)
 
     def batches(first: int) -> PatchDataset:
         return PatchDataset(
@@ -55,6 +58,7 @@ def from_files(run: Run, cache: Path, workers: int) -> tuple[Run, Feed]:
             batch_size=settings.batch_size,
             augment=Augmentation() if settings.augment else None,
             ignore_label=run.scheme.ignore,
+            output=output,
             seed=settings.seed,
             first_batch=first,
             workers=workers,
@@ -69,6 +73,11 @@ def from_tfds(run: Run) -> tuple[Run, Feed]:
     from unetzoo.data.tfds import Changes, pictures, samples
 
     settings = run.settings
+    if _output(run) != settings.patch:
+        raise ValueError(
+            f"network {settings.network!r} gives {_output(run)} for a patch of {settings.patch}: "
+            "with data of TFDS expected a network that gives as many pixels as it takes."
+        )
     source = find_tfds(settings)
     splits = [*run.train, *run.held_out]
     run = _with_fingerprints(run, {split: _digest(source, split) for split in splits})
@@ -205,6 +214,14 @@ def _prepare(run: Run, cache: Path, workers: int) -> dict[str, PreparedCase]:
         progress=bar("preparing"),
     )
     return {case.name: case for case in prepared}
+
+
+def _output(run: Run) -> tuple[int, ...]:
+    """The sizes of what the network gives for a patch."""
+    settings = run.settings
+    shape = (*settings.patch, run.channels)
+    model = skeleton(settings.network, input_shape=shape, **(settings.build or {}))
+    return output_shape(model, settings.patch)[:-1]
 
 
 def _digest(source: Any, split: str) -> str:

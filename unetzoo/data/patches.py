@@ -28,6 +28,9 @@ class PatchDataset(keras.utils.PyDataset):
     patch larger than it or of the surroundings that an augmentation asks for, is 0 in the image,
     ``pad_label`` in the labels and 0 in the weights.
 
+    For an unpadded network give its ``output``: labels and weights are cut to it, it is what lies
+    inside the volume, and beyond the volume there is its mirror image, as in overlap-tile.
+
     Args:
         samples: of ``Sample``, or tuples of an image ``(*spatial, C)``, labels ``(*spatial)``,
             whole numbers with 0 for the background, and perhaps weights ``(*spatial)``.
@@ -37,6 +40,7 @@ class PatchDataset(keras.utils.PyDataset):
         augment: an ``unetzoo.data.augment.Augmentation``, drawn anew for each patch; or None.
         ignore_label: no foreground: no patch is centred on it.
         pad_label: label of voxels outside the volume.
+        output: sizes of what the network gives for a patch, its centre; None for the patch's own.
         seed: of the draws.
         first_batch: how many batches a resumed run has behind it.
         workers: threads that make batches; numpy and scipy work in several at once.
@@ -44,8 +48,8 @@ class PatchDataset(keras.utils.PyDataset):
             lack of memory, ``fit`` waits for its batch for ever.
         max_queue_size: batches made ahead, with several workers.
 
-    Gives images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *patch)``, int32;
-    where any sample has weights also these, ``(batch_size, *patch)``, float32, which are 1 in the
+    Gives images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *output)``, int32;
+    where any sample has weights also these, ``(batch_size, *output)``, float32, which are 1 in the
     volumes of the others.
     Raises: ValueError for shapes that do not fit, labels that are no whole numbers, and arguments
         that cannot work.
@@ -66,6 +70,7 @@ class PatchDataset(keras.utils.PyDataset):
         augment: "Augmentation | None" = None,
         ignore_label: int | None = None,
         pad_label: int = 0,
+        output: Sequence[int] | None = None,
         seed: int = 0,
         first_batch: int = 0,
         workers: int = 1,
@@ -79,6 +84,7 @@ class PatchDataset(keras.utils.PyDataset):
             )
         super().__init__(workers=workers, max_queue_size=max_queue_size)
         self.patch = tuple(patch)
+        self.output = self.patch if output is None else tuple(output)
         self.batch_size = batch_size
         self.foreground = foreground
         self.augment = augment
@@ -102,15 +108,16 @@ class PatchDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         channels = self.samples[0].image.shape[-1]
-        sizes = (self.batch_size, *self.patch)
-        x, y = np.empty((*sizes, channels), "float32"), np.empty(sizes, "int32")
-        w = np.empty(sizes, "float32") if self.weighted else None
+        x = np.empty((self.batch_size, *self.patch, channels), "float32")
+        y = np.empty((self.batch_size, *self.output), "int32")
+        w = np.empty(y.shape, "float32") if self.weighted else None
+        centre = _centre(self.patch, self.output)
         for number in range(self.batch_size):
             random = np.random.default_rng((self.seed, self.first_batch + index, number))
             image, labels, weight = self._draw(random, channels)
-            x[number], y[number] = image, labels
-            if w is not None:
-                w[number] = weight
+            x[number], y[number] = image, labels[centre]
+            if w is not None and weight is not None:
+                w[number] = weight[centre]
         return (x, y) if w is None else (x, y, w)
 
     def _draw(
@@ -129,21 +136,24 @@ class PatchDataset(keras.utils.PyDataset):
     def _corner(
         self, random: np.random.Generator, sizes: tuple[int, ...], voxels: list[np.ndarray]
     ) -> np.ndarray:
-        """Where a patch begins: below 0 on an axis that is shorter than the patch."""
-        room = np.maximum(np.subtract(sizes, self.patch), 0)
+        """Where a patch begins; what it is to give lies inside the volume, where it fits."""
+        room = np.maximum(np.subtract(sizes, self.output), 0)
         corner = random.integers(room + 1)
         if voxels and random.random() < self.foreground:
             of_class = voxels[random.integers(len(voxels))]
             centre = np.unravel_index(of_class[random.integers(len(of_class))], sizes)
-            corner = np.clip(np.subtract(centre, np.floor_divide(self.patch, 2)), 0, room)
-        before = [before for before, _ in centred_padding(sizes, self.patch)]
-        return np.subtract(corner, before)
+            corner = np.clip(np.subtract(centre, np.floor_divide(self.output, 2)), 0, room)
+        before = [before for before, _ in centred_padding(sizes, self.output)]
+        context = np.floor_divide(np.subtract(self.patch, self.output), 2)
+        return np.subtract(corner, before) - context
 
     def _cut(
         self, sample: Sample, corner: np.ndarray, sizes: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """A window of a sample; it may reach out of the volume."""
         begin = [int(first) for first in corner]
+        if self.output != self.patch:
+            return self._cut_mirrored(sample, begin, sizes)
         inside = tuple(
             slice(max(first, 0), min(first + size, end))
             for first, size, end in zip(begin, sizes, sample.labels.shape, strict=True)
@@ -162,12 +172,35 @@ class PatchDataset(keras.utils.PyDataset):
         weight[place] = 1 if sample.weight is None else sample.weight[inside]
         return image, labels, weight
 
+    def _cut_mirrored(
+        self, sample: Sample, corner: Sequence[int], sizes: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        window = np.ix_(
+            *(
+                mirrored(first + np.arange(size), end)
+                for first, size, end in zip(corner, sizes, sample.labels.shape, strict=True)
+            )
+        )
+        image = np.asarray(sample.image[window], "float32")
+        labels = np.asarray(sample.labels[window], "int32")
+        if not self.weighted:
+            return image, labels, None
+        if sample.weight is None:
+            return image, labels, np.ones(labels.shape, "float32")
+        return image, labels, np.asarray(sample.weight[window], "float32")
+
     def _check_arguments(self, samples: int) -> None:
         sizes = (self.batch_size, *self.patch)
         if not samples or any(not _is_whole(size) or size < 1 for size in sizes):
             raise ValueError(
                 f"{samples} samples, batch_size {self.batch_size}, patch {self.patch}: expected "
                 "at least one sample, and whole numbers of at least 1."
+            )
+        context = [p - o for p, o in zip(self.patch, self.output, strict=False)]
+        if len(self.patch) != len(self.output) or any(n < 0 or n % 2 for n in context):
+            raise ValueError(
+                f"output {self.output}, patch {self.patch}: expected as many sizes, smaller than "
+                "the patch's by even numbers."
             )
         if not 0 <= self.foreground <= 1:
             raise ValueError(f"foreground {self.foreground}: expected a share from 0 to 1.")
@@ -185,6 +218,22 @@ def centred_padding(sizes: Sequence[int], patch: Sequence[int]) -> list[tuple[in
     """
     missing = [max(p - size, 0) for size, p in zip(sizes, patch, strict=True)]
     return [(gap // 2, gap - gap // 2) for gap in missing]
+
+
+def mirrored(places: np.ndarray, size: int) -> np.ndarray:
+    """Places on an axis, those beyond its ends mirrored there, as ``numpy.pad``'s "reflect".
+
+    >>> mirrored(np.arange(-3, 8), 4)
+    array([3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1])
+    """
+    there_and_back = max(2 * (size - 1), 1)
+    return size - 1 - np.abs(size - 1 - places % there_and_back)
+
+
+def _centre(patch: Sequence[int], output: Sequence[int]) -> tuple[slice, ...]:
+    """Where a patch's output lies in it."""
+    begins = ((p - o) // 2 for p, o in zip(patch, output, strict=True))
+    return tuple(slice(b, b + o) for b, o in zip(begins, output, strict=True))
 
 
 def _sample(number: int, sample: Sample | tuple) -> Sample:
