@@ -10,7 +10,8 @@ import pytest
 HERE = Path(__file__).parent
 FILES = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py",
          "test_more_losses.py", "test_deep_supervision.py", "test_training.py",
-         "test_tables.py", "test_registry.py"]  # fmt: skip
+         "test_tables.py", "test_registry.py", "test_patches.py", "test_inference.py",
+         "test_callbacks.py", "test_unpadded.py", "test_train.py"]  # fmt: skip
 
 
 @pytest.mark.backends

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import unetzoo
-from unetzoo.callbacks import SaveRun, StopEarly, WholeCases, resume
+from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
 from unetzoo.cases import overlaps
 from unetzoo.data.sample import Sample
 from unetzoo.history import RunStopped, best_row, read_history, waited_in_vain, write_rows
@@ -212,3 +212,15 @@ def test_optimizers_are_those_of_the_field():
     for wrong in ({"name": "adamw"}, {"schedule": "linear"}, {"learning_rate": 0}, {"clip": -1}):
         with pytest.raises(ValueError, match="expected"):
             make_optimizer(**wrong)
+
+
+def test_a_picture_that_cannot_be_drawn_stops_the_run_with_a_sentence(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    (tmp_path / "history.csv").write_text("epoch,loss\n1,0.5\n")
+    with pytest.raises(RunStopped, match=r"curves.png: cannot be written \(No space.* go on from"):
+        DrawCurves(tmp_path).on_epoch_end(0)

@@ -186,14 +186,15 @@ class WholeCases(keras.callbacks.Callback):
     def _draw(self, place: Path, name: str, sample: Sample, prediction: np.ndarray) -> None:
         from unetzoo.figures import overlay
 
-        overlay(
-            place,
-            sample.image,
-            sample.labels,
-            prediction,
-            title=name,
-            class_names=self.class_names,
-        )
+        with _drawn():
+            overlay(
+                place,
+                sample.image,
+                sample.labels,
+                prediction,
+                title=name,
+                class_names=self.class_names,
+            )
 
 
 class DrawCurves(keras.callbacks.Callback):
@@ -210,7 +211,8 @@ class DrawCurves(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         from unetzoo.figures import curves
 
-        curves(self.folder / "curves.png", read_history(self.folder))
+        with _drawn():
+            curves(self.folder / "curves.png", read_history(self.folder))
 
 
 class StopEarly(keras.callbacks.Callback):
@@ -259,6 +261,16 @@ def classes_of(logits: np.ndarray) -> np.ndarray:
     if logits.shape[-1] == 1:
         return (logits[..., 0] > 0).astype("uint8")
     return logits.argmax(-1).astype("uint8")
+
+
+@contextmanager
+def _drawn() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise RunStopped(
+            f"{error} Start the run again to go on from its last whole checkpoint."
+        ) from error
 
 
 def _dice(cases: list[list[Overlap]]) -> dict[str, float]:

@@ -149,13 +149,15 @@ def predict(
 
 @cli.command()
 @click.argument("run_folder", metavar="RUN", type=FOLDER)
-@click.option("--data", help="With labels; else the run's own, its held-out cases.")
+@click.option(
+    "--data", help="Labelled; of tfds:NAME its test split. Else the run's held-out cases."
+)
 @click.option("-o", "--out", "folder", type=FOLDER, help="Else RUN/evaluation.")
 @click.option("--model", "which", default="best", show_default=True, help="best or last.")
 @click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower.")
 @click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5.")
 @click.option("--largest", is_flag=True, help="Keep each class's largest component only.")
-@click.option("--tolerance", default=1.0, show_default=True, help="Of the surface Dice, mm.")
+@click.option("--tolerance", default=1.0, show_default=True, help="Of surface Dice, mm or pixels.")
 @click.option("--worst", default=3, show_default=True, help="How many cases to draw.")
 def evaluate(
     run_folder: Path, data: str | None, folder: Path | None, which: str, tolerance: float,

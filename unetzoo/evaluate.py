@@ -1,16 +1,23 @@
 """``unetzoo evaluate``: whole cases on their own grids against their references."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from unetzoo.cases import score_case
 from unetzoo.data.layouts import Case
 from unetzoo.data.reading import read_case, read_case_labels
 from unetzoo.evaluation import Evaluation, evaluate_files
-from unetzoo.feeds import find_dataset
+from unetzoo.feeds import TFDS, find_dataset, find_tfds
 from unetzoo.figures import case_figure
 from unetzoo.predict import Predictor, predict_cases
 from unetzoo.progress import bar
 from unetzoo.runs import Run
+
+Shown = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]
+"""Of a case: image, reference, prediction, spacing."""
 
 
 def evaluate(
@@ -23,21 +30,53 @@ def evaluate(
 ) -> Evaluation:
     """Segment labelled cases, score them, and draw the worst.
 
-    The folder then holds ``masks/``, ``scores.txt``, ``scores.csv``, ``scores.json`` and
-    ``worst-1.png`` ...
+    The folder then holds ``scores.txt``, ``scores.csv``, ``scores.json``, ``worst-1.png`` ... and,
+    where the data are files, ``masks/``.
 
     Args:
         predictor: a run's network.
         data: as in ``Settings``; None for the run's own. Of these the held-out cases are scored,
-            of others all.
+            of others all, of another ``tfds:NAME``, or the run's own given here, the split "test".
         folder: for the results.
-        tolerance: of the surface Dice, mm.
+        tolerance: of the surface Dice, mm or pixels.
         worst: how many cases to draw.
 
     Raises: ValueError for data without labelled cases that the network has not been trained on.
     """
     folder = Path(folder)
-    cases = {case.name: case for case in _cases(predictor.run, data)}
+    run = predictor.run
+    of_tfds = (data or run.settings.data).startswith(TFDS)
+    look = _evaluate_tfds if of_tfds else _evaluate_files
+    scored, shown = look(predictor, data, folder, tolerance)
+    folder.mkdir(parents=True, exist_ok=True)
+    scored.to_text(folder / "scores.txt")
+    scored.to_csv(folder / "scores.csv")
+    scored.to_json(folder / "scores.json")
+    for number, name in enumerate(scored.worst(worst), 1):
+        image, reference, prediction, spacing = shown(name)
+        case_figure(
+            folder / f"worst-{number}.png",
+            image,
+            reference,
+            prediction,
+            title=name,
+            scores=scored.scores[name],
+            class_names=run.class_names,
+            spacing=spacing,
+            ignore_label=run.scheme.ignore,
+            tolerance=tolerance,
+        )
+    return scored
+
+
+# === Files ===
+
+
+def _evaluate_files(
+    predictor: Predictor, data: str | None, folder: Path, tolerance: float
+) -> tuple[Evaluation, Callable[[str], Shown]]:
+    run = predictor.run
+    cases = {case.name: case for case in _cases(run, data)}
     masks = predict_cases(
         predictor,
         list(cases.values()),
@@ -47,20 +86,16 @@ def evaluate(
     )
     pairs = [(name, cases[name].label or "", path) for name, path in masks.written.items()]
     scored = evaluate_files(
-        pairs,
-        predictor.run.scheme,
-        predictor.run.class_names,
-        tolerance=tolerance,
-        progress=bar("scoring"),
+        pairs, run.scheme, run.class_names, tolerance=tolerance, progress=bar("scoring")
     )
-    scored = dataclasses.replace(scored, failed={**masks.failed, **scored.failed})
-    scored.to_text(folder / "scores.txt")
-    scored.to_csv(folder / "scores.csv")
-    scored.to_json(folder / "scores.json")
-    for number, name in enumerate(scored.worst(worst), 1):
-        place = folder / f"worst-{number}.png"
-        _draw(place, predictor.run, cases[name], masks.written[name], scored)
-    return scored
+
+    def shown(name: str) -> Shown:
+        case = cases[name]
+        image = read_case(case, fill=run.preparation.fill)
+        found = read_case_labels(dataclasses.replace(case, label=masks.written[name]), run.scheme)
+        return image.data, read_case_labels(case, run.scheme).data, found.data, image.spacing
+
+    return dataclasses.replace(scored, failed={**masks.failed, **scored.failed}), shown
 
 
 def _cases(run: Run, data: str | None) -> tuple[Case, ...]:
@@ -71,24 +106,40 @@ def _cases(run: Run, data: str | None) -> tuple[Case, ...]:
         return dataset.cases
     held_out = tuple(case for case in dataset.cases if case.name in run.held_out)
     if not held_out:
-        raise ValueError(
-            f"{place}: the run in {run.folder} was trained on all of its labelled cases; expected "
-            "others, given with --data."
-        )
+        raise _nothing_left(run, place)
     return held_out
 
 
-def _draw(place: Path, run: Run, case: Case, mask: Path, scored: Evaluation) -> None:
-    """A case's image, reference and prediction, with its scores."""
-    image = read_case(case, fill=run.preparation.fill)
-    found = read_case_labels(dataclasses.replace(case, label=mask), run.scheme)
-    case_figure(
-        place,
-        image.data,
-        read_case_labels(case, run.scheme).data,
-        found.data,
-        title=case.name,
-        scores=scored.scores[case.name],
-        class_names=run.class_names,
-        spacing=image.spacing,
+# === Pictures of TFDS ===
+
+
+def _evaluate_tfds(
+    predictor: Predictor, data: str | None, folder: Path, tolerance: float
+) -> tuple[Evaluation, Callable[[str], Shown]]:
+    from unetzoo.data.tfds import samples
+
+    run = predictor.run
+    source = find_tfds(run.settings, data)
+    split = "test" if data else "+".join(run.held_out)
+    if not split:
+        raise _nothing_left(run, run.settings.data)
+    scores, ignore = {}, run.scheme.ignore
+    labels = range(1, len(run.class_names))
+    progress = bar("segmenting and scoring", source.count(split))
+    for name, sample in progress(samples(source, split)):
+        found = predictor.segment_prepared(sample.image)
+        scores[name] = score_case(sample.labels, found, labels, (1.0, 1.0), tolerance, ignore)
+
+    def shown(name: str) -> Shown:
+        sample = next(sample for key, sample in samples(source, split) if key == name)
+        found = predictor.segment_prepared(sample.image)
+        return np.asarray(sample.image), np.asarray(sample.labels), found, (1.0, 1.0)
+
+    return Evaluation(scores, run.class_names, tolerance, "px"), shown
+
+
+def _nothing_left(run: Run, place: str) -> ValueError:
+    return ValueError(
+        f"{place}: the run in {run.folder} was trained on all of its labelled cases; expected "
+        "others, given with --data."
     )

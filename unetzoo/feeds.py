@@ -122,12 +122,12 @@ def find_dataset(settings: Settings, place: str | None = None) -> Dataset:
     )
 
 
-def find_tfds(settings: Settings) -> Any:
-    """The run's data set of TFDS."""
+def find_tfds(settings: Settings, place: str | None = None) -> Any:
+    """The run's data set of TFDS, or another whose labels mean the same."""
     from unetzoo.data import tfds
 
     return tfds.find(
-        settings.data,
+        place or settings.data,
         labels=settings.labels,
         classes=settings.classes,
         ignore=settings.ignore,

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unetzoo.callbacks import BEST, checkpoints
+from unetzoo.callbacks import BEST, checkpoints, classes_of
 from unetzoo.cleanup import largest_component
 from unetzoo.data.layouts import Case
 from unetzoo.data.pictures import Picture
@@ -62,6 +62,10 @@ class Predictor:
         slabs, grid = self._slabs(image)
         return self._cleaned(restore_labels(slabs, grid))
 
+    def segment_prepared(self, image: np.ndarray) -> np.ndarray:
+        """The classes ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
+        return self._cleaned(np.concatenate([classes_of(slab) for slab in self._windows(image)]))
+
     def score(self, image: Volume | Picture) -> np.ndarray:
         """The probabilities ``(*spatial, C)``, float32, on its canonical axes."""
         slabs, grid = self._slabs(image)
@@ -95,14 +99,13 @@ class Predictor:
                 f"{self.run.folder} was trained with {self.run.channels}."
             )
         prepared = prepare(image, self.run.preparation)
-        slabs = sliding_window_slabs(
-            self.model,
-            prepared.image,
-            self.run.settings.patch,
-            overlap=self.overlap,
-            mirror=self.mirror,
+        return self._windows(prepared.image), prepared.grid
+
+    def _windows(self, image: np.ndarray) -> Iterator[np.ndarray]:
+        patch = self.run.settings.patch
+        return sliding_window_slabs(
+            self.model, image, patch, overlap=self.overlap, mirror=self.mirror
         )
-        return slabs, prepared.grid
 
 
 def load_predictor(folder: Path | str, which: str = "best", **options: bool | float) -> Predictor:

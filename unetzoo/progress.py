@@ -20,10 +20,14 @@ Item = TypeVar("Item")
 SCREEN = threading.Lock()  # held by the one bar that is shown
 
 
-def bar(description: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
+def bar(description: str, total: int | None = None) -> Callable[[Iterable[Item]], Iterable[Item]]:
     """What wraps an iterable and shows how far it is; nothing where stderr is no terminal.
 
     A bar within another is not shown.
+
+    Args:
+        description: what is done.
+        total: how many items there are, where the iterable does not know it.
 
     >>> list(bar("cases")(range(3)))
     [0, 1, 2]
@@ -43,7 +47,7 @@ def bar(description: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
         )
         try:
             with Progress(*columns, console=console) as progress:
-                yield from progress.track(items, total=length_hint(items) or None)
+                yield from progress.track(items, total=total or length_hint(items) or None)
         finally:
             SCREEN.release()
 

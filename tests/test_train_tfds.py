@@ -1,0 +1,119 @@
+"""A run on pictures of TensorFlow Datasets: trained, stopped, gone on with, and scored."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from click.testing import CliRunner
+
+from unetzoo import train as training
+from unetzoo.callbacks import classes_of
+from unetzoo.cli import cli
+from unetzoo.data.tfds import find, samples
+from unetzoo.history import read_history
+from unetzoo.inference import sliding_window
+from unetzoo.predict import load_predictor
+from unetzoo.runs import Run, Settings
+from unetzoo.train import train
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+import cells_tfds
+
+CHOICE = {
+    "network": "unet2d_small", "patch": (32, 32), "folds": 3, "fold": 1, "epochs": 2, "steps": 4,
+    "batch_size": 4, "learning_rate": 1e-2, "validate_every": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Where TFDS keeps its data in these tests."""
+    folder = tmp_path_factory.mktemp("tfds")
+    cells_tfds.write(folder, {"train": 10, "test": 3})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tfds.core.constants, "DATA_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def run(place, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(Settings("tfds:cells", **CHOICE), folder)
+    return folder
+
+
+def evaluate(*words):
+    result = CliRunner().invoke(cli, ["evaluate", *map(str, words)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_run_says_what_it_was_trained_on(run):
+    record = Run.read(run)
+    assert list(record.train) == ["train[:3]", "train[6:]"]
+    assert list(record.held_out) == ["train[3:6]"]
+    assert record.class_names == ("background", "cell", "nucleus")
+    rows = read_history(run)
+    assert len(rows) == 2
+    assert 0 < rows[1]["val_dice"] < 1
+    names = {path.name for path in run.iterdir()}
+    assert {"best.keras", "epoch-0002.keras", "curves.png", "overlay-3.png"} <= names
+
+
+@pytest.mark.slow
+def test_a_stopped_run_goes_on_to_the_same_losses(run, tmp_path, monkeypatch):
+    def interrupt(_, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.DrawCurves, "on_epoch_begin", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(Settings("tfds:cells", **CHOICE), tmp_path)
+    train(Settings("tfds:cells", **CHOICE), tmp_path)
+    expected, found = ([row["loss"] for row in read_history(at)] for at in (run, tmp_path))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_what_was_held_out_is_scored_in_pixels(run, place, tmp_path):
+    text = evaluate(run, "-o", tmp_path, "--worst", "1")
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert content["unit"] == "px"
+    model = load_predictor(run).model
+    expected = dict(samples(find("cells", data_dir=place), "train[3:6]"))
+    assert content["cases"].keys() == expected.keys()
+    for name, sample in expected.items():
+        found = classes_of(sliding_window(model, sample.image, (32, 32)))
+        a, b = sample.labels == 2, found == 2
+        dice = 2 * (a & b).sum() / (a.sum() + b.sum())
+        assert content["cases"][name]["2"]["dice"] == pytest.approx(dice)
+    assert (tmp_path / "scores.txt").read_text() == text
+    assert (tmp_path / "worst-1.png").stat().st_size > 1000
+
+
+def test_given_by_name_its_split_test_is_scored(run, tmp_path):
+    evaluate(run, "-o", tmp_path, "--data", "tfds:cells", "--worst", "0")
+    assert len(json.loads((tmp_path / "scores.json").read_text())["cases"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"network": "unet2d_original", "patch": (188, 188)}, r"gives \(4, 4\) for a patch"),
+        ({"folds": 11}, "tfds:cells: 10 examples for 11 folds"),
+        ({"network": "unet3d_19m"}, "3 axes of space"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence(place, tmp_path, change, sentence):
+    with pytest.raises(ValueError, match=sentence) as error:
+        train(Settings("tfds:cells", **{**CHOICE, **change}), tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_that_is_not_there_is_one_sentence(place, tmp_path):
+    with pytest.raises(ValueError, match=r"tfds:oxford_iiit_pet|oxford_iiit_pet.*not"):
+        train(Settings("tfds:oxford_iiit_pet", **CHOICE), tmp_path / "run")
