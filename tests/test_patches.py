@@ -17,6 +17,7 @@ from unetzoo.data import foreground
 from unetzoo.data.foreground import foreground_voxels
 from unetzoo.data.patches import PatchDataset
 from unetzoo.data.sample import Sample
+from unetzoo.training import compile_model
 
 TESTS = Path(__file__).parent
 EDGE = 30  # how far the padding of these tests goes
@@ -321,6 +322,18 @@ def test_a_fresh_model_may_spend_one_batch():
         model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(4, 1)])
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(loss=loss, optimizer=keras.optimizers.SGD(1e-7))
+        history = model.fit(data, steps_per_epoch=3, epochs=2, shuffle=False, verbose=0)
+        losses.append(history.history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+def test_a_model_of_compile_model_spends_none():
+    losses = []
+    for workers in (1, 2):
+        keras.utils.set_random_seed(1)
+        model = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Conv2D(4, 1)])
+        compile_model(model, optimizer=keras.optimizers.SGD(1e-7))
+        data = patches(workers=workers)
         history = model.fit(data, steps_per_epoch=3, epochs=2, shuffle=False, verbose=0)
         losses.append(history.history["loss"])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)

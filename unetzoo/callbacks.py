@@ -27,6 +27,7 @@ from unetzoo.history import (
 )
 from unetzoo.inference import sliding_window_slabs
 from unetzoo.registry import load_model
+from unetzoo.training import build_state
 
 CHECKPOINT = "epoch-{:04d}.keras"
 BEST = "best.keras"
@@ -244,7 +245,10 @@ def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
     if not found:
         return None, 0
     epoch = max(found)
-    return load_model(found[epoch]), epoch
+    model = load_model(found[epoch])
+    if model.compiled:
+        build_state(model)
+    return model, epoch
 
 
 def checkpoints(folder: Path | str) -> dict[int, Path]:

@@ -57,7 +57,22 @@ def compile_model(
         metrics=[DiceScore(classes, activation=activation, ignore_label=ignore_label)],
         jit_compile=jit_compile,
     )
+    build_state(model)
     return model
+
+
+def build_state(model: keras.Model) -> None:
+    """Build the state of the loss and the metrics of a network of one output.
+
+    Otherwise ``fit`` does it with the first batch, which Keras on jax and torch does not train on
+    where several workers make the batches.
+    """
+    sizes = (1,) * (len(model.output_shape) - 1)
+    labels = keras.ops.zeros(sizes, "int32")
+    logits = keras.ops.zeros((*sizes, model.output_shape[-1]))
+    model.compute_loss(y=labels, y_pred=logits)
+    model.compute_metrics(None, labels, logits)
+    model.reset_metrics()
 
 
 def make_optimizer(

@@ -21,8 +21,8 @@ class PatchDataset(keras.utils.PyDataset):
     and its number in the run alone, so a resumed run goes on with the patches that it would have
     had. (Endless, because Keras fetches the next epoch's first batches before it says that an
     epoch has ended; and with several workers, on jax and torch, it spends the first batch on
-    building the model.) A foreground patch draws its class first, each as likely, then a voxel of
-    it; a patch stays inside the volume where it fits.
+    a model that ``compile_model`` has not built.) A foreground patch draws its class first, each as
+    likely, then a voxel of it; a patch stays inside the volume where it fits.
 
     Volumes may be mapped from disk: only the patch is read. What lies outside the volume, of a
     patch larger than it or of the surroundings that an augmentation asks for, is 0 in the image,
