@@ -236,6 +236,17 @@ def test_masks_are_written_and_a_bad_file_is_told_at_the_end(run, data, tmp_path
         assert set(np.unique(np.asarray(mask))) <= {0, 1, 2}
 
 
+def test_probabilities_of_pictures_are_numpys(run, data, tmp_path):
+    image = data / "images" / "case_003.png"
+    result = invoke("predict", run, image, "-o", tmp_path, "--probabilities")
+    assert result.exit_code == 0, result.output
+    scores = np.load(tmp_path / "case_003_probabilities.npy", allow_pickle=False)
+    assert (scores.shape, scores.dtype) == ((48, 41, 3), "float32")
+    np.testing.assert_allclose(scores.sum(-1), 1, rtol=1e-5)
+    mask = np.asarray(Image.open(tmp_path / "case_003.png"))
+    np.testing.assert_array_equal(mask, scores.argmax(-1))
+
+
 def test_a_mask_that_is_there_is_left_alone_unless_it_may_be_written(run, data, tmp_path):
     image = data / "images" / "case_000.png"
     (tmp_path / "case_000.png").write_bytes(b"mine")

@@ -120,7 +120,7 @@ def train(
 @click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower.")
 @click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5.")
 @click.option("--largest", is_flag=True, help="Keep each class's largest component only.")
-@click.option("--probabilities", is_flag=True, help="Write these too, as float32 NIfTI.")
+@click.option("--probabilities", is_flag=True, help="Write these too: NIfTI, of pictures .npy.")
 @click.option("--overwrite", is_flag=True, help="Write masks that are there already again.")
 @click.option("--shard", default="1/1", show_default=True, help="This job's share, such as 2/8.")
 def predict(

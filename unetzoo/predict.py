@@ -15,6 +15,7 @@ from unetzoo.data.preparation import Grid, prepare
 from unetzoo.data.reading import is_picture, read_case, write_case_labels
 from unetzoo.data.restoring import restore_labels, restore_probabilities
 from unetzoo.data.volumes import Volume, write_image
+from unetzoo.files import replacing
 from unetzoo.inference import sliding_window_slabs
 from unetzoo.registry import load_model
 from unetzoo.runs import Run
@@ -78,11 +79,10 @@ class Predictor:
         image = read_case(case, fill=self.run.preparation.fill)
         path = target(case, folder)
         if self.probabilities:
-            if isinstance(image, Picture):
-                raise ValueError(f"{case.images[0]}: probabilities are written of volumes only.")
             scores = self.score(image)
-            write_image(folder / f"{case.name}_probabilities.nii.gz", scores, image)
-            classes = self._cleaned(scores.argmax(-1).astype("uint8"))
+            _write_scores(folder / f"{case.name}_probabilities", scores, image)
+            likely = scores.argmax(-1) if scores.shape[-1] > 1 else scores[..., 0] > 0.5
+            classes = self._cleaned(likely.astype("uint8"))
         else:
             classes = self.segment(image)
         write_case_labels(path, classes, image, self.run.scheme)
@@ -154,6 +154,15 @@ def predict_cases(
         except (ValueError, OSError, MemoryError) as error:
             outcome.failed[case.name] = " ".join(str(error).split()) or type(error).__name__
     return outcome
+
+
+def _write_scores(stem: Path, scores: np.ndarray, image: Volume | Picture) -> None:
+    """As NIfTI with a channel for each class; for a picture as numpy's ``.npy``."""
+    if isinstance(image, Volume):
+        write_image(stem.with_name(f"{stem.name}.nii.gz"), scores, image)
+        return
+    with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
+        np.save(file, scores, allow_pickle=False)
 
 
 def target(case: Case, folder: Path) -> Path:
