@@ -27,7 +27,8 @@ FAULTS = {  # what a worker evaluates, and what is said of it
     "answer": ("object()", "TypeError: Object of type object is not JSON serializable"),
 }
 SCRIPT = """
-import json, sys, time
+import json, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from pathlib import Path
 from unetzoo.data import jobs
 from unetzoo.data.cache import prepare_cases

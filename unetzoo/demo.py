@@ -28,7 +28,6 @@ from unetzoo.training import compile_model
 
 CLASSES = ("background", "grey matter", "white matter", "other brain")
 PATCH = (48, 48, 48)
-WINDOW = (64, 64, 64)
 STEPS = 10
 SEED = 1
 VARY = Augmentation(
@@ -62,7 +61,7 @@ def run(folder: Path, epochs: int) -> None:
     """
     brain = load_template()
     model = train(brain, folder, epochs)
-    logits = sliding_window(model, brain.image[..., None], WINDOW, progress=_progress)
+    logits = sliding_window(model, brain.image[..., None], PATCH, progress=_progress)
     found = np.argmax(logits, axis=-1).astype("uint8")
     scores = {part: dice(brain, found, part) for part in ("back", "front")}
     with replacing(folder / "model.keras") as beside:
