@@ -28,8 +28,8 @@ class PatchDataset(keras.utils.PyDataset):
     patch larger than it or of the surroundings that an augmentation asks for, is 0 in the image,
     ``pad_label`` in the labels and 0 in the weights.
 
-    For an unpadded network give its ``output``. Labels and weights are cut to it; the output, not the
-    patch, stays inside the volume; beyond the volume there is its mirror image, as in overlap-tile.
+    For an unpadded network give its ``output``. Labels and weights are cut to it; it is the output
+    that stays inside the volume; beyond the volume there is its mirror image, as in overlap-tile.
 
     Args:
         samples: of ``Sample``, or tuples of an image ``(*spatial, C)``, labels ``(*spatial)``,
