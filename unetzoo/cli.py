@@ -56,7 +56,7 @@ def demo(folder: Path, epochs: int) -> None:
 
 
 @cli.command()
-@click.option("--data", required=True, help="Folder, CSV file, or 'IMAGES LABELS' globs.")
+@click.option("--data", required=True, help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME.")
 @click.option("--network", required=True, help="An id of unetzoo list.")
 @click.option("--patch", required=True, type=NumbersType(int, "X,Y,Z"), help="Sizes, voxels.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="Folder of the run.")
