@@ -10,10 +10,10 @@ import pytest
 HERE = Path(__file__).parent
 WHOLE = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py",
          "test_more_losses.py", "test_deep_supervision.py", "test_training.py",
-         "test_tables.py", "test_registry.py", "test_callbacks.py",
+         "test_registry.py", "test_callbacks.py",
          "test_train.py::test_the_same_seed_gives_the_same_losses_and_another_does_not",
          "test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32"]  # fmt: skip
-EVERYDAY = ["test_patches.py", "test_unpadded.py", "test_inference.py", "test_train.py"]
+EVERYDAY = ["test_patches.py", "test_unpadded.py", "test_train.py"]
 
 
 @pytest.mark.backends
