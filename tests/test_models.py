@@ -160,7 +160,10 @@ def test_one_training_step_and_a_reload_of_the_compiled_model(name, tmp_path):
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(again(x)), keras.ops.convert_to_numpy(model(x))
     )
-    assert np.isfinite(again.train_on_batch(x, labels, return_dict=True)["loss"])
+    for left, read in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(read), keras.ops.convert_to_numpy(left)
+        )
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
