@@ -123,7 +123,9 @@ def test_linear_upsampling_is_computed_in_float32(policy):
 
 
 def test_wrong_arguments_are_one_sentence():
-    with pytest.raises(ValueError, match=r"factor 1\.5: expected a whole number of at least 2"):
+    with pytest.raises(
+        ValueError, match=r"factor 1\.5: expected whole numbers, at least one above 1"
+    ):
         LinearUpsampling(1.5)
     with pytest.raises(ValueError, match="torch_output_padding 2: expected at most"):
         TorchConv2DTranspose(4, 3, 2, 1, 2)

@@ -58,7 +58,11 @@ def test_an_unknown_name_is_told_the_closest():
         ("unet2d_small", {"norm": "layer"}, "norm 'layer': expected one of 'batch', 'instance'"),
         ("unet2d_small", {"dropout": 1}, "dropout 1: expected a rate from 0 to under 1"),
         ("unet3d_2_5m", {"interpolation": "cubic"}, "interpolation 'cubic': expected 'nearest'"),
-        ("unet2d_textbook", {"upsampling": "nearest"}, "upsampling 'nearest': expected 'linear'"),
+        (
+            "unet2d_textbook",
+            {"upsampling": "nearest"},
+            "upsampling 'nearest': expected one of 'linear'",
+        ),
         ("unet2d_large", {"kernel_size": 2}, "kernel_size 2: expected 1, 3, 5, 7 or 9"),
         ("unet2d_large", {"kernel_size": 3.0}, "kernel_size 3.0: expected 1, 3, 5, 7 or 9"),
         ("unet2d_small", {"activation": "sofmax"}, "activation 'sofmax': expected None or an"),

@@ -27,6 +27,15 @@ def _layer(kind, x, **arguments):
     return cls(data_format="channels_last", **arguments)(x)
 
 
+def per_axis(value, rank):
+    """One number, or one an axis, as one an axis.
+
+    >>> per_axis(3, 2), per_axis([1, 3, 3], 3)
+    ((3, 3), (1, 3, 3))
+    """
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
 # === Single layers ===
 
 
@@ -52,15 +61,31 @@ def conv(x, filters, kernel_size=3, *, name, bias=True, padding="same", **argume
     )
 
 
-def up_conv(x, filters, *, name, bias=True, **arguments):
-    """A transposed convolution, kernel 2 and stride 2: spatial sizes double."""
+def strided_conv(x, filters, kernel_size, strides, *, name, **arguments):
+    """A convolution that zero-pads (kernel - 1) / 2 on both sides, as PyTorch's do.
+
+    Sizes n become ceil(n / stride). With stride 1 it is ``conv``; with a stride, Keras's "same"
+    pads more at the end than at the start, so there the padding is a layer of its own.
+    """
+    rank = len(x.shape) - 2
+    strides = per_axis(strides, rank)
+    padding = [(size - 1) // 2 for size in per_axis(kernel_size, rank)]
+    if max(strides) > 1:
+        arguments = {"padding": "valid", "strides": strides, **arguments}
+        if max(padding) > 0:
+            x = _layer("ZeroPadding{}D", x, padding=tuple(padding), name=f"{name}-pad")
+    return conv(x, filters, kernel_size, name=name, **arguments)
+
+
+def up_conv(x, filters, *, name, bias=True, factor=2, **arguments):
+    """A transposed convolution, kernel and stride ``factor``: spatial sizes times as large."""
     arguments = {"kernel_initializer": "he_normal", **arguments}
     return _layer(
         "Conv{}DTranspose",
         x,
         filters=filters,
-        kernel_size=2,
-        strides=2,
+        kernel_size=factor,
+        strides=factor,
         use_bias=bias,
         name=name,
         **arguments,
@@ -92,6 +117,17 @@ def relu(x, *, name):
     return keras.layers.ReLU(name=name)(x)
 
 
+def nonlinear(x, kind, *, name):
+    """ReLU, leaky ReLU (slope 0.01), or PReLU (a slope a channel, 0.25 at first)."""
+    if kind == "relu":
+        return relu(x, name=name)
+    if kind == "leaky_relu":
+        return keras.layers.LeakyReLU(negative_slope=0.01, name=name)(x)
+    spatial = list(range(1, len(x.shape) - 1))
+    quarter = keras.initializers.Constant(0.25)
+    return keras.layers.PReLU(alpha_initializer=quarter, shared_axes=spatial, name=name)(x)
+
+
 def max_pool(x, *, name):
     """The largest of 2 (x 2) x 2; an odd last pixel is left out."""
     half_on_tensorflow = (
@@ -107,9 +143,20 @@ def channel_dropout(x, rate, *, name):
     return _layer("SpatialDropout{}D", x, rate=rate, name=name) if rate else x
 
 
-def linear_upsampling(x, *, name, align_corners=True):
-    """Spatial sizes double, bilinear or trilinear."""
-    return LinearUpsampling(2, align_corners=align_corners, name=name)(x)
+def linear_upsampling(x, *, name, align_corners=True, factor=2):
+    """Spatial sizes times ``factor``, bilinear or trilinear."""
+    return LinearUpsampling(factor, align_corners=align_corners, name=name)(x)
+
+
+def upsample(x, filters, kind, *, name, factor=2, bias=True):
+    """To ``filters`` channels at sizes times ``factor``: "transposed" or "linear".
+
+    "linear" is a 1x1 convolution, then interpolation with half-pixel centres.
+    """
+    if kind == "transposed":
+        return up_conv(x, filters, factor=factor, bias=bias, name=name)
+    x = conv(x, filters, 1, bias=bias, name=f"{name}-conv")
+    return linear_upsampling(x, align_corners=False, factor=factor, name=name)
 
 
 def nearest_upsampling(x, *, name):
@@ -117,22 +164,35 @@ def nearest_upsampling(x, *, name):
     return _layer("UpSampling{}D", x, size=2, name=name)
 
 
-def head(x, num_classes, activation, *, name):
+def head(x, num_classes, activation, *, name, probabilities="probabilities"):
     """A 1x1 convolution to logits in float32, and the activation if there is one."""
     dtype = "float32" if keras.config.dtype_policy().compute_dtype in HALF else None
     x = conv(x, num_classes, 1, name=name, dtype=dtype)
     if activation is None:
         return x
-    return keras.layers.Activation(activation, dtype=dtype, name="probabilities")(x)
+    return keras.layers.Activation(activation, dtype=dtype, name=probabilities)(x)
+
+
+def heads(maps, num_classes, activation, deep_supervision):
+    """``head1`` of the first map; with deep supervision a list of a head for each map.
+
+    The first is the full-size output, the others are there for the loss.
+    """
+    outputs = [
+        head(x, num_classes, activation, name=f"head{n}", probabilities=f"probabilities{n}")
+        for n, x in enumerate(maps if deep_supervision else maps[:1], 1)
+    ]
+    return outputs if deep_supervision else outputs[0]
 
 
 # === Joining a skip ===
 
 
-def pad_and_concat(x, skip, *, name):
-    """The skip's channels, then x's, x zero-padded to the skip's size."""
+def pad_and_concat(x, skip, *, name, skip_first=True):
+    """The skip's channels, then x's, or x's first; x is zero-padded to the skip's size."""
     x = PadToMatch(name=f"{name}-pad")(x, skip)
-    return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([skip, x])
+    pair = [skip, x] if skip_first else [x, skip]
+    return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")(pair)
 
 
 def crop_and_concat(x, skip, *, name):
@@ -161,6 +221,30 @@ def double_conv(x, first, second, *, name, kind, bias=True, padding="same", drop
         x = norm(x, kind, name=f"{name}-norm{number}")
         x = relu(x, name=f"{name}-relu{number}")
     return channel_dropout(x, dropout, name=f"{name}-dropout")
+
+
+def conv_unit(
+    x,
+    filters,
+    kernel_size=3,
+    strides=1,
+    *,
+    name,
+    number,
+    kind,
+    nonlinearity,
+    bias=True,
+    dropout=0.0,
+):
+    """Convolution, channel dropout, norm of that ``kind``, nonlinearity, with a ``number``.
+
+    Their layers are ``name-conv1``, ``name-dropout1``, ``name-norm1`` and ``name-act1``; where the
+    nonlinearity is None there is none.
+    """
+    x = strided_conv(x, filters, kernel_size, strides, bias=bias, name=f"{name}-conv{number}")
+    x = channel_dropout(x, dropout, name=f"{name}-dropout{number}")
+    x = norm(x, kind, name=f"{name}-norm{number}")
+    return x if nonlinearity is None else nonlinear(x, nonlinearity, name=f"{name}-act{number}")
 
 
 def down(x, block, *, name):

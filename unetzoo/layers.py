@@ -3,7 +3,18 @@
 import keras
 from keras import ops
 
+from unetzoo.resizing import LinearUpsampling, ResizeToMatch
 from unetzoo.sizes import Sizes
+
+__all__ = [
+    "CheckSizes",
+    "CropToMatch",
+    "CropToMultiple",
+    "LinearUpsampling",
+    "PadToMatch",
+    "ResizeToMatch",
+    "TorchConv2DTranspose",
+]
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -120,66 +131,6 @@ class CropToMultiple(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "multiple": self.multiple}
-
-
-@keras.saving.register_keras_serializable(package="unetzoo")
-class LinearUpsampling(keras.layers.Layer):
-    """Bilinear (2D) or trilinear (3D) upsampling by a whole factor.
-
-    Keras has no trilinear one and none with aligned corners. One small matrix of weights an
-    axis, so the gradient is a matrix product too.
-
-    Args:
-        factor: how many times larger every spatial axis becomes.
-        align_corners: PyTorch's switch: True maps corner pixels onto corner pixels, False maps
-            pixel centres (half-pixel).
-
-    Call with ``(B, *spatial, C)``, gives ``(B, *(factor * spatial), C)``; computed in float32.
-    Raises: ValueError for a factor under 2.
-    Source: textbook chapter, S5.8.
-
-    >>> x = keras.ops.reshape(keras.ops.arange(2.0), (1, 1, 2, 1))
-    >>> [round(float(v), 3) for v in keras.ops.ravel(LinearUpsampling()(x)[0, 0])]
-    [0.0, 0.333, 0.667, 1.0]
-    """
-
-    def __init__(self, factor=2, align_corners=True, **layer_arguments):
-        if not isinstance(factor, int) or factor < 2:
-            raise ValueError(f"factor {factor!r}: expected a whole number of at least 2.")
-        super().__init__(**layer_arguments)
-        self.factor = factor
-        self.align_corners = align_corners
-
-    def _weights(self, size):
-        """The (factor * size, size) matrix of one axis: a tent around each output's position."""
-        new_size = self.factor * size
-        position = ops.cast(ops.arange(new_size), "float32")
-        last = ops.cast(size - 1, "float32")
-        if self.align_corners:
-            position = position * (last / ops.cast(new_size - 1, "float32"))
-        else:
-            position = ops.clip((position + 0.5) / self.factor - 0.5, 0.0, last)
-        pixel = ops.cast(ops.arange(size), "float32")
-        return ops.relu(1.0 - ops.abs(position[:, None] - pixel[None, :]))
-
-    def call(self, x):
-        y = ops.cast(x, "float32")
-        letters = "bxyzc" if len(x.shape) == 5 else "bxyc"
-        for letter, size in zip(letters[1:-1], ops.shape(x)[1:-1], strict=True):
-            equation = f"o{letter},{letters}->{letters.replace(letter, 'o')}"
-            y = ops.einsum(equation, self._weights(size), y)
-        return ops.cast(y, self.compute_dtype)
-
-    def compute_output_shape(self, shape):
-        larger = [None if size is None else self.factor * size for size in shape[1:-1]]
-        return (shape[0], *larger, shape[-1])
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "factor": self.factor,
-            "align_corners": self.align_corners,
-        }
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")

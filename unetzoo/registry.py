@@ -3,32 +3,29 @@
 import functools
 import importlib
 import inspect
-import operator
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatch
-from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unetzoo import models
+from unetzoo.arguments import bind, check, closest
 from unetzoo.sizes import Sizes
 
 if TYPE_CHECKING:
     import keras
-
-NORMS = ("batch", "instance", "group", None)
 
 
 @dataclass(frozen=True)
 class Card:
     """What is documented of a network, and what is assumed.
 
+    ``ranks`` are the numbers of axes of space that it takes; ``input_shape`` has the first.
     ``parameters`` is PyTorch's count, ``with_moving`` Keras's, which adds the moving statistics of
     batch norm; both are those of the network at its defaults.
     """
@@ -36,6 +33,7 @@ class Card:
     name: str
     source: str
     input_shape: tuple[int, ...]
+    ranks: tuple[int, ...]
     num_classes: int
     sizes: Sizes
     parameters: int
@@ -53,6 +51,8 @@ class Card:
             f"              {self.with_moving:,} with the moving statistics that Keras counts too",
             f"  stated      {self.stated}",
         ]
+        if len(self.ranks) > 1:
+            lines.insert(3, f"  axes        {' or '.join(map(str, self.ranks))} of space")
         for number, assumption in enumerate(self.assumed):
             lines.append(f"  {'assumed' if number == 0 else '':<12}{assumption}")
         return "\n".join(lines)
@@ -69,8 +69,12 @@ def register(
     with_moving: int,
     stated: str,
     assumed: tuple[str, ...],
+    ranks: tuple[int, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a builder known under its function's name, and check its arguments at every call."""
+    """Make a builder known under its function's name, and check its arguments at every call.
+
+    ``ranks`` are the numbers of axes of space, where the network takes more than its input's.
+    """
 
     def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:
         defaults = {
@@ -80,6 +84,7 @@ def register(
             name=builder.__name__,
             source=source,
             input_shape=defaults["input_shape"],
+            ranks=ranks or (len(defaults["input_shape"]) - 1,),
             num_classes=defaults["num_classes"],
             sizes=sizes,
             parameters=parameters,
@@ -91,8 +96,8 @@ def register(
 
         @functools.wraps(builder)
         def checked(*args: Any, **kwargs: Any) -> Any:
-            arguments = _bind(builder, args, kwargs)
-            _check_arguments(card, arguments)
+            arguments = bind(builder, args, kwargs)
+            check(arguments, card.name, card.ranks, card.sizes)
             return builder(**arguments)
 
         return checked
@@ -103,11 +108,15 @@ def register(
 def list_models(pattern: str = "*") -> list[str]:
     """The ids that contain a text or match a pattern (fnmatch), sorted.
 
+    "2d" and "3d" find the networks that take as many axes of space, whatever their ids.
+
     >>> list_models("unet2d_t*")
     ['unet2d_textbook']
     """
     pattern = pattern.replace("-", "_")
     names = sorted(module.name for module in pkgutil.iter_modules(models.__path__))
+    if pattern in ("2d", "3d"):
+        return [name for name in names if int(pattern[0]) in card(name).ranks]
     return [name for name in names if pattern in name or fnmatch(name, pattern)]
 
 
@@ -214,94 +223,5 @@ def _builder(name: str) -> Callable[..., Any]:
     known = list_models()
     key = name.replace("-", "_")
     if key not in known:
-        raise ValueError(f"network {name!r}: expected a name of the zoo; {_closest(key, known)}.")
+        raise ValueError(f"network {name!r}: expected a name of the zoo; {closest(key, known)}.")
     return getattr(importlib.import_module(f"unetzoo.models.{key}"), key)
-
-
-def _closest(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, n=3, cutoff=0.5)
-    if close:
-        return f"the closest are {', '.join(close)}" if len(close) > 1 else f"try {close[0]}"
-    return f"there are {', '.join(known)}"
-
-
-def _bind(builder: Callable[..., Any], args: tuple, kwargs: dict) -> dict[str, Any]:
-    """All arguments of a call by name, defaults included."""
-    signature = inspect.signature(builder)
-    for key in kwargs:
-        if key not in signature.parameters:
-            raise TypeError(
-                f"argument {key!r}: {builder.__name__!r} does not take it; "
-                f"{_closest(key, list(signature.parameters))}."
-            )
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    return bound.arguments
-
-
-def _check_arguments(card: Card, arguments: dict[str, Any]) -> None:
-    arguments["input_shape"] = _check_shape(card, arguments["input_shape"])
-    for key, value in arguments.items():
-        if key in CHECKS:
-            holds, expected = CHECKS[key]
-            if not holds(value):
-                raise ValueError(f"{key} {value!r}: expected {expected}.")
-
-
-def _is_count(value: Any) -> bool:
-    """A whole number of at least 1, numpy's included, no bool."""
-    try:
-        return not isinstance(value, bool) and operator.index(value) >= 1
-    except TypeError:
-        return False
-
-
-def _is_activation(value: Any) -> bool:
-    import keras
-
-    try:
-        return value is None or callable(keras.activations.get(value))
-    except (ValueError, TypeError):
-        return False
-
-
-CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "num_classes": (_is_count, "a whole number of at least 1"),
-    "norm": (
-        lambda value: value is None or (isinstance(value, str) and value in NORMS),
-        f"one of {', '.join(map(repr, NORMS))}",
-    ),
-    "dropout": (
-        lambda value: isinstance(value, Real) and 0 <= value < 1,  # type: ignore[operator]
-        "a rate from 0 to under 1",
-    ),
-    "activation": (_is_activation, "None or an activation of Keras, such as 'softmax'"),
-    "name": (
-        lambda value: isinstance(value, str) and bool(re.fullmatch(r"[\w.-]+", value)),
-        "a name of letters, digits, '_', '-' and '.'",
-    ),
-}
-
-
-def _check_shape(card: Card, shape: Any) -> tuple[int | None, ...]:
-    given = f"input_shape {shape!r}"
-    rank = len(card.input_shape)
-    form = "(D, H, W, C)" if rank == 4 else "(H, W, C)"
-    try:
-        shape = tuple(size if size is None else operator.index(size) for size in shape)
-    except TypeError:
-        raise ValueError(f"{given}: {card.name!r} needs whole numbers {form}.") from None
-    if len(shape) != rank:
-        raise ValueError(
-            f"{given}: {card.name!r} needs {rank} numbers {form}, channels last, no batch axis."
-        )
-    if shape[-1] is None or shape[-1] < 1:
-        raise ValueError(f"{given}: {card.name!r} needs a number of channels of at least 1 last.")
-    wrong = [size for size in shape[:-1] if size is not None and not card.sizes.allow(size)]
-    if wrong:
-        near = sorted(set().union(*(card.sizes.nearest(size) for size in wrong)))
-        verb = "nearest is" if len(near) == 1 else "nearest are"
-        raise ValueError(
-            f"{given}: {card.name!r} needs {card.sizes}; the {verb} {' and '.join(map(str, near))}."
-        )
-    return shape

@@ -55,8 +55,6 @@ def unet2d_textbook(
 
     from unetzoo import blocks
 
-    if upsampling not in ("linear", "transposed"):
-        raise ValueError(f"upsampling {upsampling!r}: expected 'linear' or 'transposed'.")
     half = 2 if upsampling == "linear" else 1
 
     def block(filters):

@@ -1,0 +1,119 @@
+"""The arguments of the networks' builders, checked before anything is built."""
+
+import inspect
+import operator
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from numbers import Real
+from typing import Any
+
+from unetzoo.sizes import Sizes
+
+NORMS = ("batch", "instance", "group", None)
+NONLINEARITIES = ("relu", "leaky_relu", "prelu")
+UPSAMPLINGS = ("linear", "transposed")
+
+
+def closest(word: str, known: list[str]) -> str:
+    close = get_close_matches(word, known, n=3, cutoff=0.5)
+    if close:
+        return f"the closest are {', '.join(close)}" if len(close) > 1 else f"try {close[0]}"
+    return f"there are {', '.join(known)}"
+
+
+def bind(builder: Callable[..., Any], args: tuple, kwargs: dict) -> dict[str, Any]:
+    """All arguments of a call by name, defaults included."""
+    signature = inspect.signature(builder)
+    for key in kwargs:
+        if key not in signature.parameters:
+            raise TypeError(
+                f"argument {key!r}: {builder.__name__!r} does not take it; "
+                f"{closest(key, list(signature.parameters))}."
+            )
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def check(arguments: dict[str, Any], network: str, ranks: tuple[int, ...], sizes: Sizes) -> None:
+    """Check a builder's arguments, and make the input shape a tuple.
+
+    Raises: ValueError for a value that cannot work.
+    """
+    arguments["input_shape"] = _check_shape(arguments["input_shape"], network, ranks, sizes)
+    for key, value in arguments.items():
+        if key in CHECKS:
+            holds, expected = CHECKS[key]
+            if not holds(value):
+                raise ValueError(f"{key} {value!r}: expected {expected}.")
+
+
+def _is_count(value: Any) -> bool:
+    """A whole number of at least 1, numpy's included, no bool."""
+    try:
+        return not isinstance(value, bool) and operator.index(value) >= 1
+    except TypeError:
+        return False
+
+
+def _is_activation(value: Any) -> bool:
+    import keras
+
+    try:
+        return value is None or callable(keras.activations.get(value))
+    except (ValueError, TypeError):
+        return False
+
+
+CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "num_classes": (_is_count, "a whole number of at least 1"),
+    "norm": (
+        lambda value: value is None or (isinstance(value, str) and value in NORMS),
+        f"one of {', '.join(map(repr, NORMS))}",
+    ),
+    "dropout": (
+        lambda value: isinstance(value, Real) and 0 <= value < 1,  # type: ignore[operator]
+        "a rate from 0 to under 1",
+    ),
+    "nonlinearity": (
+        lambda value: isinstance(value, str) and value in NONLINEARITIES,
+        f"one of {', '.join(map(repr, NONLINEARITIES))}",
+    ),
+    "upsampling": (
+        lambda value: isinstance(value, str) and value in UPSAMPLINGS,
+        f"one of {', '.join(map(repr, UPSAMPLINGS))}",
+    ),
+    "deep_supervision": (lambda value: isinstance(value, bool), "True or False"),
+    "activation": (_is_activation, "None or an activation of Keras, such as 'softmax'"),
+    "name": (
+        lambda value: isinstance(value, str) and bool(re.fullmatch(r"[\w.-]+", value)),
+        "a name of letters, digits, '_', '-' and '.'",
+    ),
+}
+
+
+def _check_shape(
+    shape: Any, network: str, ranks: tuple[int, ...], sizes: Sizes
+) -> tuple[int | None, ...]:
+    given = f"input_shape {shape!r}"
+    form = " or ".join("(D, H, W, C)" if rank == 3 else "(H, W, C)" for rank in ranks)
+    try:
+        shape = tuple(size if size is None else operator.index(size) for size in shape)
+    except TypeError:
+        raise ValueError(f"{given}: {network!r} needs whole numbers {form}.") from None
+    if len(shape) - 1 not in ranks:
+        numbers = " or ".join(str(rank + 1) for rank in ranks)
+        raise ValueError(
+            f"{given}: {network!r} needs {numbers} numbers {form}, channels last, no batch axis."
+        )
+    if shape[-1] is None or shape[-1] < 1:
+        raise ValueError(f"{given}: {network!r} needs a number of channels of at least 1 last.")
+    wrong = [size for size in shape[:-1] if size is not None and not sizes.allow(size)]
+    if wrong:
+        near = sorted(set().union(*(sizes.nearest(size) for size in wrong)))
+        verb = "nearest is" if len(near) == 1 else "nearest are"
+        raise ValueError(
+            f"{given}: {network!r} needs {sizes}; the {verb} {' and '.join(map(str, near))}."
+        )
+    return shape

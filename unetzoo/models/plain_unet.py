@@ -1,0 +1,99 @@
+"""nnU-Net's PlainConvUNet: two convolutions a stage, its stages given by a plan."""
+
+from functools import partial
+
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=1)
+
+
+@register(
+    source="nnU-Net v2, PlainConvUNet of dynamic-network-architectures (Isensee 2021; S5.35)",
+    sizes=SIZES,
+    parameters=31_195_594,
+    with_moving=31_195_594,
+    ranks=(3, 2),
+    stated="31,195,594 parameters at 128 x 128 x 128, 6 stages, 2 classes; 5,603,177 at "
+    "40 x 56 x 40, 4 stages, 3 classes, each with a head at every level of the decoder",
+    assumed=(
+        "the stages are those that nnU-Net plans for a patch of 128 cubed and 8 GB",
+        "the card's count has a head at the full size alone; the stated counts need "
+        "deep_supervision=True",
+        "MONAI's network of this structure is DynUNet, which has no biases before its norms",
+        "a map smaller than its skip is zero-padded on both sides, the extra voxel at the end",
+    ),
+)
+def plain_unet(
+    input_shape=(128, 128, 128, 1),
+    num_classes=2,
+    norm="instance",
+    dropout=0.0,
+    activation=None,
+    nonlinearity="leaky_relu",
+    upsampling="transposed",
+    deep_supervision=False,
+    features=(32, 64, 128, 256, 320, 320),
+    kernels=(3, 3, 3, 3, 3, 3),
+    strides=(1, 2, 2, 2, 2, 2),
+    name="plain_unet",
+):
+    """nnU-Net's plain U-Net.
+
+    Args:
+        input_shape: ``(D, H, W, C)`` or ``(H, W, C)``; sizes may be None.
+        num_classes: channels of the output.
+        norm: "batch", "instance", "group" or None.
+        dropout: rate of a channel dropout after every convolution.
+        activation: of the output; None gives logits.
+        nonlinearity: "relu", "leaky_relu" or "prelu".
+        upsampling: "transposed" (kernel and stride of the stage below) or "linear".
+        deep_supervision: whether to give a list of logits, one a decoder level, finest first.
+        features: channels of each stage.
+        kernels, strides: of each stage, one number or one an axis.
+        name: the model's.
+
+    Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
+    Raises: ValueError for a value that cannot work.
+    Source: nnU-Net v2; PIPELINE.md, the planner's rule 4.
+
+    >>> import unetzoo
+    >>> model = unetzoo.skeleton("plain_unet", deep_supervision=True)
+    >>> model.count_params(), model.output_shape[1]
+    (31195594, (None, 64, 64, 64, 2))
+    """
+    import keras
+
+    from unetzoo import blocks
+    from unetzoo.stages import stages
+
+    first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
+    unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
+
+    def double(x, stage, stride=1, *, name):
+        x = unit(x, stage.features, stage.kernel, stride, name=name, number=1)
+        return unit(x, stage.features, stage.kernel, name=name, number=2)
+
+    inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
+
+    # Encoder
+    x = double(x, first, name="encoder1")
+    levels = [(first, x)]
+    for number, stage in enumerate(rest, 2):
+        x = double(x, stage, stage.stride, name=f"encoder{number}")
+        levels.append((stage, x))
+
+    # Decoder
+    maps = []
+    for number in range(len(levels) - 1, 0, -1):
+        stage, skip = levels[number - 1]
+        x = blocks.upsample(
+            x, stage.features, upsampling, factor=levels[number][0].stride, name=f"up{number}"
+        )
+        x = blocks.pad_and_concat(x, skip, name=f"decoder{number}", skip_first=False)
+        x = double(x, stage, name=f"decoder{number}")
+        maps.insert(0, x)
+
+    outputs = blocks.heads(maps, num_classes, activation, deep_supervision)
+    return keras.Model(inputs, outputs, name=name)

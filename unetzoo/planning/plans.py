@@ -1,0 +1,251 @@
+"""What a plan is made of: the data's fingerprint, and what is to be trained on them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from unetzoo.data.normalisation import CT, ZScore
+from unetzoo.text import aligned, printable
+
+NETWORKS = ("plain_unet", "residual_unet")
+NAMES = ("2d", "3d_fullres", "3d_lowres")  # of configurations, in the order they are shown
+FINEST, COARSEST = 1e-9, 1e9  # mm
+LARGEST = 2**31 - 1  # voxels on an axis
+
+Numbers = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a plan goes by, one entry a case.
+
+    Args:
+        spacings: mm on each axis; of pictures, which have none, 1.
+        shapes: voxels on each axis, after the crop to the box that is not 0.
+        num_channels: of the images.
+        num_classes: with background.
+
+    Raises: ValueError, one sentence, for numbers that no data set has.
+
+    >>> Fingerprint([(1.0, 1.0, 2.0)], [(90, 80, 0)], 1, 2)
+    Traceback (most recent call last):
+    ValueError: shapes[0] (90, 80, 0): expected 2 or 3 whole numbers from 1 to 2147483647.
+    """
+
+    spacings: Sequence[Sequence[float]]
+    shapes: Sequence[Sequence[int]]
+    num_channels: int
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        for name in ("spacings", "shapes"):
+            object.__setattr__(self, name, _rows(name, getattr(self, name)))
+        for name, least in {"num_channels": 1, "num_classes": 2}.items():
+            value = getattr(self, name)
+            if not is_whole(value, least):
+                raise ValueError(f"{name} {value!r}: expected a whole number of at least {least}.")
+        if len(self.spacings) != len(self.shapes):
+            raise ValueError(
+                f"{len(self.spacings)} spacings and {len(self.shapes)} shapes: expected one of "
+                "each for every case."
+            )
+        if not self.shapes:
+            raise ValueError("no cases: expected the spacing and the shape of at least one.")
+        for case, spacing in enumerate(self.spacings):
+            if len(spacing) not in (2, 3) or not all(map(_is_spacing, spacing)):
+                raise ValueError(
+                    f"spacings[{case}] {spacing}: expected 2 or 3 numbers, mm, from {FINEST:g} to "
+                    f"{COARSEST:g}."
+                )
+        for case, shape in enumerate(self.shapes):
+            if len(shape) not in (2, 3) or not all(is_whole(n, 1) and n <= LARGEST for n in shape):
+                raise ValueError(
+                    f"shapes[{case}] {shape}: expected 2 or 3 whole numbers from 1 to {LARGEST}."
+                )
+        ranks = sorted({len(row) for row in (*self.spacings, *self.shapes)})
+        if len(ranks) > 1:
+            raise ValueError("cases of 2 axes and cases of 3: expected one kind; split the data.")
+
+    @property
+    def rank(self) -> int:
+        """Axes of space."""
+        return len(self.shapes[0])
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A network, and the patches that it is trained on; axes in the order of the data's.
+
+    ``perpendicular`` is the axis of the data that a 2D network does not see, or None.
+    """
+
+    spacing: tuple[float, ...]  # mm, to resample to
+    median_shape: tuple[float, ...]  # voxels of the median case, resampled
+    patch: Numbers  # voxels
+    batch_size: int  # patches
+    features: Numbers  # of each stage
+    kernels: tuple[Numbers, ...]  # of each stage, one number an axis
+    strides: tuple[Numbers, ...]  # of each stage, of the first 1
+    estimate: int  # of memory: the voxels * channels of what convolutions give, for one patch
+    perpendicular: int | None = None
+
+    @property
+    def pools(self) -> Numbers:
+        """How often each axis is halved."""
+        return tuple(sum(stride > 1 for stride in axis) for axis in zip(*self.strides, strict=True))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found of the data, to be read; nothing goes by it."""
+
+    cases: int
+    median_spacing: tuple[float, ...]  # mm
+    median_shape: tuple[float, ...]  # voxels, after the crop
+    class_voxels: Numbers  # of each class, over all cases
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train on a data set; ``str`` is a table.
+
+    Args:
+        network: "plain_unet" or "residual_unet".
+        memory_gb: that a training step may take.
+        num_channels, num_classes: of the data, background included.
+        normalisation: one a channel.
+        configurations: of "2d", "3d_fullres" and "3d_lowres" those that the data ask for.
+        measured: None where the data were not read.
+    """
+
+    network: str
+    memory_gb: float
+    num_channels: int
+    num_classes: int
+    normalisation: tuple[ZScore | CT, ...]
+    configurations: Mapping[str, Configuration]
+    measured: Measured | None = field(default=None)
+
+    def __str__(self) -> str:
+        head = [
+            f"{self.network}, {_counted(self.num_channels, 'channel')}, {self.num_classes} "
+            f"classes, {self.memory_gb:g} GB",
+            "normalisation: " + ", ".join(map(_described, self.normalisation)),
+        ]
+        columns = [["", *_ROWS]]
+        for name, one in self.configurations.items():
+            columns.append([name, *(row(one) for row in _ROWS.values())])
+        return "\n".join(
+            [*head, *_of(self.measured), "", *aligned(list(zip(*columns, strict=True)), left=9)]
+        )
+
+    def write(self, path: Path | str) -> None:
+        """Write it as JSON, whole or not at all.
+
+        Raises: ValueError where it cannot be written.
+        """
+        from unetzoo.planning.files import write_plan
+
+        write_plan(self, path)
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Plan":
+        """The plan of a file, which anybody may have changed.
+
+        Raises: ValueError, one sentence that names the file, the place in it and the fault.
+        """
+        from unetzoo.planning.files import read_plan
+
+        return read_plan(path)
+
+
+def is_whole(value: object, least: int) -> bool:
+    """Whether a value is a whole number of at least so many, and no boolean."""
+    return isinstance(value, int) and type(value) is not bool and value >= least
+
+
+def times(numbers: Sequence[float]) -> str:
+    """Sizes as they are read: ``80 x 192 x 160``.
+
+    >>> times((1.37, 1.25))
+    '1.37 x 1.25'
+    """
+    return " x ".join(f"{number:.6g}" for number in numbers)
+
+
+_ROWS = {
+    "spacing, mm": lambda one: times(one.spacing),
+    "median shape": lambda one: times(one.median_shape),
+    "patch": lambda one: times(one.patch),
+    "batch size": lambda one: str(one.batch_size),
+    "pools": lambda one: ", ".join(map(str, one.pools)),
+    "features": lambda one: ", ".join(map(str, one.features)),
+    "kernels": lambda one: ", ".join(_short(kernel) for kernel in one.kernels),
+    "strides": lambda one: ", ".join(_short(stride) for stride in one.strides),
+    "memory, voxels * channels": lambda one: f"{one.estimate:,}",
+    "perpendicular axis": lambda one: "" if one.perpendicular is None else str(one.perpendicular),
+}
+
+
+def _short(sizes: Numbers) -> str:
+    """``3`` for a cube, else ``1x3x3``."""
+    return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
+
+
+def _of(measured: Measured | None) -> list[str]:
+    if measured is None:
+        return []
+    total = sum(measured.class_voxels) or 1
+    classes = [
+        f"{n}: {count:,} ({100 * count / total:.3g} %)"
+        for n, count in enumerate(measured.class_voxels)
+    ]
+    return [
+        f"measured: {_counted(measured.cases, 'case')}, median spacing "
+        f"{times(measured.median_spacing)} mm, median shape {times(measured.median_shape)}",
+        "voxels of class " + ", ".join(classes),
+    ]
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
+
+
+def _described(kind: ZScore | CT) -> str:
+    if isinstance(kind, ZScore):
+        return "z-score"
+    return (
+        f"CT cut to {kind.lower:.6g} .. {kind.upper:.6g}, mean {kind.mean:.6g}, deviation "
+        f"{kind.deviation:.6g}"
+    )
+
+
+def _is_spacing(value: object) -> bool:
+    number = isinstance(value, int | float) and type(value) is not bool
+    return number and FINEST <= value <= COARSEST  # type: ignore[operator]
+
+
+def _rows(name: str, rows: object) -> tuple[tuple, ...]:
+    """Rows of Python's own numbers, of whatever was given."""
+    try:
+        return tuple(tuple(map(_plain, row)) for row in rows)  # type: ignore[attr-defined]
+    except TypeError:
+        raise ValueError(
+            f"{name} {printable(repr(rows))[:80]}: expected one row of numbers for each case."
+        ) from None
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def wholes(numbers: Sequence[float]) -> tuple[float, ...]:
+    """Numbers without the needless ``.0``.
+
+    >>> wholes((115.0, 320.5))
+    (115, 320.5)
+    """
+    return tuple(int(n) if math.isfinite(n) and n == int(n) else float(n) for n in numbers)
