@@ -17,20 +17,23 @@ def randomise(twin, seed):
             nn.init.kaiming_normal_(module.weight, generator=generator)
             if module.bias is not None:
                 uniform(module.bias, -0.2, 0.2)
-        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+        elif isinstance(module, nn.modules.batchnorm._NormBase):  # batch or instance
             uniform(module.weight, 0.5, 1.5)
             uniform(module.bias, -0.3, 0.3)
-            uniform(module.running_mean, -0.3, 0.3)
-            uniform(module.running_var, 0.5, 2.0)
+            if module.track_running_stats:
+                uniform(module.running_mean, -0.3, 0.3)
+                uniform(module.running_var, 0.5, 2.0)
     return twin.eval()
 
 
-def copy_weights(twin, model):
+def copy_weights(twin, model, rename=lambda key: key):
     """Give every layer of the model the weights of the twin's module of the same name.
 
+    ``rename`` gives a key of the twin's state as the model calls it, or None for a repetition.
     Raises KeyError where a name has no counterpart, on either side.
     """
-    state = {key: value.numpy() for key, value in twin.state_dict().items()}
+    state = {rename(key): value.numpy() for key, value in twin.state_dict().items()}
+    state.pop(None, None)
     for layer in model.layers:
         if not layer.weights:
             continue

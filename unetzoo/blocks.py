@@ -130,12 +130,21 @@ def nonlinear(x, kind, *, name):
 
 def max_pool(x, *, name):
     """The largest of 2 (x 2) x 2; an odd last pixel is left out."""
-    half_on_tensorflow = (
-        keras.backend.backend() == "tensorflow"
-        and keras.config.dtype_policy().compute_dtype == "float16"
+    return _layer("MaxPooling{}D", x, pool_size=2, dtype=_pooling_dtype(), name=name)
+
+
+def average_pool(x, strides, *, name):
+    """The mean of as many pixels as the strides say; of what is left at the end their own."""
+    return _layer(
+        "AveragePooling{}D", x, pool_size=strides, padding="same", dtype=_pooling_dtype(), name=name
     )
-    dtype = "float32" if half_on_tensorflow else None  # its CPU has no 3D pooling in float16
-    return _layer("MaxPooling{}D", x, pool_size=2, dtype=dtype, name=name)
+
+
+def _pooling_dtype():
+    half = keras.config.dtype_policy().compute_dtype == "float16"
+    if half and keras.backend.backend() == "tensorflow":
+        return "float32"  # TensorFlow has no 3D pooling in float16 on a CPU
+    return None
 
 
 def channel_dropout(x, rate, *, name):
@@ -188,11 +197,19 @@ def heads(maps, num_classes, activation, deep_supervision):
 # === Joining a skip ===
 
 
-def pad_and_concat(x, skip, *, name, skip_first=True):
-    """The skip's channels, then x's, or x's first; x is zero-padded to the skip's size."""
+def pad_and_concat(x, skip, *, name):
+    """The skip's channels, then x's, x zero-padded to the skip's size."""
     x = PadToMatch(name=f"{name}-pad")(x, skip)
-    pair = [skip, x] if skip_first else [x, skip]
-    return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")(pair)
+    return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([skip, x])
+
+
+def cut_and_concat(x, skip, *, name):
+    """The channels of x, then the skip's, x cut to the skip's size.
+
+    Where the encoder strides, an odd size is rounded up and the decoder's map is a pixel larger.
+    """
+    x = CropToMatch(name=f"{name}-crop")(x, skip)
+    return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([x, skip])
 
 
 def crop_and_concat(x, skip, *, name):

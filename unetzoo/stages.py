@@ -38,14 +38,12 @@ def stages(
             f"{len(features)} features, {len(kernels)} kernels and {len(strides)} strides: "
             "expected one of each a stage."
         )
-    for value in features:
-        if type(value) is not int or value < 1:
-            raise ValueError(f"features {value!r}: expected whole numbers of at least 1.")
+    if any(type(value) is not int or value < 1 for value in features):
+        raise ValueError(f"features {features!r}: expected whole numbers of at least 1.")
     kernels = [_axes("kernels", kernel, rank) for kernel in kernels]
     strides = [_axes("strides", stride, rank) for stride in strides]
-    for kernel in kernels:
-        if any(size % 2 == 0 for size in kernel):
-            raise ValueError(f"kernels {kernel}: expected odd numbers.")
+    if any(size % 2 == 0 for kernel in kernels for size in kernel):
+        raise ValueError(f"kernels {kernels}: expected odd numbers.")
     if max(strides[0]) > 1:
         raise ValueError(f"strides {strides[0]}: expected 1 for the first stage.")
     if any(max(stride) < 2 for stride in strides[1:]):

@@ -11,17 +11,18 @@ SIZES = Sizes(smallest=1)
 @register(
     source="nnU-Net v2, PlainConvUNet of dynamic-network-architectures (Isensee 2021; S5.35)",
     sizes=SIZES,
-    parameters=31_195_594,
-    with_moving=31_195_594,
+    parameters=31_194_050,
+    with_moving=31_194_050,
     ranks=(3, 2),
     stated="31,195,594 parameters at 128 x 128 x 128, 6 stages, 2 classes; 5,603,177 at "
     "40 x 56 x 40, 4 stages, 3 classes, each with a head at every level of the decoder",
     assumed=(
         "the stages are those that nnU-Net plans for a patch of 128 cubed and 8 GB",
-        "the card's count has a head at the full size alone; the stated counts need "
-        "deep_supervision=True",
-        "MONAI's network of this structure is DynUNet, which has no biases before its norms",
-        "a map smaller than its skip is zero-padded on both sides, the extra voxel at the end",
+        "one head, at the full size; the stated counts are of deep_supervision=True, which adds "
+        "one at each coarser level of the decoder (1,544 parameters at the defaults)",
+        "MONAI's network of this structure is DynUNet, which has no biases but the head's and "
+        "takes the kernel of a decoder level from the stage below; the default follows nnU-Net",
+        "where a stride does not divide a size, the larger map of the decoder is cut at its end",
     ),
 )
 def plain_unet(
@@ -91,7 +92,7 @@ def plain_unet(
         x = blocks.upsample(
             x, stage.features, upsampling, factor=levels[number][0].stride, name=f"up{number}"
         )
-        x = blocks.pad_and_concat(x, skip, name=f"decoder{number}", skip_first=False)
+        x = blocks.cut_and_concat(x, skip, name=f"decoder{number}")
         x = double(x, stage, name=f"decoder{number}")
         maps.insert(0, x)
 

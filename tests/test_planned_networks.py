@@ -1,0 +1,205 @@
+"""plain_unet and residual_unet against nnU-Net's own classes, and MONAI's DynUNet."""
+
+import math
+import re
+
+import keras
+import numpy as np
+import pytest
+import torch
+from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
+from monai.networks.nets import DynUNet
+from torch import nn
+from torch_weights import channels_first, channels_last, copy_weights, randomise
+
+import unetzoo
+from unetzoo.stages import Stage, stages
+
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+BLOCKS = {"plain_unet": [2] * 8, "residual_unet": [1, 3, 4, 6, 6, 6, 6, 6]}
+CLASSES = {"plain_unet": PlainConvUNet, "residual_unet": ResidualEncoderUNet}
+STAGES = {  # 3D as planned for thick slices, 2D with a stage that halves one axis alone
+    3: {
+        "features": (8, 16, 24, 24),
+        "kernels": ((1, 3, 3), (1, 3, 3), (3, 3, 3), (3, 3, 3)),
+        "strides": ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2)),
+    },
+    2: {
+        "features": (8, 16, 24),
+        "kernels": ((3, 3), (3, 3), (3, 3)),
+        "strides": ((1, 1), (2, 2), (2, 1)),
+    },
+}
+SIZES = {3: [(4, 16, 24), (8, 8, 8)], 2: [(16, 12), (8, 30)]}
+
+
+def published(name, rank, features, kernels, strides, channels=1, num_classes=2):
+    """nnU-Net's own network with deep supervision."""
+    count = len(features)
+    up = 2 if name == "plain_unet" else 1
+    return CLASSES[name](
+        channels, count, features, CONV[rank], kernels, strides, BLOCKS[name][:count],
+        num_classes, [up] * (count - 1), conv_bias=True, norm_op=NORM[rank],
+        norm_op_kwargs={"eps": 1e-5, "affine": True}, nonlin=nn.LeakyReLU, deep_supervision=True,
+    )  # fmt: skip
+
+
+def renamed(count):
+    """nnU-Net's name of a weight as ours; None for those that it holds twice."""
+
+    def number(pattern, word, key):
+        return re.sub(pattern, lambda m: f"{word}{count - 1 - int(m[1])}", key)
+
+    def rename(key):
+        if "all_modules" in key or key.startswith("decoder.encoder"):
+            return None
+        key = re.sub(r"skip\.\d\.", "shortcut.", key)
+        key = re.sub(r"conv(\d)\.(conv|norm)\.", r"\2\1.", key)
+        key = re.sub(r"\.convs\.(\d)\.(conv|norm)", lambda m: f".{m[2]}{int(m[1]) + 1}", key)
+        key = key.replace("encoder.stem", "stem")
+        key = re.sub(r"\.blocks\.(\d)", lambda m: f".block{int(m[1]) + 1}", key)
+        key = re.sub(r"encoder\.stages\.(\d)(\.0)?", lambda m: f"encoder{int(m[1]) + 1}", key)
+        key = number(r"decoder\.stages\.(\d)", "decoder", key)
+        key = number(r"decoder\.transpconvs\.(\d)", "up", key)
+        return number(r"decoder\.seg_layers\.(\d)", "head", key)
+
+    return rename
+
+
+def logits(model, x):
+    return [keras.ops.convert_to_numpy(y) for y in model(x)]
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("name", CLASSES)
+def test_all_logits_equal_nnu_nets(name, rank):
+    twin = randomise(published(name, rank, **STAGES[rank], channels=2, num_classes=3), seed=1)
+    model = unetzoo.build(
+        name, input_shape=(*[None] * rank, 2), num_classes=3, deep_supervision=True, **STAGES[rank]
+    )
+    copy_weights(twin, model, renamed(len(STAGES[rank]["features"])))
+    for size in SIZES[rank]:
+        x = np.random.default_rng(2).standard_normal((2, *size, 2), dtype="float32")
+        with torch.no_grad():
+            expected = [channels_last(y) for y in twin(channels_first(x))]
+        found = logits(model, x)
+        assert [y.shape for y in found] == [y.shape for y in expected]
+        for ours, theirs in zip(found, expected, strict=True):
+            assert np.abs(ours - theirs).max() < 1e-4 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes", "parameters"),
+    [
+        ("plain_unet", (128, 128, 128, 1), 2, 31_195_594),
+        ("plain_unet", (40, 56, 40, 1), 3, 5_603_177),
+        ("residual_unet", (128, 128, 128, 1), 2, 102_349_770),
+    ],
+)
+def test_published_counts(name, shape, classes, parameters):
+    """The first two are published; all are counted in nnU-Net's own classes."""
+    count = 6 if shape[0] == 128 else 4
+    plan = {
+        "features": (32, 64, 128, 256, 320, 320)[:count],
+        "kernels": (3,) * count,
+        "strides": (1, 2, 2, 2, 2, 2)[:count],
+    }
+    with torch.device("meta"):
+        twin = published(name, 3, **plan, num_classes=classes)
+    assert sum(p.numel() for p in twin.parameters()) == parameters
+    arguments = {"input_shape": shape, "num_classes": classes, "deep_supervision": True}
+    assert unetzoo.skeleton(name, **arguments, **plan).count_params() == parameters
+    if count == 6:
+        assert unetzoo.skeleton(name, **arguments).count_params() == parameters
+
+
+def test_dynunet_is_plain_unet_without_biases():
+    """MONAI's network of the same structure: no biases but the head's; the logits are equal.
+
+    With one kernel for all stages: DynUNet takes a decoder level's kernel from the stage below.
+    """
+    plan = {**STAGES[3], "kernels": [(3, 3, 3)] * 4}
+    twin = randomise(
+        DynUNet(
+            3, 1, 2, plan["kernels"], plan["strides"], plan["strides"][1:],
+            filters=plan["features"], norm_name=("instance", {"affine": True}),
+        ),
+        seed=3,
+    )  # fmt: skip
+    model = unetzoo.build("plain_unet", input_shape=(4, 16, 16, 1), **plan)
+    left_out = [
+        layer.bias
+        for layer in model.layers
+        if "Conv" in type(layer).__name__ and not layer.name.startswith("head")
+    ]
+    ours, theirs = model.count_params(), sum(p.numel() for p in twin.parameters())
+    assert ours - theirs == sum(math.prod(w.shape) for w in left_out) > 0
+
+    state = {k: v.numpy() for k, v in twin.state_dict().items() if "skip_layers" not in k}
+    blocks = ["input_block", "downsamples.0", "downsamples.1", "bottleneck"]
+    names = {f"encoder{n}": block for n, block in enumerate(blocks, 1)}
+    names |= {f"decoder{3 - n}": f"upsamples.{n}.conv_block" for n in range(3)}
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        place, _, part = layer.name.partition("-")
+        if place.startswith("up"):
+            key = f"upsamples.{3 - int(place[2:])}.transp_conv.conv"
+        elif place == "head1":
+            key = "output_block.conv.conv"
+        else:
+            key = f"{names[place]}.{part}" + (".conv" if "conv" in part else "")
+        kernel = state[f"{key}.weight"]
+        if kernel.ndim > 1:
+            kernel = np.moveaxis(kernel, (0, 1), (-1, -2))
+        bias = state.get(f"{key}.bias", np.zeros(layer.weights[1].shape))
+        layer.set_weights([kernel, bias])
+    x = np.random.default_rng(4).standard_normal((1, 4, 16, 16, 1), dtype="float32")
+    with torch.no_grad():
+        expected = channels_last(twin.eval()(channels_first(x)))
+    found = keras.ops.convert_to_numpy(model(x))
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_sizes_that_no_stride_divides(name):
+    model = unetzoo.build(name, input_shape=(None, None, None, 1), **STAGES[3])
+    assert model(np.zeros((1, 3, 13, 9, 1), "float32")).shape == (1, 3, 13, 9, 2)
+    assert model(np.zeros((1, 1, 1, 1, 1), "float32")).shape == (1, 1, 1, 1, 2)
+
+
+def test_linear_upsampling_has_no_transposed_convolutions():
+    model = unetzoo.skeleton("plain_unet", upsampling="linear")
+    assert model.output_shape == (None, 128, 128, 128, 2)
+    kinds = {type(layer).__name__ for layer in model.layers}
+    assert "LinearUpsampling" in kinds
+    assert "Conv3DTranspose" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"features": 32}, r"features 32: expected a list of at least 2"),
+        ({"features": (32,)}, "expected a list of at least 2"),
+        ({"features": (32, 64)}, "2 features, 6 kernels and 6 strides: expected one of each"),
+        ({"features": (32, 64, 0, 1, 1, 1)}, "expected whole numbers of at least 1"),
+        ({"kernels": (3, 3, 2, 3, 3, 3)}, "expected odd numbers"),
+        ({"kernels": (3, 3, (3, 3), 3, 3, 3)}, r"kernels \(3, 3\): .* at least 1, or 3 of them"),
+        ({"strides": (2, 2, 2, 2, 2, 2)}, "expected 1 for the first stage"),
+        ({"strides": (1, 2, 1, 2, 2, 2)}, "expected one above 1 in each stage after the first"),
+        ({"strides": (1, 2, "2", 2, 2, 2)}, "strides '2': expected a whole number"),
+        ({"nonlinearity": "elu"}, "nonlinearity 'elu': expected one of 'relu', 'leaky_relu'"),
+        ({"deep_supervision": 1}, "deep_supervision 1: expected True or False"),
+        ({"input_shape": (8, 1)}, r"needs 4 or 3 numbers \(D, H, W, C\) or \(H, W, C\)"),
+    ],
+)
+def test_stages_that_cannot_work_are_one_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message) as error:
+        unetzoo.skeleton("plain_unet", **arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_and_lists_are_the_same_stages():
+    ours = stages([8, 16], [3, [3, 3]], [1, 2], 2)
+    assert ours == [Stage(8, (3, 3), (1, 1)), Stage(16, (3, 3), (2, 2))]

@@ -1,0 +1,114 @@
+"""nnU-Net's ResidualEncoderUNet, "ResEnc": residual blocks down, one convolution a stage up."""
+
+from functools import partial
+
+from unetzoo.registry import register
+from unetzoo.sizes import Sizes
+
+SIZES = Sizes(smallest=1)
+BLOCKS = (1, 3, 4, 6)  # of the first stages of the encoder; the later ones have as many as the last
+
+
+@register(
+    source="nnU-Net v2, ResidualEncoderUNet of dynamic-network-architectures (Isensee 2024; S5.35)",
+    sizes=SIZES,
+    parameters=102_348_226,
+    with_moving=102_348_226,
+    ranks=(3, 2),
+    stated="no count; M, L and XL are the same network at the patches and batches that nnU-Net "
+    "plans for 8, 24 and 40 GB",
+    assumed=(
+        "the stages are those that nnU-Net plans for a patch of 128 cubed (M, 8 GB)",
+        "one head, at the full size; nnU-Net's own class also holds those of deep_supervision=True "
+        "(1,544 parameters at the defaults)",
+        "where a stride does not divide a size, the shortcut's last mean is of fewer voxels",
+        "where a stride does not divide a size, the larger map of the decoder is cut at its end",
+    ),
+)
+def residual_unet(
+    input_shape=(128, 128, 128, 1),
+    num_classes=2,
+    norm="instance",
+    dropout=0.0,
+    activation=None,
+    nonlinearity="leaky_relu",
+    upsampling="transposed",
+    deep_supervision=False,
+    features=(32, 64, 128, 256, 320, 320),
+    kernels=(3, 3, 3, 3, 3, 3),
+    strides=(1, 2, 2, 2, 2, 2),
+    name="residual_unet",
+):
+    """nnU-Net's U-Net with a residual encoder.
+
+    Args:
+        input_shape: ``(D, H, W, C)`` or ``(H, W, C)``; sizes may be None.
+        num_classes: channels of the output.
+        norm: "batch", "instance", "group" or None.
+        dropout: rate of a channel dropout after every convolution but a block's second.
+        activation: of the output; None gives logits.
+        nonlinearity: "relu", "leaky_relu" or "prelu".
+        upsampling: "transposed" (kernel and stride of the stage below) or "linear".
+        deep_supervision: whether to give a list of logits, one a decoder level, finest first.
+        features: channels of each stage.
+        kernels, strides: of each stage, one number or one an axis.
+        name: the model's.
+
+    Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
+    Raises: ValueError for a value that cannot work.
+    Source: nnU-Net v2; the block is that of ResNet-D.
+
+    >>> import unetzoo
+    >>> unetzoo.skeleton("residual_unet", input_shape=(64, 64, 3)).output_shape
+    (None, 64, 64, 2)
+    """
+    import keras
+
+    from unetzoo import blocks
+    from unetzoo.stages import stages
+
+    first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
+    unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
+
+    def shortcut(x, filters, stride, *, name):
+        if max(stride) > 1:
+            x = blocks.average_pool(x, stride, name=f"{name}-pool")
+        if x.shape[-1] == filters:
+            return x
+        x = blocks.conv(x, filters, 1, bias=False, name=f"{name}-conv")
+        return blocks.norm(x, norm, name=f"{name}-norm")
+
+    def block(x, stage, stride, *, name):
+        residual = shortcut(x, stage.features, stride, name=f"{name}-shortcut")
+        x = unit(x, stage.features, stage.kernel, stride, name=name, number=1)
+        x = blocks.conv_unit(
+            x, stage.features, stage.kernel, name=name, number=2, kind=norm, nonlinearity=None
+        )
+        x = keras.layers.Add(name=f"{name}-add")([x, residual])
+        return blocks.nonlinear(x, nonlinearity, name=f"{name}-act2")
+
+    inputs = keras.Input(input_shape, name="input")
+    x = blocks.checked(inputs, SIZES)
+
+    # Encoder
+    x = unit(x, first.features, first.kernel, name="stem", number=1)
+    levels = []
+    for number, stage in enumerate((first, *rest), 1):
+        for index in range(BLOCKS[min(number, len(BLOCKS)) - 1]):
+            stride = stage.stride if index == 0 else (1,) * len(stage.stride)
+            x = block(x, stage, stride, name=f"encoder{number}-block{index + 1}")
+        levels.append((stage, x))
+
+    # Decoder
+    maps = []
+    for number in range(len(levels) - 1, 0, -1):
+        stage, skip = levels[number - 1]
+        x = blocks.upsample(
+            x, stage.features, upsampling, factor=levels[number][0].stride, name=f"up{number}"
+        )
+        x = blocks.cut_and_concat(x, skip, name=f"decoder{number}")
+        x = unit(x, stage.features, stage.kernel, name=f"decoder{number}", number=1)
+        maps.insert(0, x)
+
+    outputs = blocks.heads(maps, num_classes, activation, deep_supervision)
+    return keras.Model(inputs, outputs, name=name)
