@@ -10,7 +10,9 @@ from unetzoo.data.patches import PatchDataset
 from unetzoo.files import replacing
 from unetzoo.history import read_history
 from unetzoo.inference import sliding_window
-from unetzoo.training import compile_model
+from unetzoo.losses import DiceCrossentropy
+from unetzoo.metrics import DiceScore
+from unetzoo.training import compile_model, loss_weights
 
 
 def blobs(size=(20, 22), seed=0):
@@ -74,6 +76,52 @@ def test_a_network_that_gives_probabilities_is_refused(classes, activation):
     model = unetzoo.build("unet2d_small", num_classes=classes, activation=activation)
     with pytest.raises(ValueError, match="'UNetSmall' gives probabilities: compile_model needs"):
         compile_model(model)
+
+
+def pyramid_model(**more):
+    """A small plain_unet with outputs at the full, half and quarter sizes."""
+    keras.utils.set_random_seed(3)
+    stages = {"features": (4, 8, 8, 8), "kernels": (3,) * 4, "strides": (1, 2, 2, 2)}
+    shape = (None, None, 1)
+    return unetzoo.build("plain_unet", input_shape=shape, deep_supervision=True, **stages, **more)
+
+
+def test_deep_supervision_weighs_the_loss_of_each_output():
+    model = compile_model(pyramid_model())
+    (image, labels), loss = blobs(size=(16, 24)), DiceCrossentropy()
+    outputs = [keras.ops.convert_to_numpy(y) for y in model(image[None])]
+    assert [y.shape[1:3] for y in outputs] == [(16, 24), (8, 12), (4, 6)]
+    cut = [labels, labels[1::2, 1::2], labels[2::4, 2::4]]
+    each = [float(loss(y[None], x)) for y, x in zip(cut, outputs, strict=True)]
+    y = (labels[None],) * 3
+    found = model.evaluate(image[None], y, verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(2 / 3 * each[0] + 1 / 3 * each[1], rel=1e-4)
+    dice = DiceScore(2)
+    dice.update_state(labels[None], outputs[0])
+    assert found["dice_1"] == pytest.approx(float(dice.result()["dice_1"]), rel=1e-5)
+
+
+def test_outputs_of_full_size_count_the_same():
+    image = keras.Input((None, None, 1))
+    heads = [keras.layers.Conv2D(2, 1, name=f"head{n}")(image) for n in range(4)]
+    assert loss_weights(keras.Model(image, heads)) == [0.25] * 4
+    assert loss_weights(keras.Model(image, heads[0])) == [1.0]
+
+
+def test_fit_with_deep_supervision_resumes_and_predicts_the_full_size(tmp_path):
+    data = patches(outputs=3, workers=2)
+    history = fit(compile_model(pyramid_model(), learning_rate=1e-2), 3, tmp_path, data=data)
+    assert history["loss"][-1] < history["loss"][0]
+    assert {"dice", "dice_1"} <= set(read_history(tmp_path)[-1])
+    model, done = resume(tmp_path)
+    assert done == 3
+    image, labels = blobs(seed=9)
+    assert sliding_window(model, image, (16, 16)).shape == (*labels.shape, 2)
+
+
+def test_an_output_of_probabilities_among_several_is_refused():
+    with pytest.raises(ValueError, match="'plain_unet' gives probabilities"):
+        compile_model(pyramid_model(activation="softmax"))
 
 
 def test_fit_learns_the_blobs():

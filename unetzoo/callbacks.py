@@ -169,7 +169,7 @@ class WholeCases(keras.callbacks.Callback):
 
     def score(self) -> dict[str, float]:
         """``val_dice`` and the Dice of each class; NaN for one that no case has."""
-        classes = self.model.output_shape[-1]
+        classes = self.model.outputs[0].shape[-1]
         labels = range(1, max(classes, 2))
         found = []
         for number, (name, sample) in enumerate(self.cases.items()):

@@ -49,7 +49,7 @@ def from_files(run: Run, cache: Path, workers: int) -> tuple[Run, Feed]:
     settings = run.settings
     prepared = _prepare(run, cache, workers)
     run = _with_fingerprints(run, {name: case.key for name, case in prepared.items()})
-    output = _output(run)
+    output, outputs = _output(run)
 
     def batches(first: int) -> PatchDataset:
         return PatchDataset(
@@ -59,6 +59,7 @@ def from_files(run: Run, cache: Path, workers: int) -> tuple[Run, Feed]:
             augment=Augmentation() if settings.augment else None,
             ignore_label=run.scheme.ignore,
             output=output,
+            outputs=outputs,
             seed=settings.seed,
             first_batch=first,
             workers=workers,
@@ -73,9 +74,10 @@ def from_tfds(run: Run) -> tuple[Run, Feed]:
     from unetzoo.data.tfds import Changes, pictures, samples
 
     settings = run.settings
-    if _output(run) != settings.patch:
+    output, outputs = _output(run)
+    if output != settings.patch:
         raise ValueError(
-            f"network {settings.network!r} gives {_output(run)} for a patch of {settings.patch}: "
+            f"network {settings.network!r} gives {output} for a patch of {settings.patch}: "
             "with data of TFDS expected a network that gives as many pixels as it takes."
         )
     source = find_tfds(settings)
@@ -84,7 +86,7 @@ def from_tfds(run: Run) -> tuple[Run, Feed]:
     changes = Changes() if settings.augment else Changes((), False, 0.0, 0.0)
 
     def batches(first: int) -> Any:
-        return pictures(
+        found = pictures(
             source,
             split="+".join(run.train),
             size=(settings.patch[0], settings.patch[1]),
@@ -94,6 +96,7 @@ def from_tfds(run: Run) -> tuple[Run, Feed]:
             changes=changes,
             first_batch=first,
         )
+        return found if outputs == 1 else found.map(lambda x, y: (x, (y,) * outputs))
 
     class HeldOut:
         def items(self) -> Iterable[tuple[str, Sample]]:
@@ -216,12 +219,12 @@ def _prepare(run: Run, cache: Path, workers: int) -> dict[str, PreparedCase]:
     return {case.name: case for case in prepared}
 
 
-def _output(run: Run) -> tuple[int, ...]:
-    """The sizes of what the network gives for a patch."""
+def _output(run: Run) -> tuple[tuple[int, ...], int]:
+    """The sizes of what the network gives for a patch, and how many outputs it has."""
     settings = run.settings
     shape = (*settings.patch, run.channels)
     model = skeleton(settings.network, input_shape=shape, **(settings.build or {}))
-    return output_shape(model, settings.patch)[:-1]
+    return output_shape(model, settings.patch)[:-1], len(model.outputs)
 
 
 def _digest(source: Any, split: str) -> str:

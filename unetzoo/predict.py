@@ -71,7 +71,7 @@ class Predictor:
         """The probabilities ``(*spatial, C)``, float32, on its canonical axes."""
         slabs, grid = self._slabs(image)
         return restore_probabilities(
-            slabs, grid, "sigmoid" if self.model.output_shape[-1] == 1 else "softmax"
+            slabs, grid, "sigmoid" if self.model.outputs[0].shape[-1] == 1 else "softmax"
         )
 
     def write(self, case: Case, folder: Path) -> Path:

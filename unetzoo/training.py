@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from unetzoo.deep_supervision import DeepSupervision, deep_supervision_weights
 from unetzoo.losses import DiceCrossentropy
 from unetzoo.metrics import DiceScore
 
@@ -24,7 +25,10 @@ def compile_model(
 ) -> keras.Model:
     """Compile a network that gives logits: Adam, Dice + cross-entropy, the Dice of each class.
 
-    One output channel is trained as a sigmoid, several as a softmax.
+    One output channel is trained as a sigmoid, several as a softmax. A network with deep
+    supervision has the loss at each of its outputs, with the weights of ``loss_weights``, and the
+    Dice at the first; ``fit`` then wants the labels once for each output, as a
+    ``PatchDataset(outputs=...)`` gives them.
 
     Args:
         optimizer: a Keras optimizer; None for Adam.
@@ -43,35 +47,69 @@ def compile_model(
     >>> compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss.activation
     'softmax'
     """
-    last = getattr(model.layers[-1], "activation", None)
-    if last in (keras.activations.softmax, keras.activations.sigmoid):
+    kinds = {getattr(layer, "activation", None) for layer in _last_layers(model)}
+    if kinds & {keras.activations.softmax, keras.activations.sigmoid}:
         raise ValueError(
             f"model {model.name!r} gives probabilities: compile_model needs logits; build it with "
             "activation=None."
         )
-    classes = model.output_shape[-1]
+    classes = model.outputs[0].shape[-1]
     activation = "sigmoid" if classes == 1 else "softmax"
+    loss = loss or DiceCrossentropy(activation=activation, ignore_label=ignore_label)
+    dice = DiceScore(classes, activation=activation, ignore_label=ignore_label)
+    several = len(model.outputs) > 1
     model.compile(
         optimizer=optimizer or keras.optimizers.Adam(learning_rate),
-        loss=loss or DiceCrossentropy(activation=activation, ignore_label=ignore_label),
-        metrics=[DiceScore(classes, activation=activation, ignore_label=ignore_label)],
+        loss=[DeepSupervision(loss) for _ in model.outputs] if several else loss,
+        loss_weights=loss_weights(model) if several else None,
+        metrics=[[dice], *[[] for _ in model.outputs[1:]]] if several else [dice],
         jit_compile=jit_compile,
     )
     build_state(model)
     return model
 
 
+def loss_weights(model: keras.Model) -> list[float]:
+    """What each output of a network counts in the loss; together 1.
+
+    Outputs that are all of the full size count the same (UNet++); of smaller and smaller ones each
+    counts half as much as the one before, and the coarsest nothing (nnU-Net).
+
+    >>> import unetzoo
+    >>> weights = loss_weights(unetzoo.skeleton("plain_unet", deep_supervision=True))
+    >>> [round(weight, 3) for weight in weights]
+    [0.533, 0.267, 0.133, 0.067, 0.0]
+    """
+    count = len(model.outputs)
+    if count > 1:
+        inputs = model.inputs[0].shape[1:]
+        patch = [64 if size is None else size for size in inputs]
+        shapes = model.compute_output_shape((1, *patch))
+        if len({tuple(shape) for shape in shapes}) == 1:
+            return [1 / count] * count
+    return deep_supervision_weights(count)
+
+
+def _last_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers that the outputs come from."""
+    if not model.outputs:
+        return [model.layers[-1]]
+    return [output._keras_history.operation for output in model.outputs]
+
+
 def build_state(model: keras.Model) -> None:
-    """Build the state of the loss and the metrics of a network of one output.
+    """Build the state of the loss and the metrics of a network.
 
     Otherwise ``fit`` does it with the first batch, which Keras on jax and torch does not train on
     where several workers make the batches.
     """
-    sizes = (1,) * (len(model.output_shape) - 1)
-    labels = keras.ops.zeros(sizes, "int32")
-    logits = keras.ops.zeros((*sizes, model.output_shape[-1]))
-    model.compute_loss(y=labels, y_pred=logits)
-    model.compute_metrics(None, labels, logits)
+    sizes = (1,) * (len(model.outputs[0].shape) - 1)
+    labels = [keras.ops.zeros(sizes, "int32") for _ in model.outputs]
+    logits = [keras.ops.zeros((*sizes, output.shape[-1])) for output in model.outputs]
+    several = len(model.outputs) > 1
+    y, y_pred = (labels, logits) if several else (labels[0], logits[0])
+    model.compute_loss(y=y, y_pred=y_pred)
+    model.compute_metrics(None, y, y_pred)
     model.reset_metrics()
 
 

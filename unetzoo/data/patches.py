@@ -41,6 +41,7 @@ class PatchDataset(keras.utils.PyDataset):
         ignore_label: no foreground: no patch is centred on it.
         pad_label: label of voxels outside the volume.
         output: sizes of what the network gives for a patch, its centre; None for the patch's own.
+        outputs: of the network; with several the labels and weights are tuples, one for each.
         seed: of the draws.
         first_batch: how many batches a resumed run has behind it.
         workers: threads that make batches; numpy and scipy work in several at once.
@@ -71,6 +72,7 @@ class PatchDataset(keras.utils.PyDataset):
         ignore_label: int | None = None,
         pad_label: int = 0,
         output: Sequence[int] | None = None,
+        outputs: int = 1,
         seed: int = 0,
         first_batch: int = 0,
         workers: int = 1,
@@ -85,6 +87,7 @@ class PatchDataset(keras.utils.PyDataset):
         super().__init__(workers=workers, max_queue_size=max_queue_size)
         self.patch = tuple(patch)
         self.output = self.patch if output is None else tuple(output)
+        self.outputs = outputs
         self.batch_size = batch_size
         self.foreground = foreground
         self.augment = augment
@@ -106,7 +109,7 @@ class PatchDataset(keras.utils.PyDataset):
         """None: there is no last batch."""
         return None
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         channels = self.samples[0].image.shape[-1]
         x = np.empty((self.batch_size, *self.patch, channels), "float32")
         y = np.empty((self.batch_size, *self.output), "int32")
@@ -118,7 +121,10 @@ class PatchDataset(keras.utils.PyDataset):
             x[number], y[number] = image, labels[centre]
             if w is not None and weight is not None:
                 w[number] = weight[centre]
-        return (x, y) if w is None else (x, y, w)
+        of_voxels = (y,) if w is None else (y, w)
+        if self.outputs == 1:
+            return (x, *of_voxels)
+        return (x, *((values,) * self.outputs for values in of_voxels))
 
     def _draw(
         self, random: np.random.Generator, channels: int
@@ -190,11 +196,11 @@ class PatchDataset(keras.utils.PyDataset):
         return image, labels, np.asarray(sample.weight[window], "float32")
 
     def _check_arguments(self, samples: int) -> None:
-        sizes = (self.batch_size, *self.patch)
+        sizes = (self.batch_size, self.outputs, *self.patch)
         if not samples or any(not _is_whole(size) or size < 1 for size in sizes):
             raise ValueError(
-                f"{samples} samples, batch_size {self.batch_size}, patch {self.patch}: expected "
-                "at least one sample, and whole numbers of at least 1."
+                f"{samples} samples, batch_size {self.batch_size}, outputs {self.outputs}, patch "
+                f"{self.patch}: expected at least one sample, and whole numbers of at least 1."
             )
         context = [p - o for p, o in zip(self.patch, self.output, strict=False)]
         if len(self.patch) != len(self.output) or any(n < 0 or n % 2 for n in context):
