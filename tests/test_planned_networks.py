@@ -31,7 +31,7 @@ STAGES = {  # 3D as planned for thick slices, 2D with a stage that halves one ax
         "strides": ((1, 1), (2, 2), (2, 1)),
     },
 }
-SIZES = {3: [(4, 16, 24), (8, 8, 8)], 2: [(16, 12), (8, 30)]}
+SIZES = {3: [(8, 16, 32), (16, 24, 16)], 2: [(16, 12), (8, 32)]}
 
 
 def published(name, rank, features, kernels, strides, channels=1, num_classes=2):
