@@ -203,6 +203,12 @@ def pad_and_concat(x, skip, *, name):
     return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([skip, x])
 
 
+def pad_and_concat_first(x, skips, *, name):
+    """The channels of x, zero-padded to the skips' size, then those of every skip."""
+    x = PadToMatch(name=f"{name}-pad")(x, skips[0])
+    return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([x, *skips])
+
+
 def cut_and_concat(x, skip, *, name):
     """The channels of x, then the skip's, x cut to the skip's size.
 

@@ -1,0 +1,30 @@
+"""The numbers of a network's levels, checked."""
+
+from typing import Any
+
+
+def check_numbers(name: str, values: Any, count: int, unit: str) -> None:
+    """Check an argument that has one whole number for each of so many levels.
+
+    Raises: ValueError for anything else.
+
+    >>> check_numbers("convs_up", (3, 3, 2, 1), 4, "stage")
+    """
+    if (
+        not isinstance(values, (list, tuple))
+        or len(values) != count
+        or any(type(number) is not int or number < 1 for number in values)
+    ):
+        raise ValueError(
+            f"{name} {values!r}: expected {count} whole numbers of at least 1, one a {unit}."
+        )
+
+
+def check_features(features: Any) -> None:
+    """Check the channels of a network of five levels.
+
+    Raises: ValueError for anything but five whole numbers of at least 1.
+
+    >>> check_features((32, 64, 128, 256, 512))
+    """
+    check_numbers("features", features, 5, "level")

@@ -1,0 +1,48 @@
+"""Weights from one network to another that has layers of the same names."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+
+def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
+    """Give every layer of a model the weights of the source's layer of the same name.
+
+    The source may have more layers: so a part of a trained network, such as the UNet++ pruned to
+    a lower depth, gets its weights from the whole. Nothing is copied unless everything fits.
+
+    Args:
+        source: the model with the weights.
+        target: the model that gets them.
+
+    Returns: the target.
+    Raises: ValueError where the source lacks a layer, or has one with weights of other shapes.
+
+    >>> import unetzoo
+    >>> small = {"input_shape": (16, 16, 1), "features": (2, 2, 2, 2, 2)}
+    >>> whole = unetzoo.build("unet_plus_plus", deep_supervision=True, **small)
+    >>> unetzoo.copy_weights(whole, unetzoo.build("unet_plus_plus", depth=1, **small)).name
+    'unet_plus_plus'
+    """
+    layers = {layer.name: layer for layer in source.layers}
+    pairs = []
+    for layer in target.layers:
+        if not layer.weights:
+            continue
+        if layer.name not in layers:
+            raise ValueError(
+                f"layer {layer.name!r}: {source.name!r} has none of that name; expected a source "
+                "with every layer of the target that has weights."
+            )
+        found = [tuple(weight.shape) for weight in layers[layer.name].weights]
+        needed = [tuple(weight.shape) for weight in layer.weights]
+        if found != needed:
+            raise ValueError(
+                f"layer {layer.name!r}: the source's weights have shapes {found}, the target's "
+                f"{needed}; build both with the same arguments."
+            )
+        pairs.append((layers[layer.name], layer))
+    for given, layer in pairs:
+        layer.set_weights(given.get_weights())
+    return target
