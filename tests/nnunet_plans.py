@@ -56,6 +56,14 @@ DATASETS = {
     "cardiac": alike((10.0, 1.56, 1.56), (9, 237, 208), 200, 1, 4),
     "very thick": alike((12.0, 0.5, 0.5), (10, 512, 512), 30, 1, 3),
     "a little thick": alike((2.0, 1.0, 1.0), (90, 200, 190), 60, 1, 2),
+    "over three times": {
+        "spacings": [[2.4, 1, 1], [3.2, 1, 1], [3.3, 1, 1], [3.4, 1, 1], [4.0, 1, 1]],
+        "shapes": [[31, 210, 190]],
+        "cases": 5,
+        "num_channels": 1,
+        "num_classes": 2,
+    },
+    "thin and fine": alike((0.5, 1.2, 1.2), (6, 200, 190), 30, 1, 2),
     "twice": alike((2.5, 1.25, 1.25), (60, 180, 170), 60, 1, 2),
     "coarse second": alike((0.7, 5.0, 0.7), (300, 25, 310), 44, 1, 3),
     "coarse third": alike((0.8, 0.8, 3.0), (210, 220, 40), 80, 4, 4),
@@ -76,7 +84,10 @@ DATASETS = {
     ),
     "below the others": {
         "spacings": [[0.5, 1, 1], [0.6, 1, 1], [6, 1, 1], [6, 1, 1], [7, 1, 1], [8, 1, 1]],
-        "shapes": [[20, 200, 190]], "cases": 6, "num_channels": 1, "num_classes": 2,
+        "shapes": [[20, 200, 190]],
+        "cases": 6,
+        "num_channels": 1,
+        "num_classes": 2,
     },
     "mixed second": mixed(
         5, [(0.5, 0.8), (3.0, 6.0), (0.5, 0.8)], [(250, 400), (20, 60), (250, 400)], 20, 2, 3
@@ -170,14 +181,24 @@ def plan(folder, planner, data, memory):
         return planner(name, memory).plan_experiment()
 
 
-def short(configuration):
-    """Those numbers of a configuration that a plan is about."""
-    network = configuration["architecture"]["arch_kwargs"]
+def short(configuration, planner, data):
+    """Those numbers of a configuration that a plan is about, and its estimate of memory."""
+    architecture = configuration["architecture"]
+    network = architecture["arch_kwargs"]
+    estimate = planner.static_estimate_VRAM_usage(
+        configuration["patch_size"],
+        data["num_channels"],
+        data["num_classes"],
+        architecture["network_class_name"],
+        network,
+        architecture["_kw_requires_import"],
+    )
     return {
         "spacing": [float(size) for size in configuration["spacing"]],
         "median_shape": [float(size) for size in configuration["median_image_size_in_voxels"]],
         "patch": [int(size) for size in configuration["patch_size"]],
         "batch_size": int(configuration["batch_size"]),
+        "estimate": int(estimate),
         "features": list(network["features_per_stage"]),
         "kernels": network["kernel_sizes"],
         "strides": network["strides"],
@@ -205,7 +226,7 @@ def main():
                 "memory_gb": memory,
                 "transpose_forward": found["transpose_forward"],
                 "configurations": {
-                    key: short(value)
+                    key: short(value, known[planner], DATASETS[name])
                     for key, value in found["configurations"].items()
                     if "inherits_from" not in value
                 },

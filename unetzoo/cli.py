@@ -1,8 +1,9 @@
 """``unetzoo ...``: the zoo on the command line."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,24 @@ from unetzoo import registry
 from unetzoo.console import NumbersType, PairsType, load_keras, run
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+NETWORKS = click.Choice(["plain_unet", "residual_unet"])
+CONFIGURATIONS = click.Choice(["2d", "3d_fullres", "3d_lowres"])
+DATA = ("layout", "labels", "classes", "ignore", "fill")
+
+
+def data_options(command: Callable) -> Callable:
+    """What has to be said of some data sets."""
+    options = [
+        click.option("--layout", help="msd, nnunet, brats, csv, glob or pictures; else found out."),
+        click.option("--labels", type=PairsType(), help="Class of each number: 0:0,2:1,4:2."),
+        click.option("--classes", type=int, help="How many classes, where the data do not say."),
+        click.option("--ignore", type=int, help="Number in the label files that does not count."),
+        click.option("--fill", type=float, help="Takes the place of NaN and infinite voxels."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,25 +75,46 @@ def demo(folder: Path, epochs: int) -> None:
 
 
 @cli.command()
+@click.argument("data")
+@click.option("-o", "--out", "path", type=FILE, help="File for the plan, such as plan.json.")
+@click.option("--memory-gb", default=8.0, show_default=True, help="Of the accelerator.")
+@click.option("--network", default="plain_unet", show_default=True, type=NETWORKS)
+@data_options
+@click.option("--workers", default=2, show_default=True)
+def plan(data: str, path: Path | None, **options: Any) -> None:
+    """Plan a network for DATA: a folder, a CSV file, or globs 'IMAGES;LABELS'.
+
+    Patch, batch, stages, spacing and normalisation by the rules of nnU-Net, as a table and, with
+    -o, as a file that can be read and changed.
+    """
+    from unetzoo.planning.measure import plan_dataset
+
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"{path}: there is no folder {path.parent}; expected one for the plan.")
+    found = plan_dataset(data, **options)
+    click.echo(found)
+    if path is not None:
+        found.write(path)
+
+
+@cli.command()
 @click.option("--data", required=True, help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME.")
-@click.option("--network", required=True, help="An id of unetzoo list.")
-@click.option("--patch", required=True, type=NumbersType(int, "X,Y,Z"), help="Sizes, voxels.")
+@click.option("--network", help="An id of unetzoo list; planned: by the data, as unetzoo plan.")
+@click.option("--plan", "path", type=FILE, help="Of unetzoo plan; the other options override it.")
+@click.option("--configuration", type=CONFIGURATIONS, help="Of the plan; else 3d_fullres or 2d.")
+@click.option("--patch", type=NumbersType(int, "X,Y,Z"), help="Sizes, voxels.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="Folder of the run.")
 @click.option("--fold", default="0", show_default=True, help="Held-out fold, or 'all' for none.")
 @click.option("--folds", default=5, show_default=True)
-@click.option("--layout", help="msd, nnunet, brats, csv, glob or pictures; else found out.")
-@click.option("--labels", type=PairsType(), help="Class of each number in the files: 0:0,2:1,4:2.")
-@click.option("--classes", type=int, help="How many classes, where the data do not say.")
-@click.option("--ignore", type=int, help="Number in the label files that does not count.")
-@click.option("--spacing", default="median", show_default=True, help="median, none, or mm: 1,1,2.")
-@click.option("--fill", type=float, help="Takes the place of NaN and infinite voxels.")
+@data_options
+@click.option("--spacing", help="median, none, or mm: 1,1,2; else median, or as planned.")
 @click.option("--boundary-weights", is_flag=True, help="Weigh voxels between objects (2015).")
 @click.option("--norm", type=click.Choice(["batch", "instance", "group", "none"]))
 @click.option("--dropout", type=float)
 @click.option("--epochs", default=100, show_default=True)
 @click.option("--steps", default=100, show_default=True, help="Batches in an epoch.")
-@click.option("--batch-size", default=2, show_default=True)
-@click.option("--optimizer", default="adam", show_default=True, help="adam or sgd.")
+@click.option("--batch-size", type=int, help="Else 2, or as planned.")
+@click.option("--optimizer", help="adam or sgd; else adam, of a plan sgd.")
 @click.option("--learning-rate", type=float, help="Else 1e-4 with adam, 1e-2 with sgd.")
 @click.option("--schedule", help="constant, poly, cosine or step; else poly with sgd.")
 @click.option("--clip", default=12.0, show_default=True, help="Norm of the gradients; 0: none.")
@@ -86,27 +126,41 @@ def demo(folder: Path, epochs: int) -> None:
 @click.option("--cache", type=FOLDER, help="For prepared cases; else in the run's folder.")
 @click.option("--workers", default=2, show_default=True)
 def train(
-    folder: Path, cache: Path | None, workers: int, fold: str, spacing: str, clip: float,
-    no_augment: bool, norm: str | None, dropout: float | None, **given: object,
+    folder: Path, cache: Path | None, workers: int, path: Path | None, configuration: str | None,
+    fold: str, spacing: str | None, clip: float, no_augment: bool, norm: str | None,
+    dropout: float | None, **given: Any,
 ) -> None:  # fmt: skip
     """Train a network on a data set; started again after it was stopped, it goes on.
 
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
     load_keras()
+    from unetzoo.planning.settings import plan_of_run, settings_of
     from unetzoo.runs import Settings
     from unetzoo.train import train as run_training
 
-    build: dict[str, object] = {"norm": None if norm == "none" else norm} if norm else {}
+    values = {name: value for name, value in given.items() if value is not None}
+    planned: dict[str, Any] = {}
+    if path is not None or values.get("network") == "planned":
+        data = {name: given[name] for name in ("data", *DATA)}
+        found = plan_of_run(folder, path, workers=workers, **data)
+        planned = settings_of(found, configuration)
+        values = {name: value for name, value in values.items() if value != "planned"}
+    elif configuration or not {"network", "patch"} <= set(values):
+        raise ValueError("expected --network and --patch, or --network planned, or --plan.")
+    build = planned.pop("build", {})
+    if norm:
+        build["norm"] = None if norm == "none" else norm
     if dropout is not None:
         build["dropout"] = dropout
+    if spacing is not None:
+        values["spacing"] = _spacing(spacing)
     settings = Settings(
         fold=None if fold == "all" else _whole("fold", fold),
-        spacing=_spacing(spacing),
         clip=clip or None,
         augment=not no_augment,
         build=build or None,
-        **given,  # type: ignore[arg-type]
+        **{**planned, **values},
     )
     run_training(settings, folder, cache=cache, workers=workers)
     click.echo(folder)

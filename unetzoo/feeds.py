@@ -152,6 +152,7 @@ def _new_on_files(settings: Settings, folder: Path, workers: int) -> Run:
         scheme,
         dataset.channel_names,
         spacing=settings.spacing,  # type: ignore[arg-type]
+        normalisation=settings.normalisation,
         fill=settings.fill,
         workers=workers,
         progress=bar("measuring the training cases"),
@@ -171,7 +172,8 @@ def _new_on_tfds(settings: Settings, folder: Path, workers: int) -> Run:
         parts = {f"train[:{ends[0]}]": ends[0], f"train[{ends[1]}:]": count - ends[1]}
         kept = [split for split, size in parts.items() if size]
     channels = source.builder.info.features[source.image].shape[-1] or 3
-    preparation = Preparation(None, (ZScore(),) * channels, crop=False)
+    kinds = settings.normalisation or (ZScore(),) * channels
+    preparation = Preparation(None, kinds, crop=False)
     return _run(settings, folder, source.scheme, source.class_names, preparation, kept, held_out)
 
 

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.preparation import Preparation
+from unetzoo.data.normalisation import CT, ZScore
+from unetzoo.data.preparation import Preparation, Spacing
 from unetzoo.files import replacing
 
 RUN = "run.json"
@@ -28,8 +30,9 @@ class Settings:
         folds: into how many the cases are dealt.
         layout: of the data; None to find out.
         labels, classes, ignore: as in ``LabelScheme``; None for what the data say.
-        spacing: millimetres to resample to, "median" for that of the training cases, None for
-            no resampling.
+        spacing: millimetres to resample to, None on an axis that stays as it is; "median" for
+            that of the training cases, None for no resampling.
+        normalisation: one a channel; None for what the training cases ask for.
         fill: takes the place of NaN and infinite voxels; None makes them an error.
         boundary_weights: whether voxels between objects count more, as in the paper of 2015.
         build: further arguments of the network's builder, such as ``{"norm": "instance"}``.
@@ -53,7 +56,8 @@ class Settings:
     labels: Mapping[int, int] | None = None
     classes: int | None = None
     ignore: int | None = None
-    spacing: str | tuple[float, ...] | None = "median"
+    spacing: str | Spacing | None = "median"
+    normalisation: tuple[ZScore | CT, ...] | None = None
     fill: float | None = None
     boundary_weights: bool = False
     build: Mapping[str, Any] | None = None
@@ -90,6 +94,12 @@ class Settings:
             f"{name} {theirs!r}, not {ours!r}" for name, ours, theirs in pairs if ours != theirs
         ]
 
+    def to_json(self) -> dict[str, Any]:
+        """A plain dict, for ``run.json``."""
+        kinds = self.normalisation
+        each = None if kinds is None else [normalisation.to_json(kind) for kind in kinds]
+        return {**asdict(self), "labels": _pairs(self.labels), "normalisation": each}
+
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Settings":
         """Raises: ValueError for what are no settings."""
@@ -99,7 +109,10 @@ class Settings:
         values = dict(found)
         values["patch"] = tuple(int(size) for size in values["patch"])
         if isinstance(values.get("spacing"), list):
-            values["spacing"] = tuple(float(size) for size in values["spacing"])
+            values["spacing"] = tuple(size and float(size) for size in values["spacing"])
+        if values.get("normalisation") is not None:
+            kinds = values["normalisation"]
+            values["normalisation"] = tuple(normalisation.from_json(kind) for kind in kinds)
         if values.get("labels") is not None:
             values["labels"] = {int(k): int(v) for k, v in values["labels"].items()}
         return cls(**values)
@@ -132,7 +145,7 @@ class Run:
         """Write ``run.json``, whole or not at all."""
         scheme = {**asdict(self.scheme), "labels": _pairs(self.scheme.labels)}
         record = {
-            "settings": {**asdict(self.settings), "labels": _pairs(self.settings.labels)},
+            "settings": self.settings.to_json(),
             "scheme": scheme,
             "class_names": self.class_names,
             "channels": self.channels,

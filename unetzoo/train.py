@@ -101,12 +101,13 @@ def _check_same(settings: Settings, begun: Run) -> None:
 def _check_network(run: Run) -> None:
     """Whether the network takes the patch, said before anything is prepared."""
     settings = run.settings
-    rank = len(registry.card(settings.network).input_shape) - 1
+    ranks = registry.card(settings.network).ranks
     data = 3 if run.preparation.crop else 2
-    if not rank == run.rank == data:
+    if run.rank != data or data not in ranks:
+        axes = " or ".join(map(str, ranks))
         near = ", ".join(registry.list_models(f"{data}d"))
         raise ValueError(
-            f"network {settings.network!r} has {rank} axes of space, patch {settings.patch} has "
+            f"network {settings.network!r} has {axes} axes of space, patch {settings.patch} has "
             f"{run.rank}, the data have {data}: expected the same; for these data choose of {near}."
         )
     shape = (*settings.patch, run.channels)

@@ -7,12 +7,12 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from unetzoo.data import jobs, normalisation, processes
+from unetzoo.data import processes
 from unetzoo.data.axes import Box, slices
-from unetzoo.data.fingerprint import Fingerprint, look, median_spacing, nonzero_box
+from unetzoo.data.fingerprint import measure, median_spacing, nonzero_box, normalisations
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts.case import Case
-from unetzoo.data.normalisation import CT, Scale, ZScore, is_number
+from unetzoo.data.normalisation import CT, Scale, ZScore, from_json, is_number, to_json
 from unetzoo.data.resampling import (
     coarse_axis,
     new_shape,
@@ -21,6 +21,8 @@ from unetzoo.data.resampling import (
     resample_linearly,
 )
 from unetzoo.data.volumes import MAX_GIB
+
+Spacing = tuple[float | None, ...]  # None: as it is on that axis
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Preparation:
     ([1.0, 1.0, 2.0], True)
     """
 
-    spacing: tuple[float, ...] | None  # to resample to, canonical axes, mm; None: not resampled
+    spacing: Spacing | None  # to resample to, canonical axes, mm; None: not resampled
     normalisation: tuple[ZScore | CT, ...]  # one a channel
     crop: bool = True  # to the box of voxels that are not 0
     fill: float | None = None  # in place of NaN and infinite voxels; None: they are an error
@@ -42,7 +44,7 @@ class Preparation:
     def __post_init__(self) -> None:
         sizes = self.spacing
         if sizes is not None and not (
-            len(sizes) in (2, 3) and all(0 < size < math.inf for size in sizes)
+            len(sizes) in (2, 3) and all(size is None or 0 < size < math.inf for size in sizes)
         ):
             raise ValueError(f"spacing {sizes}: expected 2 or 3 positive numbers, millimetres.")
         if not self.normalisation:
@@ -53,8 +55,8 @@ class Preparation:
     def to_json(self) -> dict:
         """A plain dict, for ``run.json``."""
         return {
-            "spacing": None if self.spacing is None else [float(size) for size in self.spacing],
-            "normalisation": [normalisation.to_json(one) for one in self.normalisation],
+            "spacing": None if self.spacing is None else list(_floats(self.spacing)),
+            "normalisation": [to_json(one) for one in self.normalisation],
             "crop": self.crop,
             "fill": self.fill,
         }
@@ -71,7 +73,7 @@ class Preparation:
                 f"preparation {_short(found)}: expected spacing, normalisation, crop and fill."
             )
         spacing, kinds, crop, fill = (found[name] for name in names)
-        if spacing is not None and not (isinstance(spacing, list) and all(map(is_number, spacing))):
+        if spacing is not None and not (isinstance(spacing, list) and all(map(_is_size, spacing))):
             raise ValueError(f"spacing {_short(spacing)}: expected 2 or 3 numbers, or null.")
         if not isinstance(kinds, list):
             raise ValueError(f"normalisation {_short(kinds)}: expected a list, one a channel.")
@@ -80,7 +82,7 @@ class Preparation:
         if fill is not None and not is_number(fill):
             raise ValueError(f"fill {_short(fill)}: expected a number, or null.")
         listed = None if spacing is None else tuple(spacing)
-        each = tuple(normalisation.from_json(kind) for kind in kinds)
+        each = tuple(from_json(kind) for kind in kinds)
         return cls(listed, each, crop, fill)
 
 
@@ -121,12 +123,13 @@ def plan(
     scheme: LabelScheme,
     channel_names: Sequence[str] = (),
     *,
-    spacing: Literal["median"] | Sequence[float] | None = "median",
+    spacing: Literal["median"] | Sequence[float | None] | None = "median",
+    normalisation: Sequence[ZScore | CT] | None = None,
     fill: float | None = None,
     workers: int = 1,
     progress: processes.Progress = lambda cases: cases,
 ) -> Preparation:
-    """The settings that a training set asks for; each case is read once.
+    """The settings that a training set asks for; each case is read once, if it has to be.
 
     Pictures are neither cropped nor, with ``"median"``, resampled. A channel named CT is
     normalised by the foreground of all cases, at most 10,000 voxels of each; others by
@@ -136,30 +139,31 @@ def plan(
         cases: those to train on, and no others.
         scheme: of their labels.
         channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if not known.
-        spacing: to resample to; None for not at all.
+        spacing: to resample to; None for not at all, or not on an axis.
+        normalisation: one a channel; None for what the cases ask for.
         fill: takes the place of NaN and infinite voxels.
         workers: processes that read.
         progress: wraps what has been read, to show how far it is.
 
     Raises: ValueError for files that cannot be read, and cases that do not go together.
     """
-    cts = [n for n, name in enumerate(channel_names) if name.upper() == "CT"]
-    tasks = {name: [job, cts, fill] for name, job in jobs.by_name(cases, scheme).items()}
-    found = processes.each(look, tasks, workers=workers, progress=progress)
-    looks = [Fingerprint(tuple(s), tuple(n), channels, d) for s, n, channels, d in found]
-    _check_alike(looks, list(tasks), channel_names)
+    known = normalisation is not None and spacing != "median"
+    listed = list(cases[:1] if known else cases)
+    looks = measure(listed, scheme, channel_names, fill=fill, workers=workers, progress=progress)
     rank = len(looks[0].spacing)
     if spacing == "median":
         spacing = None if rank == 2 else median_spacing(looks)
-    kinds: list[ZScore | CT] = [ZScore()] * looks[0].channels
-    for place, channel in enumerate(cts):
-        drawn = np.concatenate([look.intensities[place] for look in looks])
-        if drawn.size:  # a training set may have no foreground
-            kinds[channel] = normalisation.ct(drawn)
-    target = None if spacing is None else tuple(float(size) for size in spacing)
+    target = None if spacing is None else _floats(spacing)
     if target is not None and len(target) != rank:
         raise ValueError(f"spacing {target}: expected {rank} numbers, one for each axis.")
-    return Preparation(target, tuple(kinds), crop=rank == 3, fill=fill)
+    if normalisation is None:
+        normalisation = normalisations(looks, channel_names)
+    if len(normalisation) != looks[0].channels:
+        raise ValueError(
+            f"normalisation of {len(normalisation)} channels: expected {looks[0].channels}, as "
+            f"case {listed[0].name!r} has."
+        )
+    return Preparation(target, tuple(normalisation), crop=rank == 3, fill=fill)
 
 
 def prepare(
@@ -191,8 +195,10 @@ def prepare(
     shape = tuple(end - begin for begin, end in box)
     coarse = None
     if preparation.spacing is not None:
-        shape = new_shape(shape, scan.spacing, preparation.spacing)
-        coarse = coarse_axis(scan.spacing, preparation.spacing)
+        pairs = zip(preparation.spacing, scan.spacing, strict=True)
+        target = tuple(old if new is None else new for new, old in pairs)
+        shape = new_shape(shape, scan.spacing, target)
+        coarse = coarse_axis(scan.spacing, target)
     _check_memory((*shape, image.shape[-1]), scan, preparation)
     inside = slices(box)
     result = np.empty((*shape, image.shape[-1]), "float32")
@@ -208,21 +214,6 @@ def prepare(
         None if weight is None else resample_linearly(weight[inside], shape, coarse),
         tuple(scale),
     )
-
-
-def _check_alike(looks: list[Fingerprint], names: list[str], channel_names: Sequence[str]) -> None:
-    first = looks[0]
-    for found, name in zip(looks, names, strict=True):
-        if (found.channels, len(found.shape)) != (first.channels, len(first.shape)):
-            raise ValueError(
-                f"case {name!r}: {found.channels} channels and {len(found.shape)} axes, but "
-                f"{names[0]!r} has {first.channels} and {len(first.shape)}; expected cases alike."
-            )
-    if channel_names and len(channel_names) != first.channels:
-        raise ValueError(
-            f"channel names {tuple(channel_names)}: expected {first.channels}, one for each "
-            f"channel of case {names[0]!r}."
-        )
 
 
 def _check_fit(
@@ -257,6 +248,14 @@ def _check_memory(shape: tuple[int, ...], scan: Scan, preparation: Preparation) 
             f"spacing {scan.spacing} to {preparation.spacing} makes shape {shape}, {asked:.3g} "
             f"GiB, more than {MAX_GIB:g}; mend the header's spacing or give a larger one."
         )
+
+
+def _floats(spacing: Sequence[float | None]) -> Spacing:
+    return tuple(None if size is None else float(size) for size in spacing)
+
+
+def _is_size(value: object) -> bool:
+    return value is None or is_number(value)
 
 
 def _short(value: object) -> str:

@@ -1,19 +1,25 @@
 """What a plan is made of: the data's fingerprint, and what is to be trained on them."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.normalisation import CT, ZScore
+from unetzoo.data.normalisation import CT, ZScore, is_number
+from unetzoo.planning.checks import (
+    check,
+    check_choice,
+    check_divides,
+    check_row,
+    check_sizes,
+    check_spacing,
+    check_stages,
+    check_whole,
+)
 from unetzoo.text import aligned, printable
 
-NETWORKS = ("plain_unet", "residual_unet")
 NAMES = ("2d", "3d_fullres", "3d_lowres")  # of configurations, in the order they are shown
-FINEST, COARSEST = 1e-9, 1e9  # mm
-LARGEST = 2**31 - 1  # voxels on an axis
 
 Numbers = tuple[int, ...]
 
@@ -43,31 +49,20 @@ class Fingerprint:
     def __post_init__(self) -> None:
         for name in ("spacings", "shapes"):
             object.__setattr__(self, name, _rows(name, getattr(self, name)))
-        for name, least in {"num_channels": 1, "num_classes": 2}.items():
-            value = getattr(self, name)
-            if not is_whole(value, least):
-                raise ValueError(f"{name} {value!r}: expected a whole number of at least {least}.")
-        if len(self.spacings) != len(self.shapes):
+        check_whole("num_channels", self.num_channels)
+        check_whole("num_classes", self.num_classes, least=2)
+        if len(self.spacings) != len(self.shapes) or not self.shapes:
             raise ValueError(
                 f"{len(self.spacings)} spacings and {len(self.shapes)} shapes: expected one of "
-                "each for every case."
+                "each for every case, and at least one case."
             )
-        if not self.shapes:
-            raise ValueError("no cases: expected the spacing and the shape of at least one.")
-        for case, spacing in enumerate(self.spacings):
-            if len(spacing) not in (2, 3) or not all(map(_is_spacing, spacing)):
-                raise ValueError(
-                    f"spacings[{case}] {spacing}: expected 2 or 3 numbers, mm, from {FINEST:g} to "
-                    f"{COARSEST:g}."
-                )
-        for case, shape in enumerate(self.shapes):
-            if len(shape) not in (2, 3) or not all(is_whole(n, 1) and n <= LARGEST for n in shape):
-                raise ValueError(
-                    f"shapes[{case}] {shape}: expected 2 or 3 whole numbers from 1 to {LARGEST}."
-                )
-        ranks = sorted({len(row) for row in (*self.spacings, *self.shapes)})
-        if len(ranks) > 1:
-            raise ValueError("cases of 2 axes and cases of 3: expected one kind; split the data.")
+        for case, (spacing, shape) in enumerate(zip(self.spacings, self.shapes, strict=True)):
+            check_spacing(f"spacings[{case}]", spacing)
+            check_sizes(f"shapes[{case}]", shape)
+        if len({len(row) for row in (*self.spacings, *self.shapes)}) > 1:
+            raise ValueError(
+                "cases of 2 axes and of 3: expected cases of one kind; split the data."
+            )
 
     @property
     def rank(self) -> int:
@@ -92,6 +87,19 @@ class Configuration:
     estimate: int  # of memory: the voxels * channels of what convolutions give, for one patch
     perpendicular: int | None = None
 
+    def __post_init__(self) -> None:
+        check_spacing("spacing", self.spacing)
+        rank = len(self.spacing)
+        check_row("median_shape", self.median_shape, _is_size, "numbers above 0", rank)
+        check_sizes("patch", self.patch, rank)
+        check_whole("batch_size", self.batch_size)
+        check_stages(self.features, self.kernels, self.strides, rank)
+        check_divides(self.patch, self.strides)
+        check_whole("estimate", self.estimate)
+        axis = self.perpendicular
+        right = axis is None or (rank == 2 and type(axis) is int and axis in (0, 1, 2))
+        check(right, "perpendicular", axis, "0, 1 or 2 of a 2D network on volumes, else null")
+
     @property
     def pools(self) -> Numbers:
         """How often each axis is halved."""
@@ -106,6 +114,15 @@ class Measured:
     median_spacing: tuple[float, ...]  # mm
     median_shape: tuple[float, ...]  # voxels, after the crop
     class_voxels: Numbers  # of each class, over all cases
+
+    def __post_init__(self) -> None:
+        check_whole("cases", self.cases)
+        check_spacing("median_spacing", self.median_spacing)
+        rank = len(self.median_spacing)
+        check_row("median_shape", self.median_shape, _is_size, "numbers above 0", rank)
+        counts = self.class_voxels
+        right = isinstance(counts, tuple) and all(type(n) is int and n >= 0 for n in counts)
+        check(right, "class_voxels", counts, "a whole number from 0 on for each class")
 
 
 @dataclass(frozen=True)
@@ -127,7 +144,19 @@ class Plan:
     num_classes: int
     normalisation: tuple[ZScore | CT, ...]
     configurations: Mapping[str, Configuration]
-    measured: Measured | None = field(default=None)
+    measured: Measured | None = None
+
+    def __post_init__(self) -> None:
+        check_choice(self.network, self.memory_gb)
+        check_whole("num_channels", self.num_channels)
+        check_whole("num_classes", self.num_classes, least=2)
+        found = len(self.normalisation)
+        check(found == self.num_channels, "normalisation of", found, "one for each channel")
+        names = tuple(self.configurations)
+        known = bool(names) and set(names) <= set(NAMES)
+        check(known, "configurations", names, f"some of {', '.join(NAMES)}")
+        for name, one in self.configurations.items():
+            check(int(name[0]) == len(one.patch), f"{name}.patch", one.patch, f"{name[0]} sizes")
 
     def __str__(self) -> str:
         head = [
@@ -135,12 +164,10 @@ class Plan:
             f"classes, {self.memory_gb:g} GB",
             "normalisation: " + ", ".join(map(_described, self.normalisation)),
         ]
-        columns = [["", *_ROWS]]
-        for name, one in self.configurations.items():
-            columns.append([name, *(row(one) for row in _ROWS.values())])
-        return "\n".join(
-            [*head, *_of(self.measured), "", *aligned(list(zip(*columns, strict=True)), left=9)]
-        )
+        of = self.configurations
+        rows = [["", *of], *([name, *map(row, of.values())] for name, row in _ROWS.items())]
+        shown = [row for row in rows if any(row[1:])]
+        return "\n".join([*head, *_of(self.measured), "", *aligned(shown, left=len(of) + 1)])
 
     def write(self, path: Path | str) -> None:
         """Write it as JSON, whole or not at all.
@@ -160,11 +187,6 @@ class Plan:
         from unetzoo.planning.files import read_plan
 
         return read_plan(path)
-
-
-def is_whole(value: object, least: int) -> bool:
-    """Whether a value is a whole number of at least so many, and no boolean."""
-    return isinstance(value, int) and type(value) is not bool and value >= least
 
 
 def times(numbers: Sequence[float]) -> str:
@@ -223,9 +245,8 @@ def _described(kind: ZScore | CT) -> str:
     )
 
 
-def _is_spacing(value: object) -> bool:
-    number = isinstance(value, int | float) and type(value) is not bool
-    return number and FINEST <= value <= COARSEST  # type: ignore[operator]
+def _is_size(value: object) -> bool:
+    return is_number(value) and value > 0  # type: ignore[operator]
 
 
 def _rows(name: str, rows: object) -> tuple[tuple, ...]:
@@ -248,4 +269,4 @@ def wholes(numbers: Sequence[float]) -> tuple[float, ...]:
     >>> wholes((115.0, 320.5))
     (115, 320.5)
     """
-    return tuple(int(n) if math.isfinite(n) and n == int(n) else float(n) for n in numbers)
+    return tuple(int(n) if n == int(n) else float(n) for n in numbers)

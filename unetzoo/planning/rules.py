@@ -1,5 +1,6 @@
 """From a fingerprint to a plan: the rules of nnU-Net, which need no data and no network."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from unetzoo.data.fingerprint import target_spacing
-from unetzoo.data.normalisation import ZScore, is_number
-from unetzoo.planning.plans import NETWORKS, Configuration, Fingerprint, Plan, times, wholes
+from unetzoo.data.normalisation import ZScore
+from unetzoo.planning.checks import check_choice
+from unetzoo.planning.plans import Configuration, Fingerprint, Plan, times, wholes
 from unetzoo.planning.topology import Topology, estimate, topology
 
 FIRST_PATCH = {2: 2048.0**2, 3: 256.0**3}  # voxels, before it is cut to the median shape
 MIN_BATCH = 2
+MOST_UNLIKE = 1000  # spacings of two axes
 LOWRES_BELOW = 0.25  # of the median shape is in a patch
 LOWRES_STEP = 1.03  # what spacings are multiplied by until more is in it
 LOWRES_LEAST = 2  # times fewer voxels, or low resolution is not worth it
@@ -23,6 +26,7 @@ class Budget:
     """How large an estimate may become, and how many of a data set's voxels a batch may hold."""
 
     network: str
+    memory_gb: float
     reference: dict[int, float]  # the estimate that fits the memory, by axes of space
     batch: dict[int, int]  # with so many patches
     at_batch: dict[int, int]  # a patch has to fit so many times
@@ -48,11 +52,13 @@ def budget(network: str, memory_gb: float) -> Budget:
     batch = {2: 12, 3: 2}
     if network == "plain_unet":
         more = memory_gb / 8
-        return Budget(network, {2: 85e6 * more, 3: 560e6 * more}, batch, {2: 2, 3: 2}, 0.05)
+        return Budget(
+            network, memory_gb, {2: 85e6 * more, 3: 560e6 * more}, batch, {2: 2, 3: 2}, 0.05
+        )
     sizes = {8: (135e6, 680e6), 24: (380e6, 2100e6), 40: (560e6, 3600e6)}
     size = max((size for size in sizes if size <= memory_gb), default=8)
     flat, deep = (reference * (memory_gb / size) for reference in sizes[size])
-    return Budget(network, {2: flat, 3: deep}, batch, batch, 1.0)
+    return Budget(network, memory_gb, {2: flat, 3: deep}, batch, batch, 1.0)
 
 
 def plan(fingerprint: Fingerprint, memory_gb: float = 8, network: str = "plain_unet") -> Plan:
@@ -73,26 +79,19 @@ def plan(fingerprint: Fingerprint, memory_gb: float = 8, network: str = "plain_u
     >>> found.patch, found.batch_size, found.pools
     ((80, 192, 160), 2, (4, 5, 5))
     """
-    if network not in NETWORKS:
-        raise ValueError(f"network {network!r}: expected {' or '.join(NETWORKS)}.")
-    if not is_number(memory_gb) or memory_gb <= 0:
-        raise ValueError(f"memory_gb {memory_gb!r}: expected a positive number, such as 8.")
-    allowed = budget(network, memory_gb)
+    check_choice(network, memory_gb)
+    need = _Need(len(fingerprint.shapes), fingerprint.num_classes, budget(network, memory_gb))
     spacing = target_spacing(fingerprint.spacings, fingerprint.shapes)
+    if max(spacing) > MOST_UNLIKE * min(spacing):
+        raise ValueError(
+            f"spacing {times(spacing.tolist())} mm: expected no axis more than {MOST_UNLIKE} times "
+            "another; mend the files' headers."
+        )
     shape = _median_shape(fingerprint, spacing)
-    across = _perpendicular(spacing, shape)
-    order = [across] + [axis for axis in range(fingerprint.rank) if axis != across]
-    data = _Data(len(fingerprint.shapes), fingerprint.num_classes, allowed)
     if fingerprint.rank == 2:
-        configurations = {"2d": data.configuration(spacing, shape)}
+        configurations = {"2d": _configuration(need, spacing, shape, _voxels(shape))}
     else:
-        spacing, shape = spacing[order], shape[order]
-        voxels = data.cases * float(np.prod(shape))
-        plane = data.configuration(spacing[1:], shape[1:], voxels)
-        configurations = {"2d": _replaced(plane, perpendicular=across)}
-        if shape[0] != 1:
-            found = data.volumes(spacing, shape)
-            configurations |= {name: _in_order(one, order) for name, one in found.items()}
+        configurations = _of_volumes(need, spacing, shape)
     return Plan(
         network=network,
         memory_gb=memory_gb,
@@ -101,3 +100,131 @@ def plan(fingerprint: Fingerprint, memory_gb: float = 8, network: str = "plain_u
         normalisation=(ZScore(),) * fingerprint.num_channels,
         configurations=configurations,
     )
+
+
+@dataclass(frozen=True)
+class _Need:
+    """What all configurations of a plan have in common."""
+
+    cases: int
+    num_classes: int
+    allowed: Budget
+
+
+def _median_shape(fingerprint: Fingerprint, target: np.ndarray) -> np.ndarray:
+    """Of the cases once they are resampled; no axis is left without a voxel."""
+    pairs = zip(fingerprint.spacings, fingerprint.shapes, strict=True)
+    shapes = [
+        [max(1, round(o / n * size)) for o, n, size in zip(old, target, shape, strict=True)]
+        for old, shape in pairs
+    ]
+    return np.median(shapes, axis=0)
+
+
+def _of_volumes(need: _Need, spacing: np.ndarray, shape: np.ndarray) -> dict[str, Configuration]:
+    """All configurations of volumes, which are planned with the perpendicular axis first."""
+    across = _perpendicular(spacing, shape)
+    order = [across] + [axis for axis in range(3) if axis != across]
+    spacing, shape = spacing[order], shape[order]
+    plane = _configuration(need, spacing[1:], shape[1:], _voxels(shape))
+    found = {"2d": dataclasses.replace(plane, perpendicular=across)}
+    if shape[0] != 1:
+        full = _configuration(need, spacing, shape, _voxels(shape))
+        found["3d_fullres"] = in_order(full, order)
+        low = _low_resolution(need, full, shape)
+        if low is not None:
+            found["3d_lowres"] = in_order(low, order)
+    return found
+
+
+def _perpendicular(spacing: np.ndarray, shape: np.ndarray) -> int:
+    """The axis across the slices: the coarsest, the first of equals, or that of a single slice."""
+    single = np.flatnonzero(shape == 1)
+    return int(single[0] if len(single) == 1 else np.argmax(spacing))
+
+
+def _configuration(
+    need: _Need, spacing: np.ndarray, shape: np.ndarray, voxels: float
+) -> Configuration:
+    """The largest patch that the budget allows, and how many of them make a batch.
+
+    Args:
+        need: the data and the budget.
+        spacing: mm, of 2 or 3 axes.
+        shape: of the median case, voxels.
+        voxels: of the median case, all axes of the data.
+    """
+    allowed, rank = need.allowed, len(spacing)
+    aspect = 1 / spacing
+    first = aspect * (FIRST_PATCH[rank] / np.prod(aspect)) ** (1 / rank)
+    cut = [min(max(1, round(n)), most) for n, most in zip(first, shape, strict=True)]
+    stages = topology(spacing.tolist(), cut)
+    taken = estimate(allowed.network, stages, need.num_classes)
+    seen = set()
+    while allowed.too_large(taken, rank):
+        if max(stages.patch) == 1 or stages.patch in seen:
+            raise ValueError(
+                f"memory_gb {allowed.memory_gb:g}: too little for any patch; give more, such as 8."
+            )
+        seen.add(stages.patch)
+        stages = _smaller(stages, spacing, shape)
+        taken = estimate(allowed.network, stages, need.num_classes)
+    batch = round(allowed.reference[rank] / taken * allowed.batch[rank])
+    most = round(voxels * need.cases * allowed.share / math.prod(stages.patch))
+    return Configuration(
+        spacing=tuple(spacing.tolist()),
+        median_shape=wholes(shape.tolist()),
+        patch=stages.patch,
+        batch_size=max(min(batch, most), MIN_BATCH),
+        features=stages.features,
+        kernels=stages.kernels,
+        strides=stages.strides,
+        estimate=taken,
+    )
+
+
+def _smaller(stages: Topology, spacing: np.ndarray, shape: np.ndarray) -> Topology:
+    """A patch less on the axis that has most of the median shape, the last of equals.
+
+    It loses what the smaller patch has to be divisible by, so that no size is left out.
+    """
+    patch = list(stages.patch)
+    shares = [(n / most, axis) for axis, (n, most) in enumerate(zip(patch, shape, strict=True))]
+    axis = max((share, axis) for share, axis in shares if patch[axis] > 1)[1]
+    less = [n - stages.divisor[axis] * (at == axis) for at, n in enumerate(patch)]
+    patch[axis] -= topology(spacing.tolist(), less).divisor[axis]
+    return topology(spacing.tolist(), patch)
+
+
+def _low_resolution(need: _Need, full: Configuration, shape: np.ndarray) -> Configuration | None:
+    """Coarser until a patch holds a quarter of the median case; None where little is gained."""
+    fine, spacing = np.array(full.spacing), np.array(full.spacing)
+    voxels, found = _voxels(shape), full
+    while math.prod(found.patch) / voxels < LOWRES_BELOW:
+        finer = max(spacing) / spacing > 2
+        spacing[finer if finer.any() else slice(None)] *= LOWRES_STEP
+        coarse = fine / spacing * shape
+        voxels = _voxels(coarse)
+        found = _configuration(need, spacing, np.array([max(1, round(n)) for n in coarse]), voxels)
+    return found if _voxels(shape) / voxels >= LOWRES_LEAST else None
+
+
+def in_order(one: Configuration, order: Sequence[int]) -> Configuration:
+    """With the axes as the data have them, of one whose axes are the data's in this order."""
+    back = [order.index(axis) for axis in range(len(order))]
+
+    def sorted_axes(numbers: Sequence) -> tuple:
+        return tuple(numbers[axis] for axis in back)
+
+    return dataclasses.replace(
+        one,
+        spacing=sorted_axes(one.spacing),
+        median_shape=sorted_axes(one.median_shape),
+        patch=sorted_axes(one.patch),
+        kernels=tuple(map(sorted_axes, one.kernels)),
+        strides=tuple(map(sorted_axes, one.strides)),
+    )
+
+
+def _voxels(shape: np.ndarray) -> float:
+    return float(np.prod(shape, dtype="float64"))

@@ -47,7 +47,7 @@ def topology(spacing: Sequence[float], patch: Sequence[float]) -> Topology:
     Source: nnU-Net 2.8.1, ``get_pool_and_conv_props``; PIPELINE.md, the planner, 3.
 
     >>> topology((3.0, 1.0, 1.0), (20, 60, 50)).strides
-    ((1, 1, 1), (1, 2, 2), (2, 2, 2), (1, 2, 2))
+    ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2))
     """
     now, size = list(spacing), list(patch)
     axes = range(len(now))

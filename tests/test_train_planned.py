@@ -1,0 +1,227 @@
+"""From a plan to a run: ``unetzoo train --plan`` and ``--network planned``."""
+
+import dataclasses
+import json
+from unittest import mock
+
+import numpy as np
+import pytest
+from commands import command
+from test_plan_dataset import masks, volumes
+from test_preparation import scan
+
+import unetzoo
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.layouts import find
+from unetzoo.data.layouts.case import Case
+from unetzoo.data.normalisation import CT, ZScore
+from unetzoo.data.preparation import Preparation, plan, prepare
+from unetzoo.data.synthetic import write_dataset
+from unetzoo.planning import Fingerprint, Plan
+from unetzoo.planning import plan as planned
+from unetzoo.planning.settings import settings_of
+from unetzoo.runs import Run, Settings
+
+THICK = planned(Fingerprint([(0.7, 5.0, 0.8)] * 9, [(60, 12, 50)] * 9, 1, 3))
+
+
+# === From a plan to settings ===
+
+
+def test_a_plan_becomes_settings():
+    one = THICK.configurations["3d_fullres"]
+    assert settings_of(THICK) == {
+        "network": "plain_unet",
+        "patch": one.patch,
+        "spacing": (0.7, 5.0, 0.8),
+        "normalisation": (ZScore(),),
+        "batch_size": one.batch_size,
+        "build": {
+            "features": list(one.features),
+            "kernels": [list(kernel) for kernel in one.kernels],
+            "strides": [list(stride) for stride in one.strides],
+            "deep_supervision": True,
+        },
+        "optimizer": "sgd",
+    }
+    pictures = planned(Fingerprint([(1, 1)] * 9, [(90, 80)] * 9, 3, 2), network="residual_unet")
+    found = settings_of(pictures)
+    assert (found["network"], found["patch"], found["spacing"]) == ("residual_unet", (96, 80), None)
+    single = planned(Fingerprint([(1, 1, 1)] * 9, [(90, 80, 1)] * 9, 1, 2))
+    assert settings_of(single)["patch"] == (96, 80, 1)
+    with pytest.raises(
+        ValueError, match=r"configuration '3d_lowres': expected one of the plan, 2d"
+    ):
+        settings_of(single, "3d_lowres")
+
+
+@pytest.mark.parametrize("network", ["plain_unet", "residual_unet"])
+def test_2d_on_volumes_is_a_network_of_one_voxel_across(network):
+    """It has a network of 2D's parameters, and gives slices what that gives them."""
+    one = THICK.configurations["2d"]
+    found = settings_of(dataclasses.replace(THICK, network=network), "2d")
+    assert found["spacing"] == (0.7, None, 0.8)
+    assert found["patch"] == (one.patch[0], 1, one.patch[1])
+    small = {"features": [4, 8, 8], "deep_supervision": True}
+    thin = {name: found["build"][name][:3] for name in ("kernels", "strides")}
+    flat = {"kernels": one.kernels[:3], "strides": one.strides[:3]}
+    shape = (16, 1, 24, 1)
+    volume = unetzoo.build(network, input_shape=shape, num_classes=3, **thin, **small)
+    plane = unetzoo.build(network, input_shape=(16, 24, 1), num_classes=3, **flat, **small)
+    for weights, others in zip(plane.weights, volume.weights, strict=True):
+        others.assign(np.reshape(weights, others.shape))
+    x = np.random.default_rng(0).normal(size=(2, 16, 24, 1)).astype("float32")
+    pairs = zip(plane(x), volume(x[:, :, None]), strict=True)
+    for expected, got in pairs:
+        np.testing.assert_allclose(np.array(got)[:, :, 0], np.array(expected), atol=1e-4)
+
+
+def test_settings_come_back_from_their_json():
+    plan_ = dataclasses.replace(THICK, normalisation=(CT(-9.0, 90.0, 40.0, 8.5),))
+    for name in ("2d", "3d_fullres"):
+        one = Settings(data="d", **settings_of(plan_, name))
+        assert Settings.from_json(json.loads(json.dumps(one.to_json()))) == one
+    assert one.differences(dataclasses.replace(one, normalisation=None)) == [
+        "normalisation None, not (CT(lower=-9.0, upper=90.0, mean=40.0, deviation=8.5),)"
+    ]
+
+
+# === What preparing does with it ===
+
+
+def test_an_axis_without_a_spacing_stays_as_it_is():
+    image = np.random.default_rng(0).normal(size=(10, 6, 9, 1))
+    labels = (image[..., 0] > 0).astype("uint8")
+    for across in (4.0, 1.0):
+        one = scan(image, (1.0, across, 2.0))
+        settings = [Preparation(s, (ZScore(),)) for s in ((2.0, None, 1.5), (2.0, across, 1.5))]
+        left, set_ = (prepare(one, each, labels) for each in settings)
+        assert left.image.shape == (5, 6, 12, 1)
+        np.testing.assert_array_equal(left.image, set_.image)
+        np.testing.assert_array_equal(left.labels, set_.labels)
+        assert left.grid == set_.grid
+    json_ = settings[0].to_json()
+    assert json_["spacing"] == [2.0, None, 1.5]
+    assert Preparation.from_json(json_) == settings[0]
+
+
+def test_what_is_given_is_not_measured(tmp_path):
+    cases = find(volumes(tmp_path / "d", masks(), channel="CT")).cases
+    gone = Case("gone", (tmp_path / "gone.nii.gz",), None)
+    kinds = (CT(0.0, 90.0, 40.0, 9.0),)
+    scheme = LabelScheme(classes=3)
+    listed = [cases[0], gone]
+    found = plan(listed, scheme, ("CT",), spacing=(1, None, 2), normalisation=kinds, fill=0.0)
+    assert found == Preparation((1.0, None, 2.0), kinds, True, 0.0)
+    found = plan(cases, scheme, ("CT",), normalisation=kinds)
+    assert (found.normalisation, found.spacing) == (kinds, (0.8, 0.8, 2.6))
+    with pytest.raises(ValueError, match="normalisation of 2 channels: expected 1, as case 'c0'"):
+        plan(cases, scheme, spacing=None, normalisation=kinds * 2)
+
+
+# === The command line ===
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return volumes(folder / "d", masks())
+
+
+def asked(*words):
+    """The settings that ``unetzoo train`` would train with."""
+    with mock.patch("unetzoo.train.train") as train:
+        done = command("unetzoo", "train", *words, "--workers", 1)
+    assert done.stderr == ""
+    return train.call_args.args[0]
+
+
+def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
+    path = tmp_path / "plan.json"
+    found = unetzoo.plan(data)
+    found.write(path)
+    words = ["--data", data, "--plan", path, "--out", tmp_path / "run"]
+    assert asked(*words) == Settings(data=str(data), **settings_of(found))
+    given = asked(
+        *words, "--configuration", "2d", "--patch", "16,16,1", "--batch-size", 3, "--spacing",
+        "none", "--optimizer", "adam", "--norm", "batch", "--network", "residual_unet",
+        "--epochs", 7,
+    )  # fmt: skip
+    assert (given.patch, given.batch_size, given.spacing) == ((16, 16, 1), 3, None)
+    assert (given.optimizer, given.network, given.epochs) == ("adam", "residual_unet", 7)
+    build = settings_of(found, "2d")["build"]
+    assert given.build == {**build, "norm": "batch"}
+    assert not (tmp_path / "run").exists()
+
+
+def test_planned_makes_the_plan_first_and_keeps_it(data, tmp_path):
+    run = tmp_path / "run"
+    words = ["--data", data, "--network", "planned", "--out", run]
+    given = asked(*words)
+    found = Plan.read(run / "plan.json")
+    assert found == unetzoo.plan(data)
+    assert given == Settings(data=str(data), **settings_of(found))
+    changed = dataclasses.replace(found, network="residual_unet")
+    changed.write(run / "plan.json")
+    assert asked(*words).network == "plain_unet"  # planned anew: no run was begun with it
+    changed.write(run / "plan.json")
+    (run / "run.json").touch()
+    assert asked(*words).network == "residual_unet"
+
+
+def test_without_a_plan_the_defaults_are_as_they_were(data, tmp_path):
+    given = asked(
+        "--data", data, "--network", "unet3d-19m", "--patch", "16,16,16", "--out", tmp_path
+    )
+    assert given == Settings(data=str(data), network="unet3d-19m", patch=(16, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "expected --network and --patch, or --network planned, or --plan"),
+        (["--network", "unet3d_19m"], "expected --network and --patch, or --network planned"),
+        (["--network", "unet3d_19m", "--patch", "8,8,8", "--configuration", "2d"], "or --plan"),
+        (["--network", "planned", "--configuration", "3d_lowres"], "'3d_lowres': expected one of"),
+        (["--plan", "nowhere.json"], "nowhere.json: No such file or directory; expected a plan"),
+        (["--plan", "{data}/dataset.json"], "dataset.json: key 'channel_names': expected only"),
+        (["--network", "planned", "--data", "tfds:x"], "tfds:x: expected files to plan by"),
+    ],
+)
+def test_each_mistake_is_a_sentence(data, tmp_path, words, sentence):
+    words = [word.format(data=data) for word in words]
+    out = tmp_path / "run"
+    done = command("unetzoo", "train", "--data", data, "--out", out, *words, "--workers", 1)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# === The whole chain ===
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres", "pictures"])
+def test_three_commands_plan_train_predict_and_evaluate(tmp_path, configuration):
+    data, run = tmp_path / "data", tmp_path / "run"
+    pictures = configuration == "pictures"
+    shape = (40, 32) if pictures else (24, 20, 12)
+    layout = "pictures" if pictures else "nnunet"
+    write_dataset(data, 5, shape, classes=2, layout=layout)
+    words = ["--data", data, "--network", "planned", "--out", run, "--epochs", 2, "--steps", 3]
+    words += [] if pictures else ["--configuration", configuration]
+    words += ["--validate-every", 1, "--workers", 1, "--batch-size", 2]
+    done = command("unetzoo", "train", *words)
+    assert done.returncode == 0, done.stderr
+    assert (run / "plan.json").exists()
+    begun = Run.read(run)
+    assert 1 in begun.settings.patch if configuration == "2d" else 1 not in begun.settings.patch
+    again = command("unetzoo", "train", *words)
+    assert again.returncode == 0, again.stderr
+    image = next((data / ("images" if pictures else "imagesTr")).iterdir())
+    done = command("unetzoo", "predict", run, image, "-o", tmp_path / "masks")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "masks").iterdir())) == 1
+    done = command("unetzoo", "evaluate", run)
+    assert done.returncode == 0, done.stderr
+    assert (run / "evaluation").is_dir()

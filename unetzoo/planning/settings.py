@@ -1,0 +1,84 @@
+"""From a plan to a run: what ``unetzoo train`` is asked for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unetzoo.planning.measure import plan_dataset
+from unetzoo.planning.plans import Configuration, Plan
+from unetzoo.runs import RUN
+
+FILE = "plan.json"  # in the folder of a run
+
+
+def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
+    """What a plan says of ``unetzoo.runs.Settings``, by their names.
+
+    A 2D configuration of volumes becomes a network of 3D whose patches are one voxel thick across
+    the slices, whose distance stays as it is; it computes what a network of 2D does. SGD stands for
+    the learning rate that falls as a polynomial as well.
+
+    Args:
+        plan: of the data.
+        configuration: "2d", "3d_fullres" or "3d_lowres"; None for 3d_fullres, of pictures and
+            single slices 2d.
+
+    Raises: ValueError for a configuration that the plan does not have.
+    Source: nnU-Net; PIPELINE.md, Training.
+
+    >>> from unetzoo.planning import Fingerprint, plan
+    >>> found = plan(Fingerprint([(1.0, 1.0, 5.0)] * 9, [(64, 64, 12)] * 9, 1, 2))
+    >>> settings = settings_of(found, "2d")
+    >>> settings["patch"], settings["spacing"], settings["build"]["strides"][1]
+    ((64, 64, 1), (1.0, 1.0, None), [2, 2, 1])
+    """
+    of = plan.configurations
+    name = configuration or ("3d_fullres" if "3d_fullres" in of else "2d")
+    if name not in of:
+        raise ValueError(f"configuration {name!r}: expected one of the plan, {' or '.join(of)}.")
+    one = of[name]
+    pictures = len(one.patch) == 2 and one.perpendicular is None
+    return {
+        "network": plan.network,
+        "patch": tuple(_across(one, one.patch, 1)),
+        "spacing": None if pictures else tuple(_across(one, one.spacing, None)),
+        "normalisation": plan.normalisation,
+        "batch_size": one.batch_size,
+        "build": {  # as JSON gives it back
+            "features": list(one.features),
+            "kernels": [_across(one, kernel, 1) for kernel in one.kernels],
+            "strides": [_across(one, stride, 1) for stride in one.strides],
+            "deep_supervision": True,
+        },
+        "optimizer": "sgd",
+    }
+
+
+def plan_of_run(folder: Path, path: Path | None, data: str, **options: Any) -> Plan:
+    """The plan of a file; or that of the run that was begun in a folder; or a new one, kept there.
+
+    Args:
+        folder: of the run.
+        path: of a plan, or None.
+        data, options: as in ``plan_dataset``.
+
+    Raises: ValueError for a file that is no plan, or data that have none.
+    """
+    if path is not None:
+        return Plan.read(path)
+    if (folder / RUN).exists() and (folder / FILE).exists():
+        return Plan.read(folder / FILE)
+    if data.startswith("tfds:"):
+        raise ValueError(f"{data}: expected files to plan by; of TFDS give --plan or --network.")
+    found = plan_dataset(data, **options)
+    folder.mkdir(parents=True, exist_ok=True)
+    found.write(folder / FILE)
+    return found
+
+
+def _across(one: Configuration, numbers: Sequence, thick: Any) -> list:
+    """Numbers in a plane, and one across it where it lies in a volume."""
+    found = list(numbers)
+    if one.perpendicular is not None:
+        found.insert(one.perpendicular, thick)
+    return found
