@@ -49,8 +49,9 @@ def test_the_ten_lines_around_fit(here):
     assert Path("RUN/curves.png").exists()
 
 
-def test_the_three_commands(here):
-    train, predict, evaluate = block("### A folder of scans", "bash").splitlines()
+@pytest.mark.parametrize("before", ["### A folder of scans", "Let nnU-Net's rules say"])
+def test_the_three_commands(here, before):
+    train, predict, evaluate = block(before, "bash").splitlines()
     image = "DIR/imagesTr/case_000_0000.nii.gz"
     for line in (f"{train} --epochs 1 --steps 2", predict.replace("IMAGE...", image), evaluate):
         done = commands.command(*shlex.split(line))
@@ -62,3 +63,9 @@ def test_the_three_commands(here):
     assert held_out.startswith("case_00")
     assert re.search(r"mean +of the classes", Path("RUN/evaluation/scores.txt").read_text())
     assert Path("RUN/evaluation/worst-1.png").exists()
+
+
+def test_a_plan_without_data(capsys):
+    code = block("and without any data", "python")
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    assert "80 x 192 x 160" in capsys.readouterr().out  # as nnU-Net plans it

@@ -21,8 +21,14 @@ def run(code):
 
 
 def test_patterns():
-    assert len(unetzoo.list_models()) == 9
-    assert unetzoo.list_models("3d") == [n for n in unetzoo.list_models() if "3d" in n]
+    names = unetzoo.list_models()
+    assert len(names) == 15
+    of_3d = unetzoo.list_models("3d")
+    assert of_3d == [name for name in names if not name.startswith("unet2d")]
+    assert set(unetzoo.list_models("2d")) & set(of_3d) == {
+        "attention_unet", "plain_unet", "residual_unet", "transunet", "unet_plus_plus", "vnet",
+    }  # fmt: skip
+    assert unetzoo.list_models("unet3d") == [n for n in names if n.startswith("unet3d")]
     assert unetzoo.list_models("unet2d-[ls]*") == ["unet2d_large", "unet2d_small"]
     assert unetzoo.list_models("4d") == []
 
@@ -34,8 +40,8 @@ def test_hyphens_are_accepted():
 def test_an_unknown_name_is_told_the_closest():
     with pytest.raises(ValueError, match=r"'unet3d_91m'.*closest are unet3d_90m, unet3d_19m"):
         unetzoo.build("unet3d_91m")
-    with pytest.raises(ValueError, match=r"'resnet'.*there are unet2d_large, .*"):
-        unetzoo.card("resnet")
+    with pytest.raises(ValueError, match=r"'xyz'.*there are attention_unet, .*vnet"):
+        unetzoo.card("xyz")
 
 
 @pytest.mark.parametrize(

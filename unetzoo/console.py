@@ -11,9 +11,11 @@ from unetzoo.history import RunStopped
 def load_keras() -> None:
     """Import Keras without the lines that TensorFlow prints at every start.
 
-    TensorFlow 2.21 prints them whatever its log level, so stderr is closed for that moment.
+    TensorFlow 2.21 prints them whatever its log level, so stderr is closed for that moment. At
+    level 3 it does not report either that it leaves a padded convolution's graph as it is
+    ("remapper failed"); what stops it are exceptions.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
