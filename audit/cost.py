@@ -1,31 +1,16 @@
 """What a network costs: multiply-accumulates, elementwise work, parameters by part."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 
+from audit.formulas import FORMULAS, formula, positions, setting
 from audit.programs import PROGRAMS
-from audit.table import Row, Shape, Table
+from audit.table import Row, Table
 
-Formula = Callable[[Row, list[Shape]], tuple[int, int]]
-FORMULAS: dict[str, Formula] = {}
+__all__ = ["FORMULAS", "PARTS", "Cost", "Work", "cost", "formula", "positions"]
+
 PARTS = ("encoder", "bottleneck", "decoder", "head")
-
-
-def formula(*kinds: str) -> Callable[[Formula], Formula]:
-    """Give layer classes a formula: (row, shapes of its inputs) -> (MACs, elementwise operations).
-
-    >>> @formula("Swish")
-    ... def swish(row, inputs):
-    ...     return 0, 4 * positions(row.shape)
-    """
-
-    def register(function: Formula) -> Formula:
-        FORMULAS.update(dict.fromkeys(kinds, function))
-        return function
-
-    return register
 
 
 @dataclass(frozen=True)
@@ -181,116 +166,12 @@ def part_of_rows(table: Table) -> dict[tuple[str, int], str]:
     }
 
 
-def positions(shape: Shape) -> int:
-    """All numbers of one sample's map."""
-    return prod(size for size in shape[1:] if size is not None)
-
-
 def _upsamples(row: Row) -> bool:
-    strided = any(stride > 1 for stride in _sizes(row, "strides"))
-    return (row.kind.endswith("Transpose") and strided) or "upsampling" in row.kind.lower()
+    strided = any(stride > 1 for stride in setting(row, "strides"))
+    by_interpolation = "upsampling" in row.kind.lower() or row.kind == "ResizeToMatch"
+    return (row.kind.endswith("Transpose") and strided) or by_interpolation
 
 
 def _downsamples(row: Row) -> bool:
-    strided = any(stride > 1 for stride in _sizes(row, "strides"))
+    strided = any(stride > 1 for stride in setting(row, "strides"))
     return strided and not row.kind.endswith("Transpose")
-
-
-def _sizes(row: Row, setting: str) -> tuple[int, ...]:
-    value = row.settings.get(setting, ())
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
-
-
-# === Formulas ===
-
-
-@formula("Conv1D", "Conv2D", "Conv3D")
-def _conv(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    taps = prod(_sizes(row, "kernel_size")) * (inputs[0][-1] or 0) // row.settings.get("groups", 1)
-    return taps * positions(row.shape), _after(row)
-
-
-@formula("SeparableConv1D", "SeparableConv2D")
-def _separable(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    kernels = sum(count for role, count in row.parameters.items() if role.endswith("kernel"))
-    return kernels * positions(row.shape) // (row.shape[-1] or 1), _after(row)
-
-
-@formula("DepthwiseConv1D", "DepthwiseConv2D")
-def _depthwise(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return prod(_sizes(row, "kernel_size")) * positions(row.shape), _after(row)
-
-
-@formula("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-def _transposed(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    taps = prod(_sizes(row, "kernel_size")) * (row.shape[-1] or 0)
-    return taps * positions(inputs[0]), _after(row)
-
-
-@formula("Dense")
-def _dense(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return (inputs[0][-1] or 0) * positions(row.shape), _after(row)
-
-
-def _after(row: Row) -> int:
-    """A layer's bias and its own activation."""
-    active = row.settings.get("activation") not in (None, "linear")
-    return (bool(row.settings.get("use_bias")) + active) * positions(row.shape)
-
-
-@formula("BatchNormalization", "GroupNormalization", "LayerNormalization")
-def _norm(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return 0, 2 * positions(row.shape)
-
-
-@formula(
-    "ReLU", "LeakyReLU", "PReLU", "ELU", "Activation", "Softmax", "ops.Relu", "ops.Sigmoid",
-    "ops.Softmax", "ops.Tanh",
-)  # fmt: skip
-def _once_a_number(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return 0, positions(row.shape)
-
-
-@formula(
-    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "ops.Add", "ops.Subtract",
-    "ops.Multiply", "ops.Maximum", "ops.Minimum",
-)  # fmt: skip
-def _merge(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return 0, max(len(inputs) - 1, 1) * positions(row.shape)
-
-
-@formula(
-    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D",
-    "AveragePooling3D",
-)  # fmt: skip
-def _pool(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return 0, prod(_sizes(row, "pool_size")) * positions(row.shape)
-
-
-@formula(
-    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
-)  # fmt: skip
-def _global_pool(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return 0, positions(inputs[0])
-
-
-@formula("LinearUpsampling")
-def _linear(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return 0, 2 ** (len(row.shape) - 2) * positions(row.shape)
-
-
-@formula("UpSampling1D", "UpSampling2D", "UpSampling3D")
-def _upsampling(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    nearest = row.settings.get("interpolation", "nearest") == "nearest"
-    return (0, 0) if nearest else _linear(row, inputs)
-
-
-@formula(
-    "InputLayer", "Concatenate", "ops.Concatenate", "PadToMatch", "CropToMatch", "CropToMultiple",
-    "CheckSizes", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Cropping1D", "Cropping2D",
-    "Cropping3D", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
-    "GaussianDropout", "GaussianNoise", "Flatten", "Reshape", "Permute", "Identity",
-)  # fmt: skip
-def _nothing(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    return 0, 0

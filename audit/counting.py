@@ -93,7 +93,8 @@ def _counts(table: Table) -> Iterator[tuple[list[str], int]]:
         if "kernel" in row.parameters and "bias" not in row.parameters:
             absent[f"{up}bias"] += row.shape[-1] or 0
     places = ("convolution bias", "up-convolution bias")
-    kernels = roles["kernel"]
+    counted_apart = ("scale", "shift", "moving", *places)
+    others = sum(roles.values()) - sum(roles[role] for role in counted_apart)  # kernels, slopes
     for norm, conv, up, optimizer in product(NORMS, BIASES, BIASES, OPTIMIZERS):
         words = [norm, *(key.format(f"{p}es") for key, p in zip((conv, up), places, strict=True))]
         counted = sum(roles[role] for role in NORMS[norm])
@@ -107,7 +108,7 @@ def _counts(table: Table) -> Iterator[tuple[list[str], int]]:
         )
         if pointless or (norm and not roles["scale"]):
             continue
-        trainable = kernels + biases + counted - roles["moving"] * ("moving" in NORMS[norm])
+        trainable = others + biases + counted - roles["moving"] * ("moving" in NORMS[norm])
         factor, more = OPTIMIZERS[optimizer]
-        total = kernels + biases + counted + factor * trainable + more
+        total = others + biases + counted + factor * trainable + more
         yield [word for word in (*words, optimizer) if word], total

@@ -13,7 +13,9 @@ from audit.table import Row, Table
 if TYPE_CHECKING:
     from rich.text import Text
 
-ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"}
+ACTIVATIONS = {
+    "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Softmax", "Tanh",
+}  # fmt: skip
 COLOURS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
 SHORTEST = 4  # letters of a cut class name that still tell it
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}

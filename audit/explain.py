@@ -136,6 +136,8 @@ def _deltas(pair: Pair, head: bool) -> Iterator[Delta]:
         yield from _conv_deltas(first, second, head)
     elif "Normalization" in first.kind:
         yield from _norm_deltas(first, second)
+    elif first.kind == second.kind == "PositionEmbeddings":
+        yield "positions on another grid", second.total - first.total, first.name
     else:
         yield f"another {first.kind}", second.total - first.total, first.name
 

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 from audit.cost import complete, key, positions, sources
 from audit.formats.pytorch import is_module, sequentials, with_containers
+from audit.formulas import attention
 from audit.saved import FLOAT32, SAVED, Kept, has_activation, is_view, kept_by
 from audit.table import Row, Table
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 MIB = 2**20
 HANDING_ON = {
-    "Add", "Concatenate", "Flatten", "Identity", "Permute", "Reshape", "ops.Add", "ops.Concatenate",
+    "Add", "Concatenate", "Flatten", "Identity", "Permute", "PositionEmbeddings", "Reshape",
+    "TokensToMap", "ops.Add", "ops.Concatenate",
 }  # fmt: skip
 
 
@@ -177,11 +179,24 @@ class _Maps:
 def _torchsummary_numbers(table: Table) -> int:
     hidden = sequentials(table.rows)
     rows = [row for row, block in with_containers(table.rows) if block not in hidden]
-    return sum(positions(row.shape) for row in rows)
+    return sum(positions(row.shape) for row in rows) + _inside(table)
 
 
 def _torchinfo_numbers(table: Table) -> int:
-    return sum(positions(row.shape) for row in table if is_module(row) and row.without_moving)
+    with_parameters = [row for row in table if is_module(row) and row.without_moving]
+    attentions = sum(positions(row.shape) for row in table if row.kind == "MultiHeadAttention")
+    return sum(positions(row.shape) for row in with_parameters) + _inside(table) - attentions
+
+
+def _inside(table: Table) -> int:
+    """The outputs of the four projections in an attention, which are modules of their own."""
+    shapes = {key(row): row.shape for row in table}
+    numbers = 0
+    for row in table:
+        if row.kind == "MultiHeadAttention":
+            *projected, _ = attention(row, [shapes[source] for source in sources(row)]).projected
+            numbers += sum(projected) + positions(row.shape)
+    return numbers
 
 
 def _prediction(maps: _Maps) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from audit.table import NOTHING, Row, Table
 
 ROLES = {
+    "alpha": "slope",
     "gamma": "scale",
     "beta": "shift",
     "moving_mean": "moving",
@@ -17,6 +18,7 @@ SETTINGS = (
     "kernel_size", "strides", "padding", "dilation_rate", "groups", "use_bias", "output_padding",
     "torch_padding", "torch_output_padding", "pool_size", "epsilon", "momentum", "rate", "size",
     "interpolation", "units", "axis", "negative_slope", "factor", "align_corners", "cropping",
+    "num_heads", "key_dim", "value_dim", "attention_axes", "grid",
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ def torchinfo(row: Row, macs: int, elementwise: int) -> int:
 
     Source: torchinfo 1.8.0, ``LayerInfo.calculate_macs``.
     """
+    if row.kind == "PositionEmbeddings":  # counts no parameter but weights and biases
+        return 0
     positions = _elements(row) // (row.shape[-1] or 1) if "Conv" in row.kind else 1
     return row.without_moving * positions
 
@@ -37,7 +39,8 @@ def fvcore(row: Row, macs: int, elementwise: int) -> int:
     if row.kind == "UpSampling2D":
         nearest = row.settings.get("interpolation", "nearest") == "nearest"
         return (1 if nearest else 4) * _elements(row)
-    if row.kind == "LinearUpsampling":
+    resized = row.kind == "PositionEmbeddings" and row.settings["grid"] != row.shape[1:-1]
+    if resized or row.kind in ("LinearUpsampling", "ResizeToMatch"):
         return 4 * _elements(row) if len(row.shape) == 4 else 0
     return elementwise if row.kind == "GlobalAveragePooling2D" else macs
 

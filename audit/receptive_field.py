@@ -1,8 +1,8 @@
 """Which input voxels an output voxel depends on, by interval arithmetic backwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil
 from typing import Any
 
 from audit.table import Row, Shape, Table
@@ -48,11 +48,16 @@ class Axis:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """A receptive field on every spatial axis; ``unknown`` names classes taken as pointwise."""
+    """A receptive field on every spatial axis.
+
+    ``unknown`` names classes taken as pointwise, ``whole`` those through which an output depends
+    on the whole input, such as attention: the sizes then hold the padding around it too.
+    """
 
     name: str
     axes: tuple[Axis, ...]
     unknown: tuple[str, ...]
+    whole: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         sizes = " x ".join(
@@ -61,6 +66,8 @@ class ReceptiveField:
         )
         reach = ", ".join(f"{a.before} before and {a.after} after" for a in self.axes)
         text = f"{self.name}: {sizes}; reaches {reach}"
+        if self.whole:
+            text += f"; the whole input, through {', '.join(self.whole)}"
         return f"{text}; taken as pointwise: {', '.join(self.unknown)}" if self.unknown else text
 
 
@@ -94,7 +101,22 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
         )
     axes = tuple(_axis(rows, target, source, axis) for axis in range(1, len(target.shape) - 1))
     unknown = {row.kind: None for row in rows if row.kind not in RULES | POINTWISE}
-    return ReceptiveField(of or table.name, axes, tuple(unknown))
+    whole = {row.kind: None for row in _upstream(rows, target) if row.kind in WHOLE}
+    return ReceptiveField(of or table.name, axes, tuple(unknown), tuple(whole))
+
+
+def _upstream(rows: list[Row], target: Row) -> Iterator[Row]:
+    """The calls whose values the target's depend on, its own among them."""
+    needed = {f"{target.name}[{target.call}]"}
+    for row in reversed(rows):
+        if f"{row.name}[{row.call}]" in needed:
+            needed.update(reference.rsplit("[", 1)[0] for reference in _read(row))
+            yield row
+
+
+def _read(row: Row) -> tuple[str, ...]:
+    """The inputs whose values it reads; of others it takes the size alone."""
+    return row.inputs[:1] if row.kind in SIZE_FROM_SECOND else row.inputs
 
 
 def _axis(rows: list[Row], target: Row, source: Row, axis: int) -> Axis:
@@ -113,9 +135,7 @@ def _follow(rows: list[Row], target: Row, source: Row, position: int, axis: int)
         interval = reached.get(f"{row.name}[{row.call}]")
         if interval is None:
             continue
-        for number, reference in enumerate(row.inputs):
-            if number and row.kind in ("PadToMatch", "CropToMatch"):
-                continue  # the second input gives its size alone
+        for reference in _read(row):
             name = reference.rsplit("[", 1)[0]
             rule = RULES.get(row.kind)
             first, last = rule(row, interval, shapes[name], axis) if rule else interval
@@ -125,7 +145,7 @@ def _follow(rows: list[Row], target: Row, source: Row, position: int, axis: int)
 
 
 def _size(shape: Shape, axis: int) -> int:
-    return shape[axis] or 0
+    return shape[axis] or 0 if axis < len(shape) else 0  # tokens have a single axis of positions
 
 
 def _on(row: Row, setting: str, axis: int, default: int = 1) -> int:
@@ -158,23 +178,25 @@ def _transposed(row: Row, interval: Interval, shape: Shape, axis: int) -> Interv
 
 def _nearest(row: Row, interval: Interval, shape: Shape, axis: int) -> Interval:
     if row.settings.get("interpolation", "nearest") != "nearest":
-        return _half_pixel(interval, _on(row, "size", axis))
+        return _half_pixel(interval, 1, _on(row, "size", axis))
     factor = _on(row, "size", axis)
     return interval[0] // factor, interval[1] // factor
 
 
 def _linear(row: Row, interval: Interval, shape: Shape, axis: int) -> Interval:
     """The two pixels around the output's position; one where it falls on a pixel."""
-    factor, size = row.settings["factor"], _size(shape, axis)
+    before, after = _size(shape, axis), _size(row.shape, axis)
     if not row.settings["align_corners"]:
-        return _half_pixel(interval, factor)
-    first, last = (index * (size - 1) for index in interval)
-    return first // (factor * size - 1), -(-last // (factor * size - 1))
+        return _half_pixel(interval, before, after)
+    first, last = (index * (before - 1) for index in interval)
+    steps = max(after - 1, 1)
+    return first // steps, -(-last // steps)
 
 
-def _half_pixel(interval: Interval, factor: int) -> Interval:
-    first, last = ((index + 0.5) / factor - 0.5 for index in interval)
-    return floor(first), ceil(last)
+def _half_pixel(interval: Interval, before: int, after: int) -> Interval:
+    """Around ``(n + 1 / 2) before / after - 1 / 2``, in whole numbers."""
+    first, last = ((2 * index + 1) * before - after for index in interval)
+    return first // (2 * after), -(-last // (2 * after))
 
 
 def _pad(row: Row, interval: Interval, shape: Shape, axis: int) -> Interval:
@@ -201,23 +223,26 @@ def _everything(row: Row, interval: Interval, shape: Shape, axis: int) -> Interv
     return 0, _size(shape, axis) - 1
 
 
+WHOLE = ("MultiHeadAttention", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
+SIZE_FROM_SECOND = ("PadToMatch", "CropToMatch", "ResizeToMatch", "TokensToMap")
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2D", "SeparableConv2D"), _window),
     **dict.fromkeys(("MaxPooling2D", "MaxPooling3D", "AveragePooling2D"), _window),
     "AveragePooling3D": _window,
     **dict.fromkeys(("Conv2DTranspose", "Conv3DTranspose"), _transposed),
     **dict.fromkeys(("UpSampling2D", "UpSampling3D"), _nearest),
-    "LinearUpsampling": _linear,
+    **dict.fromkeys(("LinearUpsampling", "ResizeToMatch"), _linear),
     "PadToMatch": _pad,
     "CropToMatch": _crop,
     **dict.fromkeys(("ZeroPadding2D", "ZeroPadding3D"), _fixed_pad),
     **dict.fromkeys(("Cropping2D", "Cropping3D"), _fixed_crop),
-    **dict.fromkeys(("GlobalAveragePooling2D", "GlobalAveragePooling3D"), _everything),
+    **dict.fromkeys((*WHOLE, "Reshape", "TokensToMap"), _everything),
 }
 POINTWISE = dict.fromkeys(
     ("InputLayer", "BatchNormalization", "GroupNormalization", "ReLU", "LeakyReLU", "PReLU", "ELU",
      "Activation", "Softmax", "Add", "Multiply", "Concatenate", "Dropout", "SpatialDropout2D",
      "SpatialDropout3D", "Dense", "Identity", "CropToMultiple", "CheckSizes",
+     "LayerNormalization", "PositionEmbeddings", "Subtract", "Average", "Maximum", "Minimum",
      "ops.Add", "ops.Concatenate"),
     None,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from audit.cost import positions
+from audit.formulas import attention, positions
 from audit.table import Row, Shape
 
 FLOAT32, INT64 = 4, 8  # bytes
@@ -38,7 +38,7 @@ SAVED: dict[str, Rule] = {}
 # Their output is a part or another shape of the map they read, which lives on with it.
 VIEWS = {
     "InputLayer", "CheckSizes", "CropToMatch", "CropToMultiple", "Cropping1D", "Cropping2D",
-    "Cropping3D", "Flatten", "Identity", "Permute", "Reshape",
+    "Cropping3D", "Flatten", "Identity", "Permute", "Reshape", "TokensToMap",
 }  # fmt: skip
 # They do nothing in a prediction.
 TRAINING_ONLY = {
@@ -102,7 +102,20 @@ def is_view(row: Row, training: bool) -> bool:
     "DepthwiseConv1D", "DepthwiseConv2D", "Dense",
 )  # fmt: skip
 def _kernel(row: Row, inputs: list[Shape]) -> Kept:
-    return Kept(inputs=True, kernel=True)
+    """Its input; of a standardised kernel the centred one, the result and the deviations."""
+    standardised = "Standardized" in row.settings.get("class", "")
+    numbers = 2 * row.parameters.get("kernel", 0) + (row.shape[-1] or 0)
+    return Kept(inputs=True, batch_bytes=FLOAT32 * numbers * standardised, kernel=True)
+
+
+@saves("MultiHeadAttention")
+def _attention(row: Row, inputs: list[Shape]) -> Kept:
+    """Its inputs, the projected queries, keys and values, the softmax, and the mixed values.
+
+    That is attention in single operations; PyTorch's fused one keeps no softmax.
+    """
+    of = attention(row, inputs)
+    return Kept(inputs=True, numbers=sum(of.projected) + of.scores, kernel=True)
 
 
 @saves("SeparableConv1D", "SeparableConv2D")
@@ -182,6 +195,7 @@ def _channel_dropout(row: Row, inputs: list[Shape]) -> Kept:
 @saves(
     *VIEWS, "Add", "Average", "Concatenate", "GaussianNoise", "GlobalAveragePooling1D",
     "GlobalAveragePooling2D", "GlobalAveragePooling3D", "LinearUpsampling", "PadToMatch",
+    "PositionEmbeddings", "ResizeToMatch",
     "Subtract", "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D",
     "ZeroPadding3D", "ops.Add", "ops.Concatenate", "ops.Subtract",
 )  # fmt: skip

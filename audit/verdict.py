@@ -113,7 +113,8 @@ def check(name: str | None = None) -> list[Verdict]:
     """
     import audit.documents.s1_to_s4
     import audit.documents.s5_in_2d
-    import audit.documents.s5_in_3d  # noqa: F401
+    import audit.documents.s5_in_3d
+    import audit.documents.variants  # noqa: F401
 
     wanted = [s for s in STATEMENTS if name is None or s.network == name.replace("-", "_")]
     if not wanted:

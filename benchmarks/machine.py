@@ -34,7 +34,7 @@ def child(script, *words, **environment):
         [sys.executable, HERE / script, *words],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(HERE.parent / "tests"), **environment},
+        env={**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE.parent / 'tests'}", **environment},
     )
     if result.returncode:
         raise SystemExit(f"{script} {' '.join(words)} failed:\n{result.stderr[-2000:]}")

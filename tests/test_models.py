@@ -1,6 +1,7 @@
-"""The nine networks against PyTorch twins with the same weights, and what every one must do."""
+"""The documented networks against PyTorch twins of the same weights, and what all must do."""
 
 import math
+from itertools import product
 
 import keras
 import numpy as np
@@ -8,18 +9,23 @@ import pytest
 import torch
 from torch_weights import channels_first, channels_last, copy_weights, randomise
 from twins import SIZES, TWINS
+from variants import VARIANTS, arguments
 
 import unetzoo
 from unetzoo.training import compile_model
 
-NAMES = sorted(SIZES)
+DOCUMENTED = sorted(SIZES)
+NAMES = sorted([*SIZES, *VARIANTS])  # a variant's own twin is in its own test
 CHOICES = [
-    *[(name, {}) for name in NAMES],
+    *[(name, {}) for name in DOCUMENTED],
     ("unet3d_2_5m", {"interpolation": "linear"}),
     ("unet2d_textbook", {"upsampling": "transposed"}),
     ("unet3d_textbook", {"upsampling": "transposed"}),
 ]
-QUICK = ("unet2d_small", "unet3d_2_5m", "unet2d_original")  # the others' steps are slow tests
+QUICK = [  # the others' training steps are slow tests
+    *[(name, None) for name in ("unet2d_small", "unet3d_2_5m", "unet2d_original")],
+    ("plain_unet", 2),
+]
 PUBLISHED = {  # trainable, all: the documents' figures
     "unet3d_90m": (90_309_763, None),
     "unet3d_2_5m": (2_512_481, None),
@@ -33,10 +39,12 @@ def count(weights):
     return sum(math.prod(weight.shape) for weight in weights)
 
 
-def build_small(network, /, **arguments):
-    """A network at its smaller test size."""
+def build_small(network, /, rank=2, **more):
+    """A network at its smaller test size; a variant small, with as many axes of space."""
+    if network in VARIANTS:
+        return unetzoo.build(network, **{**arguments(network, rank), **more})
     channels = unetzoo.card(network).input_shape[-1]
-    return unetzoo.build(network, input_shape=(*SIZES[network][0], channels), **arguments)
+    return unetzoo.build(network, input_shape=(*SIZES[network][0], channels), **more)
 
 
 def noise(model, batch=1, seed=0):
@@ -45,7 +53,7 @@ def noise(model, batch=1, seed=0):
 
 
 def test_every_network_is_tested():
-    assert unetzoo.list_models() == NAMES == sorted(TWINS)
+    assert unetzoo.list_models() == NAMES == sorted([*TWINS, *VARIANTS])
 
 
 @pytest.mark.parametrize(("name", "choice"), CHOICES)
@@ -88,7 +96,8 @@ def test_the_card_and_the_twin_agree_with_the_model(name):
         count(model.trainable_weights),
         model.count_params(),
     )
-    assert card.parameters == sum(p.numel() for p in TWINS[name]().parameters())
+    if name in TWINS:
+        assert card.parameters == sum(p.numel() for p in TWINS[name]().parameters())
     assert model.input_shape == (None, *card.input_shape)
     assert model.output_shape[-1] == card.num_classes
 
@@ -99,7 +108,8 @@ def test_every_norm_dropout_and_activation(name, norm):
     model = build_small(name, norm=norm, dropout=0.3, activation="softmax", num_classes=5, name="x")
     kinds = {type(layer).__name__ for layer in model.layers}
     assert "BatchNormalization" not in kinds
-    assert ("GroupNormalization" in kinds) == (norm is not None)
+    if name != "transunet":  # its encoder keeps the group norms of ResNet-50
+        assert ("GroupNormalization" in kinds) == (norm is not None)
     rates = {layer.rate for layer in model.layers if "Dropout" in type(layer).__name__}
     assert rates == {0.3}
     assert model.name == "x"
@@ -108,7 +118,41 @@ def test_every_norm_dropout_and_activation(name, norm):
         np.testing.assert_allclose(y.sum(-1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if "original" not in n])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_choices_that_all_variants_have(name):
+    """Every nonlinearity, both ways up, an output at every level: the shapes stay."""
+    small = arguments(name, 3)
+    shape = (None, *small["input_shape"][:-1], 3)
+    for choice in ({"nonlinearity": kind} for kind in ("relu", "leaky_relu", "prelu")):
+        assert unetzoo.skeleton(name, **small, **choice).output_shape == shape
+    counts = []
+    for upsampling in ("linear", "transposed"):
+        model = unetzoo.skeleton(name, **small, upsampling=upsampling)
+        assert model.output_shape == shape
+        transposed = any("Transpose" in type(layer).__name__ for layer in model.layers)
+        assert transposed == (upsampling == "transposed")
+        counts.append(model.count_params())
+    assert counts[0] != counts[1]
+    deep = unetzoo.skeleton(name, **small, deep_supervision=True).output_shape
+    assert deep[0] == shape
+    assert len(deep) > 1
+    assert {output[-1] for output in deep} == {3}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("sizes", ["smallest", "odd"])
+def test_small_and_odd_sizes_of_variants(name, sizes):
+    rank = 2 if sizes == "smallest" else 3
+    size = unetzoo.card(name).sizes.smallest if sizes == "smallest" else 19
+    for shape in ((size,) * rank, (None,) * rank):
+        model = build_small(name, rank, input_shape=(*shape, 3))
+        x = np.random.default_rng(0).standard_normal((1, *[size] * rank, 3), dtype="float32")
+        y = keras.ops.convert_to_numpy(model(x))
+        assert y.shape == (1, *[size] * rank, 3)
+        assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("name", [n for n in DOCUMENTED if "original" not in n])
 @pytest.mark.parametrize("sizes", ["smallest", "odd"])
 def test_small_and_odd_sizes_come_out_as_they_went_in(name, sizes):
     card = unetzoo.card(name)
@@ -126,7 +170,7 @@ def test_gradients_reach_every_weight(name):
     """In inference mode: in training a bias before a batch norm has no gradient, rightly."""
     import tensorflow as tf
 
-    model = build_small(name)
+    model = build_small(name, rank=3)
     x = tf.constant(noise(model))
     with tf.GradientTape() as tape:
         logits = model(x, training=False)
@@ -138,12 +182,16 @@ def test_gradients_reach_every_weight(name):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES]
+    ("name", "rank"),
+    [
+        pytest.param(name, rank, marks=() if (name, rank) in QUICK else pytest.mark.slow)
+        for name, rank in [*[(n, None) for n in DOCUMENTED], *product(VARIANTS, (2, 3))]
+    ],
 )
-def test_one_training_step_and_a_reload_of_the_compiled_model(name, tmp_path):
-    model = compile_model(build_small(name, name="mine"))
-    x = noise(model)
-    labels = np.random.default_rng(1).integers(0, 2, (1, *model.output_shape[1:-1]))
+def test_one_training_step_and_a_reload_of_the_compiled_model(name, rank, tmp_path):
+    model = compile_model(build_small(name, rank, name="mine"))
+    x = noise(model, batch=2)
+    labels = np.random.default_rng(1).integers(0, 2, (2, *model.output_shape[1:-1]))
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
     logs = model.train_on_batch(x, labels, return_dict=True)
     assert np.isfinite(logs["loss"])
@@ -172,7 +220,7 @@ def test_mixed_precision_gives_finite_float32_logits(name, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        model = build_small(name)
+        model = build_small(name, rank=3)
     finally:
         keras.config.set_dtype_policy(before)
     assert model.get_layer(index=2).compute_dtype == policy.removeprefix("mixed_")

@@ -5,6 +5,12 @@ from keras import ops
 
 from unetzoo.resizing import LinearUpsampling, ResizeToMatch
 from unetzoo.sizes import Sizes
+from unetzoo.transformer import (
+    PositionEmbeddings,
+    StandardizedConv2D,
+    StandardizedConv3D,
+    TokensToMap,
+)
 
 __all__ = [
     "CheckSizes",
@@ -12,7 +18,11 @@ __all__ = [
     "CropToMultiple",
     "LinearUpsampling",
     "PadToMatch",
+    "PositionEmbeddings",
     "ResizeToMatch",
+    "StandardizedConv2D",
+    "StandardizedConv3D",
+    "TokensToMap",
     "TorchConv2DTranspose",
 ]
 

@@ -39,7 +39,7 @@ KINDS = (
     "ZeroPadding3D",
 )  # fmt: skip
 NAME = re.compile(r'Model: "(.*)"')
-DERIVED = re.compile(r"(?<=.)Conv\dDTranspose$")
+DERIVED = re.compile(r"(?<=.)Conv\dD(Transpose)?$")  # TorchConv2DTranspose is a Conv2DTranspose
 CONNECTION = re.compile(r"[^\s,'\[\]]+\[\d+\]\[\d+\]")
 
 
@@ -81,7 +81,8 @@ def row_of(name: str, kind: str, shape: str, count: str, inputs: Iterable[str]) 
     """A row from the texts of its fields; a shape or a class that its column cut is held as cut."""
     number = int(re.sub(r"\D.*", "", count.replace(",", "")) or 0)
     sizes, cut = shape_of(shape)
-    printed, derived = _completed(kind), DERIVED.search(kind)
+    printed = _completed(kind)
+    derived = None if printed in KINDS else DERIVED.search(kind)
     parameters = roles_of(derived[0] if derived else printed, number)
     return Row(
         name=name,

@@ -10,7 +10,8 @@ from audit.table import Row, Table
 FUNCTIONS = {
     "InputLayer", "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
     "CheckSizes", "PadToMatch", "CropToMatch", "CropToMultiple", "Reshape", "Permute",
-    "LinearUpsampling", "UpSampling1D", "UpSampling2D", "UpSampling3D",
+    "TokensToMap", "LinearUpsampling", "ResizeToMatch", "UpSampling1D", "UpSampling2D",
+    "UpSampling3D",
 }  # fmt: skip
 RANKLESS = {
     "ReLU": "ReLU",
@@ -21,6 +22,7 @@ RANKLESS = {
     "Softmax": "Softmax",
     "Flatten": "Flatten",
     "LayerNormalization": "LayerNorm",
+    "MultiHeadAttention": "MultiheadAttention",
     "Embedding": "Embedding",
 }
 RANKED = {

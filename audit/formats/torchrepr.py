@@ -28,7 +28,7 @@ def _block(
     lines = [f"{name}("]
     for key, child in tree.items():
         if isinstance(child, Row):
-            inner = [f"{class_name(child)}({_arguments(child)})"]
+            inner = _module(child)
         else:
             place = (*path, key)
             inner_name = "Sequential" if place in numbered else container_name(key)
@@ -38,6 +38,25 @@ def _block(
     return [*lines, ")"]
 
 
+def _module(row: Row) -> list[str]:
+    """Its line; of an attention's projections PyTorch shows the last alone."""
+    if row.kind != "MultiHeadAttention":
+        return [f"{class_name(row)}({_arguments(row)})"]
+    try:
+        mixed = row.settings["num_heads"] * row.settings["value_dim"]
+        line = f"in_features={mixed}, out_features={row.shape[-1]}, bias={row.settings['use_bias']}"
+    except KeyError as error:
+        raise _unknown(row, error) from error
+    return [f"{class_name(row)}(", f"  (out_proj): NonDynamicallyQuantizableLinear({line})", ")"]
+
+
+def _unknown(row: Row, error: KeyError) -> ValueError:
+    return ValueError(
+        f"layer {row.name!r}: its {error.args[0]} is not known, which PyTorch's print "
+        "shows; expected the table of a Keras model, or its json."
+    )
+
+
 def _arguments(row: Row) -> str:
     name = class_name(row)
     for start, template in TEMPLATES.items():
@@ -45,10 +64,7 @@ def _arguments(row: Row) -> str:
             try:
                 return template(row)
             except KeyError as error:
-                raise ValueError(
-                    f"layer {row.name!r}: its {error.args[0]} is not known, which PyTorch's print "
-                    "shows; expected the table of a Keras model, or its json."
-                ) from error
+                raise _unknown(row, error) from error
     return ""
 
 
@@ -122,6 +138,22 @@ def _instance_norm(row: Row) -> str:
     )
 
 
+def _layer_norm(row: Row) -> str:
+    """One over the channels alone."""
+    epsilon = row.settings["epsilon"]
+    return f"({row.shape[-1]},), eps={epsilon}, elementwise_affine=True, bias=True"
+
+
+def _zero_pad(row: Row) -> str:
+    """PyTorch begins with the last axis."""
+    pairs = row.settings["padding"][::-1]
+    return f"({', '.join(str(size) for pair in pairs for size in pair)})"
+
+
+def _prelu(row: Row) -> str:
+    return f"num_parameters={row.parameters['slope']}"
+
+
 def _linear(row: Row) -> str:
     bias = row.settings["use_bias"]
     return f"in_features={row.settings['in_channels']}, out_features={row.shape[-1]}, bias={bias}"
@@ -134,6 +166,11 @@ TEMPLATES: dict[str, Callable[[Row], str]] = {
     "InstanceNorm": _instance_norm,
     "GroupNorm": _group_norm,
     "ReLU": lambda row: "inplace=True",
+    "PReLU": _prelu,
+    "PositionEmbeddings": lambda row: f"{row.shape[-1]}, grid={row.settings['grid']}",
+    "LayerNorm": _layer_norm,
+    "ZeroPad": _zero_pad,
+    "GELU": lambda row: "approximate='none'",
     "LeakyReLU": lambda row: f"negative_slope={row.settings.get('negative_slope', 0.2)}",
     "MaxPool": _max_pool,
     "AvgPool": _average_pool,

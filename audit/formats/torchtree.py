@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
 
@@ -88,7 +88,9 @@ def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> It
         while after < end and nodes[after].depth > node.depth:
             after += 1
         for key in node.keys:
-            if node.leaf:
+            if node.name == "MultiheadAttention" and after > start + 1:
+                yield _row((*path, key), replace(node, arguments=nodes[start + 1].arguments))
+            elif node.leaf:
                 yield _row((*path, key), node)
             else:
                 yield from _rows(nodes, start + 1, after, (*path, key))
@@ -134,6 +136,12 @@ def counted(name: str, numbers: list[int], arguments: str) -> dict[str, int] | N
         return {"kernel": prod(inputs) * outputs} | (
             {} if "bias=False" in arguments else {"bias": outputs}
         )
+    if name == "MultiheadAttention" and "out_features" in arguments:  # its last projection's
+        width = _named(arguments, "out_features")
+        biases = {} if "bias=False" in arguments else {"bias": 4 * width}
+        return {"kernel": 4 * width * width} | biases
+    if name == "PositionEmbeddings" and "grid=(" in arguments:
+        return {"embeddings": prod(map(int, re.findall(r"\d{1,9}", arguments)))}
     if "Norm" in name:
         return _norm(name, numbers, arguments)
     if name == "Embedding" and len(numbers) >= 2:

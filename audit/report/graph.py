@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from math import log2, prod
 
 from audit.formats.pytorch import is_block
+from audit.receptive_field import SIZE_FROM_SECOND
 from audit.report import arithmetic
 from audit.table import Row, Shape, Table
 
-KERNELS = ("Conv", "Separable", "Depthwise", "Dense")
+KERNELS = ("Conv", "Separable", "Depthwise", "Dense", "MultiHeadAttention")
 ACTIVATIONS = ("Activation", "Softmax", "Sigmoid", "Tanh", "SiLU", "Swish", "Mish", "Hardswish")
 FITS = ("PadToMatch", "CropToMatch", "CropToMultiple", "CheckSizes")
-SIZE_FROM_SECOND = ("PadToMatch", "CropToMatch")  # the second input gives its size alone
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def _family(row: Row, ways: list[Way]) -> str:
         return "input"
     if len(ways) > 1:
         return "merge"
-    if "upsampling" in kind.lower() or (kind.endswith("Transpose") and _stride(row) > 1):
+    resizes = "upsampling" in kind.lower() or kind == "ResizeToMatch"
+    if resizes or (kind.endswith("Transpose") and _stride(row) > 1):
         return "up"
     if "Pooling" in kind or (_stride(row) > 1 and kind.startswith(KERNELS)):
         return "down"
@@ -186,7 +187,8 @@ def _level(row: Row, ways: list[Way], boxes: list[Box]) -> int:
     before, after = _mean(boxes[main.source].spatial), _mean(row.shape[1:-1])
     if not after and before:  # a vector: global pooling, Flatten
         return level + 1
-    if not before or not after:
+    in_a_row = len(row.shape) != len(boxes[main.source].row.shape)  # a map's positions as tokens
+    if in_a_row or not before or not after:
         return level
     if _shrinks(row, before, after):
         return level + _steps(row, before, after)
