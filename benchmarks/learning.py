@@ -9,8 +9,8 @@ unpadded networks take patches of 284 x 284 and 116 cubed, give 100 x 100 and 28
 mirror beyond the image.
 
 Tasks: ellipsoids of three kinds in noise (``unetzoo.data.synthetic``), tested on images not trained
-on; and the MNI template of ``unetzoo demo``, trained on the back, tested on the front, in 2D slice by
-slice. Dice is the mean over the three classes and the test images, by sliding window.
+on; and the MNI template of ``unetzoo demo``, trained on the back, tested on the front, in 2D slice
+by slice. Dice is the mean over the three classes and the test images, by sliding window.
 """
 
 import json

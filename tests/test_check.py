@@ -19,6 +19,7 @@ IDS = (
     + [f"S3.{n}" for n in range(1, 4)]
     + [f"S4.{n}" for n in range(1, 4)]
     + [f"S5.{n}" for n in range(1, 36)]
+    + [f"P{n}" for n in range(1, 13)]
 )
 
 
@@ -27,7 +28,7 @@ def test_every_statement_has_a_verdict_and_it_is_the_one_on_record():
     assert all(verdict.as_recorded for verdict in VERDICT_OF.values())
     assert {verdict.network for verdict in VERDICT_OF.values()} == set(unetzoo.list_models())
     assert Counter(v.verdict for v in VERDICT_OF.values()) == {
-        "confirmed": 28, "confirmed_under_convention": 4, "contradicted": 10, "untestable": 7,
+        "confirmed": 36, "confirmed_under_convention": 7, "contradicted": 11, "untestable": 7,
     }  # fmt: skip
 
 
@@ -40,6 +41,11 @@ def test_every_statement_has_a_verdict_and_it_is_the_one_on_record():
         ("S5.18", "19,074,627, 19,069,955 without batch norms"),
         ("S5.19", "132 to 128"),
         ("S5.24", "10,041,155"),
+        ("P3", "450,699,264 and 19,174,400"),
+        ("P5", "6,406,042"),
+        ("P6", "5,887,028"),
+        ("P9", "[468, 516, 532, 548]"),
+        ("P12", "93,231,705"),
     ],
 )
 def test_what_was_measured(id, measured):
@@ -78,6 +84,16 @@ class Changed(Network):
         ("S5.23", {"upsampling": "transposed"}),
         ("S5.25", {"num_classes": 2}),
         ("S5.30", {"norm": None}),
+        ("P1", {"num_classes": 3}),
+        ("P2", {"norm": None}),
+        ("P3", {"upsampling": "linear"}),
+        ("P5", {"gates": 1}),
+        ("P6", {"features": (16, 32, 64, 128, 255)}),
+        ("P7", {"norm": "batch", "num_classes": 300}),
+        ("P8", {"convs_down": (1, 1, 3, 3, 3)}),
+        ("P10", {"num_classes": 2}),
+        ("P11", {"norm": "instance", "hidden": 756}),
+        ("P12", {"num_classes": 90}),
     ],
 )
 def test_a_changed_network_turns_the_verdict(id, change):

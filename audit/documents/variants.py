@@ -1,4 +1,4 @@
-"""What the papers and pipelines of S5.35's variants state of their networks, P1 to P12."""
+"""What is stated of the variants that S5.35 names, in their papers and code, P1 to P12."""
 
 from math import prod
 
@@ -118,4 +118,37 @@ def fields_up(net: Network) -> Finding:
         found,
         "a transposed convolution of kernel 2 and stride 2 sees one voxel of the map below; the "
         "stated figures take it as two",
+    )
+
+
+# === TransUNet, 2021 ===
+
+
+@statement("P10", "transunet", "105,277,081 parameters at 224 x 224 with 9 classes (its code)")
+def count_of_transunet(net: Network) -> Finding:
+    found = net.table().without_moving
+    return judged(found == 105_277_081, f"{found:,}", "positions for 14 x 14 tokens")
+
+
+@statement("P11", "transunet", "105.32 million parameters at 256 x 256 with 1 class (EMCAD 2024)")
+def count_of_larger_transunet(net: Network) -> Finding:
+    found = net.table(input_shape=(256, 256, 3), num_classes=1).without_moving
+    return judged(round(found / 1e6, 2) == 105.32, f"{found:,}", "positions for 16 x 16 tokens")
+
+
+@statement("P12", "transunet", "93.23 million parameters", "confirmed_under_convention")
+def count_by_thop(net: Network) -> Finding:
+    table = net.table()
+    known = [
+        row
+        for row in table
+        if row.kind not in ("GroupNormalization", "PositionEmbeddings")
+        and "Standardized" not in row.settings.get("class", "")
+    ]
+    found = sum(row.without_moving for row in known)
+    return by_convention(
+        round(found / 1e6, 2) == 93.23,
+        f"{found:,}",
+        "without what the profiler thop does not know: standardised convolutions, group norms and "
+        "position embeddings",
     )
