@@ -173,24 +173,27 @@ def nearest_upsampling(x, *, name):
     return _layer("UpSampling{}D", x, size=2, name=name)
 
 
-def head(x, num_classes, activation, *, name, probabilities="probabilities"):
-    """A 1x1 convolution to logits in float32, and the activation if there is one."""
+def head(x, num_classes, activation, *, name, kernel_size=1, probabilities="probabilities"):
+    """A convolution to logits in float32, and the activation if there is one."""
     dtype = "float32" if keras.config.dtype_policy().compute_dtype in HALF else None
-    x = conv(x, num_classes, 1, name=name, dtype=dtype)
+    x = conv(x, num_classes, kernel_size, name=name, dtype=dtype)
     if activation is None:
         return x
     return keras.layers.Activation(activation, dtype=dtype, name=probabilities)(x)
 
 
-def heads(maps, num_classes, activation, deep_supervision):
+def heads(maps, num_classes, activation, deep_supervision, kernel_size=1):
     """``head1`` of the first map; with deep supervision a list of a head for each map.
 
     The first is the full-size output, the others are there for the loss.
     """
     outputs = [
-        head(x, num_classes, activation, name=f"head{n}", probabilities=f"probabilities{n}")
+        head(
+            x, num_classes, activation, kernel_size=kernel_size, name=f"head{n}",
+            probabilities=f"probabilities{n}",
+        )
         for n, x in enumerate(maps if deep_supervision else maps[:1], 1)
-    ]
+    ]  # fmt: skip
     return outputs if deep_supervision else outputs[0]
 
 

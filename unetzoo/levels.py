@@ -3,6 +3,17 @@
 from typing import Any
 
 
+def check_number(name: str, value: Any) -> None:
+    """Check an argument that is one whole number of at least 1.
+
+    Raises: ValueError for anything else.
+
+    >>> check_number("heads", 12)
+    """
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{name} {value!r}: expected a whole number of at least 1.")
+
+
 def check_numbers(name: str, values: Any, count: int, unit: str) -> None:
     """Check an argument that has one whole number for each of so many levels.
 

@@ -74,11 +74,10 @@ def attention_unet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.levels import check_features
+    from unetzoo.levels import check_features, check_number
 
     check_features(features)
-    if type(gates) is not int or gates < 1:
-        raise ValueError(f"gates {gates!r}: expected a whole number of at least 1.")
+    check_number("gates", gates)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity)
 
     def double(x, filters, *, name):

@@ -86,14 +86,15 @@ def transunet(
 
     from unetzoo import blocks
     from unetzoo.hybrid_encoder import resnet, transformer
+    from unetzoo.levels import check_number, check_numbers
 
     own = {"width": width, "hidden": hidden, "layers": layers, "heads": heads, "mlp": mlp}
     for key, value in own.items():
-        check_numbers(key, value)
-    check_numbers("units", units, length=3)
-    check_numbers("features", features, length=5)
+        check_number(key, value)
+    check_numbers("units", units, 3, "block")
+    check_numbers("features", features, 5, "level")
     if grid is not None:
-        check_numbers("grid", grid, length=len(input_shape) - 1)
+        check_numbers("grid", grid, len(input_shape) - 1, "axis")
     if hidden % heads:
         raise ValueError(f"heads {heads}: expected a divisor of hidden, which is {hidden}.")
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, bias=norm is None)
@@ -116,21 +117,8 @@ def transunet(
         x = unit(x, filters, name=f"decoder{level}", number=2)
         maps.insert(0, x)
 
-    maps = maps if deep_supervision else maps[:1]
-    outputs = [head(x, num_classes, activation, number) for number, x in enumerate(maps, 1)]
-    return keras.Model(inputs, outputs if deep_supervision else outputs[0], name=name)
-
-
-def check_numbers(key, value, length=None):
-    """Pass for a whole number of at least 1, or for a list of so many of them.
-
-    Raises: ValueError otherwise.
-    """
-    numbers = [value] if length is None else value
-    listed = isinstance(numbers, tuple | list) and len(numbers) == (length or 1)
-    if not listed or any(type(number) is not int or number < 1 for number in numbers):
-        expected = f"{length} whole numbers" if length else "a whole number"
-        raise ValueError(f"{key} {value!r}: expected {expected} of at least 1.")
+    outputs = blocks.heads(maps, num_classes, activation, deep_supervision, kernel_size=3)
+    return keras.Model(inputs, outputs, name=name)
 
 
 def enlarge(x, target, kind, *, name):
@@ -143,16 +131,3 @@ def enlarge(x, target, kind, *, name):
         if None not in x.shape[1:] and x.shape[1:-1] == target.shape[1:-1]:
             return x
     return ResizeToMatch(align_corners=True, name=name)(x, target)
-
-
-def head(x, num_classes, activation, number):
-    """A 3x3 convolution to logits in float32, and the activation if there is one."""
-    import keras
-
-    from unetzoo import blocks
-
-    x = blocks.conv(x, num_classes, 3, name=f"head{number}", dtype="float32")
-    if activation is None:
-        return x
-    name = f"probabilities{number}"
-    return keras.layers.Activation(activation, dtype="float32", name=name)(x)
