@@ -31,7 +31,7 @@ SIZES = Sizes(smallest=16)
         "MONAI's AttentionUnet departs: strided convolutions for pooling, transposed ones up, the "
         "gating signal is the map already upsampled and theta a 1x1 convolution, one gate with "
         "three batch norms and half the width, on every skip, nothing after the product, and one "
-        "convolution a decoder level, with instance norm and PReLU",
+        "convolution a decoder level, with instance norm and PReLU; the default follows the paper",
         "a map smaller than its skip is zero-padded on both sides, the extra voxel at the end",
     ),
 )

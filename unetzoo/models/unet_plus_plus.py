@@ -26,7 +26,7 @@ SIZES = Sizes(smallest=16)
         "MONAI's BasicUNetPlusPlus departs: widths 32, 32, 64, 128, 256, instance norm, leaky "
         "ReLU with slope 0.1, the map from below last in each concatenation, an odd size padded by "
         "repetition; its up-convolutions halve the width, but those to the first row keep it, so "
-        "that at the paper's widths these four are twice as wide",
+        "that at the paper's widths these four are twice as wide; the default follows the paper",
         "a map smaller than its skips is zero-padded on both sides, the extra pixel at the end",
     ),
 )

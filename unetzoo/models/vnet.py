@@ -29,7 +29,8 @@ SIZES = Sizes(smallest=16)
         "to them and a PReLU before it",
         "MONAI's VNet departs: batch norm after every convolution, ELU, also between a stage's "
         "last convolution and the sum, dropout of 0.5, no biases but in the up-convolutions, 1, 1, "
-        "2, 3, 2 and 2, 2, 1, 1 convolutions, the Caffe file's output (with batch norm)",
+        "2, 3, 2 and 2, 2, 1, 1 convolutions, the Caffe file's output (with batch norm); the "
+        "default follows the paper",
         "a map smaller than its skip is zero-padded on both sides, the extra voxel at the end",
     ),
 )
