@@ -19,8 +19,13 @@ WHOLE = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py"
          "test_train.py::test_the_same_seed_gives_the_same_losses_and_another_does_not",
          "test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32"]  # fmt: skip
 TABLES = "published_counts or the_card_and or the_choices_that"  # skeletons, on no backend
-LONG = "one_training_step and (90m or 19m or unet3d_original or textbook or -3] or residual or transunet)"
-LEFT_OUT = {"jax": f"{TABLES} or ({LONG})", "torch": TABLES}  # XLA compiles the long for minutes
+LARGE = "90m or 19m or unet3d_original or textbook or -3] or residual or transunet"
+LONG = f"one_training_step and ({LARGE})"
+IN_3D = "equal and (-3] or [3-)"
+LEFT_OUT = {  # XLA compiles the long for minutes
+    "jax": f"{TABLES} or ({LONG}) or ({IN_3D})",
+    "torch": TABLES,
+}
 EVERYDAY = ["test_patches.py", "test_unpadded.py", "test_train.py"]
 
 
