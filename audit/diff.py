@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from audit.formats.keras import KINDS
-from audit.formats.pytorch import is_block, is_module
+from audit.formats.keras import KINDS, roles_of
+from audit.formats.pytorch import as_printed, in_blocks, is_block, is_module
 from audit.table import Row, Table
 
 if TYPE_CHECKING:
@@ -105,15 +105,30 @@ def diff(first: Table, second: Table) -> Diff:
 def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
     torch = first.of_pytorch or second.of_pytorch
     keras = not (first.of_pytorch and second.of_pytorch)
-    rows = list(table)
     other = second if table is first else first
+    rows = _classed(table, other)
     if other.once_a_layer:
         rows = [row for row in rows if row.call == 0]
+    if other.of_pytorch and not table.of_pytorch:
+        rows = list(as_printed(rows) if other.style == "torchrepr" else in_blocks(rows))
     if torch:
         rows = [row for row in rows if _family(row) != "function"]
     if keras:
         rows = [row for row in rows if row.total or not is_block(row)]
     return rows
+
+
+def _classed(table: Table, other: Table) -> list[Row]:
+    """The rows; one without a class, for a column cut it off, has that of its namesake."""
+    if all(row.kind for row in table):
+        return list(table)
+    kinds = {row.name: row.kind for row in other}
+    return [
+        replace(row, kind=kind, parameters=roles_of(kind, row.total))
+        if not row.kind and (kind := kinds.get(row.name, ""))
+        else row
+        for row in table
+    ]
 
 
 def _family(row: Row) -> str:

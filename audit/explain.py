@@ -232,7 +232,8 @@ def _groups(row: Row) -> int:
 def _conv_of(row: Row, other: Row) -> _Conv | None:
     """The form of a convolution: known from a model, else found from its count and width.
 
-    Several forms may give the same count; the one with the other row's kernel is taken first.
+    Several forms may give the same count; the one with the other row's input channels, then that
+    with its kernel, is taken first.
     """
     width = row.shape[-1] or _width_from(row, other)
     if not width:
@@ -252,7 +253,8 @@ def _conv_of(row: Row, other: Row) -> _Conv | None:
         for bias in (True, False)
         if (each - bias) % taps == 0 and each > bias
     ]
-    return forms[0] if forms else None
+    inputs = (other.settings.get("in_channels") or 0) // _groups(other)
+    return min(forms, key=lambda form: form.inputs != inputs, default=None)
 
 
 def _taps(row: Row, other: Row) -> list[int]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from audit.formats.keras import path_of
 from audit.table import NOTHING, Row, Table
 
 ROLES = {
@@ -112,7 +113,7 @@ def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]
         parameters=parameters,
         trainable=trainable,
         inputs=tuple(_source(tensor, keras) for tensor in node.input_tensors),
-        path=_path(operation.name, names),
+        path=path_of(operation.name, names),
         settings=_settings(operation, node),
         call=number,
     )
@@ -122,14 +123,6 @@ def _bytes(variable: Any) -> int:
     """Of one number: ``int64`` has 8."""
     bits = variable.dtype.lstrip("bfloauint")
     return int(bits) // 8 if bits.isdigit() else 4
-
-
-def _path(name: str, names: set[str]) -> tuple[str, ...]:
-    """The blocks in a layer's name; none where a block would bear another layer's name."""
-    segments = name.split("-")
-    blocks = ["-".join(segments[:depth]) for depth in range(1, len(segments))]
-    clash = any(block in names for block in blocks) or any(not segment for segment in segments)
-    return () if clash else tuple(segments[:-1])
 
 
 def _kind(operation: Any) -> str:

@@ -1,12 +1,14 @@
 """Text -> Table: find the published summaries in a README, a notebook, a log or a paste."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from audit.clean import clean
 from audit.formats import keras2, keras3, markdown, plain, torchinfo, torchsummary, torchtree
 from audit.formats.cells import BadTextError
+from audit.formats.keras import path_of
 from audit.recover import recovered
 from audit.table import Table
 
@@ -37,12 +39,20 @@ def read_all(source: str | Path) -> list[Table]:
             f"{where}: expected a network's summary (torchsummary, torchinfo, Keras, PyTorch's "
             "print) and found none; paste it with its header line."
         )
-    return [recovered(found[start]) for start in sorted(found)]
+    return [recovered(_placed(found[start])) for start in sorted(found)]
 
 
 def read(source: str | Path) -> Table:
     """The first summary in a file or a text. Raises: ValueError as ``read_all``."""
     return read_all(source)[0]
+
+
+def _placed(table: Table) -> Table:
+    """With the blocks that the names of Keras's layers tell."""
+    if not table.style.startswith(("keras", "markdown")):
+        return table
+    names = {row.name for row in table}
+    return replace(table, rows=tuple(replace(row, path=path_of(row.name, names)) for row in table))
 
 
 def _text(source: str | Path) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from twins import SIZES, TWINS
+from variants import VARIANTS, arguments
 
 import audit
 import unetzoo
@@ -31,9 +32,9 @@ def test_macs_are_half_of_pytorchs_flops(name, size):
     assert 2 * result.macs == counter.get_total_flops()
 
 
-@pytest.mark.parametrize("name", unetzoo.list_models())
+@pytest.mark.parametrize("name", [*sorted(TWINS), *VARIANTS])
 def test_the_parts_and_the_roles_add_up(name):
-    table = table_of(name)
+    table = table_of(name, **(arguments(name, 2) if name in VARIANTS else {}))
     result = cost(table)
     parts = result.by_part()
     assert list(parts) == ["encoder", "bottleneck", "decoder", "head"]

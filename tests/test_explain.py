@@ -12,6 +12,8 @@ import keras
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twins import TWINS
+from variants import VARIANTS, arguments
 
 import audit
 import unetzoo
@@ -19,7 +21,7 @@ from audit.formats.pytorch import is_module
 from unetzoo.registry import without_weights
 
 DOCUMENTS = Path(audit.__file__).parent / "documents"
-SOURCES = [*unetzoo.list_models(), *sorted(DOCUMENTS.glob("unet*.*"))]
+SOURCES = [*sorted(TWINS), *sorted(DOCUMENTS.glob("unet*.*"))]
 
 
 def causes_of(explanation):
@@ -36,6 +38,17 @@ def test_causes_add_up_exactly_whatever_is_compared(first, second):
     assert sum(causes_of(explanation).values()) == explanation.gap
     assert explanation.gap == explanation.second - explanation.first
     assert "not attributed" not in causes_of(explanation)
+
+
+@pytest.mark.parametrize("style", ["torchsummary", "keras2", "torchrepr", "torchinfo"])
+def test_causes_add_up_between_the_variants_and_their_texts(style):
+    tables = [table_of(name, **arguments(name, 2)) for name in VARIANTS]
+    for first, second in zip(tables, [*tables[1:], tables[0]], strict=True):
+        for text in (audit.read(first.to_text(style)), audit.read(second.to_text(style))):
+            explanation = audit.explain(text, second)
+            assert sum(causes_of(explanation).values()) == explanation.gap
+            assert explanation.gap == second.total - text.total
+            assert "not attributed" not in causes_of(explanation)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +75,13 @@ def test_a_published_table_against_keras_is_moving_statistics():
     explanation = audit.explain(published, "unet3d_90m")
     assert causes_of(explanation) == {"moving statistics counted by one side": 11_776}
     assert explanation.causes[0].rows[0] == "BatchNorm3d-2"
+
+
+def test_a_1x1_convolution_without_bias_is_known_by_its_inputs():
+    """Read from a text: 32 x 64 numbers could as well be 31 channels in and a bias."""
+    table = table_of("residual_unet", input_shape=(64, 64, 1))
+    text = audit.read(table.to_text("torchsummary"))
+    assert causes_of(audit.explain(text, table)) == {}
 
 
 def test_a_known_story_with_two_causes():

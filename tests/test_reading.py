@@ -93,17 +93,6 @@ def test_a_table_that_does_not_add_up_says_so():
     )
 
 
-@pytest.mark.parametrize("name", unetzoo.list_models())
-@pytest.mark.parametrize("style", ["torchsummary", "keras2", "torchrepr"])
-def test_what_is_written_is_read_back(name, style):
-    built = audit.table(unetzoo.skeleton(name))
-    again = audit.read(built.to_text(style))
-    assert again.style == style
-    assert again.without_moving == built.without_moving
-    assert again.doubts() == ()
-    assert audit.diff(again, built).same
-
-
 def test_windows_texts_folders_and_no_texts(tmp_path):
     path = tmp_path / "table.txt"
     path.write_text(text_of(FILES[0]), encoding="utf-16")

@@ -47,7 +47,10 @@ LOST: dict[str, tuple[str, ...]] = {
     "html": ("everything: it is written, not read",),
     "keras3": (*_KERAS, "the ends of names longer than their column"),
     "keras3d": (*_KERAS, "the ends of names longer than their column"),
-    "keras2": (*_KERAS, "the ends of names and shapes, as far as parameters do not tell them"),
+    "keras2": (
+        *_KERAS,
+        "the ends of names, classes and shapes, as far as parameters do not tell them",
+    ),
     "keras2b": _KERAS,
     "keras2c": _KERAS,
     "torchsummary": (*_TORCH, "blocks", "trainable", "calls"),

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import lru_cache
 
 from audit.table import Row, Shape, Table
@@ -91,7 +91,6 @@ def row_of(name: str, kind: str, shape: str, count: str, inputs: Iterable[str]) 
         parameters=parameters,
         trainable=number - parameters.get("moving", 0),
         inputs=tuple(inputs),
-        path=tuple(name.split("-")[:-1]),
         settings=({"cut": shape} if cut else {}) | ({"class": printed} if derived else {}),
     )
 
@@ -132,6 +131,18 @@ def shape_of(text: str) -> tuple[Shape, bool]:
     if cut:
         shape = [*(shape if text.rstrip().endswith(",") else shape[:-1]), None]
     return tuple(shape) or (None,), cut
+
+
+def path_of(name: str, names: Container[str]) -> tuple[str, ...]:
+    """The blocks in a layer's name; none where a block would bear another layer's name.
+
+    >>> path_of("down1-conv1", {"down1-conv1"}), path_of("conv1-pad", {"conv1", "conv1-pad"})
+    (('down1',), ())
+    """
+    segments = name.split("-")
+    blocks = ("-".join(segments[:depth]) for depth in range(1, len(segments)))
+    clash = not all(segments) or any(block in names for block in blocks)
+    return () if clash else tuple(segments[:-1])
 
 
 def named(lines: list[str], header: int) -> str:

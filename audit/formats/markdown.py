@@ -93,5 +93,4 @@ def _parsed(match: re.Match[str]) -> Row:
         parameters=(parameters := roles_of(match["kind"], count)),
         trainable=count - parameters.get("moving", 0),
         inputs=tuple(name if name.endswith("]") else f"{name}[0][0]" for name in sources),
-        path=tuple(match["name"].split("-")[:-1]),
     )

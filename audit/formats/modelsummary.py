@@ -1,6 +1,6 @@
 """pytorch-model-summary's table: torchsummary's, with the trainable parameters of each row."""
 
-from audit.formats.pytorch import class_name, is_module, some_module
+from audit.formats.pytorch import class_name, in_blocks, is_module, some_module
 from audit.formats.torchsummary import channels_first
 from audit.table import Table
 
@@ -13,7 +13,7 @@ def render(table: Table) -> str:
     Batch size 1, as of the input that the program takes. Raises: ValueError where a size is open.
     """
     some_module(table)
-    rows = [row for row in table.first_calls if is_module(row)]
+    rows = [row for row in in_blocks(table.rows) if is_module(row) and row.call == 0]
     names = [f"{class_name(row)}-{number}" for number, row in enumerate(rows, 1)]
     shapes = [str([1, *channels_first(row.shape, table)]) for row in rows]
     widths = [max(DEFAULT, *map(len, texts)) + 3 for texts in (names, shapes)]

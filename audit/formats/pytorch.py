@@ -40,7 +40,7 @@ ACTIVATIONS = {
     "relu": "ReLU", "leaky_relu": "LeakyReLU", "sigmoid": "Sigmoid", "softmax": "Softmax",
     "tanh": "Tanh", "elu": "ELU", "gelu": "GELU", "silu": "SiLU", "linear": "Identity",
 }  # fmt: skip
-
+CONTAINERS = {"Sequential", "ModuleList", "ModuleDict"}
 
 _TO_KERAS = {
     **{theirs: ours for ours, theirs in RANKLESS.items()},
@@ -104,21 +104,117 @@ def keras_kind(name: str) -> str:
     )
 
 
-def container_name(segment: str) -> str:
-    """The class of a block from its place's name: ``DoubleConv`` for ``double_conv2``."""
-    segment = re.sub(r"_\d+_\d+$", "", segment)  # as torchinfo numbers them
-    words = segment.rstrip("0123456789").split("_")
-    return "".join(word[:1].upper() + word[1:] for word in words)
+def container_name(path: tuple[str, ...]) -> str:
+    """The class of a block from its place's name, or from the nearest block around it with one.
+
+    >>> container_name(("down1", "double_conv2")), container_name(("gate4", "1"))
+    ('DoubleConv', 'Gate')
+    """
+    for segment in reversed(path):
+        segment = re.sub(r"_\d+_\d+$", "", segment)  # as torchinfo numbers them
+        words = segment.rstrip("0123456789").split("_")
+        name = "".join(word[:1].upper() + word[1:] for word in words)
+        if name.isidentifier():
+            return name
+    return "Block"
 
 
-def sequentials(rows: Iterable[Row]) -> set[tuple[str, ...]]:
-    """The paths of the blocks whose children are numbered: PyTorch's ``Sequential``."""
+def containers(rows: Iterable[Row]) -> dict[tuple[str, ...], str]:
+    """The class of each block: Sequential where its children are numbered.
+
+    A block whose modules do not run in one piece cannot be called: it only holds them.
+    """
+    rows = in_blocks(rows)
+    uncalled = in_pieces(rows)
     children: dict[tuple[str, ...], set[str]] = {}
     for row in rows:
         places = (*row.path, row.place)
         for depth in range(1, len(places)):
             children.setdefault(places[:depth], set()).add(places[depth])
-    return {path for path, names in children.items() if all(name.isdigit() for name in names)}
+    return {path: _container(path, names, path in uncalled) for path, names in children.items()}
+
+
+def _container(path: tuple[str, ...], children: set[str], uncalled: bool) -> str:
+    """PyTorch numbers the modules of a list from 0."""
+    if uncalled:
+        listed = children == {str(n) for n in range(len(children))}
+        return "ModuleList" if listed else "ModuleDict"
+    numbered = all(name.isdigit() for name in children)
+    return "Sequential" if numbered else container_name(path)
+
+
+def sequentials(rows: Iterable[Row]) -> set[tuple[str, ...]]:
+    """The paths of the blocks that torchsummary does not print: PyTorch's own containers."""
+    return {path for path, name in containers(rows).items() if name in CONTAINERS}
+
+
+def in_pieces(rows: Iterable[Row]) -> set[tuple[str, ...]]:
+    """The paths of the blocks between whose modules a module of another block runs."""
+    before: set[tuple[str, ...]] = set()
+    closed: set[tuple[str, ...]] = set()
+    found: set[tuple[str, ...]] = set()
+    for row in rows:
+        if row.call == 0 and is_module(row):
+            now = {row.path[:depth] for depth in range(1, len(row.path) + 1)}
+            found |= now & closed
+            closed |= before - now
+            before = now
+    return found
+
+
+def in_blocks(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The rows in an order in which PyTorch runs them: a block's in one piece where that can be.
+
+    Keras orders layers by their distance from the output, so that branches alternate. Rows of a
+    text that does not tell their inputs stay as they are.
+    """
+    rows = tuple(rows)
+    if not in_pieces(rows) or not all(row.inputs or row.kind == "InputLayer" for row in rows):
+        return rows
+    return _run(rows, in_pieces(_run(rows, set())))
+
+
+def _run(rows: tuple[Row, ...], uncalled: set[tuple[str, ...]]) -> tuple[Row, ...]:
+    """Of the rows whose inputs are there, the next is the one that shares most blocks."""
+    numbers = {f"{row.name}[{row.call}]": number for number, row in enumerate(rows)}
+    calls = ({source.rpartition("[")[0] for source in row.inputs} for row in rows)
+    missing = [{numbers[call] for call in each if call in numbers} for each in calls]
+    readers: dict[int, list[int]] = {}
+    for number, sources in enumerate(missing):
+        for source in sources:
+            readers.setdefault(source, []).append(number)
+    ready = [number for number, sources in enumerate(missing) if not sources]
+    order: list[Row] = []
+    while ready:
+        last = order[-1].path if order else ()
+        number = min(ready, key=lambda n: (-_shared(rows[n].path, last, uncalled), n))
+        ready.remove(number)
+        order.append(rows[number])
+        for reader in readers.get(number, ()):
+            missing[reader].discard(number)
+            if not missing[reader]:
+                ready.append(reader)
+    return tuple(order) if len(order) == len(rows) else rows
+
+
+def _shared(path: tuple[str, ...], last: tuple[str, ...], uncalled: set[tuple[str, ...]]) -> int:
+    """How many called blocks two rows stand in together."""
+    both = (path[:depth] for depth in range(1, len(path) + 1) if path[:depth] == last[:depth])
+    return sum(block not in uncalled for block in both)
+
+
+def as_printed(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The modules' rows as PyTorch's ``print`` has them: a block's together, whenever they run."""
+
+    def grouped(rows: list[Row], depth: int) -> Iterator[Row]:
+        groups: dict[tuple[str, ...], list[Row]] = {}
+        for row in rows:
+            groups.setdefault((*row.path, row.name)[: depth + 1], []).append(row)
+        for group in groups.values():
+            inner = len(group[0].path) > depth
+            yield from grouped(group, depth + 1) if inner else group
+
+    return tuple(grouped([row for row in in_blocks(rows) if is_module(row)], 0))
 
 
 def with_containers(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[str, ...] | None]]:
@@ -126,6 +222,7 @@ def with_containers(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[str, ...] 
 
     This is the order of PyTorch's forward hooks: a container follows its children.
     """
+    rows = in_blocks(rows)
     open_path: tuple[str, ...] = ()
     last: Row | None = None
     modules: set[tuple[str, ...]] = set()  # open blocks that hold a module

@@ -1,6 +1,7 @@
 """torchinfo 1.8's table, and that of its predecessor torch-summary 1.4: a tree of modules."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,10 +11,11 @@ from typing import Any
 from audit.formats.cells import not_cut, undone
 from audit.formats.pytorch import (
     class_name,
-    container_name,
+    containers,
+    in_blocks,
+    in_pieces,
     is_module,
     keras_kind,
-    sequentials,
     some_module,
 )
 from audit.formats.torchsummary import channels_first, channels_last
@@ -43,12 +45,16 @@ FIELD = re.compile(
 
 @dataclass(frozen=True)
 class _Line:
-    """One printed module: a leaf has a row, a block its path and the rows in it."""
+    """One printed module: a leaf has a row, a block the rows in it.
+
+    A block that is never called, such as a ModuleList, has its path too.
+    """
 
     depth: int
     name: str
     rows: tuple[Row, ...]
     leaf: bool
+    uncalled: tuple[str, ...] = ()
 
     @property
     def number_of_parameters(self) -> int:
@@ -86,7 +92,8 @@ def render_predecessor(table: Table) -> str:
     lines = list(_lines(table))
     leaves = [line.rows[0] for line in lines if line.leaf]
     macs = sum(_macs(row, bias=False) for row in leaves)
-    macs += sum(_weights(row) for line in lines if not line.leaf for row in line.rows)
+    blocks = [line for line in lines if not line.leaf and not line.uncalled]
+    macs += sum(_weights(row) for line in blocks for row in line.rows)
     first = [row for row in leaves if row.call == 0]
     outputs = sum(2 * BYTES * prod(channels_first(row.shape, table)) for row in first if row.total)
     weights = BYTES * sum(row.without_moving for row in first)
@@ -96,23 +103,29 @@ def render_predecessor(table: Table) -> str:
 
 
 def _text(table: Table, lines: list[_Line], batch: str, macs: str, sizes: list[float]) -> str:
-    printed = list(_numbered(lines))
-    longest = max(len(name) + depth * 5 + 1 for depth, name, _ in printed)
+    tree = batch == "1"
+    printed = list(_numbered(lines, tree))
+    longest = max(len(name) + line.depth * 5 + 1 for name, line in printed)
     width = ceil(longest / 5) * 5 if longest >= NAME_COLUMN else NAME_COLUMN
     rule = "=" * (width + 2 * COLUMN)
-    bar = "│    " if batch == "1" else "|    "
+    bar = "│    " if tree else "|    "
 
     def formatted(name: str, shape: str, count: str) -> str:
         return f"{name:<{width}} {shape:<{COLUMN}} {count:<{COLUMN}}".rstrip()
 
     text = [rule, formatted("Layer (type:depth-idx)", "Output Shape", "Param #"), rule]
-    for depth, name, line in printed:
-        if depth <= DEPTH:
-            start = ("", "├─")[depth] if depth < 2 else bar * (depth - 1) + "└─"
+    times = Counter(line.uncalled for line in lines)
+    for name, line in printed:
+        if line.depth <= DEPTH:
+            start = ("", "├─")[line.depth] if line.depth < 2 else bar * (line.depth - 1) + "└─"
             shape = f"[{batch}, {', '.join(map(str, channels_first(line.rows[-1].shape, table)))}]"
-            text.append(formatted(start + name, shape, _count(line)))
+            count = _count(line)
+            if line.uncalled:
+                shape = "--" if tree else "[]"
+                count = "(recursive)" if tree and times[line.uncalled] > 1 else "--"
+            text.append(formatted(start + name, shape, count))
     total = sum(row.without_moving for row in lines[0].rows if row.call == 0)
-    if batch != "1":
+    if not tree:
         total = sum(line.number_of_parameters for line in lines if line.leaf)
     kept = [row for line in lines if line.leaf for row in line.rows if row.call == 0]
     trainable = sum(min(row.trainable, row.without_moving) for row in kept)
@@ -134,8 +147,8 @@ def _text(table: Table, lines: list[_Line], batch: str, macs: str, sizes: list[f
 
 def _lines(table: Table) -> Iterator[_Line]:
     """The modules as they run, each block before what is in it."""
-    rows = [row for row in table.rows if is_module(row)]
-    numbered = sequentials(table.rows)
+    rows = [row for row in in_blocks(table.rows) if is_module(row)]
+    names, uncalled = containers(table.rows), in_pieces(rows)
     open_path: tuple[str, ...] = ()
     for index, row in enumerate(rows):
         for depth in range(1, len(row.path) + 1):
@@ -145,18 +158,25 @@ def _lines(table: Table) -> Iterator[_Line]:
             end = next(
                 (n for n in range(index, len(rows)) if rows[n].path[:depth] != path), len(rows)
             )
-            name = "Sequential" if path in numbered else container_name(path[-1])
-            yield _Line(depth, name, tuple(rows[index:end]), False)
+            held = path if path in uncalled else ()
+            yield _Line(depth, names[path], tuple(rows[index:end]), False, held)
         open_path = row.path
         yield _Line(len(row.path) + 1, class_name(row), (row,), True)
 
 
-def _numbered(lines: list[_Line]) -> Iterator[tuple[int, str, _Line]]:
+def _numbered(lines: list[_Line], tree: bool) -> Iterator[tuple[str, _Line]]:
+    """Each line's class, depth and number; of a block that is not called, its last or none."""
     counts: dict[int, int] = {}
+    numbers: list[int] = []
+    last: dict[tuple[str, ...], int] = {}
     for line in lines:
-        counts[line.depth] = counts.get(line.depth, 0) + 1
-        tail = f": {line.depth}-{counts[line.depth]}" if line.depth else ""
-        yield line.depth, f"{line.name}{tail}", line
+        counts[line.depth] = counts.get(line.depth, 0) + (tree or not line.uncalled)
+        numbers.append(counts[line.depth])
+        last[line.uncalled] = counts[line.depth]
+    for line, number in zip(lines, numbers, strict=True):
+        shown = f"-{last[line.uncalled] if line.uncalled else number}"
+        tail = shown if tree or not line.uncalled else ""
+        yield f"{line.name}: {line.depth}{tail}" if line.depth else line.name, line
 
 
 def _count(line: _Line) -> str:

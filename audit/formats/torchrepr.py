@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from audit.formats.pytorch import class_name, container_name, is_module, sequentials, some_module
+from audit.formats.pytorch import as_printed, class_name, containers, some_module
 from audit.table import Row, Table
 
 Tree = dict[str, Any]
@@ -13,17 +13,17 @@ def render(table: Table) -> str:
     """The modules under the network's name, each with the arguments that PyTorch shows."""
     some_module(table)
     tree: Tree = {}
-    for row in table.first_calls:
-        if is_module(row):
+    for row in as_printed(table.rows):
+        if row.call == 0:
             branch = tree
             for segment in row.path:
                 branch = branch.setdefault(segment, {})
             branch[row.place] = row
-    return "\n".join(_block(table.name, tree, (), sequentials(table.rows)))
+    return "\n".join(_block(table.name, tree, (), containers(table.rows)))
 
 
 def _block(
-    name: str, tree: Tree, path: tuple[str, ...], numbered: set[tuple[str, ...]]
+    name: str, tree: Tree, path: tuple[str, ...], names: dict[tuple[str, ...], str]
 ) -> list[str]:
     lines = [f"{name}("]
     for key, child in tree.items():
@@ -31,8 +31,7 @@ def _block(
             inner = _module(child)
         else:
             place = (*path, key)
-            inner_name = "Sequential" if place in numbered else container_name(key)
-            inner = _block(inner_name, child, place, numbered)
+            inner = _block(names[place], child, place, names)
         inner[0] = f"({key}): {inner[0]}"
         lines += [f"  {line}" for line in inner]
     return [*lines, ")"]

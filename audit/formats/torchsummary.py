@@ -7,11 +7,11 @@ from itertools import pairwise
 
 from audit.formats.cells import not_cut, undone, unframed
 from audit.formats.pytorch import (
+    CONTAINERS,
     class_name,
-    container_name,
+    containers,
     is_module,
     keras_kind,
-    sequentials,
     some_module,
     with_containers,
 )
@@ -42,13 +42,13 @@ def render(table: Table) -> str:
     some_module(table)
     lines = ["-" * WIDTH, _line("Layer (type)", "Output Shape", "Param #"), "=" * WIDTH]
     elements = 0
-    numbered = sequentials(table.rows)
+    names = containers(table.rows)
     number = 0
     for row, container in with_containers(table.rows):
-        if container in numbered:
+        name = class_name(row) if container is None else names[container]
+        if container and name in CONTAINERS:
             continue
         number += 1
-        name = class_name(row) if container is None else container_name(container[-1])
         parameters = row.without_moving if container is None else 0
         shape = channels_first(row.shape, table)
         elements += math.prod(shape)
