@@ -6,7 +6,7 @@ from functools import cached_property
 
 from audit.cost import Cost, cost
 from audit.report import arithmetic
-from audit.report.graph import Box, Graph, Way
+from audit.report.boxes import Box, Graph, Way
 from audit.report.text import of_sample, share, times
 from audit.table import Row, Table
 
@@ -59,8 +59,9 @@ def counted(table: Table) -> Counted:
 def of_box(box: Box, graph: Graph, count: Counted) -> Facts:
     """Name, shape, parameters, work, settings and sources of a box."""
     row = box.row
+    one = box.rows[: len(box.rows) // box.times]  # of several equal ones, the first
     facts = [
-        ("Layer", f"{row.name} ({row.kind})"),
+        *_named(box),
         ("Output shape", of_sample(row.shape)),
         ("Parameters", _parameters(box)),
     ]
@@ -77,12 +78,22 @@ def of_box(box: Box, graph: Graph, count: Counted) -> Facts:
     fitted = [of_way(way, graph)[-1][1] for way in box.ways if way.fits]
     if fitted:
         facts.append(("Crop or pad", "; ".join(fitted)))
-    also = [f"{each.name} ({each.kind})" for each in box.rows if each is not row]
+    also = [f"{each.name} ({each.kind})" for each in one if box.unit or each is not row]
     if also:
-        facts.append(("With", ", ".join(also)))
+        label = "With" if not box.unit else "Made of" if box.times == 1 else "Each made of"
+        facts.append((label, ", ".join(also)))
     part = count.parts.get((row.name, row.call)) or graph.side(box)
     facts.append(("Place", f"{part}, level {box.level}"))
     return facts
+
+
+def _named(box: Box) -> Facts:
+    """Its layer, or its first and last, and how many equal ones it stands for."""
+    named = ("Layer", f"{box.row.name} ({box.row.kind})")
+    if box.unit:
+        named = ("Layers", f"{box.rows[0].name} to {box.rows[-1].name}")
+    how = "side by side" if box.beside else "one after the other"
+    return [named, ("Equal", f"{box.times}, {how}")] if box.times > 1 else [named]
 
 
 def of_way(way: Way, graph: Graph) -> Facts:

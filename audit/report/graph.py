@@ -1,79 +1,19 @@
 """A table as the boxes of a picture: one for each map that is computed, and the ways between."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from math import log2, prod
 
 from audit.formats.pytorch import is_block
 from audit.receptive_field import SIZE_FROM_SECOND
 from audit.report import arithmetic
+from audit.report.boxes import Box, Graph, Way
+from audit.report.folding import folded
 from audit.table import Row, Shape, Table
 
 KERNELS = ("Conv", "Separable", "Depthwise", "Dense", "MultiHeadAttention")
 ACTIVATIONS = ("Activation", "Softmax", "Sigmoid", "Tanh", "SiLU", "Swish", "Mish", "Hardswish")
 FITS = ("PadToMatch", "CropToMatch", "CropToMultiple", "CheckSizes")
-
-
-@dataclass(frozen=True)
-class Way:
-    """The data's way from one box to the next; ``fits`` are the crops and pads on it."""
-
-    source: int
-    target: int
-    shape: Shape  # as it arrives
-    fits: tuple[Row, ...] = ()
-    sums: tuple[str, ...] = ()  # their arithmetic, such as "64 - 2 x 4 = 56"
-    skip: bool = False
-
-
-@dataclass
-class Box:
-    """A map: the row that makes it and those that only change its values (norm, activation)."""
-
-    number: int
-    row: Row
-    family: str  # input, conv, down, up, merge, other
-    level: int
-    known: bool  # whether the ways into it are known or only the order of a text
-    rows: list[Row] = field(default_factory=list)
-    ways: list[Way] = field(default_factory=list)
-
-    @property
-    def spatial(self) -> Shape:
-        return self.row.shape[1:-1]
-
-    @property
-    def channels(self) -> int | None:
-        """Its channels; where a text has cut them off, those that its norm scales."""
-        scales = [row.parameters["scale"] for row in self.rows if "scale" in row.parameters]
-        return self.row.shape[-1] or (scales[0] if scales else None)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """The boxes of a network in the order in which they run."""
-
-    boxes: tuple[Box, ...]
-
-    @property
-    def skips(self) -> list[Way]:
-        return [way for box in self.boxes for way in box.ways if way.skip]
-
-    @property
-    def deepest(self) -> int:
-        return max((box.level for box in self.boxes), default=0)
-
-    @property
-    def known(self) -> bool:
-        """Whether the ways are known and not only the rows' order."""
-        return all(box.known for box in self.boxes)
-
-    def side(self, box: Box) -> str:
-        """Encoder, bottleneck or decoder: before, at, or after the deepest level."""
-        deep = [each.number for each in self.boxes if each.level == self.deepest]
-        if box.number < deep[0]:
-            return "encoder"
-        return "decoder" if box.number > deep[-1] else "bottleneck"
 
 
 def drawable(table: Table) -> bool:
@@ -95,7 +35,7 @@ def graph_of(table: Table) -> Graph:
         ways = _ways(row, makers, previous, linked)
         previous = _placed(row, ways, boxes)
         makers[f"{row.name}[{row.call}]"] = previous
-    return Graph(tuple(_levelled(boxes)))
+    return Graph(tuple(_levelled(folded(boxes))))
 
 
 def _ways(row: Row, makers: dict[str, Way], previous: Way | None, linked: bool) -> list[Way]:
@@ -103,8 +43,12 @@ def _ways(row: Row, makers: dict[str, Way], previous: Way | None, linked: bool) 
     if not linked:
         return [previous] if previous else []
     names = row.inputs[:1] if row.kind in SIZE_FROM_SECOND else row.inputs
-    found = [makers.get(name.rsplit("[", 1)[0]) for name in names]
-    return [way for way in found if way is not None]
+    found: list[Way] = []
+    for name in names:
+        way = makers.get(name.rsplit("[", 1)[0])
+        if way is not None and way not in found:
+            found.append(way)
+    return found
 
 
 def _placed(row: Row, ways: list[Way], boxes: list[Box]) -> Way:
@@ -118,15 +62,27 @@ def _placed(row: Row, ways: list[Way], boxes: list[Box]) -> Way:
             box.rows.append(row)
             return Way(way.source, -1, _first(row.shape, way.shape), way.fits, way.sums)
     number = len(boxes)
-    level = _level(row, ways, boxes)
+    main = _main(row, ways, boxes)
+    level = _level(row, ways, main) if main else 0
     box = Box(number, row, _family(row, ways), level, bool(row.inputs) or not number, [row])
-    main = max((way.source for way in ways), default=-1)
+    box.line = max(level, main.line) if main else level
+    box.below = max([level, *(boxes[way.source].below for way in ways)])
     for way in ways:
-        skip = way.source != main
-        box.ways.append(Way(way.source, number, way.shape, way.fits, way.sums, skip))
+        box.ways.append(replace(way, target=number))
         box.rows += [fit for fit in way.fits if fit not in box.rows]
     boxes.append(box)
     return Way(number, -1, row.shape)
+
+
+def _main(row: Row, ways: list[Way], boxes: list[Box]) -> Box | None:
+    """The box that a row's data mainly comes from: of several, the one with the deepest line.
+
+    A product's weights, of another shape than the product, are not it.
+    """
+    if row.kind == "Multiply":
+        ways = [way for way in ways if way.shape == row.shape] or ways
+    sources = [boxes[way.source] for way in ways]
+    return max(sources, key=lambda box: (box.line, box.number), default=None)
 
 
 def _first(shape: Shape, before: Shape) -> Shape:
@@ -176,32 +132,39 @@ def _stride(row: Row) -> int:
 # === Levels ===
 
 
-def _level(row: Row, ways: list[Way], boxes: list[Box]) -> int:
+def _level(row: Row, ways: list[Way], main: Box) -> int:
     """The level of its main input, one deeper or higher where the row halves or doubles."""
-    if not ways:
-        return 0
-    main = max(ways, key=lambda way: way.source)
-    level = boxes[main.source].level
+    level = main.level
     if len(ways) > 1:
         return level
-    before, after = _mean(boxes[main.source].spatial), _mean(row.shape[1:-1])
-    if not after and before:  # a vector: global pooling, Flatten
+    before, after = _mean(main.spatial), _mean(row.shape[1:-1])
+    if before and (not after or row.kind.startswith("Global")):  # a vector: pooled, flattened
         return level + 1
-    in_a_row = len(row.shape) != len(boxes[main.source].row.shape)  # a map's positions as tokens
+    in_a_row = len(row.shape) != len(main.row.shape)  # a map's positions as tokens
     if in_a_row or not before or not after:
         return level
     if _shrinks(row, before, after):
         return level + _steps(row, before, after)
-    return level - _steps(row, after, before) if after >= 1.6 * before else level
+    return level - _steps(row, after, before) if _grows(row, before, after) else level
 
 
 def _shrinks(row: Row, before: float, after: float) -> bool:
-    """Unpadded convolutions take a few pixels and no level; strides and poolings take one."""
-    if after >= before:
+    """Unpadded convolutions take a few pixels and no level; strides and poolings take one.
+
+    A stride does where there is but one pixel to step over, too.
+    """
+    if after > before:
         return False
     if "strides" in row.settings:
         return _stride(row) > 1
+    if after == before:
+        return False
     return "Pooling" in row.kind or (after <= (before + 1) / 2 and before - after > 4)
+
+
+def _grows(row: Row, before: float, after: float) -> bool:
+    """By much, or at all where that is what the row is for (one axis of three, 2 to 3 pixels)."""
+    return after >= 1.6 * before or (after > before and _family(row, []) == "up")
 
 
 def _steps(row: Row, larger: float, smaller: float) -> int:
@@ -222,8 +185,14 @@ def _mean(sizes: Shape) -> float:
 
 
 def _levelled(boxes: list[Box]) -> Iterator[Box]:
-    """The levels counted from 0 without gaps."""
+    """The levels counted from 0 without gaps, and which ways are skips."""
     order = {level: n for n, level in enumerate(sorted({box.level for box in boxes}))}
     for box in boxes:
-        box.level = order[box.level]
-        yield box
+        ways = [replace(way, skip=_skips(boxes[way.source], box)) for way in box.ways]
+        yield replace(box, level=order[box.level], ways=ways)
+
+
+def _skips(source: Box, target: Box) -> bool:
+    """Whether a way joins, on its level, what did not go down with what did."""
+    joined = len(target.ways) > 1 and source.level == target.level
+    return joined and source.line < target.below

@@ -10,7 +10,7 @@ from audit.report.facts import counted
 from audit.report.graph import drawable, graph_of
 from audit.report.layout import layout
 from audit.report.sizes import Sized
-from audit.report.text import e, of_sample
+from audit.report.text import TIMES, e, of_sample
 from audit.table import Table
 from unetzoo.registry import card, list_models
 
@@ -23,6 +23,10 @@ KEY = (
     "width the channels, both by their square roots; above it stand the channels, below it the "
     "spatial sizes. A dashed line is a skip, the dashed part of a box what came by it; a sum "
     "beside a line is the crop or pad that makes the sizes match."
+)
+COUNTS = (
+    f" A count below a box, such as 5{TIMES}, says for how many equal ones it stands: one after "
+    "the other or, where they read the same, side by side."
 )
 VOLUMES = "The last map of each level on either side, all sizes to one scale, and its channels."
 HEADINGS = {
@@ -158,9 +162,10 @@ def key_to_the_picture(drawn: str, differs: bool = False) -> str:
     )
     if differs:
         legend += f'<li class="differs">{e("outlined: it differs from the other network")}</li>'
+    key = KEY + COUNTS if 'class="times"' in drawn else KEY
     return (
         '<div class="panel" id="panel" aria-live="polite" hidden></div>'
-        f'<ul class="legend">{legend}</ul><p class="key">{KEY}</p>'
+        f'<ul class="legend">{legend}</ul><p class="key">{key}</p>'
     )
 
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection, Iterator
 
 from audit.report import facts
+from audit.report.boxes import Box, Way
 from audit.report.facts import Counted, Facts
-from audit.report.graph import Box, Way
-from audit.report.layout import CHAR, LANE, LINE, Picture, Place
+from audit.report.layout import CHAR, LANE, LINE, NEXT, Picture, Place
 from audit.report.text import e
 
 FAMILIES = {
@@ -15,6 +15,7 @@ FAMILIES = {
     "down": "down: pooling or stride",
     "up": "up: transposed or interpolated",
     "merge": "joined: concatenated or added",
+    "unit": "unit: layers and the shortcut around them, or a gate",
     "other": "other",
 }
 
@@ -93,7 +94,8 @@ def _shapes(place: Place) -> Iterator[str]:
         )
     for n, line in enumerate(place.below):
         top = y + height + LINE * (n + 1) - 1
-        yield f'<text class="sizes" x="{place.centre:.1f}" y="{top:.1f}">{e(line)}</text>'
+        css = "times" if place.box.times > 1 and n == 0 else "sizes"
+        yield f'<text class="{css}" x="{place.centre:.1f}" y="{top:.1f}">{e(line)}</text>'
 
 
 def _skipped(place: Place) -> float:
@@ -109,45 +111,85 @@ def _skipped(place: Place) -> float:
 
 
 def _way(picture: Picture, way: Way) -> str:
-    """A short arrow within a level, an elbow between two; a pad's sum stands below its target."""
+    """A short arrow within a level, an elbow between two."""
     source, target = picture.places[way.source], picture.places[way.target]
     y = source.middle + min(source.height, target.height) * 0.2
     lines = len(target.below)
-    if source.box.level == target.box.level:
+    if (way.source, way.target) in picture.lanes:
+        drawn = _over(picture, way)
+    elif source.box.level == target.box.level:
         d = f"M{source.right:.1f} {y:.1f}H{target.x - 1:.1f}"
-        head = tip("right", target.x - 1, y)
+        drawn = f'<path d="{d}"/>{tip("right", target.x - 1, y)}'
     else:
+        y = source.middle + _lowest(picture, source) * 0.2
         down = target.box.level > source.box.level
         end = target.y - 15 if down else target.y + target.height + LINE * lines + 3
         d = f"M{source.right:.1f} {y:.1f}H{target.centre:.1f}V{end:.1f}"
-        head = tip("down" if down else "up", target.centre, end)
-    label = ""
-    if way.sums:
-        top = target.y + target.height + LINE * (lines + 1) - 1
-        text = e("; ".join(way.sums))
-        label = f'<text class="sum fit" x="{target.x - 3:.1f}" y="{top:.1f}">{text}</text>'
-    tag = f'data-from="{way.source}" data-to="{way.target}"'
-    return f'<g class="way" {tag}><path d="{d}"/>{head}{label}</g>'
+        drawn = f'<path d="{d}"/>{tip("down" if down else "up", target.centre, end)}'
+    label = _sum(picture, way) if way.sums else ""
+    return f'<g class="way" {_ends(way)}>{drawn}{label}</g>'
+
+
+def _lowest(picture: Picture, source: Place) -> float:
+    """The height of the lowest box that a box's ways to other levels join, itself included."""
+    targets = [
+        picture.places[box.number].height
+        for box in picture.graph.boxes
+        for way in box.ways
+        if way.source == source.box.number and box.level != source.box.level
+    ]
+    return min(source.height, *targets)
+
+
+def _sum(picture: Picture, way: Way) -> str:
+    """A pad's sum, below its target; where the way comes from above, to the left of it."""
+    source, target = picture.places[way.source], picture.places[way.target]
+    text = "; ".join(way.sums)
+    x, y = target.x - 3, target.y + target.height + LINE * (len(target.below) + 1) - 1
+    if target.box.level > source.box.level:
+        y = picture.bands[target.box.level].y - 7
+        x = target.centre - 5 - CHAR * len(text)
+        if x < 0:
+            x = target.centre + 5
+    return f'<text class="sum fit" x="{x:.1f}" y="{y:.1f}">{e(text)}</text>'
 
 
 def _skip(picture: Picture, way: Way) -> str:
+    drawn = _over(picture, way)
+    text = "; ".join(way.sums)
+    if text:
+        middle = (picture.places[way.source].right + _landing(picture, way)) / 2
+        top = _lane(picture, way) - 4
+        drawn += f'<text class="sum" x="{middle:.1f}" y="{top:.1f}">{e(text)}</text>'
+    return _focusable("skip", facts.of_way(way, picture.graph), _ends(way), drawn)
+
+
+def _ends(way: Way) -> str:
+    return f'data-from="{way.source}" data-to="{way.target}"'
+
+
+def _over(picture: Picture, way: Way) -> str:
     """Across above its level: over the boxes between, down into the one that reads it."""
     source, target = picture.places[way.source], picture.places[way.target]
-    band = picture.bands[min(source.box.level, target.box.level)]
-    ways = [each for each in target.box.ways if each.skip]
-    shift = 4 * ways.index(way)  # several skips into one box run beside each other
-    start, lane, end = source.y + 6, band.y + LANE - 2 - shift, target.y - 15
-    left, x = source.right, target.centre + shift
+    start, lane, end = source.y + 6, _lane(picture, way), target.y - 15
+    left, x = source.right, _landing(picture, way)
     rise = max(left + 5, source.centre + CHAR * len(source.above) / 2 + 3)  # beside the label
     d = f"M{left:.1f} {start:.1f}H{rise:.1f}V{lane:.1f}H{x:.1f}V{end:.1f}"
-    text = "; ".join(way.sums)
-    middle = (left + x) / 2
-    label = (
-        f'<text class="sum" x="{middle:.1f}" y="{lane - 4:.1f}">{e(text)}</text>' if text else ""
-    )
-    drawn = f'<path class="hit" d="{d}"/><path class="line" d="{d}"/>{tip("down", x, end)}{label}'
-    told = facts.of_way(way, picture.graph)
-    return _focusable("skip", told, f'data-from="{way.source}" data-to="{way.target}"', drawn)
+    hit = f'<path class="hit" d="{d}"/>' if way.skip else ""
+    return f'{hit}<path class="line" d="{d}"/>{tip("down", x, end)}'
+
+
+def _lane(picture: Picture, way: Way) -> float:
+    """The height of a way's line."""
+    band = picture.bands[picture.graph.boxes[way.target].level]
+    return band.y + LANE - 2 + NEXT * picture.lanes[way.source, way.target]
+
+
+def _landing(picture: Picture, way: Way) -> float:
+    """Where a way from above meets its box: several stand beside each other."""
+    target = picture.places[way.target]
+    over = [each for each in target.box.ways if (each.source, each.target) in picture.lanes]
+    return target.centre + 4 * (over.index(way) - (len(over) - 1) / 2)
 
 
 def tip(direction: str, x: float, y: float) -> str:

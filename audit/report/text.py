@@ -6,6 +6,7 @@ from itertools import groupby
 
 from audit.table import Shape
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audit.report.graph import Box, Graph
+from audit.report.boxes import Box, Graph
 from audit.report.svg import tip
 from audit.report.text import e, times
 
