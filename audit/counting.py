@@ -65,11 +65,15 @@ def search(name: str, count: int) -> Search:
     matches = []
     channels = _first(known.input_shape[-1], (1, 2, 3, 4))
     classes = _first(known.num_classes, (1, 2, 3, 4, 5))
-    for inputs, outputs in product(channels, classes):
+    heads = [{}, *([{"deep_supervision": True}] if len(known.ranks) > 1 else [])]
+    for inputs, outputs, more in product(channels, classes, heads):
+        if more and inputs != known.input_shape[-1]:
+            continue
         shape = (*known.input_shape[:-1], inputs)
-        table = table_of(skeleton(name, input_shape=shape, num_classes=outputs))
+        table = table_of(skeleton(name, input_shape=shape, num_classes=outputs, **more))
         built = [f"{inputs} channels in"] * (inputs != known.input_shape[-1])
         built += [f"{outputs} classes"] * (outputs != known.num_classes)
+        built += ["a head at every level"] * len(more)
         for ways, total in _counts(table):
             tried += 1
             if total == count:
@@ -106,7 +110,7 @@ def _counts(table: Table) -> Iterator[tuple[list[str], int]]:
             (BIASES[key] == 0 and not roles[p]) or (BIASES[key] == 2 and not absent[p])
             for key, p in zip((conv, up), places, strict=True)
         )
-        if pointless or (norm and not roles["scale"]):
+        if pointless or (norm and not roles["moving" if "moving" in NORMS[norm] else "scale"]):
             continue
         trainable = others + biases + counted - roles["moving"] * ("moving" in NORMS[norm])
         factor, more = OPTIMIZERS[optimizer]

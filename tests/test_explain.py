@@ -84,6 +84,11 @@ def test_a_1x1_convolution_without_bias_is_known_by_its_inputs():
     assert causes_of(audit.explain(text, table)) == {}
 
 
+def test_heads_at_every_level_are_tried():
+    found = audit.explain("plain_unet", count=31_195_594)
+    assert [match.ways for match in found.matches] == [("a head at every level",)]
+
+
 def test_a_known_story_with_two_causes():
     """unet3d_19m is unet3d_original with 1 channel in and 4 classes."""
     explanation = audit.explain("unet3d_original", DOCUMENTS / "unet3d_19m.keras2.txt")

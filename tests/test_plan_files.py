@@ -183,3 +183,19 @@ def test_whatever_stands_in_a_file_is_a_plan_or_a_sentence(one, tmp_path_factory
         assert str(read)
         read.write(path)
         assert Plan.read(path) == read
+
+
+def test_stages_that_halve_nothing_and_slices_of_no_axis_are_told(tmp_path):
+    found = plan(Fingerprint([(1.0, 1.0, 3.0)] * 4, [(64, 64, 24)] * 4, 1, 2))
+    path = tmp_path / "plan.json"
+    for change, place in (
+        (lambda of: of["3d_fullres"]["strides"].__setitem__(1, [1, 1, 1]), r"strides\[1\]"),
+        (lambda of: of["2d"].__setitem__("perpendicular", None), "2d.perpendicular"),
+    ):
+        found.write(path)
+        record = json.loads(path.read_text())
+        change(record["configurations"])
+        path.write_text(json.dumps(record))
+        with pytest.raises(ValueError, match=place) as error:
+            Plan.read(path)
+        assert str(path) in str(error.value)

@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unetzoo.planning import Fingerprint, plan
 from unetzoo.planning.rules import budget
+from unetzoo.planning.settings import settings_of
 from unetzoo.planning.topology import estimate, topology
 
 PRINTED = json.loads((Path(__file__).parent / "printed" / "nnunet_plans.json").read_text())
@@ -211,3 +213,16 @@ def test_whatever_is_planned_can_be_built(fingerprint, memory, network):
         assert rank == int(name[0])
         stages = topology(one.spacing, one.patch)
         assert (stages.patch, stages.strides) == (one.patch, one.strides)
+
+
+def test_numbers_of_numpy_are_numbers():
+    shapes = np.array([(64, 60, 40)] * 3)
+    found = plan(Fingerprint(np.ones((3, 3)), shapes, np.int64(2), np.int64(4)))
+    assert (found.num_channels, found.num_classes) == (2, 4)
+    assert type(found.num_classes) is int
+
+
+def test_a_plan_of_one_stage_cannot_be_trained():
+    found = plan(Fingerprint([(1.0, 1.0, 1.0)] * 3, [(7, 6, 5)] * 3, 1, 2))
+    with pytest.raises(ValueError, match=r"\(7, 6, 5\) of 3d_fullres: too small to be halved"):
+        settings_of(found)

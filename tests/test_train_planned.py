@@ -181,7 +181,10 @@ def test_without_a_plan_the_defaults_are_as_they_were(data, tmp_path):
     [
         ([], "expected --network and --patch, or --network planned, or --plan"),
         (["--network", "unet3d_19m"], "expected --network and --patch, or --network planned"),
-        (["--network", "unet3d_19m", "--patch", "8,8,8", "--configuration", "2d"], "or --plan"),
+        (
+            ["--network", "unet3d_19m", "--patch", "8,8,8", "--configuration", "2d"],
+            "expected --plan, or",
+        ),
         (["--network", "planned", "--configuration", "3d_lowres"], "'3d_lowres': expected one of"),
         (["--plan", "nowhere.json"], "nowhere.json: No such file or directory; expected a plan"),
         (["--plan", "{data}/dataset.json"], "dataset.json: key 'channel_names': expected only"),
@@ -225,3 +228,17 @@ def test_three_commands_plan_train_predict_and_evaluate(tmp_path, configuration)
     done = command("unetzoo", "evaluate", run)
     assert done.returncode == 0, done.stderr
     assert (run / "evaluation").is_dir()
+
+
+def test_a_network_without_planned_stages_is_refused(tmp_path):
+    write_dataset(tmp_path / "DIR", 5, (24, 20, 22))
+    data, file, out = (str(tmp_path / name) for name in ("DIR", "plan.json", "RUN"))
+    assert command("unetzoo", "plan", data, "-o", file).returncode == 0
+    words = ("unetzoo", "train", "--data", data, "--out", out, "--network")
+    done = command(*words, "unet3d_2_5m", "--plan", file)
+    assert done.returncode == 2
+    expected = "--network unet3d_2_5m: a plan has the stages of plain_unet or residual_unet"
+    assert expected in done.stderr
+    done = command(*words, "vnet", "--configuration", "2d")
+    assert "--configuration 2d: expected --plan, or --network planned" in done.stderr
+    assert not (tmp_path / "RUN").exists()

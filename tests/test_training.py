@@ -124,6 +124,15 @@ def test_an_output_of_probabilities_among_several_is_refused():
         compile_model(pyramid_model(activation="softmax"))
 
 
+def test_a_mean_of_probabilities_is_refused():
+    model = unetzoo.build(
+        "unet_plus_plus", input_shape=(16, 16, 1), num_classes=2, features=(2, 2, 2, 2, 2),
+        activation="softmax", average=True,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="gives probabilities"):
+        compile_model(model)
+
+
 def test_fit_learns_the_blobs():
     model = small_model()
     history = fit(model, epochs=12)

@@ -135,6 +135,7 @@ def train(
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
     load_keras()
+    from unetzoo.planning.checks import NETWORKS
     from unetzoo.planning.settings import plan_of_run, settings_of
     from unetzoo.runs import Settings
     from unetzoo.train import train as run_training
@@ -146,7 +147,14 @@ def train(
         found = plan_of_run(folder, path, workers=workers, **data)
         planned = settings_of(found, configuration)
         values = {name: value for name, value in values.items() if value != "planned"}
-    elif configuration or not {"network", "patch"} <= set(values):
+        if values.get("network", found.network).replace("-", "_") not in NETWORKS:
+            raise ValueError(
+                f"--network {values['network']}: a plan has the stages of {' or '.join(NETWORKS)}; "
+                "give one of these, or --network and --patch without a plan."
+            )
+    elif configuration:
+        raise ValueError(f"--configuration {configuration}: expected --plan, or --network planned.")
+    elif not {"network", "patch"} <= set(values):
         raise ValueError("expected --network and --patch, or --network planned, or --plan.")
     build = planned.pop("build", {})
     if norm:

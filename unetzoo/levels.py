@@ -27,7 +27,7 @@ def check_numbers(name: str, values: Any, count: int, unit: str) -> None:
         or any(type(number) is not int or number < 1 for number in values)
     ):
         raise ValueError(
-            f"{name} {values!r}: expected {count} whole numbers of at least 1, one a {unit}."
+            f"{name} {values!r}: expected {count} whole numbers of at least 1, one for each {unit}."
         )
 
 

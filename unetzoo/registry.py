@@ -138,9 +138,10 @@ def build(name: str, /, **arguments: Any) -> "keras.Model":
         name: an id of ``list_models()``; hyphens are accepted.
         arguments: of its builder: ``input_shape`` (channels last, spatial sizes may be None),
             ``num_classes``, ``norm`` ("batch", "instance", "group", None), ``dropout`` (a rate),
-            ``activation`` (None: logits), ``name``, and what the card lists under "assumed".
+            ``activation`` (None: logits), ``name``, and what else its own docstring lists.
 
-    Returns: a model from ``(B, *spatial, channels)`` to ``(B, *spatial, num_classes)``.
+    Returns: a model from ``(B, *spatial, channels)`` to ``(B, *spatial, num_classes)``; with
+        ``deep_supervision=True`` to a list of these, the full-size one first.
     Raises: ValueError for an unknown name or a value that cannot work, TypeError for an
         unknown argument.
 

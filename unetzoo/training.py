@@ -91,10 +91,12 @@ def loss_weights(model: keras.Model) -> list[float]:
 
 
 def _last_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers that the outputs come from."""
+    """The layers that the outputs come from, or the mean of outputs."""
     if not model.outputs:
         return [model.layers[-1]]
-    return [output._keras_history.operation for output in model.outputs]
+    last = [output._keras_history.operation for output in model.outputs]
+    means = [layer for layer in last if isinstance(layer, keras.layers.Average)]
+    return last + [x._keras_history.operation for mean in means for x in mean.input]
 
 
 def build_state(model: keras.Model) -> None:

@@ -35,7 +35,7 @@ def folds(
     if len(listed) < count:
         raise ValueError(
             f"{len(listed)} cases for {count} folds; expected a case for each: give fewer folds "
-            "or more cases."
+            "or more cases, or hold out none (--fold all)."
         )
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed {seed}; expected 0 to {2**32 - 1}.")

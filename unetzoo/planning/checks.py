@@ -81,6 +81,10 @@ def check_stages(features: Any, kernels: Any, strides: Any, rank: int) -> None:
         check(all(size % 2 for size in row), f"kernels[{stage}]", row, "odd numbers")
     right = set(strides[0]) == {1}
     check(right, "strides[0]", strides[0], "1 on every axis: the first stage halves nothing")
+    for stage, row in enumerate(strides[1:], 1):
+        check(
+            max(row) > 1, f"strides[{stage}]", row, "a number above 1: later stages halve an axis"
+        )
 
 
 def check_divides(patch: Sequence[int], strides: Sequence[Sequence[int]]) -> None:

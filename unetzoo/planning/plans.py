@@ -49,8 +49,11 @@ class Fingerprint:
     def __post_init__(self) -> None:
         for name in ("spacings", "shapes"):
             object.__setattr__(self, name, _rows(name, getattr(self, name)))
-        check_whole("num_channels", self.num_channels)
-        check_whole("num_classes", self.num_classes, least=2)
+        for name, least in (("num_channels", 1), ("num_classes", 2)):
+            count = getattr(self, name)
+            if isinstance(count, np.integer):
+                object.__setattr__(self, name, count := int(count))
+            check_whole(name, count, least)
         if len(self.spacings) != len(self.shapes) or not self.shapes:
             raise ValueError(
                 f"{len(self.spacings)} spacings and {len(self.shapes)} shapes: expected one of "
@@ -132,7 +135,8 @@ class Plan:
     Args:
         network: "plain_unet" or "residual_unet".
         memory_gb: that a training step may take.
-        num_channels, num_classes: of the data, background included.
+        num_channels, num_classes: of the data, background included; to be read, a run goes by its
+            own data.
         normalisation: one a channel.
         configurations: of "2d", "3d_fullres" and "3d_lowres" those that the data ask for.
         measured: None where the data were not read.
@@ -157,6 +161,10 @@ class Plan:
         check(known, "configurations", names, f"some of {', '.join(NAMES)}")
         for name, one in self.configurations.items():
             check(int(name[0]) == len(one.patch), f"{name}.patch", one.patch, f"{name[0]} sizes")
+        plane = self.configurations.get("2d")
+        if plane is not None and len(names) > 1:
+            across = plane.perpendicular
+            check(across is not None, "2d.perpendicular", across, "0, 1 or 2, beside 3D ones")
 
     def __str__(self) -> str:
         head = [

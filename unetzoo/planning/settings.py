@@ -23,7 +23,7 @@ def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
         configuration: "2d", "3d_fullres" or "3d_lowres"; None for 3d_fullres, of pictures and
             single slices 2d.
 
-    Raises: ValueError for a configuration that the plan does not have.
+    Raises: ValueError for a configuration that the plan does not have, or of a single stage.
     Source: nnU-Net; PIPELINE.md, Training.
 
     >>> from unetzoo.planning import Fingerprint, plan
@@ -37,6 +37,11 @@ def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
     if name not in of:
         raise ValueError(f"configuration {name!r}: expected one of the plan, {' or '.join(of)}.")
     one = of[name]
+    if len(one.features) < 2:
+        raise ValueError(
+            f"patch {one.patch} of {name}: too small to be halved, expected at least 8 voxels on "
+            "an axis; give --network and --patch without a plan."
+        )
     pictures = len(one.patch) == 2 and one.perpendicular is None
     return {
         "network": plan.network,
