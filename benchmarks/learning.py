@@ -10,10 +10,12 @@ mirror beyond the image.
 
 Tasks: ellipsoids of three kinds in noise (``unetzoo.data.synthetic``), tested on images not trained
 on; and, in 3D, the MNI template of ``unetzoo demo``, trained on the back, tested on the front. Dice
-is the mean over the three classes and the test images, by sliding window.
+is the mean over the three classes and the test images, by sliding window. With 0 minutes nothing is
+trained.
 """
 
 import json
+import math
 import resource
 import statistics
 import sys
@@ -75,7 +77,8 @@ def measure(network, task, rank, minutes):
             ends.append(time.perf_counter())
             self.model.stop_training = ends[-1] - ends[0] > 60 * minutes
 
-    model.fit(patches, steps_per_epoch=10**9, verbose=0, shuffle=False, callbacks=[Clock()])
+    if minutes > 0:
+        model.fit(patches, steps_per_epoch=10**9, verbose=0, shuffle=False, callbacks=[Clock()])
     dice = DiceScore(CLASSES)
     for image, labels in test:
         dice.update_state(labels[None], sliding_window(model, image, patch)[None])
@@ -85,7 +88,7 @@ def measure(network, task, rank, minutes):
     result = {
         "parameters": model.count_params(),
         "macs": BATCH * cost(audit.table(skeleton)).macs,
-        "seconds": statistics.median(np.diff(ends)),
+        "seconds": statistics.median(np.diff(ends)) if ends else math.nan,
         "steps": len(ends),
         "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "dice": float(dice.result()["dice"]),
