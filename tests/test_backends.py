@@ -19,7 +19,7 @@ WHOLE = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py"
          "test_train.py::test_the_same_seed_gives_the_same_losses_and_another_does_not",
          "test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32"]  # fmt: skip
 TABLES = "published_counts or the_card_and or the_choices_that"  # skeletons, on no backend
-LARGE = "90m or 19m or unet3d_original or textbook or -3] or residual or transunet"
+LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet"
 LONG = f"one_training_step and ({LARGE})"
 IN_3D = "equal and (-3] or [3-)"
 VARIANTS = "attention or plain_unet or residual or transunet or plus_plus or vnet"
