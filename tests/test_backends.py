@@ -23,7 +23,7 @@ LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet"
 LONG = f"one_training_step and ({LARGE})"
 IN_3D = "equal and (-3] or [3-)"
 VARIANTS = "attention or plain_unet or residual or transunet or plus_plus or vnet"
-CHOICES = f"(every_norm or small_and_odd or bfloat16) and ({VARIANTS})"
+CHOICES = f"bfloat16 or (every_norm and group) or ((every_norm or small_and_odd) and ({VARIANTS}))"
 LEFT_OUT = {  # XLA compiles every operation at every size, the long steps for minutes
     "jax": f"{TABLES} or ({LONG}) or ({IN_3D}) or ({CHOICES})",
     "torch": TABLES,
