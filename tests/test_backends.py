@@ -19,11 +19,12 @@ WHOLE = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py"
          "test_train.py::test_the_same_seed_gives_the_same_losses_and_another_does_not",
          "test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32"]  # fmt: skip
 TABLES = "published_counts or the_card_and or the_choices_that"  # skeletons, on no backend
-LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet"
+LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet or plus_plus or vnet"
 LONG = f"one_training_step and ({LARGE})"
 IN_3D = "equal and (-3] or [3-)"
 VARIANTS = "attention or plain_unet or residual or transunet or plus_plus or vnet"
-CHOICES = f"bfloat16 or (every_norm and group) or ((every_norm or small_and_odd) and ({VARIANTS}))"
+OF_VARIANTS = f"(every_norm or small_and_odd or mixed_precision) and ({VARIANTS})"
+CHOICES = f"bfloat16 or (every_norm and group) or ({OF_VARIANTS})"
 LEFT_OUT = {  # XLA compiles every operation at every size, the long steps for minutes
     "jax": f"{TABLES} or ({LONG}) or ({IN_3D}) or ({CHOICES})",
     "torch": TABLES,
