@@ -21,12 +21,12 @@ WHOLE = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py"
 TABLES = "published_counts or the_card_and or the_choices_that"  # skeletons, on no backend
 LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet or plus_plus or vnet"
 LONG = f"one_training_step and ({LARGE})"
-IN_3D = "equal and (-3] or [3-)"
+LARGER = "equal and (-3] or [3- or grid1)"
 VARIANTS = "attention or plain_unet or residual or transunet or plus_plus or vnet"
 OF_VARIANTS = f"(every_norm or small_and_odd or mixed_precision) and ({VARIANTS})"
 CHOICES = f"bfloat16 or (every_norm and group) or ({OF_VARIANTS})"
 LEFT_OUT = {  # XLA compiles every operation at every size, the long steps for minutes
-    "jax": f"{TABLES} or ({LONG}) or ({IN_3D}) or ({CHOICES})",
+    "jax": f"{TABLES} or ({LONG}) or ({LARGER}) or ({CHOICES})",
     "torch": TABLES,
 }
 EVERYDAY = ["test_patches.py", "test_unpadded.py", "test_train.py"]
