@@ -51,6 +51,27 @@ def stages(
     return [Stage(*parts) for parts in zip(features, kernels, strides, strict=True)]
 
 
+def decoder(levels: list[tuple[Stage, Any]], upsampling: str, block: Any) -> list[Any]:
+    """The decoder's maps of every level but the lowest, the finest first.
+
+    Args:
+        levels: each stage with the encoder's map, the finest first.
+        upsampling: "transposed", with kernel and stride of the stage below, or "linear".
+        block: what a joined map passes through, called with ``(x, stage, name=...)``.
+    """
+    from unetzoo import blocks
+
+    x, maps = levels[-1][1], list[Any]()
+    for number in range(len(levels) - 1, 0, -1):
+        stage, skip = levels[number - 1]
+        stride = levels[number][0].stride
+        x = blocks.upsample(x, stage.features, upsampling, factor=stride, name=f"up{number}")
+        x = blocks.cut_and_concat(x, skip, name=f"decoder{number}")
+        x = block(x, stage, name=f"decoder{number}")
+        maps.insert(0, x)
+    return maps
+
+
 def _axes(name: str, value: Any, rank: int) -> tuple[int, ...]:
     values = (value,) * rank if type(value) is int else value
     if (

@@ -66,7 +66,7 @@ def plain_unet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.stages import stages
+    from unetzoo.stages import decoder, stages
 
     first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
@@ -86,15 +86,7 @@ def plain_unet(
         levels.append((stage, x))
 
     # Decoder
-    maps = []
-    for number in range(len(levels) - 1, 0, -1):
-        stage, skip = levels[number - 1]
-        x = blocks.upsample(
-            x, stage.features, upsampling, factor=levels[number][0].stride, name=f"up{number}"
-        )
-        x = blocks.cut_and_concat(x, skip, name=f"decoder{number}")
-        x = double(x, stage, name=f"decoder{number}")
-        maps.insert(0, x)
+    maps = decoder(levels, upsampling, double)
 
     outputs = blocks.heads(maps, num_classes, activation, deep_supervision)
     return keras.Model(inputs, outputs, name=name)

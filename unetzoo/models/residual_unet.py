@@ -65,7 +65,7 @@ def residual_unet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.stages import stages
+    from unetzoo.stages import decoder, stages
 
     first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
@@ -87,6 +87,9 @@ def residual_unet(
         x = keras.layers.Add(name=f"{name}-add")([x, residual])
         return blocks.nonlinear(x, nonlinearity, name=f"{name}-act2")
 
+    def single(x, stage, *, name):
+        return unit(x, stage.features, stage.kernel, name=name, number=1)
+
     inputs = keras.Input(input_shape, name="input")
     x = blocks.checked(inputs, SIZES)
 
@@ -100,15 +103,7 @@ def residual_unet(
         levels.append((stage, x))
 
     # Decoder
-    maps = []
-    for number in range(len(levels) - 1, 0, -1):
-        stage, skip = levels[number - 1]
-        x = blocks.upsample(
-            x, stage.features, upsampling, factor=levels[number][0].stride, name=f"up{number}"
-        )
-        x = blocks.cut_and_concat(x, skip, name=f"decoder{number}")
-        x = unit(x, stage.features, stage.kernel, name=f"decoder{number}", number=1)
-        maps.insert(0, x)
+    maps = decoder(levels, upsampling, single)
 
     outputs = blocks.heads(maps, num_classes, activation, deep_supervision)
     return keras.Model(inputs, outputs, name=name)
