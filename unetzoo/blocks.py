@@ -130,21 +130,22 @@ def nonlinear(x, kind, *, name):
 
 def max_pool(x, *, name):
     """The largest of 2 (x 2) x 2; an odd last pixel is left out."""
-    return _layer("MaxPooling{}D", x, pool_size=2, dtype=_pooling_dtype(), name=name)
+    half = keras.config.dtype_policy().compute_dtype == "float16"
+    tensorflow = keras.backend.backend() == "tensorflow"  # no 3D pooling in float16 on a CPU
+    dtype = "float32" if half and tensorflow else None
+    return _layer("MaxPooling{}D", x, pool_size=2, dtype=dtype, name=name)
 
 
 def average_pool(x, strides, *, name):
-    """The mean of as many pixels as the strides say; of what is left at the end their own."""
+    """The mean, in float32, of as many pixels as the strides say; at the end of what is left."""
     return _layer(
-        "AveragePooling{}D", x, pool_size=strides, padding="same", dtype=_pooling_dtype(), name=name
+        "AveragePooling{}D", x, pool_size=strides, padding="same", dtype=_float32(), name=name
     )
 
 
-def _pooling_dtype():
-    half = keras.config.dtype_policy().compute_dtype == "float16"
-    if half and keras.backend.backend() == "tensorflow":
-        return "float32"  # TensorFlow has no 3D pooling in float16 on a CPU
-    return None
+def _float32():
+    """Float32 under mixed precision: sums and logits lose too much in half."""
+    return "float32" if keras.config.dtype_policy().compute_dtype in HALF else None
 
 
 def channel_dropout(x, rate, *, name):
@@ -175,11 +176,10 @@ def nearest_upsampling(x, *, name):
 
 def head(x, num_classes, activation, *, name, kernel_size=1, probabilities="probabilities"):
     """A convolution to logits in float32, and the activation if there is one."""
-    dtype = "float32" if keras.config.dtype_policy().compute_dtype in HALF else None
-    x = conv(x, num_classes, kernel_size, name=name, dtype=dtype)
+    x = conv(x, num_classes, kernel_size, name=name, dtype=_float32())
     if activation is None:
         return x
-    return keras.layers.Activation(activation, dtype=dtype, name=probabilities)(x)
+    return keras.layers.Activation(activation, dtype=_float32(), name=probabilities)(x)
 
 
 def heads(maps, num_classes, activation, deep_supervision, kernel_size=1):
