@@ -13,7 +13,13 @@ from unetzoo.console import NumbersType, PairsType, load_keras, run
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 NETWORKS = click.Choice(["plain_unet", "residual_unet"])
+WHOLE = click.IntRange(1)
+ABOVE_0 = click.FloatRange(0, min_open=True)
+FROM_0 = click.FloatRange(0)
 CONFIGURATIONS = click.Choice(["2d", "3d_fullres", "3d_lowres"])
+OPTIMIZERS = click.Choice(["adam", "sgd"])
+SCHEDULES = click.Choice(["constant", "poly", "cosine", "step"])
+PRECISIONS = click.Choice(["float32", "mixed_bfloat16", "mixed_float16"])
 DATA = ("layout", "labels", "classes", "ignore", "fill")
 
 
@@ -80,7 +86,7 @@ def demo(folder: Path, epochs: int) -> None:
 @click.option("--memory-gb", default=8.0, show_default=True, help="Of the accelerator.")
 @click.option("--network", default="plain_unet", show_default=True, type=NETWORKS)
 @data_options
-@click.option("--workers", default=2, show_default=True)
+@click.option("--workers", default=2, show_default=True, type=WHOLE)
 def plan(data: str, path: Path | None, **options: Any) -> None:
     """Plan a network for DATA: a folder, a CSV file, or globs 'IMAGES;LABELS'.
 
@@ -105,26 +111,28 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 @click.option("--patch", type=NumbersType(int, "X,Y,Z"), help="Sizes, voxels.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="Folder of the run.")
 @click.option("--fold", default="0", show_default=True, help="Held-out fold, or 'all' for none.")
-@click.option("--folds", default=5, show_default=True)
+@click.option("--folds", default=5, show_default=True, type=WHOLE)
 @data_options
 @click.option("--spacing", help="median, none, or mm: 1,1,2; else median, or as planned.")
 @click.option("--boundary-weights", is_flag=True, help="Weigh voxels between objects (2015).")
 @click.option("--norm", type=click.Choice(["batch", "instance", "group", "none"]))
 @click.option("--dropout", type=float)
-@click.option("--epochs", default=100, show_default=True)
-@click.option("--steps", default=100, show_default=True, help="Batches in an epoch.")
-@click.option("--batch-size", type=int, help="Else 2, or as planned.")
-@click.option("--optimizer", help="adam or sgd; else adam, of a plan sgd.")
-@click.option("--learning-rate", type=float, help="Else 1e-4 with adam, 1e-2 with sgd.")
-@click.option("--schedule", help="constant, poly, cosine or step; else poly with sgd.")
-@click.option("--clip", default=12.0, show_default=True, help="Norm of the gradients; 0: none.")
-@click.option("--precision", default="float32", show_default=True, help="Or mixed_bfloat16 ...")
+@click.option("--epochs", default=100, show_default=True, type=WHOLE)
+@click.option("--steps", default=100, show_default=True, type=WHOLE, help="Batches in an epoch.")
+@click.option("--batch-size", type=WHOLE, help="Else 2, or as planned.")
+@click.option("--optimizer", type=OPTIMIZERS, help="Else adam, of a plan sgd.")
+@click.option("--learning-rate", type=ABOVE_0, help="Else 1e-4 with adam, 1e-2 with sgd.")
+@click.option("--schedule", type=SCHEDULES, help="Else constant, with sgd poly.")
+@click.option(
+    "--clip", default=12.0, show_default=True, type=FROM_0, help="Norm of the gradients; 0: none."
+)
+@click.option("--precision", default="float32", show_default=True, type=PRECISIONS)
 @click.option("--no-augment", is_flag=True, help="Leave the patches as they are.")
-@click.option("--patience", type=int, help="Epochs without a better Dice; else to the end.")
-@click.option("--validate-every", default=5, show_default=True, help="Epochs.")
+@click.option("--patience", type=WHOLE, help="Epochs without a better Dice; else to the end.")
+@click.option("--validate-every", default=5, show_default=True, type=WHOLE, help="Epochs.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--cache", type=FOLDER, help="For prepared cases; else in the run's folder.")
-@click.option("--workers", default=2, show_default=True)
+@click.option("--workers", default=2, show_default=True, type=WHOLE)
 def train(
     folder: Path, cache: Path | None, workers: int, path: Path | None, configuration: str | None,
     fold: str, spacing: str | None, clip: float, no_augment: bool, norm: str | None,

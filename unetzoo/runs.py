@@ -15,6 +15,7 @@ from unetzoo.data.preparation import Preparation, Spacing
 from unetzoo.files import replacing
 
 RUN = "run.json"
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
 
@@ -82,9 +83,9 @@ class Settings:
                 raise ValueError(f"{name} {value!r}: expected a whole number of at least 1.")
         if self.fold is not None and not 0 <= self.fold < self.folds:
             raise ValueError(f"fold {self.fold}: expected 0 to {self.folds - 1}, or none of them.")
-        if self.precision not in ("float32", "mixed_bfloat16", "mixed_float16"):
+        if self.precision not in PRECISIONS:
             raise ValueError(
-                f"precision {self.precision!r}: expected float32, mixed_bfloat16 or mixed_float16."
+                f"precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}."
             )
 
     def differences(self, other: "Settings") -> list[str]:
