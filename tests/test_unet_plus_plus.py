@@ -140,6 +140,14 @@ def test_weights_that_do_not_fit_change_nothing():
         np.testing.assert_array_equal(left, right)
 
 
+def test_a_skeleton_neither_gives_nor_takes_weights():
+    network = build_two(depth=1)[1]
+    skeleton = unetzoo.skeleton(NETWORK, depth=1, name="bones")
+    for pair in ((network, skeleton), (skeleton, network)):
+        with pytest.raises(ValueError, match="'bones' is a skeleton: expected a network of"):
+            unetzoo.copy_weights(*pair)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -17,7 +17,8 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
         target: the model that gets them.
 
     Returns: the target.
-    Raises: ValueError where the source lacks a layer, or has one with weights of other shapes.
+    Raises: ValueError where the source lacks a layer, or has one with weights of other shapes, or
+        one of the two is a skeleton.
 
     >>> import unetzoo
     >>> small = {"input_shape": (16, 16, 1), "features": (2, 2, 2, 2, 2)}
@@ -25,6 +26,9 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
     >>> unetzoo.copy_weights(whole, unetzoo.build("unet_plus_plus", depth=1, **small)).name
     'unet_plus_plus'
     """
+    for model in (source, target):
+        if any(weight._value is None for weight in model.weights):
+            raise ValueError(f"{model.name!r} is a skeleton: expected a network of unetzoo.build.")
     layers = {layer.name: layer for layer in source.layers}
     pairs = []
     for layer in target.layers:
