@@ -57,8 +57,9 @@ def search(name: str, count: int) -> Search:
     """
     from audit.models import table_of
     from unetzoo.registry import card, skeleton
+    from unetzoo.whole import is_whole
 
-    if isinstance(count, bool) or not isinstance(count, int):
+    if not is_whole(count, least=0):
         raise ValueError(f"count {count!r}: expected a whole number of parameters.")
     known = card(name)
     tried = 0

@@ -7,6 +7,7 @@ from audit.formats.pytorch import is_module, sequentials, with_containers
 from audit.formulas import attention
 from audit.saved import FLOAT32, SAVED, Kept, has_activation, is_view, kept_by
 from audit.table import Row, Table
+from unetzoo.whole import whole
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 MIB = 2**20
@@ -124,8 +125,7 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
     """
     if dtype not in BYTES:
         raise ValueError(f"dtype {dtype!r}: expected one of {', '.join(BYTES)}.")
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise ValueError(f"batch {batch!r}: expected a whole number of at least 1.")
+    batch = whole("batch", batch)
     complete(table, "memory")
     forward, step = _Maps(table, batch, dtype, False), _Maps(table, batch, dtype, True)
     weights = FLOAT32 * table.total

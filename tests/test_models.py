@@ -139,6 +139,16 @@ def test_the_choices_that_all_variants_have(name):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
+def test_numpys_whole_numbers_are_as_good_as_pythons(name):
+    def as_numpy(value):
+        return tuple(map(np.int64, value)) if isinstance(value, tuple) else np.int64(value)
+
+    given = arguments(name, 3)
+    skeleton = unetzoo.skeleton(name, **{key: as_numpy(value) for key, value in given.items()})
+    assert skeleton.to_json() == unetzoo.skeleton(name, **given).to_json()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("sizes", ["smallest", "odd"])
 def test_small_and_odd_sizes_of_variants(name, sizes):
     rank = 2 if sizes == "smallest" else 3

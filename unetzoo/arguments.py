@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 from unetzoo.sizes import Sizes
+from unetzoo.whole import is_whole
 
 NORMS = ("batch", "instance", "group", None)
 NONLINEARITIES = ("relu", "leaky_relu", "prelu")
@@ -49,14 +50,6 @@ def check(arguments: dict[str, Any], network: str, ranks: tuple[int, ...], sizes
                 raise ValueError(f"{key} {value!r}: expected {expected}.")
 
 
-def _is_count(value: Any) -> bool:
-    """A whole number of at least 1, numpy's included, no bool."""
-    try:
-        return not isinstance(value, bool) and operator.index(value) >= 1
-    except TypeError:
-        return False
-
-
 def _is_activation(value: Any) -> bool:
     import keras
 
@@ -67,7 +60,7 @@ def _is_activation(value: Any) -> bool:
 
 
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "num_classes": (_is_count, "a whole number of at least 1"),
+    "num_classes": (is_whole, "a whole number of at least 1"),
     "norm": (
         lambda value: value is None or (isinstance(value, str) and value in NORMS),
         f"one of {', '.join(map(repr, NORMS))}",

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from unetzoo.model_sizes import first_output, output_shape, refusal, strides
+from unetzoo.whole import whole, wholes
 
 Progress = Callable[[Sequence], Iterable]
 
@@ -105,8 +106,8 @@ def sliding_window_slabs(
     Raises: ValueError at the call, for arguments or a network that do not fit each other.
     Source: S5.33; nnU-Net; Ronneberger et al. 2015, figure 2.
     """
-    patch = tuple(patch)
-    _check_arguments(model, image, patch, overlap, batch_size)
+    patch = wholes("patch", tuple(patch), len(model.input_shape) - 2, "axis")
+    _check_arguments(model, image, overlap, batch_size)
     *output, classes = output_shape(model, patch)
     by_context = tuple(output) != patch
     if overlap is None:
@@ -245,7 +246,6 @@ class _Slab:
 def _check_arguments(
     model: keras.Model,
     image: np.ndarray,
-    patch: tuple[int, ...],
     overlap: float | None,
     batch_size: int,
 ) -> None:
@@ -257,9 +257,6 @@ def _check_arguments(
         )
     if 0 in image.shape:
         raise ValueError(f"image of shape {image.shape}: expected at least one voxel.")
-    if len(patch) != rank or any(type(size) is not int or size < 1 for size in patch):
-        raise ValueError(f"patch {patch}: expected {rank} sizes for the image's axes.")
     if overlap is not None and not 0 <= overlap < 1:
         raise ValueError(f"overlap {overlap}: expected a share from 0 to under 1.")
-    if type(batch_size) is not int or batch_size < 1:
-        raise ValueError(f"batch_size {batch_size}: expected a whole number of at least 1.")
+    whole("batch_size", batch_size)

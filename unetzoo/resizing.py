@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from unetzoo.whole import is_whole
+
 
 def resize(x: Any, sizes: Any, align_corners: bool = False) -> Any:
     """A map ``(B, *spatial, C)`` in float32 at other sizes, bilinear or trilinear.
@@ -59,10 +61,11 @@ class LinearUpsampling(keras.layers.Layer):
 
     def __init__(self, factor=2, align_corners=True, **layer_arguments):
         factors = factor if isinstance(factor, (tuple, list)) else (factor,)
-        if any(type(n) is not int or n < 1 for n in factors) or max(factors) < 2:
+        if not all(map(is_whole, factors)) or max(factors) < 2:
             raise ValueError(f"factor {factor!r}: expected whole numbers, at least one above 1.")
         super().__init__(**layer_arguments)
-        self.factor = tuple(factor) if isinstance(factor, list) else factor
+        factors = tuple(map(int, factors))
+        self.factor = factors if isinstance(factor, (tuple, list)) else factors[0]
         self.align_corners = align_corners
 
     def _larger(self, sizes):

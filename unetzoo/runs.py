@@ -13,6 +13,7 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.normalisation import CT, ZScore
 from unetzoo.data.preparation import Preparation, Spacing
 from unetzoo.files import replacing
+from unetzoo.whole import whole
 
 RUN = "run.json"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -76,11 +77,10 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole = {n: getattr(self, n) for n in ("folds", "epochs", "steps", "batch_size")}
-        whole |= {"validate_every": self.validate_every, "patience": self.patience or 1}
-        for name, value in whole.items():
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name} {value!r}: expected a whole number of at least 1.")
+        for name in ("folds", "epochs", "steps", "batch_size", "validate_every"):
+            object.__setattr__(self, name, whole(name, getattr(self, name)))
+        if self.patience is not None:
+            object.__setattr__(self, "patience", whole("patience", self.patience))
         if self.fold is not None and not 0 <= self.fold < self.folds:
             raise ValueError(f"fold {self.fold}: expected 0 to {self.folds - 1}, or none of them.")
         if self.precision not in PRECISIONS:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unetzoo.whole import is_whole, wholes
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -38,8 +40,7 @@ def stages(
             f"{len(features)} features, {len(kernels)} kernels and {len(strides)} strides: "
             "expected one of each a stage."
         )
-    if any(type(value) is not int or value < 1 for value in features):
-        raise ValueError(f"features {features!r}: expected whole numbers of at least 1.")
+    features = wholes("features", features, len(features), "stage")
     kernels = [_axes("kernels", kernel, rank) for kernel in kernels]
     strides = [_axes("strides", stride, rank) for stride in strides]
     if any(size % 2 == 0 for kernel in kernels for size in kernel):
@@ -73,13 +74,10 @@ def decoder(levels: list[tuple[Stage, Any]], upsampling: str, block: Any) -> lis
 
 
 def _axes(name: str, value: Any, rank: int) -> tuple[int, ...]:
-    values = (value,) * rank if type(value) is int else value
-    if (
-        not isinstance(values, (list, tuple))
-        or len(values) != rank
-        or any(type(number) is not int or number < 1 for number in values)
-    ):
+    values = (value,) * rank if is_whole(value) else value
+    listed = isinstance(values, (list, tuple))
+    if not listed or len(values) != rank or not all(map(is_whole, values)):
         raise ValueError(
             f"{name} {value!r}: expected a whole number of at least 1, or {rank} of them."
         )
-    return tuple(values)
+    return tuple(map(int, values))

@@ -1,10 +1,13 @@
 """The numbers in a label file, checked, and what they are called in training: 0, 1, 2 ..."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from unetzoo.whole import is_whole
 
 ROUNDING = 1e-4  # what a float32 scaling leaves of a whole number
 
@@ -31,7 +34,7 @@ class LabelScheme:
 
     def __post_init__(self) -> None:
         numbers = [self.classes, self.ignore, *(self.labels or {}), *(self.labels or {}).values()]
-        if any(n is not None and not _is_whole(n) for n in numbers) or self.classes == 0:
+        if any(n is not None and not is_whole(n, -math.inf) for n in numbers) or self.classes == 0:
             raise ValueError(f"{self}: expected whole numbers, and at least one class.")
         if self.labels is not None:
             targets = sorted(set(self.labels.values()))
@@ -119,10 +122,6 @@ class LabelScheme:
                     f"written; expected {sorted(back) or 'numbers from 0'}, or ignore={label}."
                 )
         return _renamed(classes, back)
-
-
-def _is_whole(number: object) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool)
 
 
 def _whole(values: np.ndarray, name: Path | str) -> np.ndarray:

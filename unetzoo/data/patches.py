@@ -9,6 +9,7 @@ import numpy as np
 
 from unetzoo.data.foreground import foreground_voxels
 from unetzoo.data.sample import Sample
+from unetzoo.whole import is_whole, whole
 
 if TYPE_CHECKING:
     from unetzoo.data.augment import Augmentation
@@ -197,7 +198,7 @@ class PatchDataset(keras.utils.PyDataset):
 
     def _check_arguments(self, samples: int) -> None:
         sizes = (self.batch_size, self.outputs, *self.patch)
-        if not samples or any(not _is_whole(size) or size < 1 for size in sizes):
+        if not samples or not all(map(is_whole, sizes)):
             raise ValueError(
                 f"{samples} samples, batch_size {self.batch_size}, outputs {self.outputs}, patch "
                 f"{self.patch}: expected at least one sample, and whole numbers of at least 1."
@@ -211,9 +212,7 @@ class PatchDataset(keras.utils.PyDataset):
         if not 0 <= self.foreground <= 1:
             raise ValueError(f"foreground {self.foreground}: expected a share from 0 to 1.")
         for name in ("seed", "first_batch", "workers", "max_queue_size"):
-            value = getattr(self, name)
-            if not _is_whole(value) or value < 0:
-                raise ValueError(f"{name} {value}: expected a whole number of at least 0.")
+            whole(name, getattr(self, name), least=0)
 
 
 def centred_padding(sizes: Sequence[int], patch: Sequence[int]) -> list[tuple[int, int]]:
@@ -294,7 +293,3 @@ def _voxels(number: int, sample: Sample, ignore_label: int | None, seed: int) ->
                 f"of shape {sample.labels.shape}."
             )
     return [found[label] for label in classes]
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -74,10 +74,10 @@ def attention_unet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.levels import check_features, check_number
+    from unetzoo.whole import whole, wholes
 
-    check_features(features)
-    check_number("gates", gates)
+    features = wholes("features", features, 5, "level")
+    gates = whole("gates", gates)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity)
 
     def double(x, filters, *, name):

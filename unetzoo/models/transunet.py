@@ -86,15 +86,14 @@ def transunet(
 
     from unetzoo import blocks
     from unetzoo.hybrid_encoder import resnet, transformer
-    from unetzoo.levels import check_number, check_numbers
+    from unetzoo.whole import whole, wholes
 
     own = {"width": width, "hidden": hidden, "layers": layers, "heads": heads, "mlp": mlp}
-    for key, value in own.items():
-        check_number(key, value)
-    check_numbers("units", units, 3, "block")
-    check_numbers("features", features, 5, "level")
+    width, hidden, layers, heads, mlp = (whole(key, value) for key, value in own.items())
+    units = wholes("units", units, 3, "block")
+    features = wholes("features", features, 5, "level")
     if grid is not None:
-        check_numbers("grid", grid, len(input_shape) - 1, "axis")
+        grid = wholes("grid", grid, len(input_shape) - 1, "axis")
     if hidden % heads:
         raise ValueError(f"heads {heads}: expected a divisor of hidden, which is {hidden}.")
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, bias=norm is None)

@@ -56,8 +56,9 @@ def unet2d_large(
     import keras
 
     from unetzoo import blocks
+    from unetzoo.whole import is_whole
 
-    if type(kernel_size) is not int or kernel_size not in (1, 3, 5, 7, 9):
+    if not is_whole(kernel_size) or kernel_size not in (1, 3, 5, 7, 9):
         raise ValueError(f"kernel_size {kernel_size!r}: expected 1, 3, 5, 7 or 9.")
 
     def conv_norm_relu(filters):

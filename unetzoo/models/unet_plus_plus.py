@@ -78,10 +78,10 @@ def unet_plus_plus(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.levels import check_features
+    from unetzoo.whole import is_whole, wholes
 
-    check_features(features)
-    if type(depth) is not int or not 1 <= depth < len(features):
+    features = wholes("features", features, 5, "level")
+    if not is_whole(depth) or depth >= len(features):
         raise ValueError(f"depth {depth!r}: expected a whole number from 1 to 4.")
     if not isinstance(average, bool):
         raise ValueError(f"average {average!r}: expected True or False.")

@@ -75,11 +75,11 @@ def vnet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.levels import check_features, check_numbers
+    from unetzoo.whole import wholes
 
-    check_features(features)
-    check_numbers("convs_down", convs_down, 5, "stage")
-    check_numbers("convs_up", convs_up, 4, "stage")
+    features = wholes("features", features, 5, "level")
+    convs_down = wholes("convs_down", convs_down, 5, "stage")
+    convs_up = wholes("convs_up", convs_up, 4, "stage")
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
 
     def stage(x, shortcut, filters, convs, *, name):

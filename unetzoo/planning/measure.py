@@ -13,7 +13,7 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import Dataset, find
 from unetzoo.data.reading import check_cases
 from unetzoo.planning.checks import check_choice, check_spacing
-from unetzoo.planning.plans import Fingerprint, Measured, Plan, wholes
+from unetzoo.planning.plans import Fingerprint, Measured, Plan, tidy
 from unetzoo.planning.rules import in_order, plan
 from unetzoo.progress import bar
 
@@ -113,5 +113,5 @@ def _measured(looks: Sequence[Look], num_classes: int) -> Measured:
     spacing = np.median([look.spacing for look in looks], axis=0).round(6)
     shape = np.median([look.shape for look in looks], axis=0)
     return Measured(
-        len(looks), tuple(spacing.tolist()), wholes(shape.tolist()), tuple(map(sum, each))
+        len(looks), tuple(spacing.tolist()), tidy(shape.tolist()), tuple(map(sum, each))
     )

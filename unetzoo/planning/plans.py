@@ -18,6 +18,7 @@ from unetzoo.planning.checks import (
     check_whole,
 )
 from unetzoo.text import aligned, printable
+from unetzoo.whole import whole
 
 NAMES = ("2d", "3d_fullres", "3d_lowres")  # of configurations, in the order they are shown
 
@@ -50,10 +51,7 @@ class Fingerprint:
         for name in ("spacings", "shapes"):
             object.__setattr__(self, name, _rows(name, getattr(self, name)))
         for name, least in (("num_channels", 1), ("num_classes", 2)):
-            count = getattr(self, name)
-            if isinstance(count, np.integer):
-                object.__setattr__(self, name, count := int(count))
-            check_whole(name, count, least)
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
         if len(self.spacings) != len(self.shapes) or not self.shapes:
             raise ValueError(
                 f"{len(self.spacings)} spacings and {len(self.shapes)} shapes: expected one of "
@@ -271,10 +269,10 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def wholes(numbers: Sequence[float]) -> tuple[float, ...]:
+def tidy(numbers: Sequence[float]) -> tuple[float, ...]:
     """Numbers without the needless ``.0``.
 
-    >>> wholes((115.0, 320.5))
+    >>> tidy((115.0, 320.5))
     (115, 320.5)
     """
     return tuple(int(n) if n == int(n) else float(n) for n in numbers)

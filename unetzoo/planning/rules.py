@@ -10,7 +10,7 @@ import numpy as np
 from unetzoo.data.fingerprint import target_spacing
 from unetzoo.data.normalisation import ZScore
 from unetzoo.planning.checks import check_choice
-from unetzoo.planning.plans import Configuration, Fingerprint, Plan, times, wholes
+from unetzoo.planning.plans import Configuration, Fingerprint, Plan, tidy, times
 from unetzoo.planning.topology import Topology, estimate, topology
 
 FIRST_PATCH = {2: 2048.0**2, 3: 256.0**3}  # voxels, before it is cut to the median shape
@@ -173,7 +173,7 @@ def _configuration(
     most = round(voxels * need.cases * allowed.share / math.prod(stages.patch))
     return Configuration(
         spacing=tuple(spacing.tolist()),
-        median_shape=wholes(shape.tolist()),
+        median_shape=tidy(shape.tolist()),
         patch=stages.patch,
         batch_size=max(min(batch, most), MIN_BATCH),
         features=stages.features,
