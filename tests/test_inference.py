@@ -308,7 +308,7 @@ def refused(model, image, patch, match, **more):
 def test_arguments_that_do_not_fit():
     model, image = identity(2, 1), noise(8, 8, 1)
     for patch in ((8,), (0, 8), (8.0, 8)):
-        refused(model, image, patch, r"patch \(.*\): expected 2 sizes")
+        refused(model, image, patch, r"patch \(.*\): expected 2 whole numbers of")
     for overlap in (1, 1.5, -3):
         refused(model, image, (8, 8), f"overlap {overlap}: expected a share", overlap=overlap)
     refused(model, image, (8, 8), "batch_size 0: expected a whole number", batch_size=0)
