@@ -20,7 +20,7 @@ def positions(size: int, patch: int, overlap: float = 0.5, step: int = 1) -> lis
     With a ``step`` they begin at its multiples, and the last may end up to ``step - 1`` further;
     a patch smaller than the step begins anywhere.
 
-    Source: nnU-Net; PIPELINE.md.
+    Source: nnU-Net 2.8.1, ``compute_steps_for_sliding_window``.
 
     >>> positions(110, 64), positions(1000, 388, overlap=0, step=16)
     ([0, 23, 46], [0, 320, 624])

@@ -168,7 +168,7 @@ def target_spacing(
         spacings: of each case, mm.
         shapes: of each case, voxels.
 
-    Source: nnU-Net, ``determine_fullres_target_spacing``; PIPELINE.md.
+    Source: nnU-Net, ``determine_fullres_target_spacing``.
 
     >>> target_spacing([(0.5, 1.0, 1.0), (4.0, 1.0, 1.0)] * 2, [(20, 200, 200)] * 4)
     array([2.25, 1.  , 1.  ])

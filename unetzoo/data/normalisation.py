@@ -72,7 +72,7 @@ def ct(intensities: np.ndarray) -> CT:
     Args:
         intensities: of foreground voxels, at least one.
 
-    Source: nnU-Net; PIPELINE.md: cut to the 0.5 and 99.5 percentiles.
+    Source: nnU-Net's CTNormalization: cut to the 0.5 and 99.5 percentiles.
 
     >>> ct(np.arange(1001))
     CT(lower=5.0, upper=995.0, mean=500.0, deviation=288.9636655359978)

@@ -181,7 +181,7 @@ def prepare(
         weight: ``(*spatial)``, a voxel's in the loss, or None.
 
     Raises: ValueError for shapes that do not go together, or a result of more than 8 GiB.
-    Source: PIPELINE.md, Volumes; nnU-Net.
+    Source: nnU-Net 2.8.1, ``DefaultPreprocessor``.
 
     >>> from unetzoo.data.pictures import Picture
     >>> picture = Picture(np.arange(12.0).reshape(3, 4, 1), ())

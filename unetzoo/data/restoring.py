@@ -32,7 +32,7 @@ def restore_labels(slabs: Iterable[np.ndarray], grid: Grid) -> np.ndarray:
 
     Returns: ``grid.shape``, classes on canonical axes, uint8 (int16 for more than 256).
     Raises: ValueError for slabs that do not cover the prepared grid.
-    Source: nnU-Net; PIPELINE.md.
+    Source: nnU-Net 2.8.1, ``convert_predicted_logits_to_segmentation_with_correct_shape``.
 
     >>> grid = Grid((3, 4), ((0, 3), (1, 3)), (1.0, 1.0), (3, 2))
     >>> logits = np.array([[[0, 5], [5, 0]], [[0, 5], [5, 0]], [[5, 0], [5, 9]]])

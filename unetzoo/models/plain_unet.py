@@ -56,7 +56,7 @@ def plain_unet(
 
     Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
     Raises: ValueError for a value that cannot work.
-    Source: nnU-Net v2; PIPELINE.md, the planner's rule 4.
+    Source: nnU-Net v2, ``PlainConvUNet``.
 
     >>> import unetzoo
     >>> model = unetzoo.skeleton("plain_unet", deep_supervision=True)

@@ -44,7 +44,7 @@ def plan_dataset(
         workers: processes that measure.
 
     Raises: ValueError with all that is wrong with the data, or for memory that no patch fits in.
-    Source: nnU-Net 2.8.1; PIPELINE.md, the planner.
+    Source: nnU-Net 2.8.1.
 
     >>> import tempfile
     >>> from unetzoo.data.synthetic import write_dataset

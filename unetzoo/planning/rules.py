@@ -72,7 +72,7 @@ def plan(fingerprint: Fingerprint, memory_gb: float = 8, network: str = "plain_u
         network: "plain_unet" or "residual_unet".
 
     Raises: ValueError for an unknown network, or memory that no patch fits in.
-    Source: nnU-Net 2.8.1, ``ExperimentPlanner.plan_experiment``; PIPELINE.md, the planner.
+    Source: nnU-Net 2.8.1, ``ExperimentPlanner.plan_experiment``.
 
     >>> hearts = Fingerprint([(1.37, 1.25, 1.25)] * 20, [(115, 320, 232)] * 20, 1, 2)
     >>> found = plan(hearts).configurations["3d_fullres"]

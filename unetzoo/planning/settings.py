@@ -24,7 +24,7 @@ def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
             single slices 2d.
 
     Raises: ValueError for a configuration that the plan does not have, or of a single stage.
-    Source: nnU-Net; PIPELINE.md, Training.
+    Source: nnU-Net 2.8.1, ``nnUNetTrainer``.
 
     >>> from unetzoo.planning import Fingerprint, plan
     >>> found = plan(Fingerprint([(1.0, 1.0, 5.0)] * 9, [(64, 64, 12)] * 9, 1, 2))

@@ -44,7 +44,7 @@ def topology(spacing: Sequence[float], patch: Sequence[float]) -> Topology:
         spacing: mm.
         patch: voxels.
 
-    Source: nnU-Net 2.8.1, ``get_pool_and_conv_props``; PIPELINE.md, the planner, 3.
+    Source: nnU-Net 2.8.1, ``get_pool_and_conv_props``.
 
     >>> topology((3.0, 1.0, 1.0), (20, 60, 50)).strides
     ((1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 2, 2))
@@ -80,7 +80,7 @@ def _to_halve(spacing: Sequence[float], size: Sequence[float]) -> list[int]:
 def estimate(network: str, stages: Topology, num_classes: int) -> int:
     """What stands for the memory: voxels times channels of all that convolutions give.
 
-    Source: nnU-Net 2.8.1, ``compute_conv_feature_map_size``; PIPELINE.md, the planner, 5.
+    Source: nnU-Net 2.8.1, ``compute_conv_feature_map_size``.
 
     >>> cube = topology((1.0, 1.0, 1.0), (128, 128, 128))
     >>> estimate("plain_unet", cube, 2)
