@@ -56,8 +56,8 @@ def search(name: str, count: int) -> Search:
     Match(ways=('moving statistics counted',))
     """
     from audit.models import table_of
+    from unetzoo.checks import is_whole
     from unetzoo.registry import card, skeleton
-    from unetzoo.whole import is_whole
 
     if not is_whole(count, least=0):
         raise ValueError(f"count {count!r}: expected a whole number of parameters.")

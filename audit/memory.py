@@ -7,7 +7,7 @@ from audit.formats.pytorch import is_module, sequentials, with_containers
 from audit.formulas import attention
 from audit.saved import FLOAT32, SAVED, Kept, has_activation, is_view, kept_by
 from audit.table import Row, Table
-from unetzoo.whole import whole
+from unetzoo.checks import whole
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 MIB = 2**20

@@ -89,15 +89,15 @@ FAULTS = [
     ((*FULL, "batch_size"), 0, "configurations.3d_fullres: batch_size 0: expected a whole"),
     ((*FULL, "batch_size"), True, "configurations.3d_fullres: batch_size True: expected"),
     ((*FULL, "batch_size"), ..., "configurations.3d_fullres: key 'batch_size' is missing"),
-    ((*FULL, "features"), [32, 64], "configurations.3d_fullres: kernels .*expected 2 rows"),
-    ((*FULL, "features"), [], r"configurations.3d_fullres: features \(\): expected a whole"),
+    ((*FULL, "features"), [32, 64], "configurations.3d_fullres: 2 features, 6 kernels and 6"),
+    ((*FULL, "features"), [], r"configurations.3d_fullres: features \(\): expected a list"),
     ((*FULL, "features", 0), -1, r"configurations.3d_fullres: features \(-1, 64"),
     ((*FULL, "kernels", 2), [3, 2, 3], r"kernels\[2\] \(3, 2, 3\): expected odd numbers"),
-    ((*FULL, "kernels", 2), 3, r"kernels\[2\] 3: expected 3 whole numbers"),
-    ((*FULL, "kernels", 2), ..., r"configurations.3d_fullres: kernels .*expected 6 rows"),
+    ((*FULL, "kernels", 2), 3.0, r"kernels\[2\] 3.0: expected a whole number of at least 1, or 3"),
+    ((*FULL, "kernels", 2), ..., "configurations.3d_fullres: 6 features, 5 kernels and 6"),
     ((*FULL, "strides", 0), [1, 1, 2], r"strides\[0\] \(1, 1, 2\): expected 1 on every axis"),
-    ((*FULL, "strides", 3), [2, 0, 2], r"strides\[3\] \(2, 0, 2\): expected 3 whole numbers"),
-    ((*FULL, "strides", 3), [2, 2], r"strides\[3\] \(2, 2\): expected 3 whole numbers"),
+    ((*FULL, "strides", 3), [2, 0, 2], r"strides\[3\] \(2, 0, 2\): expected .*, or 3 of them"),
+    ((*FULL, "strides", 3), [2, 2], r"strides\[3\] \(2, 2\): expected .*, or 3 of them"),
     ((*FULL, "estimate"), "big", "configurations.3d_fullres: estimate 'big': expected"),
     ((*FULL, "perpendicular"), 0, "configurations.3d_fullres: perpendicular 0: expected"),
     (("configurations", "2d", "perpendicular"), 3, "configurations.2d: perpendicular 3: expected"),
@@ -183,6 +183,16 @@ def test_whatever_stands_in_a_file_is_a_plan_or_a_sentence(one, tmp_path_factory
         assert str(read)
         read.write(path)
         assert Plan.read(path) == read
+
+
+def test_one_number_stands_for_all_axes(one, tmp_path):
+    path = tmp_path / "plan.json"
+    one.write(path)
+    found = json.loads(path.read_text())
+    full = found["configurations"]["3d_fullres"]
+    full.update(kernels=[row[0] for row in full["kernels"]], strides=[1, 2, 2, 2, 2, 2])
+    path.write_text(json.dumps(found))
+    assert Plan.read(path) == one
 
 
 def test_stages_that_halve_nothing_and_slices_of_no_axis_are_told(tmp_path):

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from numbers import Real
 from typing import Any
 
+from unetzoo.checks import is_whole
 from unetzoo.sizes import Sizes
-from unetzoo.whole import is_whole
 
 NORMS = ("batch", "instance", "group", None)
 NONLINEARITIES = ("relu", "leaky_relu", "prelu")
@@ -104,9 +104,5 @@ def _check_shape(
         raise ValueError(f"{given}: {network!r} needs a number of channels of at least 1 last.")
     wrong = [size for size in shape[:-1] if size is not None and not sizes.allow(size)]
     if wrong:
-        near = sorted(set().union(*(sizes.nearest(size) for size in wrong)))
-        verb = "nearest is" if len(near) == 1 else "nearest are"
-        raise ValueError(
-            f"{given}: {network!r} needs {sizes}; the {verb} {' and '.join(map(str, near))}."
-        )
+        raise ValueError(f"{given}: {network!r} {sizes.needed(wrong)}")
     return shape

@@ -73,8 +73,13 @@ def strided_conv(x, filters, kernel_size, strides, *, name, **arguments):
     if max(strides) > 1:
         arguments = {"padding": "valid", "strides": strides, **arguments}
         if max(padding) > 0:
-            x = _layer("ZeroPadding{}D", x, padding=tuple(padding), name=f"{name}-pad")
+            x = zero_pad(x, tuple(padding), name=f"{name}-pad")
     return conv(x, filters, kernel_size, name=name, **arguments)
+
+
+def zero_pad(x, padding, *, name):
+    """Zeros around x: one number for all sides, one an axis, or one a side."""
+    return _layer("ZeroPadding{}D", x, padding=padding, name=name)
 
 
 def up_conv(x, filters, *, name, bias=True, factor=2, **arguments):
@@ -97,8 +102,8 @@ def up_conv_3x3(x, filters, *, name):
     return TorchConv2DTranspose(filters, 3, 2, kernel_initializer="he_normal", name=name)(x)
 
 
-def norm(x, kind, *, name, epsilon=1e-5, momentum=0.9):
-    """Batch, instance or group (gcd(8, channels) groups) normalisation; None: x as it is.
+def norm(x, kind, *, name, epsilon=1e-5, momentum=0.9, groups=8):
+    """Batch, instance or group (gcd(groups, channels) groups) normalisation; None: x as it is.
 
     ``momentum`` is Keras's: 0.9 is PyTorch's 0.1. Instance and group norm use ``epsilon`` alone.
     """
@@ -108,7 +113,7 @@ def norm(x, kind, *, name, epsilon=1e-5, momentum=0.9):
         return keras.layers.BatchNormalization(
             axis=-1, epsilon=epsilon, momentum=momentum, name=name
         )(x)
-    groups = {"instance": -1, "group": gcd(8, x.shape[-1])}[kind]
+    groups = {"instance": -1, "group": gcd(groups, x.shape[-1])}[kind]
     return keras.layers.GroupNormalization(groups, axis=-1, epsilon=epsilon, name=name)(x)
 
 
@@ -128,12 +133,12 @@ def nonlinear(x, kind, *, name):
     return keras.layers.PReLU(alpha_initializer=quarter, shared_axes=spatial, name=name)(x)
 
 
-def max_pool(x, *, name):
-    """The largest of 2 (x 2) x 2; an odd last pixel is left out."""
+def max_pool(x, *, name, size=2, stride=2):
+    """The largest of 2 (x 2) x 2; what does not fill a whole one at the end is left out."""
     half = keras.config.dtype_policy().compute_dtype == "float16"
     tensorflow = keras.backend.backend() == "tensorflow"  # no 3D pooling in float16 on a CPU
     dtype = "float32" if half and tensorflow else None
-    return _layer("MaxPooling{}D", x, pool_size=2, dtype=dtype, name=name)
+    return _layer("MaxPooling{}D", x, pool_size=size, strides=stride, dtype=dtype, name=name)
 
 
 def average_pool(x, strides, *, name):

@@ -1,7 +1,5 @@
 """TransUNet's encoder, as functions: a ResNet, then a vision transformer on its last map."""
 
-from math import gcd
-
 import keras
 
 from unetzoo import blocks
@@ -23,16 +21,13 @@ def resnet(x, width, units):
     The pooling is not padded, so the map at a quarter is a pixel short: its skip, and it alone,
     gets a zero at the end of each axis.
     """
-    rank = len(x.shape) - 2
     x = standardised_conv(x, width, 7, 2, name="root-conv", pad="root-pad")
     x = group_norm(x, name="root-norm")
     half = x = blocks.relu(x, name="root-relu")
-    pool = getattr(keras.layers, f"MaxPooling{rank}D")
-    x = pool(3, 2, data_format="channels_last", dtype="float32", name="pool")(x)
+    x = blocks.max_pool(x, size=3, stride=2, name="pool")
     quarter = x = residual_block(x, width, units[0], 1, name="block1")
-    zeros = getattr(keras.layers, f"ZeroPadding{rank}D")
-    ends = ((0, 1),) * rank
-    quarter = zeros(ends, data_format="channels_last", name="skip-pad")(quarter)
+    ends = ((0, 1),) * (len(x.shape) - 2)
+    quarter = blocks.zero_pad(quarter, ends, name="skip-pad")
     eighth = x = residual_block(x, 2 * width, units[1], 2, name="block2")
     x = residual_block(x, 4 * width, units[2], 2, name="block3")
     return x, (eighth, quarter, half)
@@ -66,8 +61,7 @@ def standardised_conv(x, filters, kernel_size, stride=1, *, name, pad=None):
     rank = len(x.shape) - 2
     padding = kernel_size // 2
     if stride > 1 and padding:
-        zeros = getattr(keras.layers, f"ZeroPadding{rank}D")
-        x = zeros(padding, data_format="channels_last", name=pad)(x)
+        x = blocks.zero_pad(x, padding, name=pad)
     layer = {2: StandardizedConv2D, 3: StandardizedConv3D}[rank]
     return layer(
         filters,
@@ -83,8 +77,7 @@ def standardised_conv(x, filters, kernel_size, stride=1, *, name, pad=None):
 
 def group_norm(x, *, name):
     """In 32 groups, or as many of them as divide the channels."""
-    groups = gcd(32, x.shape[-1])
-    return keras.layers.GroupNormalization(groups, axis=-1, epsilon=1e-6, name=name)(x)
+    return blocks.norm(x, "group", groups=32, epsilon=1e-6, name=name)
 
 
 # === Vision transformer ===

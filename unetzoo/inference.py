@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from unetzoo.checks import whole, wholes
 from unetzoo.model_sizes import first_output, output_shape, refusal, strides
-from unetzoo.whole import whole, wholes
 
 Progress = Callable[[Sequence], Iterable]
 

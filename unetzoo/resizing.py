@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from unetzoo.whole import is_whole
+from unetzoo.checks import is_whole
 
 
 def resize(x: Any, sizes: Any, align_corners: bool = False) -> Any:

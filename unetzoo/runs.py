@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from unetzoo.checks import whole
 from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.normalisation import CT, ZScore
 from unetzoo.data.preparation import Preparation, Spacing
 from unetzoo.files import replacing
-from unetzoo.whole import whole
 
 RUN = "run.json"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")

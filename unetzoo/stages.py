@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unetzoo.whole import is_whole, wholes
+from unetzoo.checks import check, is_whole, wholes
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,11 @@ class Stage:
 
 
 def stages(
-    features: Sequence[int], kernels: Sequence[Any], strides: Sequence[Any], rank: int
+    features: Sequence[int],
+    kernels: Sequence[Any],
+    strides: Sequence[Any],
+    rank: int,
+    least: int = 2,
 ) -> list[Stage]:
     """The stages of lists as a plan has them.
 
@@ -25,31 +29,33 @@ def stages(
         features: channels, one number a stage.
         kernels, strides: one number a stage, or one an axis; the first stride is 1.
         rank: axes of space.
+        least: number of stages.
 
     Raises: ValueError for lists that do not go together, or numbers that cannot work.
 
     >>> stages((32, 64), (3, (1, 3, 3)), (1, (1, 2, 2)), 3)[1]
     Stage(features=64, kernel=(1, 3, 3), stride=(1, 2, 2))
     """
-    lists = {"features": features, "kernels": kernels, "strides": strides}
-    for name, values in lists.items():
-        if not isinstance(values, (list, tuple)) or len(values) < 2:
-            raise ValueError(f"{name} {values!r}: expected a list of at least 2, one a stage.")
+    for name, values in {"features": features, "kernels": kernels, "strides": strides}.items():
+        listed = isinstance(values, (list, tuple)) and len(values) >= least
+        check(listed, name, values, f"a list of at least {least}, one a stage")
     if not len(features) == len(kernels) == len(strides):
         raise ValueError(
             f"{len(features)} features, {len(kernels)} kernels and {len(strides)} strides: "
             "expected one of each a stage."
         )
     features = wholes("features", features, len(features), "stage")
-    kernels = [_axes("kernels", kernel, rank) for kernel in kernels]
-    strides = [_axes("strides", stride, rank) for stride in strides]
-    if any(size % 2 == 0 for kernel in kernels for size in kernel):
-        raise ValueError(f"kernels {kernels}: expected odd numbers.")
-    if max(strides[0]) > 1:
-        raise ValueError(f"strides {strides[0]}: expected 1 for the first stage.")
-    if any(max(stride) < 2 for stride in strides[1:]):
-        raise ValueError(f"strides {strides}: expected one above 1 in each stage after the first.")
-    return [Stage(*parts) for parts in zip(features, kernels, strides, strict=True)]
+    found = []
+    for number, (kernel, stride) in enumerate(zip(kernels, strides, strict=True)):
+        size, step = f"kernels[{number}]", f"strides[{number}]"
+        kernel, stride = _axes(size, kernel, rank), _axes(step, stride, rank)
+        check(all(length % 2 for length in kernel), size, kernel, "odd numbers")
+        if number == 0:
+            check(max(stride) == 1, step, stride, "1 on every axis: the first stage halves nothing")
+        else:
+            check(max(stride) > 1, step, stride, "a number above 1: later stages halve an axis")
+        found.append(Stage(features[number], kernel, stride))
+    return found
 
 
 def decoder(levels: list[tuple[Stage, Any]], upsampling: str, block: Any) -> list[Any]:
@@ -75,9 +81,7 @@ def decoder(levels: list[tuple[Stage, Any]], upsampling: str, block: Any) -> lis
 
 def _axes(name: str, value: Any, rank: int) -> tuple[int, ...]:
     values = (value,) * rank if is_whole(value) else value
-    listed = isinstance(values, (list, tuple))
-    if not listed or len(values) != rank or not all(map(is_whole, values)):
-        raise ValueError(
-            f"{name} {value!r}: expected a whole number of at least 1, or {rank} of them."
-        )
+    listed = isinstance(values, (list, tuple)) and len(values) == rank
+    expected = f"a whole number of at least 1, or {rank} of them"
+    check(listed and all(map(is_whole, values)), name, value, expected)
     return tuple(map(int, values))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.whole import is_whole
+from unetzoo.checks import is_whole
 
 ROUNDING = 1e-4  # what a float32 scaling leaves of a whole number
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from unetzoo.checks import is_whole, whole
 from unetzoo.data.foreground import foreground_voxels
 from unetzoo.data.sample import Sample
-from unetzoo.whole import is_whole, whole
 
 if TYPE_CHECKING:
     from unetzoo.data.augment import Augmentation

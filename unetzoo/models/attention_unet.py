@@ -74,7 +74,7 @@ def attention_unet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.whole import whole, wholes
+    from unetzoo.checks import whole, wholes
 
     features = wholes("features", features, 5, "level")
     gates = whole("gates", gates)

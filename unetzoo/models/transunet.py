@@ -85,8 +85,8 @@ def transunet(
     import keras
 
     from unetzoo import blocks
+    from unetzoo.checks import whole, wholes
     from unetzoo.hybrid_encoder import resnet, transformer
-    from unetzoo.whole import whole, wholes
 
     own = {"width": width, "hidden": hidden, "layers": layers, "heads": heads, "mlp": mlp}
     width, hidden, layers, heads, mlp = (whole(key, value) for key, value in own.items())

@@ -78,7 +78,7 @@ def unet_plus_plus(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.whole import is_whole, wholes
+    from unetzoo.checks import is_whole, wholes
 
     features = wholes("features", features, 5, "level")
     if not is_whole(depth) or depth >= len(features):

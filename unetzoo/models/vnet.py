@@ -75,7 +75,7 @@ def vnet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.whole import wholes
+    from unetzoo.checks import wholes
 
     features = wholes("features", features, 5, "level")
     convs_down = wholes("convs_down", convs_down, 5, "stage")

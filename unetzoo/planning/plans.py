@@ -6,19 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from unetzoo.checks import check, whole
 from unetzoo.data.normalisation import CT, ZScore, is_number
 from unetzoo.planning.checks import (
-    check,
     check_choice,
     check_divides,
     check_row,
     check_sizes,
     check_spacing,
-    check_stages,
     check_whole,
 )
+from unetzoo.stages import stages
 from unetzoo.text import aligned, printable
-from unetzoo.whole import whole
 
 NAMES = ("2d", "3d_fullres", "3d_lowres")  # of configurations, in the order they are shown
 
@@ -83,7 +82,7 @@ class Configuration:
     patch: Numbers  # voxels
     batch_size: int  # patches
     features: Numbers  # of each stage
-    kernels: tuple[Numbers, ...]  # of each stage, one number an axis
+    kernels: tuple[Numbers, ...]  # of each stage, one number an axis (or one for all)
     strides: tuple[Numbers, ...]  # of each stage, of the first 1
     estimate: int  # of memory: the voxels * channels of what convolutions give, for one patch
     perpendicular: int | None = None
@@ -94,7 +93,10 @@ class Configuration:
         check_row("median_shape", self.median_shape, _is_size, "numbers above 0", rank)
         check_sizes("patch", self.patch, rank)
         check_whole("batch_size", self.batch_size)
-        check_stages(self.features, self.kernels, self.strides, rank)
+        found = stages(self.features, self.kernels, self.strides, rank, least=1)
+        object.__setattr__(self, "features", tuple(stage.features for stage in found))
+        object.__setattr__(self, "kernels", tuple(stage.kernel for stage in found))
+        object.__setattr__(self, "strides", tuple(stage.stride for stage in found))
         check_divides(self.patch, self.strides)
         check_whole("estimate", self.estimate)
         axis = self.perpendicular

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unetzoo.models.residual_unet import BLOCKS
+
 MIN_EDGE = 4  # voxels of the deepest stage
 BASE = 32  # features of the first stage
 MOST_FEATURES = {2: 512, 3: 320}  # by axes of space
-RESIDUAL_BLOCKS = (1, 3, 4)  # of the first stages; each further one has:
-FURTHER_BLOCKS = 6
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -95,7 +95,7 @@ def estimate(network: str, stages: Topology, num_classes: int) -> int:
     if network == "plain_unet":
         total = 2 * sum(outputs) + 3 * sum(decoder)
     else:
-        blocks = [*RESIDUAL_BLOCKS, *[FURTHER_BLOCKS] * len(outputs)][: len(outputs)]
+        blocks = [*BLOCKS, *BLOCKS[-1:] * len(outputs)][: len(outputs)]
         convolutions = [2 * count + 1 for count in blocks]  # and the stem, or what the skip takes
         encoder = zip(convolutions, outputs, strict=True)
         total = sum(count * output for count, output in encoder) + 2 * sum(decoder)

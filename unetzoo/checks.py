@@ -1,0 +1,58 @@
+"""Arguments, checked: a sentence with the value and what was expected.
+
+Whole numbers are Python's and numpy's; booleans and 3.0 are none.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+LONGEST = 80  # characters of a value in a sentence
+
+
+def check(right: bool, name: str, value: object, expected: str) -> None:
+    """Raises: ValueError where it is not right.
+
+    >>> check(False, "batch_size", 0, "a whole number from 1 on")
+    Traceback (most recent call last):
+    ValueError: batch_size 0: expected a whole number from 1 on.
+    """
+    if not right:
+        text = " ".join(repr(value).split())
+        text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+        raise ValueError(f"{name} {text}: expected {expected}.")
+
+
+def is_whole(value: Any, least: float = 1) -> bool:
+    """Whether a value is a whole number of at least so much.
+
+    >>> is_whole(3), is_whole(True), is_whole(3.0), is_whole(0)
+    (True, False, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """An argument that is one whole number.
+
+    Raises: ValueError for anything else.
+
+    >>> whole("heads", 12)
+    12
+    """
+    check(is_whole(value, least), name, value, f"a whole number of at least {least}")
+    return int(value)
+
+
+def wholes(name: str, values: Sequence[Any], count: int, unit: str) -> tuple[int, ...]:
+    """An argument that is a list of whole numbers of at least 1, one for each of so many units.
+
+    Raises: ValueError for anything else.
+
+    >>> wholes("convs_up", [3, 3, 2, 1], 4, "stage")
+    (3, 3, 2, 1)
+    """
+    listed = isinstance(values, (list, tuple)) and len(values) == count
+    expected = f"{count} whole numbers of at least 1, one for each {unit}"
+    check(listed and all(map(is_whole, values)), name, values, expected)
+    return tuple(map(int, values))
