@@ -91,7 +91,7 @@ def test_a_case_is_read_on_canonical_axes(kind, tmp_path):
 def test_labels_go_out_as_they_came_in(kind, tmp_path):
     case = kind.case(tmp_path)
     image = read_case(case)
-    out = tmp_path / f"out{file_ending(image)}"
+    out = tmp_path / f"out{file_ending(case.images[0])}"
     write_case_labels(out, read_case_labels(case, SCHEME).data, image, SCHEME)
     again = Case("a", case.images, out)
     np.testing.assert_array_equal(
@@ -175,7 +175,7 @@ def test_volumes_of_labels_and_weights_have_one_channel(tmp_path):
         read_case_weight(Case("a", case.images, case.label, four))
 
 
-def test_progress_wraps_the_cases_and_those_with_weights(kind, tmp_path):
+def test_progress_wraps_the_cases(kind, tmp_path):
     cases = [
         kind.case(tmp_path, "a", weight=kind.numbers()),
         kind.case(tmp_path, "b"),
@@ -189,7 +189,7 @@ def test_progress_wraps_the_cases_and_those_with_weights(kind, tmp_path):
             yield item
 
     assert check_cases(iter(cases), SCHEME, progress=progress) == {0: 3, 1: 3, 2: 3}
-    assert seen == [(0, 3), (1, 3), (2, 3), (0, 1)]
+    assert seen == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_what_cannot_be_looked_through(tmp_path):

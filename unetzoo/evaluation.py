@@ -17,8 +17,7 @@ from rich.cells import cell_len
 
 from unetzoo.cases import ClassScores, Summary, score_case, summarise
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts import Case
-from unetzoo.data.reading import is_picture, read_case_labels
+from unetzoo.data.reading import check_grid, is_picture, read_label_file
 from unetzoo.text import aligned, printable, spreadsheet_cell, write_text
 
 MEASURES = ("dice", "iou", "hd95", "surface_dice")
@@ -228,8 +227,9 @@ def _score_files(
         raise ValueError(f"{found}: expected the same kind of file as the reference {reference}.")
     if reference.exists() and found.exists() and reference.samefile(found):
         raise ValueError(f"{found}: is its own reference; expected another file.")
-    truth = read_case_labels(Case(reference.name, (), reference), scheme)
-    prediction = read_case_labels(Case(found.name, (reference,), found), scheme)  # and its grid
+    truth = read_label_file(reference, scheme)
+    check_grid(found, reference)
+    prediction = read_label_file(found, scheme)
     masks, spacing = [truth.data, prediction.data], truth.spacing
     if truth.data.ndim == 3 and truth.data.shape.count(1) == 1:
         thin = truth.data.shape.index(1)

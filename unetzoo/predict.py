@@ -12,7 +12,7 @@ from unetzoo.cleanup import largest_component
 from unetzoo.data.layouts import Case
 from unetzoo.data.pictures import Picture
 from unetzoo.data.preparation import Grid, prepare
-from unetzoo.data.reading import is_picture, read_case, write_case_labels
+from unetzoo.data.reading import file_ending, read_case, write_case_labels
 from unetzoo.data.restoring import restore_labels, restore_probabilities
 from unetzoo.data.volumes import Volume, write_image
 from unetzoo.files import replacing
@@ -167,7 +167,7 @@ def _write_scores(stem: Path, scores: np.ndarray, image: Volume | Picture) -> No
 
 def target(case: Case, folder: Path) -> Path:
     """Where a case's mask is written."""
-    return folder / (case.name + (".png" if is_picture(case.images[0]) else ".nii.gz"))
+    return folder / f"{case.name}{file_ending(case.images[0])}"
 
 
 def shard(cases: Sequence[Case], part: str) -> list[Case]:

@@ -10,7 +10,8 @@ import numpy as np
 from unetzoo.data.geometry import check_geometry
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts.case import Case
-from unetzoo.data.nifti import NiftiFile, read_header, read_values
+from unetzoo.data.layouts.checks import given_twice
+from unetzoo.data.nifti import read_header
 from unetzoo.data.pictures import (
     Picture,
     check_sizes,
@@ -21,7 +22,13 @@ from unetzoo.data.pictures import (
     read_size,
     write_mask,
 )
-from unetzoo.data.volumes import Volume, check_pairs, read_image, write_labels
+from unetzoo.data.volumes import (
+    Volume,
+    read_image,
+    read_labels,
+    read_voxel_weights,
+    write_labels,
+)
 
 Progress = Callable[[Sequence], Iterable]
 
@@ -40,7 +47,7 @@ def read_case(case: Case, *, fill: float | None = None) -> Volume | Picture:
     >>> path = Path(tempfile.mkdtemp()) / "cell.png"
     >>> Image.fromarray(np.zeros((4, 5, 3), "uint8")).save(path)
     >>> image = read_case(Case("cell", (path,)))
-    >>> image.data.shape, image.spacing, file_ending(image)
+    >>> image.data.shape, image.spacing, file_ending(path)
     ((4, 5, 3), (1.0, 1.0), '.png')
     """
     read = read_picture if is_picture(case.images[0]) else read_image
@@ -56,13 +63,24 @@ def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
     """
     if case.label is None:
         raise ValueError(f"case {case.name!r}: it has no labels; expected a label file.")
-    if is_picture(case.label):
-        _check_picture(case, case.label)
-        return read_mask(case.label, scheme)
-    file = _header(case, case.label)
-    numbers = scheme.numbers(read_values(file)[..., 0], file.path)
-    classes = scheme.to_classes(file.to_canonical(numbers))
-    return Volume(np.ascontiguousarray(classes), file.canonical_affine, (file,))
+    check_grid(case.label, case.images[0])
+    return read_label_file(case.label, scheme)
+
+
+def read_label_file(path: Path, scheme: LabelScheme) -> Volume | Picture:
+    """The classes in a volume or a picture, as ``read_case_labels`` gives them."""
+    return read_mask(path, scheme) if is_picture(path) else read_labels(path, scheme)
+
+
+def check_grid(path: Path, image: Path) -> None:
+    """Look at two headers.
+
+    Raises: ValueError where a file of labels or weights does not lie on an image's grid.
+    """
+    if is_picture(path):
+        check_sizes(read_size(image), read_size(path))
+    else:
+        check_geometry(read_header(image), read_header(path))
 
 
 def read_case_weight(case: Case) -> np.ndarray | None:
@@ -73,12 +91,9 @@ def read_case_weight(case: Case) -> np.ndarray | None:
     """
     if case.weight is None:
         return None
-    if is_picture(case.weight):
-        _check_picture(case, case.weight)
-        values = read_pixel_weights(case.weight)
-    else:
-        file = _header(case, case.weight)
-        values = np.ascontiguousarray(file.to_canonical(read_values(file, "float32")[..., 0]))
+    check_grid(case.weight, case.images[0])
+    read = read_pixel_weights if is_picture(case.weight) else read_voxel_weights
+    values = read(case.weight)
     wrong = ~((values >= 0) & np.isfinite(values))
     if wrong.any():
         raise ValueError(
@@ -98,12 +113,12 @@ def write_case_labels(
     if isinstance(like, Picture):
         write_mask(path, classes, like, scheme)
     else:
-        write_labels(path, classes, like, labels=scheme.labels, ignore=scheme.ignore)
+        write_labels(path, classes, like, scheme)
 
 
-def file_ending(like: Volume | Picture) -> str:
-    """What the names of masks on an image's grid end in."""
-    return ".png" if isinstance(like, Picture) else ".nii.gz"
+def file_ending(image: Path) -> str:
+    """What the name of a mask on an image's grid ends in."""
+    return ".png" if is_picture(image) else ".nii.gz"
 
 
 def check_cases(
@@ -115,89 +130,58 @@ def check_cases(
     """Look through a whole data set before training, and say all that is wrong with it at once.
 
     Every file is read to its end, one case at a time: image, labels and weights must lie on one
-    grid, and all cases have the same number of channels. Volumes are looked through by
-    ``check_pairs``.
+    grid, and all cases have the same number of channels.
 
     Args:
         cases: with labels, all volumes or all pictures.
         scheme: which numbers the label files hold.
         fill: as in ``read_case``.
-        progress: wraps a list, to show how far it is; a second one where there are weights.
+        progress: wraps the list of cases, to show how far it is.
 
     Returns: for each class, the number of cases that it occurs in.
     Warns of a class that occurs in none.
     Raises: ValueError with a line for each fault.
     """
     listed = list(cases)
-    check = _check_pictures if _all_pictures(listed) else _check_volumes
-    counts, faults = check(listed, scheme, fill, progress)
-    weighted = [case for case in listed if case.weight is not None]
-    for case in progress(weighted) if weighted else ():
+    _check_kind(listed)
+    files = [path for case in listed for path in (*case.images, case.label) if path]
+    faults = given_twice(files)
+    counts: Counter[int] = Counter()
+    channels = []
+    for case in progress(listed):
+        channels.append(_try(faults, _channels, case, fill))
+        counts.update(_try(faults, _classes, case, scheme) or [])
         _try(faults, read_case_weight, case)
+    faults += _channel_faults(listed, channels)
+    if not faults:
+        _try(faults, scheme.without_gap, counts, "the label files together")
     faults = list(dict.fromkeys(faults))  # of a broken image its labels complain as well
     if faults:
         text = "".join(f"\n{fault}" for fault in faults)
         raise ValueError(f"{len(listed)} cases, {len(faults)} faults:{text}")
-    return counts
+    known = set((scheme.mapping or {}).values()) | (set(counts) - {scheme.ignore})
+    if absent := sorted(known - set(counts)):
+        text = f"classes {absent} occur in none of the {len(listed)} label files."
+        warnings.warn(text, stacklevel=2)
+    return {label: counts[label] for label in sorted(known)}
 
 
-def _all_pictures(cases: Sequence[Case]) -> bool:
+def _check_kind(cases: Sequence[Case]) -> None:
     if not cases:
         raise ValueError("no cases: expected at least one image with labels.")
     missing = [case.name for case in cases if case.label is None]
     if missing:
         raise ValueError(f"cases {missing} have no labels; expected a label file for each.")
-    kinds = {is_picture(path) for case in cases for path in case.files}
-    if len(kinds) > 1:
+    if len({is_picture(path) for case in cases for path in case.files}) > 1:
         raise ValueError("volumes and pictures in one data set; expected one kind: split it.")
-    return kinds.pop()
 
 
-def _check_volumes(
-    cases: Sequence[Case], scheme: LabelScheme, fill: float | None, progress: Progress
-) -> tuple[dict[int, int], list[str]]:
-    pairs = [(case.images, case.label) for case in cases if case.label]
-    counts, faults = {}, []
-    try:
-        counts = check_pairs(
-            pairs,
-            classes=scheme.classes,
-            labels=scheme.labels,
-            ignore=scheme.ignore,
-            fill=fill,
-            progress=progress,
-        )
-    except ValueError as error:
-        faults = str(error).split("\n")[1:]  # the first line counts them
-    headers = [[_try([], read_header, path) for path in case.images] for case in cases]
-    channels = [sum(file.channels for file in of) if all(of) else None for of in headers]
-    return counts, faults + _channel_faults(cases, channels)
+def _channels(case: Case, fill: float | None) -> int:
+    return read_case(case, fill=fill).data.shape[-1]
 
 
-def _check_pictures(
-    cases: Sequence[Case], scheme: LabelScheme, fill: float | None, progress: Progress
-) -> tuple[dict[int, int], list[str]]:
-    faults: list[str] = []
-    counts: Counter[int] = Counter()
-    channels = []
-    for case in progress(cases):
-        image = _try(faults, lambda case=case: read_case(case, fill=fill))
-        mask = _try(faults, read_case_labels, case, scheme)
-        if mask:
-            counts.update(np.unique(mask.data).tolist())
-        channels.append(image.data.shape[-1] if image else None)
-    faults += _channel_faults(cases, channels)
-    if not faults:
-        _try(faults, scheme.without_gap, counts, "the masks together")
-    return _warned(counts, scheme, len(cases)), faults
-
-
-def _warned(counts: Counter[int], scheme: LabelScheme, cases: int) -> dict[int, int]:
-    known = set((scheme.mapping or {}).values()) | (set(counts) - {scheme.ignore})
-    absent = sorted(known - set(counts))
-    if absent:
-        warnings.warn(f"classes {absent} occur in none of the {cases} masks.", stacklevel=4)
-    return {label: counts[label] for label in sorted(known)}
+def _classes(case: Case, scheme: LabelScheme) -> list[int]:
+    return np.unique(read_case_labels(case, scheme).data).tolist()
 
 
 def _channel_faults(cases: Sequence[Case], channels: Sequence[int | None]) -> list[str]:
@@ -208,21 +192,6 @@ def _channel_faults(cases: Sequence[Case], channels: Sequence[int | None]) -> li
         for case, count in zip(cases, channels, strict=True)
         if count and count != usual[0][0]
     ]
-
-
-def _header(case: Case, path: Path) -> NiftiFile:
-    """The header of a file of one channel that lies on the image: so it is no larger than that."""
-    file = read_header(path)
-    if file.channels != 1:
-        raise ValueError(f"{path}: {file.channels} volumes; expected one, on the image's grid.")
-    for image in case.images[:1]:
-        check_geometry(read_header(image), file)
-    return file
-
-
-def _check_picture(case: Case, path: Path) -> None:
-    for image in case.images[:1]:
-        check_sizes(read_size(image), read_size(path))
 
 
 def _try(faults: list[str], look: Callable, *args: object):

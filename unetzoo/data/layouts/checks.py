@@ -35,6 +35,16 @@ def raise_all(place: Path | str, faults: Sequence[str]) -> None:
         raise ValueError("\n".join([f"{place}: {len(faults)} faults:", *faults]))
 
 
+def given_twice(paths: Iterable[Path]) -> list[str]:
+    """A sentence for each file that stands for two things: it leaks from training into the test."""
+    used = Counter(path.resolve() for path in paths)
+    return [
+        f"{path}: given {count} times; expected each file once."
+        for path, count in used.items()
+        if count > 1
+    ]
+
+
 def check_name(name: str) -> str | None:
     """What is wrong with the name of a case, which results are called after; None if nothing is."""
     plain = name.isprintable() and not name.startswith(".") and not set(name) & set('/\\:"<>|?*')
@@ -55,20 +65,15 @@ def _names(cases: Iterable[Case]) -> list[str]:
 
 def _files(cases: Sequence[Case]) -> list[str]:
     """Of weights several cases may share one."""
-    faults = []
-    used: Counter[Path] = Counter()
+    faults, there = [], []
     for case in cases:
         for path in case.files:
             fault = _fault_of(path)
             if fault:
                 faults.append(f"case {case.name!a}: {fault}")
             elif path != case.weight:
-                used[path.resolve()] += 1
-    return faults + [
-        f"{path}: given {count} times; expected each file once."
-        for path, count in used.items()
-        if count > 1
-    ]
+                there.append(path)
+    return faults + given_twice(there)
 
 
 def _fault_of(path: Path) -> str:
