@@ -24,3 +24,31 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[Path]:
+    """``replacing``, and a sentence where that fails.
+
+    Raises: ValueError where the file cannot be written.
+
+    >>> with writing("/none/results.csv") as beside:
+    ...     _ = beside.write_text("whole")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: /none/results.csv: cannot be written (No such file or directory); look at ...
+    """
+    with explained_writing(path), replacing(path) as beside:
+        yield beside
+
+
+@contextmanager
+def explained_writing(path: Path | str) -> Iterator[None]:
+    """Raises: ValueError for an OSError while a file, or in a folder, is written."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be written ({error.strerror or error}); look at the folder, its "
+            "permissions and the room on the disk."
+        ) from error

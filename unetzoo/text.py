@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from unetzoo.files import replacing
+from unetzoo.files import writing
 
 
 def printable(text: str) -> str:
@@ -51,11 +51,5 @@ def write_text(path: Path | str, text: str) -> None:
 
     Raises: ValueError where it cannot be written.
     """
-    try:
-        with replacing(path) as beside:
-            beside.write_bytes(text.encode())
-    except OSError as error:
-        raise ValueError(
-            f"{path}: cannot be written ({error.strerror or error}); look at the folder, its "
-            "permissions and the room on the disk."
-        ) from error
+    with writing(path) as beside:
+        beside.write_bytes(text.encode())

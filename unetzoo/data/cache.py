@@ -27,6 +27,7 @@ from unetzoo.data.layouts.case import Case
 from unetzoo.data.preparation import Grid, Preparation, prepare
 from unetzoo.data.reading import read_case, read_case_labels, read_case_weight
 from unetzoo.data.sample import Sample
+from unetzoo.files import explained_writing
 
 ARRAYS = ("image", "labels", "weight", "voxels")
 ABOUT = "entry.json"
@@ -96,14 +97,8 @@ def prepare_one(job: dict, settings: dict, boundary: bool, folder: str) -> str:
         arrays, about = _prepared(job, Preparation.from_json(settings), boundary, key)
         if key_of(job, settings, boundary) != key:
             raise ValueError("its files changed while they were read; start again.")
-        try:
+        with explained_writing(place):
             _write(place, entry, arrays, about)
-        except OSError as error:
-            reason = error.strerror or error
-            raise ValueError(
-                f"{place}: cannot be written ({reason}); look at its permissions and the room on "
-                "the disk."
-            ) from error
     return key
 
 

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from unetzoo.data.labels import LabelScheme
-from unetzoo.files import replacing
+from unetzoo.files import writing
 
 LOSSLESS = (".png", ".tif", ".tiff")
 SUFFIXES = (*LOSSLESS, ".jpg", ".jpeg")
@@ -147,14 +147,8 @@ def write_mask(path: Path | str, classes: np.ndarray, like: Picture, scheme: Lab
             f"{path}: labels from {numbers.min()} to {numbers.max()}; a PNG holds 0 to 65535."
         )
     image = Image.fromarray(numbers.astype("uint8" if numbers.max() < 256 else "uint16"))
-    try:
-        with replacing(path) as beside:
-            image.save(beside, format="PNG")
-    except OSError as error:
-        raise ValueError(
-            f"{path}: cannot be written ({error.strerror or error}); look at the folder, its "
-            "permissions and the room on the disk."
-        ) from error
+    with writing(path) as beside:
+        image.save(beside, format="PNG")
 
 
 def check_sizes(picture: PictureFile, other: PictureFile) -> None:

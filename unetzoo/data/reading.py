@@ -68,7 +68,10 @@ def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
 
 
 def read_label_file(path: Path, scheme: LabelScheme) -> Volume | Picture:
-    """The classes in a volume or a picture, as ``read_case_labels`` gives them."""
+    """The classes in a volume or a picture, as ``read_case_labels`` gives them.
+
+    Raises: ValueError for a damaged file, and labels that are unknown.
+    """
     return read_mask(path, scheme) if is_picture(path) else read_labels(path, scheme)
 
 
