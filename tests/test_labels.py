@@ -1,5 +1,6 @@
 """Labels, checked, mapped and written back, and the check of a whole data set."""
 
+import json
 import shutil
 
 import nibabel
@@ -46,6 +47,8 @@ def test_any_mapping_goes_there_and_back(labels, data):
     order = {label: n for n, label in enumerate(sorted(set(labels.values())))}
     labels = {value: order[label] for value, label in labels.items()}
     scheme = LabelScheme(labels=labels)
+    again = LabelScheme.from_json(json.loads(json.dumps(scheme.to_json())))
+    assert list(again.labels.items()) == list(labels.items())
     values = np.array(data.draw(st.lists(st.sampled_from(sorted(labels)), min_size=1)))
     classes = scheme.to_classes(scheme.numbers(values, "a.nii"))
     assert classes.tolist() == [labels[value] for value in values]
@@ -111,6 +114,7 @@ def test_ignored_voxels_stay(tmp_path):
     ("options", "expected"),
     [
         ({"classes": 0}, "at least one class"),
+        ({"classes": -1}, "at least one class"),
         ({"classes": 2.0}, "expected whole numbers"),
         ({"labels": {}}, "without a gap"),
         ({"labels": {"0": 0}}, "expected whole numbers"),

@@ -240,11 +240,10 @@ def _score_files(
 
 def _complete(scheme: LabelScheme, class_names: Sequence[str]) -> tuple[LabelScheme, int]:
     """The scheme with the number of classes, which a single file need not show."""
-    if scheme.mapping is None:
-        if not class_names:
-            raise ValueError("neither class names nor a class count: give classes=, or a mapping.")
-        scheme = LabelScheme(classes=len(class_names), ignore=scheme.ignore)
-    count = len(set((scheme.mapping or {}).values()))
+    if scheme.mapping is None and not class_names:
+        raise ValueError("neither class names nor a class count: give classes=, or a mapping.")
+    scheme = scheme.with_classes(len(class_names))
+    count = scheme.num_classes
     if count < 2 or len(class_names) not in (0, count):
         raise ValueError(
             f"class names {list(class_names)} for {count} classes ({scheme}): expected a name for "

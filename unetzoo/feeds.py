@@ -145,8 +145,7 @@ def _new_on_files(settings: Settings, folder: Path, workers: int) -> Run:
     if settings.fold is not None:
         kept, held_out = folds(names, settings.folds)[settings.fold]
     counts = check_cases(cases, scheme, settings.fill, bar("reading every file"))
-    if scheme.mapping is None:
-        scheme = LabelScheme(classes=max(counts) + 1, ignore=scheme.ignore)
+    scheme = scheme.with_classes(max(counts) + 1)
     preparation = plan(
         [case for case in cases if case.name in set(kept)],
         scheme,
@@ -186,12 +185,12 @@ def _run(
     kept: list[str],
     held_out: list[str],
 ) -> Run:
-    classes = len(set((scheme.mapping or {}).values()))
+    others = (f"class {n}" for n in range(1, scheme.num_classes))
     return Run(
         folder=folder,
         settings=settings,
         scheme=scheme,
-        class_names=class_names or ("background", *(f"class {n}" for n in range(1, classes))),
+        class_names=class_names or ("background", *others),
         channels=len(preparation.normalisation),
         preparation=preparation,
         train=dict.fromkeys(kept, ""),

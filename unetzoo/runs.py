@@ -99,7 +99,8 @@ class Settings:
         """A plain dict, for ``run.json``."""
         kinds = self.normalisation
         each = None if kinds is None else [normalisation.to_json(kind) for kind in kinds]
-        return {**asdict(self), "labels": _pairs(self.labels), "normalisation": each}
+        scheme = LabelScheme(self.classes, self.labels, self.ignore).to_json()
+        return {**asdict(self), **scheme, "normalisation": each}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Settings":
@@ -144,10 +145,9 @@ class Run:
 
     def write(self) -> None:
         """Write ``run.json``, whole or not at all."""
-        scheme = {**asdict(self.scheme), "labels": _pairs(self.scheme.labels)}
         record = {
             "settings": self.settings.to_json(),
-            "scheme": scheme,
+            "scheme": self.scheme.to_json(),
             "class_names": self.class_names,
             "channels": self.channels,
             "preparation": self.preparation.to_json(),
@@ -167,11 +167,10 @@ class Run:
             raise ValueError(f"{path}: not there; expected the folder of a run of unetzoo train.")
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            scheme = record["scheme"]
             return cls(
                 folder=Path(folder),
                 settings=Settings.from_json(record["settings"]),
-                scheme=LabelScheme(scheme["classes"], _numbers(scheme["labels"]), scheme["ignore"]),
+                scheme=LabelScheme.from_json(record["scheme"]),
                 class_names=tuple(str(name) for name in record["class_names"]),
                 channels=int(record["channels"]),
                 preparation=Preparation.from_json(record["preparation"]),
@@ -196,11 +195,3 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _pairs(labels: Mapping[int, int] | None) -> dict[str, int] | None:
-    return None if labels is None else {str(key): value for key, value in labels.items()}
-
-
-def _numbers(labels: Mapping[str, int] | None) -> dict[int, int] | None:
-    return None if labels is None else {int(key): int(value) for key, value in labels.items()}

@@ -31,7 +31,7 @@ from unetzoo.files import explained_writing
 
 ARRAYS = ("image", "labels", "weight", "voxels")
 ABOUT = "entry.json"
-FORMAT = 1  # of the entries; to be raised when what is in them changes
+FORMAT = 2  # of the entries; to be raised when what is in them changes
 WRITING = ".writing-"  # begins the names of folders that are being written
 SPARE = 512  # files that may be open beside those of the cache
 ABANDONED = 3600.0  # seconds after which nobody is writing any more

@@ -17,13 +17,12 @@ def job(case: Case, scheme: LabelScheme) -> dict:
     >>> scheme_of(one)
     LabelScheme(classes=None, labels={0: 0, 4: 1}, ignore=9)
     """
-    labels = None if scheme.labels is None else sorted((scheme.mapping or {}).items())
     return {
         "name": case.name,
         "images": [str(path) for path in case.images],
         "label": None if case.label is None else str(case.label),
         "weight": None if case.weight is None else str(case.weight),
-        "scheme": {"classes": scheme.classes, "labels": labels, "ignore": scheme.ignore},
+        "scheme": scheme.to_json(),
     }
 
 
@@ -48,6 +47,4 @@ def case_of(job: dict) -> Case:
 
 def scheme_of(job: dict) -> LabelScheme:
     """The label scheme of a job."""
-    found = job["scheme"]
-    labels = None if found["labels"] is None else dict(found["labels"])
-    return LabelScheme(found["classes"], labels, found["ignore"])
+    return LabelScheme.from_json(job["scheme"])

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,9 @@ class LabelScheme:
     ignore: int | None = None
 
     def __post_init__(self) -> None:
-        numbers = [self.classes, self.ignore, *(self.labels or {}), *(self.labels or {}).values()]
-        if any(n is not None and not is_whole(n, -math.inf) for n in numbers) or self.classes == 0:
+        numbers = [self.ignore, *(self.labels or {}), *(self.labels or {}).values()]
+        wrong = any(n is not None and not is_whole(n, -math.inf) for n in numbers)
+        if wrong or not (self.classes is None or is_whole(self.classes)):
             raise ValueError(f"{self}: expected whole numbers, and at least one class.")
         if self.labels is not None:
             targets = sorted(set(self.labels.values()))
@@ -58,6 +60,38 @@ class LabelScheme:
         if self.labels is not None:
             return {int(value): int(label) for value, label in self.labels.items()}
         return None if self.classes is None else {label: label for label in range(self.classes)}
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are; 0 where any numbers will do."""
+        return len(set((self.mapping or {}).values()))
+
+    def with_classes(self, count: int) -> "LabelScheme":
+        """The same scheme; where any numbers would do, one of so many classes.
+
+        >>> LabelScheme(ignore=9).with_classes(3)
+        LabelScheme(classes=3, labels=None, ignore=9)
+        """
+        return self if self.mapping is not None else LabelScheme(count, ignore=self.ignore)
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dict, for ``run.json`` and the processes that prepare cases.
+
+        >>> scheme = LabelScheme(labels={0: 0, 4: 1}, ignore=9)
+        >>> scheme.to_json()
+        {'classes': None, 'labels': {'0': 0, '4': 1}, 'ignore': 9}
+        >>> LabelScheme.from_json(scheme.to_json()) == scheme
+        True
+        """
+        labels = None if self.labels is None else {str(k): int(v) for k, v in self.labels.items()}
+        return {"classes": self.classes, "labels": labels, "ignore": self.ignore}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "LabelScheme":
+        """Raises: ValueError, KeyError, TypeError or AttributeError for what is no scheme."""
+        labels = found["labels"]
+        labels = None if labels is None else {int(k): int(v) for k, v in labels.items()}
+        return cls(found["classes"], labels, found["ignore"])
 
     def numbers(self, values: np.ndarray, name: Path | str) -> np.ndarray:
         """A label file's values as whole numbers, each of them one that the scheme knows.

@@ -162,7 +162,7 @@ def check_cases(
     if faults:
         text = "".join(f"\n{fault}" for fault in faults)
         raise ValueError(f"{len(listed)} cases, {len(faults)} faults:{text}")
-    known = set((scheme.mapping or {}).values()) | (set(counts) - {scheme.ignore})
+    known = set(range(scheme.num_classes)) | (set(counts) - {scheme.ignore})
     if absent := sorted(known - set(counts)):
         text = f"classes {absent} occur in none of the {len(listed)} label files."
         warnings.warn(text, stacklevel=2)

@@ -9,7 +9,6 @@ import numpy as np
 
 from unetzoo.data.fingerprint import Fingerprint as Look
 from unetzoo.data.fingerprint import measure, normalisations
-from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import Dataset, find
 from unetzoo.data.reading import check_cases
 from unetzoo.planning.checks import check_choice, check_spacing
@@ -68,9 +67,7 @@ def plan_dataset(
             f"{dataset}: only background in the labels; expected at least one class besides it: "
             "look at the label files, or give classes."
         )
-    scheme = (
-        scheme if scheme.mapping else LabelScheme(classes=max(counts) + 1, ignore=scheme.ignore)
-    )
+    scheme = scheme.with_classes(max(counts) + 1)
     looks = measure(
         cases,
         scheme,
@@ -82,11 +79,10 @@ def plan_dataset(
     )
     for case, look in zip(cases, looks, strict=True):
         check_spacing(f"case {case.name!r}: spacing", look.spacing)
-    num_classes = len(set((scheme.mapping or {}).values()))
     return dataclasses.replace(
-        _planned(looks, num_classes, memory_gb, network),
+        _planned(looks, scheme.num_classes, memory_gb, network),
         normalisation=normalisations(looks, dataset.channel_names),
-        measured=_measured(looks, num_classes),
+        measured=_measured(looks, scheme.num_classes),
     )
 
 

@@ -40,7 +40,7 @@ class Source:
     @property
     def classes(self) -> int:
         """How many there are."""
-        return len(set((self.scheme.mapping or {}).values()))
+        return self.scheme.num_classes
 
     def count(self, split: str) -> int:
         """How many examples a split or a slice of one has: ``count("train[:80%]")``.
