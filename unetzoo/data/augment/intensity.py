@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from unetzoo.data.axes import linear, nearest
+
 TRUNCATE = 4.0  # standard deviations that a blur reaches; as scipy.ndimage
 
 
@@ -82,16 +84,12 @@ def low_resolution(image: np.ndarray, shares: Sequence[float]) -> None:
         shares: how many of its voxels each axis keeps; 1 leaves an axis alone.
     """
     few = [max(round(size * share), 1) for size, share in zip(image.shape, shares, strict=True)]
-    kept = [
-        ((np.arange(count) + 0.5) * (size / count)).astype(int)
-        for size, count in zip(image.shape, few, strict=True)
-    ]
-    coarse = image[np.ix_(*kept)]
+    sizes = list(zip(few, image.shape, strict=True))
+    coarse = image[np.ix_(*(nearest(size, count).low for count, size in sizes))]
     for axis in reversed(range(image.ndim)):  # the first axis last: it is the fastest to read
-        size, count = image.shape[axis], few[axis]
+        count, size = sizes[axis]
         if count < size:
-            places = (np.arange(size) + 0.5) * (count / size) - 0.5
-            coarse = _linear(coarse, axis, np.clip(places, 0, count - 1))
+            coarse = linear(count, size).along(coarse, axis)
     image[...] = coarse
 
 
@@ -113,15 +111,3 @@ def inverted_gamma(image: np.ndarray, exponent: float) -> None:
     np.negative(image, out=image)
     gamma(image, exponent)
     np.negative(image, out=image)
-
-
-def _linear(array: np.ndarray, axis: int, places: np.ndarray) -> np.ndarray:
-    below = places.astype(int)
-    above = np.minimum(below + 1, array.shape[axis] - 1)
-    share = (places - below).astype("float32")
-    share = share.reshape([-1 if a == axis else 1 for a in range(array.ndim)])
-    low, high = array.take(below, axis), array.take(above, axis)
-    high -= low
-    high *= share
-    high += low
-    return high
