@@ -11,7 +11,7 @@ BAD_MANIFESTS = {
     "not UTF-8": ("\udcff", "not the JSON of a data set"),
     "nested": ("[" * 100_000, "not the JSON of a data set"),
     "huge number": ('{"training": ' + "9" * 5000 + "}", "not the JSON of a data set"),
-    "twice": ('{"labels": {"1": "a", "1": "b"}}', "a key is given twice among ['1', '1']"),
+    "twice": ('{"labels": {"1": "a", "1": "b"}}', "key '1' is there twice: expected each key"),
     "list": ("[1]", "expected an object"),
     "empty": ("{}", "'file_ending' is missing"),
     "no labels": ({**DECATHLON, "labels": None}, "'labels' is None; expected an object"),

@@ -211,12 +211,12 @@ def test_settings_from_a_strangers_file_are_settings_or_a_sentence(key, value):
     ("change", "sentence"),
     [
         ({"spacing": [1.0, 0.0]}, r"spacing \(1.0, 0.0\): expected 2 or 3 positive numbers"),
-        ({"spacing": [10**400, 1]}, "expected 2 or 3 numbers, or null"),
+        ({"spacing": [10**400, 1]}, "expected 2 or 3 positive numbers"),
         ({"spacing": [1.0]}, "expected 2 or 3 positive numbers"),
         ({"normalisation": []}, "expected one for each channel"),
         ({"normalisation": [{"name": "minmax"}]}, "'name': 'minmax'.*expected name zscore, or ct"),
-        ({"crop": 1}, "crop 1: expected true or false"),
-        ({"fill": float("nan")}, "fill nan: expected a number, or null"),
+        ({"crop": 1}, "crop 1: expected True or False"),
+        ({"fill": float("nan")}, "fill nan: expected a finite number"),
         ({"colour": 1}, "expected spacing, normalisation, crop and fill"),
     ],
 )

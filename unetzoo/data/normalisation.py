@@ -137,4 +137,5 @@ def is_number(value: object) -> bool:
     >>> is_number(-3), is_number(float("nan")), is_number("3"), is_number(10**400)
     (True, False, False, False)
     """
-    return type(value) in (int, float) and -LARGEST < value < LARGEST  # type: ignore[operator]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -LARGEST < value < LARGEST  # type: ignore[operator]

@@ -21,6 +21,7 @@ from unetzoo.data.resampling import (
     resample_linearly,
 )
 from unetzoo.data.volumes import MAX_GIB
+from unetzoo.json_values import short, tuples
 
 Spacing = tuple[float | None, ...]  # None: as it is on that axis
 
@@ -44,13 +45,19 @@ class Preparation:
     def __post_init__(self) -> None:
         sizes = self.spacing
         if sizes is not None and not (
-            len(sizes) in (2, 3) and all(size is None or 0 < size < math.inf for size in sizes)
+            isinstance(sizes, Sequence)
+            and len(sizes) in (2, 3)
+            and all(size is None or (is_number(size) and size > 0) for size in sizes)
         ):
-            raise ValueError(f"spacing {sizes}: expected 2 or 3 positive numbers, millimetres.")
+            raise ValueError(
+                f"spacing {short(sizes)}: expected 2 or 3 positive numbers, millimetres."
+            )
         if not self.normalisation:
             raise ValueError("no normalisation: expected one for each channel of the image.")
-        if self.fill is not None and not math.isfinite(self.fill):
-            raise ValueError(f"fill {self.fill}: expected a finite number, such as 0.")
+        if not isinstance(self.crop, bool):
+            raise ValueError(f"crop {short(self.crop)}: expected True or False.")
+        if self.fill is not None and not is_number(self.fill):
+            raise ValueError(f"fill {short(self.fill)}: expected a finite number, such as 0.")
 
     def to_json(self) -> dict:
         """A plain dict, for ``run.json``."""
@@ -70,20 +77,12 @@ class Preparation:
         names = ("spacing", "normalisation", "crop", "fill")
         if not isinstance(found, Mapping) or set(found) != set(names):
             raise ValueError(
-                f"preparation {_short(found)}: expected spacing, normalisation, crop and fill."
+                f"preparation {short(found)}: expected spacing, normalisation, crop and fill."
             )
         spacing, kinds, crop, fill = (found[name] for name in names)
-        if spacing is not None and not (isinstance(spacing, list) and all(map(_is_size, spacing))):
-            raise ValueError(f"spacing {_short(spacing)}: expected 2 or 3 numbers, or null.")
         if not isinstance(kinds, list):
-            raise ValueError(f"normalisation {_short(kinds)}: expected a list, one a channel.")
-        if type(crop) is not bool:
-            raise ValueError(f"crop {_short(crop)}: expected true or false.")
-        if fill is not None and not is_number(fill):
-            raise ValueError(f"fill {_short(fill)}: expected a number, or null.")
-        listed = None if spacing is None else tuple(spacing)
-        each = tuple(from_json(kind) for kind in kinds)
-        return cls(listed, each, crop, fill)
+            raise ValueError(f"normalisation {short(kinds)}: expected a list, one a channel.")
+        return cls(tuples(spacing), tuple(from_json(kind) for kind in kinds), crop, fill)
 
 
 @dataclass(frozen=True)
@@ -252,12 +251,3 @@ def _check_memory(shape: tuple[int, ...], scan: Scan, preparation: Preparation) 
 
 def _floats(spacing: Sequence[float | None]) -> Spacing:
     return tuple(None if size is None else float(size) for size in spacing)
-
-
-def _is_size(value: object) -> bool:
-    return value is None or is_number(value)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else f"{text[:80]}..."

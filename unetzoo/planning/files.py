@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unetzoo.data import normalisation
+from unetzoo.json_values import short, tuples, unique_keys
 from unetzoo.planning.plans import Configuration, Measured, Plan
 from unetzoo.text import printable, write_text
 
@@ -47,7 +48,7 @@ def read_plan(path: Path | str) -> Plan:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text of UTF-8; expected a plan.") from error
     try:
-        return _plan(json.loads(text, object_pairs_hook=_once))
+        return _plan(json.loads(text, object_pairs_hook=unique_keys))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: not JSON, {error}; mend that line.") from error
     except RecursionError as error:
@@ -91,29 +92,17 @@ def _at(place: str, make: Any, *arguments: object) -> Any:
 def _checked(found: object, kind: type, place: str) -> dict[str, Any]:
     """The fields of a dataclass: all of those without a default, and no others."""
     if not isinstance(found, Mapping):
-        raise ValueError(f"{place}{_short(found)}: expected keys and values in braces.")
+        raise ValueError(f"{place}{short(found)}: expected keys and values in braces.")
     fields = {field.name: field.default is dataclasses.MISSING for field in _fields(kind)}
     if unknown := [name for name in found if name not in fields]:
-        raise ValueError(f"{place}key {_short(unknown[0])}: expected only {', '.join(fields)}.")
+        raise ValueError(f"{place}key {short(unknown[0])}: expected only {', '.join(fields)}.")
     if missing := [name for name, needed in fields.items() if needed and name not in found]:
         raise ValueError(f"{place}key {missing[0]!r} is missing: expected {', '.join(fields)}.")
-    return {name: _tuples(value) for name, value in found.items()}
+    return {name: tuples(value) for name, value in found.items()}
 
 
 def _fields(kind: type) -> tuple[dataclasses.Field, ...]:
     return dataclasses.fields(kind)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for n, (key, _) in enumerate(pairs) if key in dict(pairs[:n]))
-        raise ValueError(f"key {_short(twice)} is there twice: expected each key once.")
-    return found
 
 
 def _text(value: object, indent: str = "") -> str:
@@ -123,8 +112,3 @@ def _text(value: object, indent: str = "") -> str:
     more = indent + " "
     rows = [f"{more}{json.dumps(key)}: {_text(of, more)}" for key, of in value.items()]
     return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
-
-
-def _short(value: object) -> str:
-    text = printable(repr(value))
-    return text if len(text) <= 80 else f"{text[:80]}..."

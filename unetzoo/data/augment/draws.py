@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from unetzoo.json_values import tuples
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -54,12 +56,3 @@ class Draw:
         if not all(isinstance(value, list) for value in values.values()):
             raise ValueError(f"{text[:60]!r}: not a draw; expected a list of each parameter.")
         return cls(**{name: tuples(value) for name, value in values.items()})
-
-
-def tuples(value: Any) -> Any:
-    """Lists within lists as tuples.
-
-    >>> tuples([1, [2.5, 3]])
-    (1, (2.5, 3))
-    """
-    return tuple(tuples(part) for part in value) if isinstance(value, list) else value

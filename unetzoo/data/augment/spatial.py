@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unetzoo.data.augment.draws import tuples
+from unetzoo.json_values import tuples
 
 FLAT = 3  # an axis that another exceeds by more than this factor is a stack of slices
 LOCKED = 2  # layers of control points at each border that stay in place

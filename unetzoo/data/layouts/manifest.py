@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from unetzoo.json_values import short, unique_keys
+
 MAX_BYTES = 64 * 2**20
 
 
@@ -16,11 +18,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file() or path.stat().st_size > MAX_BYTES:
             raise ValueError(f"no file of up to {MAX_BYTES // 2**20} MiB")
-        content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_once)
+        content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=unique_keys)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).rstrip(".")
         raise ValueError(
             f"{path}: not the JSON of a data set ({reason}); download it again."
         ) from error
@@ -49,7 +51,7 @@ def file_in(folder: Path, name: object, path: Path) -> Path:
     outside = parts.is_absolute() or PureWindowsPath(text).drive or ".." in parts.parts
     if not parts.name or outside or "\\" in text or not text.isprintable():
         raise ValueError(
-            f"{path}: names the file {_short(name)}; expected a relative path that stays in its "
+            f"{path}: names the file {short(name)}; expected a relative path that stays in its "
             "folder, such as 'imagesTr/case_01.nii.gz'."
         )
     return folder / parts
@@ -59,7 +61,7 @@ def ordered_names(names: Mapping[str, object], key: str, path: Path) -> tuple[st
     """The names of ``{"0": name, "1": name ...}`` in order. Raises: ValueError for other keys."""
     if sorted(names) != sorted(str(number) for number in range(len(names))):
         raise ValueError(
-            f"{path}: {key} has the keys {_short(sorted(names))}; expected '0', '1' ..."
+            f"{path}: {key} has the keys {short(sorted(names))}; expected '0', '1' ..."
         )
     return tuple(name_in(names[str(number)], key, path) for number in range(len(names)))
 
@@ -68,7 +70,7 @@ def name_in(name: object, key: str, path: Path) -> str:
     """A name of a class or channel. Raises: ValueError for no text, or text with control codes."""
     if isinstance(name, str) and name and name.isprintable():
         return name
-    raise ValueError(f"{path}: {key} names {_short(name)}; expected printable text.")
+    raise ValueError(f"{path}: {key} names {short(name)}; expected printable text.")
 
 
 def label_number(number: object, path: Path) -> int:
@@ -77,7 +79,7 @@ def label_number(number: object, path: Path) -> int:
     if text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
     raise ValueError(
-        f"{path}: labels has the number {_short(number)}; expected a whole number from 0."
+        f"{path}: labels has the number {short(number)}; expected a whole number from 0."
     )
 
 
@@ -85,17 +87,5 @@ def _of(manifest: Mapping[str, Any], key: str, path: Path, kind: type, what: str
     value = manifest.get(key)
     if isinstance(value, kind) and value:
         return value
-    found = f"is {_short(value)}" if key in manifest else "is missing"
+    found = f"is {short(value)}" if key in manifest else "is missing"
     raise ValueError(f"{path}: {key!r} {found}; expected {what}.")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError(f"a key is given twice among {_short([key for key, _ in pairs])}")
-    return content
-
-
-def _short(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 80 else text[:77] + "..."
