@@ -380,7 +380,6 @@ IMAGE, LABELS = np.zeros((4, 4, 1)), np.zeros((4, 4), int)
         ([(IMAGE, LABELS)], {"seed": -1}, "seed -1"),
         ([(IMAGE, LABELS)], {"first_batch": 0.5}, "first_batch 0.5"),
         ([(IMAGE, LABELS)], {"workers": 2.5}, "workers 2.5"),
-        ([(IMAGE, LABELS)], {"workers": 2, "use_multiprocessing": True}, "give workers=2"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(samples, arguments, message):

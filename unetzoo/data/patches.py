@@ -45,9 +45,8 @@ class PatchDataset(keras.utils.PyDataset):
         outputs: of the network; with several the labels and weights are tuples, one for each.
         seed: of the draws.
         first_batch: how many batches a resumed run has behind it.
-        workers: threads that make batches; numpy and scipy work in several at once.
-        use_multiprocessing: only False: where one of Keras's worker processes is killed, as for
-            lack of memory, ``fit`` waits for its batch for ever.
+        workers: threads that make batches; numpy and scipy work in several at once. (No processes:
+            where one of Keras's is killed, as for lack of memory, ``fit`` waits for ever.)
         max_queue_size: batches made ahead, with several workers.
 
     Gives images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *output)``, int32;
@@ -77,14 +76,8 @@ class PatchDataset(keras.utils.PyDataset):
         seed: int = 0,
         first_batch: int = 0,
         workers: int = 1,
-        use_multiprocessing: bool = False,
         max_queue_size: int = 10,
     ):
-        if use_multiprocessing:
-            raise ValueError(
-                "use_multiprocessing=True: fit would wait for ever for a worker process that was "
-                "killed; give workers=2 or more alone, for threads."
-            )
         super().__init__(workers=workers, max_queue_size=max_queue_size)
         self.patch = tuple(patch)
         self.output = self.patch if output is None else tuple(output)
@@ -150,7 +143,7 @@ class PatchDataset(keras.utils.PyDataset):
             of_class = voxels[random.integers(len(voxels))]
             centre = np.unravel_index(of_class[random.integers(len(of_class))], sizes)
             corner = np.clip(np.subtract(centre, np.floor_divide(self.output, 2)), 0, room)
-        before = [before for before, _ in centred_padding(sizes, self.output)]
+        before = np.maximum(np.subtract(self.output, sizes), 0) // 2  # a small volume's padding
         context = np.floor_divide(np.subtract(self.patch, self.output), 2)
         return np.subtract(corner, before) - context
 
@@ -213,16 +206,6 @@ class PatchDataset(keras.utils.PyDataset):
             raise ValueError(f"foreground {self.foreground}: expected a share from 0 to 1.")
         for name in ("seed", "first_batch", "workers", "max_queue_size"):
             whole(name, getattr(self, name), least=0)
-
-
-def centred_padding(sizes: Sequence[int], patch: Sequence[int]) -> list[tuple[int, int]]:
-    """How much each axis lacks to the patch's size, before and after; the odd one after.
-
-    >>> centred_padding((5, 9), (8, 8))
-    [(1, 2), (0, 0)]
-    """
-    missing = [max(p - size, 0) for size, p in zip(sizes, patch, strict=True)]
-    return [(gap // 2, gap - gap // 2) for gap in missing]
 
 
 def mirrored(places: np.ndarray, size: int) -> np.ndarray:
