@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from unetzoo.cases import ClassScores
 from unetzoo.learning_curves import curves
-from unetzoo.sheet import Row, class_name, colour_of, draw_sheet, save
+from unetzoo.sheet import MOST_CLASSES, Row, class_name, colour_of, draw_sheet, save
 from unetzoo.slices import Cut, cuts_through, enlarged, informative_cuts, painted, shown
 from unetzoo.text import printable
 
@@ -24,7 +24,6 @@ __all__ = ["case_figure", "curves", "overlay"]
 
 IGNORED = {"not annotated": "#9A9A9A"}
 ERRORS = {"error: missed": "#F0E442", "error: too much": "#CC79A7", "error: wrong class": "#FFFFFF"}
-MOST_CLASSES = 8  # that have a line of scores of their own
 
 
 def overlay(

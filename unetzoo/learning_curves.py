@@ -7,12 +7,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from unetzoo.sheet import DPI, SIZE, class_name, colour_of, fitting, literal, save
-
-MOST_CLASSES = 8  # that have a curve of their own
-LEGEND = 1.4  # inches, a name in the legend
+from unetzoo.sheet import DPI, MOST_CLASSES, add_legend, class_name, colour_of, save
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -38,10 +36,9 @@ def curves(path: Path | str, rows: Rows, *, class_names: Sequence[str] = ()) -> 
     ['loss', 'Dice: best in validation 0.700, epoch 2']
     """
     with_rate = bool(_measured(rows, "learning_rate")[0])
-    figure = Figure(figsize=(14, 3.8), dpi=DPI)
+    figure = Figure(figsize=(14, 3.8), dpi=DPI, layout="constrained")
     ratios = [1.2, 0.7, 1.6] if with_rate else [1.2, 1.6]
     panels = figure.subplots(1, len(ratios), width_ratios=ratios)
-    figure.subplots_adjust(left=0.045, right=0.85, bottom=0.14, top=0.9, wspace=0.2)
     _draw(panels[0], rows, "loss")
     panels[0].set_title("loss", fontsize=11)
     if with_rate:
@@ -59,36 +56,37 @@ def curves(path: Path | str, rows: Rows, *, class_names: Sequence[str] = ()) -> 
 
 
 def _draw_dice(axes: Axes, rows: Rows, class_names: Sequence[str]) -> None:
-    for label in _labels(rows):
-        name = class_name(label, class_names)
-        _draw(axes, rows, f"dice_{label}", colour_of(max(label, 1)), name, 1.0)
-    _draw(axes, rows, "dice", "black", "mean", 1.8)
+    drawn = [
+        (
+            class_name(label, class_names),
+            _draw(axes, rows, f"dice_{label}", colour_of(max(label, 1)), 1.0),
+        )
+        for label in _labels(rows)
+    ]
+    drawn.append(("mean", _draw(axes, rows, "dice", "black", 1.8)))
     axes.set(ylim=(0, 1))
     axes.set_title(f"Dice{_best(rows)}", fontsize=11)
-    if axes.lines:
-        axes.plot([], [], "-", color="grey", label="training")
-        axes.plot([], [], "--o", color="grey", markersize=4, label="validation")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=SIZE, frameon=False)
+    entries = [(name, lines[0]) for name, lines in drawn if lines]
+    if entries:
+        entries.append(("training", Line2D([], [], color="grey")))
+        marked = Line2D([], [], linestyle="--", marker="o", markersize=4, color="grey")
+        entries.append(("validation", marked))
+        add_legend(axes, entries, loc="upper left", bbox_to_anchor=(1.01, 1.02))
 
 
 def _draw(
-    axes: Axes,
-    rows: Rows,
-    measure: str,
-    colour: str = "black",
-    name: str = "",
-    width: float = 1.4,
-) -> None:
-    """A measure's line, and the marks of the epochs with validation."""
-    label = literal(fitting(name, LEGEND))
+    axes: Axes, rows: Rows, measure: str, colour: str = "black", width: float = 1.4
+) -> list[Line2D]:
+    """A measure's line, and the marks of the epochs with validation, as far as there are any."""
+    drawn = []
     epochs, values = _measured(rows, measure)
     if epochs:
         mark = "." if len(epochs) < 3 else ""
-        axes.plot(epochs, values, "-", marker=mark, color=colour, lw=width, label=label)
-    known = "_" if epochs else label
+        drawn += axes.plot(epochs, values, "-", marker=mark, color=colour, lw=width)
     epochs, values = _measured(rows, f"val_{measure}")
     if epochs:
-        axes.plot(epochs, values, "--o", color=colour, lw=width / 2, markersize=4, label=known)
+        drawn += axes.plot(epochs, values, "--o", color=colour, lw=width / 2, markersize=4)
+    return drawn
 
 
 def _labels(rows: Rows) -> list[int]:

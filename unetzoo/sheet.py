@@ -3,33 +3,31 @@
 The colours are those of Okabe and Ito, which colour-blind people tell apart.
 """
 
+import math
 import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.textpath import TextPath
-from rich.cells import cell_len
 
 from unetzoo.files import replacing
 from unetzoo.text import printable
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
-NO_GLYPH = "Glyph .* missing from"  # a character that the font lacks is drawn as a box
+MOST_CLASSES = 8  # that have a line of scores, or a curve, of their own
+MOST_ENTRIES = 24  # in a legend
+LONGEST = 40  # letters of a class's name
 DPI = 100
-COLUMN, ONLY_ROW = 3.2, 4.4  # inches, the widest picture
-TALLEST = 4.4
-NARROWEST, LOWEST = 1.5, 1.2  # a cell: room for a column's and a row's name
-MARGIN, GAP, HEAD, SIDE = 0.12, 0.08, 0.26, 0.4
-TITLE, LEGEND = 0.18, 0.22  # a line's height
-SMALLEST_PAGE = 4.0
-MOST_ENTRIES = 24
-LONGEST = 3.0  # inches, a name in the legend
-TITLE_SIZE, SIZE = 10.5, 9.0  # points
+SIZE, TITLE_SIZE = 9.0, 10.5  # points
+WIDEST, WIDEST_ALONE, TALLEST, LOWEST = 3.2, 4.4, 4.4, 0.4  # inches, a picture
+SMALLEST_PAGE = 6.5  # inches wide
 
 
 def colour_of(label: int) -> str:
@@ -42,13 +40,13 @@ def colour_of(label: int) -> str:
 
 
 def class_name(label: int, class_names: Sequence[str]) -> str:
-    """A class's name for a line of text, where it is known.
+    """A class's name for a line of text, where it is known; of a long one the beginning.
 
     >>> class_name(1, ("background", "liver")), class_name(2, ())
     ('liver', 'class 2')
     """
-    known = class_names[label] if label < len(class_names) else ""
-    return printable(known) or f"class {label}"
+    known = printable(class_names[label] if label < len(class_names) else "")
+    return (known if len(known) <= LONGEST else f"{known[:LONGEST]} ...") or f"class {label}"
 
 
 @dataclass(frozen=True)
@@ -68,159 +66,61 @@ def draw_sheet(
     Args:
         rows: each with a picture for each column.
         heads: the columns' names.
-        title: lines above them.
+        title: lines above them; of a long one the beginning.
         legend: name and colour; of more than 24 the first.
-
-    What does not print in title and legend, and ``$``, is taken literally.
     """
-    scale = _scale(rows)
-    width = max(NARROWEST, *(row.size[1] * scale for row in rows))
-    heights = [max(LOWEST, row.size[0] * scale) for row in rows]
-    side = SIDE if any(row.name for row in rows) else 0.0
-    body = side + len(heads) * (width + GAP) - GAP
-    page = max(SMALLEST_PAGE, body + 2 * MARGIN)
-    lines = _wrapped(title, page - 2 * MARGIN)
-    entries = _entries(legend)
-    columns, legend_rows = _legend_grid([str(patch.get_label()) for patch in entries], page)
-    top = MARGIN + len(lines) * TITLE + HEAD
-    height = top + sum(heights) + GAP * len(rows) + legend_rows * LEGEND + MARGIN
-    figure = Figure(figsize=(page, height), dpi=DPI)
-    place = _Page(figure, page, height)
-    if lines:
-        text, room = "\n".join(lines), page - 2 * MARGIN
-        points = TITLE_SIZE * min(1.0, room / max(inches(line, TITLE_SIZE) for line in lines))
-        figure.suptitle(text, x=0.5, y=1 - MARGIN / height, va="top", fontsize=points)
-    left = (page - body) / 2 + side
-    for column, head in enumerate(heads):
-        place.text(left + column * (width + GAP) + width / 2, top - HEAD / 2, head)
-    for row, tall in zip(rows, heights, strict=True):
-        place.text(left - SIDE / 2, top + tall / 2, row.name, rotation=90)
-        size = row.size[0] * scale, row.size[1] * scale
-        for column, picture in enumerate(row.pictures):
-            across = left + column * (width + GAP) + (width - size[1]) / 2
-            place.picture(picture, across, top + (tall - size[0]) / 2, size)
-        top += tall + GAP
+    tall, wide = (max(row.size[side] for row in rows) for side in (0, 1))
+    scale = min(TALLEST / tall, (WIDEST if len(rows) > 1 else WIDEST_ALONE) / wide)  # inches a mm
+    heights = [max(row.size[0], LOWEST / scale) for row in rows]
+    beside = 0.08 * max(len(line) for row in rows for line in row.name.split("\n"))
+    page = max(SMALLEST_PAGE, len(heads) * (wide * scale + 0.1) + beside)
+    lines = []
+    for line in title.split("\n"):
+        lines += textwrap.wrap(line, int(10 * page), max_lines=4, placeholder=" ...")
+    entries: list[tuple[str, Artist]] = [
+        (name, Patch(facecolor=colour, edgecolor="#808080", linewidth=0.5))
+        for name, colour in legend[:MOST_ENTRIES]
+    ]
+    if len(legend) > MOST_ENTRIES:
+        entries.append((f"and {len(legend) - MOST_ENTRIES} more", Patch(alpha=0)))
+    columns = int(page / (0.5 + 0.085 * max((len(name) for name, _ in entries), default=0)))
+    texts = 0.5 + 0.18 * len(lines) + 0.2 * math.ceil(len(entries) / columns)
+    figure = Figure((page, sum(heights) * scale + texts), dpi=DPI, layout="constrained")
+    empty = {"xticks": [], "yticks": [], "frame_on": False}
+    grid = figure.subplots(
+        len(rows), len(heads), squeeze=False, height_ratios=heights, subplot_kw=empty
+    )
+    for row, height, panels in zip(rows, heights, grid, strict=True):
+        panels[0].set_ylabel(row.name, rotation=0, ha="right", va="center", fontsize=SIZE)
+        for axes, picture in zip(panels, row.pictures, strict=True):
+            axes.imshow(picture, extent=(0, row.size[1], row.size[0], 0))
+            middle, centre = row.size[0] / 2, row.size[1] / 2
+            axes.set_ylim(middle + height / 2, middle - height / 2)  # every cell on one scale
+            axes.set_xlim(centre - wide / 2, centre + wide / 2)
+    for axes, head in zip(grid[0], heads, strict=True):
+        axes.set_title(head, fontsize=SIZE)
+    figure.suptitle("\n".join(lines), fontsize=TITLE_SIZE, parse_math=False)
     if entries:
-        figure.legend(
-            handles=entries, loc="lower center", ncols=columns, frameon=False, fontsize=SIZE,
-            bbox_to_anchor=(0.5, MARGIN / 2 / height), borderaxespad=0, borderpad=0,
-            handlelength=1.2, handleheight=1.0,
-        )  # fmt: skip
+        add_legend(figure, entries, loc="outside lower center", ncols=columns, handlelength=1.2)
     return figure
 
 
-def literal(text: str) -> str:
-    r"""A name that matplotlib shows as it is: ``$`` begins no formula, control codes are escaped.
-
-    >>> print(literal("$x$\n"))
-    \$x\$\n
-    """
-    return printable(text).replace("$", r"\$")
-
-
-def inches(text: str, points: float = SIZE) -> float:
-    """How wide a line of text is at most: letters lie on whole pixels.
-
-    >>> inches("width") > inches("with") > inches("") == 0
-    True
-    """
-    if not text:
-        return 0.0
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=NO_GLYPH)
-        outline = TextPath((0, 0), text, size=points).vertices  # around its curves
-    return 1.06 * float(outline[:, 0].max(initial=0)) / 72
-
-
-def fitting(name: str, room: float) -> str:
-    """A name, cut off at its end where it is wider than ``room`` inches.
-
-    >>> fitting("liver", 1), fitting("a very long name", 0.6)
-    ('liver', 'a very ...')
-    """
-    name, kept = printable(name), len(name)
-    short = name
-    while kept > 0 and inches(literal(short)) > room:
-        kept = min(kept - 1, int(len(name) * 1.2 * room / inches(literal(name))))
-        short = f"{name[:kept].rstrip()} ..."
-    return short
+def add_legend(on: Figure | Axes, entries: Sequence[tuple[str, Artist]], **place: Any) -> None:
+    """A legend whose names are shown as they are: ``$`` begins no formula, ``_`` hides nothing."""
+    artists = [artist for _, artist in entries]
+    legend = on.legend(artists, [""] * len(artists), frameon=False, fontsize=SIZE, **place)
+    for text, (name, _) in zip(legend.get_texts(), entries, strict=True):
+        text.set(text=name, parse_math=False)
 
 
 def save(figure: Figure, path: Path | str) -> None:
     """Write a figure as PNG, whole or not at all. Raises: ValueError where it cannot be written."""
     try:
         with replacing(path) as beside, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=NO_GLYPH)
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
             figure.savefig(beside, format="png", dpi=DPI)
     except OSError as error:
         raise ValueError(
             f"{path}: cannot be written ({error.strerror or error}); look at the folder, its "
             "permissions and the room on the disk."
         ) from error
-
-
-@dataclass(frozen=True)
-class _Page:
-    """A figure measured in inches from its top left corner."""
-
-    figure: Figure
-    width: float
-    height: float
-
-    def text(self, across: float, down: float, text: str, rotation: float = 0) -> None:
-        if text:
-            self.figure.text(
-                across / self.width, 1 - down / self.height, text, rotation=rotation,
-                ha="center", va="center", fontsize=SIZE, multialignment="center",
-            )  # fmt: skip
-
-    def picture(
-        self, picture: np.ndarray, across: float, down: float, size: tuple[float, float]
-    ) -> None:
-        bottom = 1 - (down + size[0]) / self.height
-        box = across / self.width, bottom, size[1] / self.width, size[0] / self.height
-        axes = self.figure.add_axes(box)
-        axes.imshow(picture, aspect="auto")
-        axes.set_axis_off()
-
-
-def _scale(rows: Sequence[Row]) -> float:
-    """Inches a millimetre, so that the widest picture and the tallest fit."""
-    widest = COLUMN if len(rows) > 1 else ONLY_ROW
-    return min(
-        widest / max(row.size[1] for row in rows), TALLEST / max(row.size[0] for row in rows)
-    )
-
-
-def _wrapped(title: str, inches: float) -> list[str]:
-    """Lines that fit, at most four of each given line."""
-    fit = int(inches / 0.085)
-    lines = []
-    for line in title.split("\n"):
-        text = printable(line)
-        wide = max(1.0, cell_len(text) / max(len(text), 1))
-        lines += textwrap.wrap(text, max(int(fit / wide), 8), max_lines=4, placeholder=" ...")
-    return [literal(line) for line in lines]
-
-
-def _entries(legend: Sequence[tuple[str, str]]) -> list[Patch]:
-    left = len(legend) - MOST_ENTRIES
-    entries = [
-        Patch(
-            facecolor=colour,
-            edgecolor="#808080",
-            linewidth=0.5,
-            label=literal(fitting(name, LONGEST)),
-        )
-        for name, colour in legend[:MOST_ENTRIES]
-    ]
-    return [*entries, Patch(alpha=0, label=f"and {left} more")] if left > 0 else entries
-
-
-def _legend_grid(names: Sequence[str], page: float) -> tuple[int, int]:
-    """Columns and rows of a legend that is no wider than the page."""
-    if not names:
-        return 1, 0
-    widest = max(inches(name) for name in names) + 0.45
-    columns = max(1, min(len(names), int((page - MARGIN) / widest)))
-    return columns, -(-len(names) // columns)

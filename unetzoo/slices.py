@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from scipy import ndimage
 
 FILL = 0.3  # of a class's colour within its outline
@@ -153,17 +154,8 @@ def enlarged(cut: np.ndarray, size: tuple[float, float]) -> np.ndarray:
     return cut
 
 
-def rgb(colour: str) -> np.ndarray:
-    """``"#FF0000"`` as three numbers from 0 to 1.
-
-    >>> rgb("#FF0000").tolist()
-    [1.0, 0.0, 0.0]
-    """
-    return np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)], "float32")
-
-
 def _mix(picture: np.ndarray, mask: np.ndarray, colour: str, share: float) -> None:
-    picture[mask] = (1 - share) * picture[mask] + share * rgb(colour)
+    picture[mask] = (1 - share) * picture[mask] + np.multiply(share, to_rgb(colour))
 
 
 def _across(shape: Sequence[int], spacing: Sequence[float]) -> int:
