@@ -6,6 +6,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from PIL import Image, ImageColor
 
 import unetzoo
 from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
@@ -13,6 +14,7 @@ from unetzoo.cases import overlaps
 from unetzoo.data.sample import Sample
 from unetzoo.history import RunStopped, best_row, read_history, waited_in_vain, write_rows
 from unetzoo.inference import sliding_window
+from unetzoo.sheet import colour_of
 from unetzoo.training import compile_model, make_optimizer
 
 
@@ -159,6 +161,19 @@ def test_a_class_that_no_case_has_is_not_counted_and_ignored_voxels_are_not():
     assert validation.score() == {"val_dice": 0.0, "val_dice_1": 0.0}
     validation.cases = {"b": empty}
     assert all(map(math.isnan, validation.score().values()))
+
+
+def test_ignored_voxels_are_drawn_as_such(tmp_path):
+    sample = squares(5)
+    labels = np.where(sample.image[..., 0] < 0.05, 9, sample.labels)
+    cases = {"a": Sample(sample.image, labels.astype("uint8"))}
+    validation = WholeCases(cases, (16, 16), ignore_label=9, folder=tmp_path)
+    validation.set_model(tiny())
+    validation.score()
+    with Image.open(tmp_path / "overlay-1.png") as picture:
+        found = {colour for _, colour in picture.convert("RGB").getcolors(2**24)}
+    assert ImageColor.getrgb(colour_of(1)) in found
+    assert ImageColor.getrgb(colour_of(9)) not in found
 
 
 def test_a_run_stops_once_the_best_dice_is_old(tmp_path):

@@ -195,6 +195,7 @@ class WholeCases(keras.callbacks.Callback):
                 prediction,
                 title=name,
                 class_names=self.class_names,
+                ignore_label=self.ignore_label,
             )
 
 
