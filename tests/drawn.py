@@ -52,7 +52,7 @@ def check_page(figure):
     assert page.x0 >= 0 <= page.y0
     assert page.x1 <= width
     assert page.y1 <= height
-    if figure._suptitle:
+    if figure._suptitle and figure._suptitle.get_text():
         panels = [axes.get_tightbbox() for axes in figure.axes]
         assert figure._suptitle.get_window_extent().y0 > max(box.y1 for box in panels) - 1
         for legend in figure.legends:

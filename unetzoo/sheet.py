@@ -76,14 +76,14 @@ def draw_sheet(
     page = max(SMALLEST_PAGE, len(heads) * (wide * scale + 0.1) + beside)
     lines = []
     for line in title.split("\n"):
-        lines += textwrap.wrap(line, int(10 * page), max_lines=4, placeholder=" ...")
+        lines += textwrap.wrap(line, int(9 * page), max_lines=4, placeholder=" ...")
     entries: list[tuple[str, Artist]] = [
         (name, Patch(facecolor=colour, edgecolor="#808080", linewidth=0.5))
         for name, colour in legend[:MOST_ENTRIES]
     ]
     if len(legend) > MOST_ENTRIES:
         entries.append((f"and {len(legend) - MOST_ENTRIES} more", Patch(alpha=0)))
-    columns = int(page / (0.5 + 0.085 * max((len(name) for name, _ in entries), default=0)))
+    columns = int(page / (0.5 + 0.09 * max((len(name) for name, _ in entries), default=0)))
     texts = 0.5 + 0.18 * len(lines) + 0.2 * math.ceil(len(entries) / columns)
     figure = Figure((page, sum(heights) * scale + texts), dpi=DPI, layout="constrained")
     empty = {"xticks": [], "yticks": [], "frame_on": False}
