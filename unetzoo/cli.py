@@ -20,21 +20,34 @@ CONFIGURATIONS = click.Choice(["2d", "3d_fullres", "3d_lowres"])
 OPTIMIZERS = click.Choice(["adam", "sgd"])
 SCHEDULES = click.Choice(["constant", "poly", "cosine", "step"])
 PRECISIONS = click.Choice(["float32", "mixed_bfloat16", "mixed_float16"])
+MODELS = click.Choice(["best", "last"])
 DATA = ("layout", "labels", "classes", "ignore", "fill")
 
 
-def data_options(command: Callable) -> Callable:
-    """What has to be said of some data sets."""
-    options = [
-        click.option("--layout", help="msd, nnunet, brats, csv, glob or pictures; else found out."),
-        click.option("--labels", type=PairsType(), help="Class of each number: 0:0,2:1,4:2."),
-        click.option("--classes", type=int, help="How many classes, where the data do not say."),
-        click.option("--ignore", type=int, help="Number in the label files that does not count."),
-        click.option("--fill", type=float, help="Takes the place of NaN and infinite voxels."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+def together(*options: Callable) -> Callable:
+    """Several options as one decorator."""
+
+    def decorated(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+data_options = together(
+    click.option("--layout", help="msd, nnunet, brats, csv, glob or pictures; else found out."),
+    click.option("--labels", type=PairsType(), help="Class of each number: 0:0,2:1,4:2."),
+    click.option("--classes", type=int, help="How many classes, where the data do not say."),
+    click.option("--ignore", type=int, help="Number in the label files that does not count."),
+    click.option("--fill", type=float, help="Takes the place of NaN and infinite voxels."),
+)
+model_options = together(
+    click.option("--model", "which", default="best", show_default=True, type=MODELS),
+    click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower."),
+    click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5."),
+    click.option("--largest", is_flag=True, help="Keep each class's largest component only."),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -186,10 +199,7 @@ def train(
 @click.argument("run_folder", metavar="RUN", type=FOLDER)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", "folder", required=True, type=FOLDER, help="Folder for the masks.")
-@click.option("--model", "which", default="best", show_default=True, help="best or last.")
-@click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower.")
-@click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5.")
-@click.option("--largest", is_flag=True, help="Keep each class's largest component only.")
+@model_options
 @click.option("--probabilities", is_flag=True, help="Write these too: NIfTI, of pictures .npy.")
 @click.option("--overwrite", is_flag=True, help="Write masks that are there already again.")
 @click.option("--shard", default="1/1", show_default=True, help="This job's share, such as 2/8.")
@@ -223,10 +233,7 @@ def predict(
     "--data", help="Labelled; of tfds:NAME its test split. Else the run's held-out cases."
 )
 @click.option("-o", "--out", "folder", type=FOLDER, help="Else RUN/evaluation.")
-@click.option("--model", "which", default="best", show_default=True, help="best or last.")
-@click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower.")
-@click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5.")
-@click.option("--largest", is_flag=True, help="Keep each class's largest component only.")
+@model_options
 @click.option("--tolerance", default=1.0, show_default=True, help="Of surface Dice, mm or pixels.")
 @click.option("--worst", default=3, show_default=True, help="How many cases to draw.")
 def evaluate(

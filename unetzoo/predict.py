@@ -20,6 +20,8 @@ from unetzoo.inference import sliding_window_slabs
 from unetzoo.registry import load_model
 from unetzoo.runs import Run
 
+MODELS = ("best", "last")
+
 
 @dataclass
 class Outcome:
@@ -116,8 +118,10 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
         which: "best" (where there was validation; else the last) or "last".
         options: as in ``Predictor``.
 
-    Raises: ValueError for a folder without a run or without a model.
+    Raises: ValueError for another ``which``, or a folder without a run or without a model.
     """
+    if which not in MODELS:
+        raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
     run = Run.read(folder)
     last = checkpoints(folder)
     best = run.folder / BEST
