@@ -11,14 +11,13 @@ from test_plan_dataset import masks, volumes
 from test_preparation import scan
 
 import unetzoo
-from unetzoo import cli, runs, training
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import find
 from unetzoo.data.layouts.case import Case
 from unetzoo.data.normalisation import CT, ZScore
 from unetzoo.data.preparation import Preparation, plan, prepare
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.planning import Fingerprint, Plan, checks
+from unetzoo.planning import Fingerprint, Plan
 from unetzoo.planning import plan as planned
 from unetzoo.planning.settings import settings_of
 from unetzoo.runs import Run, Settings
@@ -216,16 +215,6 @@ def test_a_wrong_number_or_name_is_told_before_the_data_are_looked_at(tmp_path):
         assert expected in done.stderr
         assert "nowhere" not in done.stderr
     assert not (tmp_path / "run").exists()
-
-
-def test_the_command_offers_what_the_library_takes():
-    for option, values in {
-        "optimizer": training.OPTIMIZERS, "schedule": training.SCHEDULES,
-        "precision": runs.PRECISIONS,
-    }.items():  # fmt: skip
-        (found,) = (one for one in cli.cli.commands["train"].params if one.name == option)
-        assert tuple(found.type.choices) == values
-    assert tuple(cli.NETWORKS.choices) == checks.NETWORKS
 
 
 # === The whole chain ===

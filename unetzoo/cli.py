@@ -6,21 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click import Choice
 
 from unetzoo import registry
+from unetzoo.arguments import NORMS
+from unetzoo.choices import CONFIGURATIONS, MODELS, PLANNED, PRECISIONS, RATES, SCHEDULES
 from unetzoo.console import NumbersType, PairsType, load_keras, run
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
-NETWORKS = click.Choice(["plain_unet", "residual_unet"])
 WHOLE = click.IntRange(1)
 ABOVE_0 = click.FloatRange(0, min_open=True)
 FROM_0 = click.FloatRange(0)
-CONFIGURATIONS = click.Choice(["2d", "3d_fullres", "3d_lowres"])
-OPTIMIZERS = click.Choice(["adam", "sgd"])
-SCHEDULES = click.Choice(["constant", "poly", "cosine", "step"])
-PRECISIONS = click.Choice(["float32", "mixed_bfloat16", "mixed_float16"])
-MODELS = click.Choice(["best", "last"])
 DATA = ("layout", "labels", "classes", "ignore", "fill")
 
 
@@ -43,7 +40,7 @@ data_options = together(
     click.option("--fill", type=float, help="Takes the place of NaN and infinite voxels."),
 )
 model_options = together(
-    click.option("--model", "which", default="best", show_default=True, type=MODELS),
+    click.option("--model", "which", default="best", show_default=True, type=Choice(MODELS)),
     click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower."),
     click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5."),
     click.option("--largest", is_flag=True, help="Keep each class's largest component only."),
@@ -97,7 +94,7 @@ def demo(folder: Path, epochs: int) -> None:
 @click.argument("data")
 @click.option("-o", "--out", "path", type=FILE, help="File for the plan, such as plan.json.")
 @click.option("--memory-gb", default=8.0, show_default=True, help="Of the accelerator.")
-@click.option("--network", default="plain_unet", show_default=True, type=NETWORKS)
+@click.option("--network", default="plain_unet", show_default=True, type=Choice(PLANNED))
 @data_options
 @click.option("--workers", default=2, show_default=True, type=WHOLE)
 def plan(data: str, path: Path | None, **options: Any) -> None:
@@ -120,7 +117,11 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 @click.option("--data", required=True, help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME.")
 @click.option("--network", help="An id of unetzoo list; planned: by the data, as unetzoo plan.")
 @click.option("--plan", "path", type=FILE, help="Of unetzoo plan; the other options override it.")
-@click.option("--configuration", type=CONFIGURATIONS, help="Of the plan; else 3d_fullres or 2d.")
+@click.option(
+    "--configuration",
+    type=Choice(CONFIGURATIONS),
+    help="Of the plan; else 3d_fullres or 2d.",
+)
 @click.option("--patch", type=NumbersType(int, "X,Y,Z"), help="Sizes, voxels.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="Folder of the run.")
 @click.option("--fold", default="0", show_default=True, help="Held-out fold, or 'all' for none.")
@@ -128,18 +129,18 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 @data_options
 @click.option("--spacing", help="median, none, or mm: 1,1,2; else median, or as planned.")
 @click.option("--boundary-weights", is_flag=True, help="Weigh voxels between objects (2015).")
-@click.option("--norm", type=click.Choice(["batch", "instance", "group", "none"]))
+@click.option("--norm", type=Choice([norm or "none" for norm in NORMS]))
 @click.option("--dropout", type=float)
 @click.option("--epochs", default=100, show_default=True, type=WHOLE)
 @click.option("--steps", default=100, show_default=True, type=WHOLE, help="Batches in an epoch.")
 @click.option("--batch-size", type=WHOLE, help="Else 2, or as planned.")
-@click.option("--optimizer", type=OPTIMIZERS, help="Else adam, of a plan sgd.")
+@click.option("--optimizer", type=Choice(list(RATES)), help="Else adam, of a plan sgd.")
 @click.option("--learning-rate", type=ABOVE_0, help="Else 1e-4 with adam, 1e-2 with sgd.")
-@click.option("--schedule", type=SCHEDULES, help="Else constant, with sgd poly.")
+@click.option("--schedule", type=Choice(SCHEDULES), help="Else constant, with sgd poly.")
 @click.option(
     "--clip", default=12.0, show_default=True, type=FROM_0, help="Norm of the gradients; 0: none."
 )
-@click.option("--precision", default="float32", show_default=True, type=PRECISIONS)
+@click.option("--precision", default="float32", show_default=True, type=Choice(PRECISIONS))
 @click.option("--no-augment", is_flag=True, help="Leave the patches as they are.")
 @click.option("--patience", type=WHOLE, help="Epochs without a better Dice; else to the end.")
 @click.option("--validate-every", default=5, show_default=True, type=WHOLE, help="Epochs.")
@@ -156,7 +157,6 @@ def train(
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
     load_keras()
-    from unetzoo.planning.checks import NETWORKS
     from unetzoo.planning.settings import plan_of_run, settings_of
     from unetzoo.runs import Settings
     from unetzoo.train import train as run_training
@@ -168,9 +168,9 @@ def train(
         found = plan_of_run(folder, path, workers=workers, **data)
         planned = settings_of(found, configuration)
         values = {name: value for name, value in values.items() if value != "planned"}
-        if values.get("network", found.network).replace("-", "_") not in NETWORKS:
+        if values.get("network", found.network).replace("-", "_") not in PLANNED:
             raise ValueError(
-                f"--network {values['network']}: a plan has the stages of {' or '.join(NETWORKS)}; "
+                f"--network {values['network']}: a plan has the stages of {' or '.join(PLANNED)}; "
                 "give one of these, or --network and --patch without a plan."
             )
     elif configuration:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.cases import score_case
+from unetzoo.choices import TFDS
 from unetzoo.data.layouts import Case
 from unetzoo.data.reading import read_case, read_case_labels
 from unetzoo.evaluation import Evaluation, evaluate_files
-from unetzoo.feeds import TFDS, find_dataset, find_tfds
+from unetzoo.feeds import find_dataset, find_tfds
 from unetzoo.figures import case_figure
 from unetzoo.predict import Predictor, predict_cases
 from unetzoo.progress import bar

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import keras
 
+from unetzoo.choices import TFDS
 from unetzoo.data.augment import Augmentation
 from unetzoo.data.cache import PreparedCase, prepare_cases
 from unetzoo.data.labels import LabelScheme
@@ -23,8 +24,6 @@ from unetzoo.model_sizes import output_shape
 from unetzoo.progress import bar
 from unetzoo.registry import skeleton
 from unetzoo.runs import Run, Settings, versions
-
-TFDS = "tfds:"
 
 
 class Cases(Protocol):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from unetzoo.callbacks import BEST, checkpoints, classes_of
+from unetzoo.choices import MODELS
 from unetzoo.cleanup import largest_component
 from unetzoo.data.layouts import Case
 from unetzoo.data.pictures import Picture
@@ -19,8 +20,6 @@ from unetzoo.files import replacing
 from unetzoo.inference import sliding_window_slabs
 from unetzoo.registry import load_model
 from unetzoo.runs import Run
-
-MODELS = ("best", "last")
 
 
 @dataclass

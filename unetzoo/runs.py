@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo.checks import whole
+from unetzoo.choices import PRECISIONS
 from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.normalisation import CT, ZScore
@@ -16,7 +17,6 @@ from unetzoo.data.preparation import Preparation, Spacing
 from unetzoo.files import replacing
 
 RUN = "run.json"
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
 

@@ -9,7 +9,8 @@ import keras
 
 from unetzoo import registry
 from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
-from unetzoo.feeds import TFDS, Feed, from_files, from_tfds, new_run
+from unetzoo.choices import TFDS
+from unetzoo.feeds import Feed, from_files, from_tfds, new_run
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.runs import RUN, Run, Settings
 from unetzoo.training import compile_model, make_optimizer

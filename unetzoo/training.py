@@ -5,13 +5,10 @@ from typing import Any
 
 import keras
 
+from unetzoo.choices import RATES, SCHEDULES
 from unetzoo.deep_supervision import DeepSupervision, deep_supervision_weights
 from unetzoo.losses import DiceCrossentropy
 from unetzoo.metrics import DiceScore
-
-OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("constant", "poly", "cosine", "step")
-RATES = {"adam": 1e-4, "sgd": 1e-2}
 
 
 def compile_model(
@@ -140,9 +137,9 @@ def make_optimizer(
     >>> round(float(rate), 4)
     0.01
     """
-    if name not in OPTIMIZERS or schedule not in SCHEDULES:
+    if name not in RATES or schedule not in SCHEDULES:
         raise ValueError(
-            f"optimizer {name!r}, schedule {schedule!r}: expected one of {', '.join(OPTIMIZERS)} "
+            f"optimizer {name!r}, schedule {schedule!r}: expected one of {', '.join(RATES)} "
             f"and one of {', '.join(SCHEDULES)}."
         )
     rate = RATES[name] if learning_rate is None else learning_rate

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from unetzoo.checks import check
+from unetzoo.choices import PLANNED
 from unetzoo.data.normalisation import is_number
 
-NETWORKS = ("plain_unet", "residual_unet")
 FINEST, COARSEST = 1e-6, 1e6  # mm
 LARGEST = 2**31 - 1  # voxels on an axis
 
@@ -58,6 +58,6 @@ def check_divides(patch: Sequence[int], strides: Sequence[Sequence[int]]) -> Non
 
 def check_choice(network: object, memory_gb: object) -> None:
     """Raises: ValueError for a network that is not planned, or no amount of memory."""
-    check(network in NETWORKS, "network", network, " or ".join(NETWORKS))
+    check(network in PLANNED, "network", network, " or ".join(PLANNED))
     right = is_number(memory_gb) and memory_gb > 0  # type: ignore[operator]
     check(right, "memory_gb", memory_gb, "a positive number, such as 8")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.checks import check, whole
+from unetzoo.choices import CONFIGURATIONS
 from unetzoo.data.normalisation import CT, ZScore, is_number
 from unetzoo.planning.checks import (
     check_choice,
@@ -18,8 +19,6 @@ from unetzoo.planning.checks import (
 )
 from unetzoo.stages import stages
 from unetzoo.text import aligned, printable
-
-NAMES = ("2d", "3d_fullres", "3d_lowres")  # of configurations, in the order they are shown
 
 Numbers = tuple[int, ...]
 
@@ -157,8 +156,8 @@ class Plan:
         found = len(self.normalisation)
         check(found == self.num_channels, "normalisation of", found, "one for each channel")
         names = tuple(self.configurations)
-        known = bool(names) and set(names) <= set(NAMES)
-        check(known, "configurations", names, f"some of {', '.join(NAMES)}")
+        known = bool(names) and set(names) <= set(CONFIGURATIONS)
+        check(known, "configurations", names, f"some of {', '.join(CONFIGURATIONS)}")
         for name, one in self.configurations.items():
             check(int(name[0]) == len(one.patch), f"{name}.patch", one.patch, f"{name[0]} sizes")
         plane = self.configurations.get("2d")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unetzoo.choices import TFDS
 from unetzoo.planning.measure import plan_dataset
 from unetzoo.planning.plans import Configuration, Plan
 from unetzoo.runs import RUN
@@ -73,7 +74,7 @@ def plan_of_run(folder: Path, path: Path | None, data: str, **options: Any) -> P
         return Plan.read(path)
     if (folder / RUN).exists() and (folder / FILE).exists():
         return Plan.read(folder / FILE)
-    if data.startswith("tfds:"):
+    if data.startswith(TFDS):
         raise ValueError(f"{data}: expected files to plan by; of TFDS give --plan or --network.")
     found = plan_dataset(data, **options)
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unetzoo.choices import TFDS
 from unetzoo.data.labels import LabelScheme
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def find(
     ...
     ValueError: data set 'oxford_iit_pet': unknown to TFDS; try oxford_iiit_pet.
     """
-    builder = _builder(name.removeprefix("tfds:"), data_dir)
+    builder = _builder(name.removeprefix(TFDS), data_dir)
     features = _named_features(builder)
     mask = _chosen(builder, "mask", mask, _masks(features))
     others = [key for key in _pictures(features) if key != mask]
