@@ -10,11 +10,10 @@ import tensorflow_datasets as tfds
 from click.testing import CliRunner
 
 from unetzoo import train as training
-from unetzoo.callbacks import classes_of
 from unetzoo.cli import cli
 from unetzoo.data.tfds import find, samples
 from unetzoo.history import read_history
-from unetzoo.inference import sliding_window
+from unetzoo.inference import classes_of, sliding_window
 from unetzoo.predict import load_predictor
 from unetzoo.runs import Run, Settings
 from unetzoo.train import train

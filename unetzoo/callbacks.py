@@ -25,7 +25,7 @@ from unetzoo.history import (
     waited_in_vain,
     write_rows,
 )
-from unetzoo.inference import sliding_window_slabs
+from unetzoo.inference import segment
 from unetzoo.registry import load_model
 from unetzoo.training import build_state
 
@@ -137,7 +137,6 @@ class WholeCases(keras.callbacks.Callback):
         patch: sizes of the window, voxels.
         every: epochs from one validation to the next.
         ignore_label: the label that does not count, or None.
-        overlap: as in ``sliding_window``.
         folder: draws the first three cases to ``overlay-1.png`` ... there, or None.
         class_names: for the drawings.
     """
@@ -149,7 +148,6 @@ class WholeCases(keras.callbacks.Callback):
         *,
         every: int = 1,
         ignore_label: int | None = None,
-        overlap: float | None = None,
         folder: Path | str | None = None,
         class_names: Sequence[str] = (),
     ):
@@ -158,7 +156,6 @@ class WholeCases(keras.callbacks.Callback):
         self.patch = tuple(patch)
         self.every = every
         self.ignore_label = ignore_label
-        self.overlap = overlap
         self.folder = None if folder is None else Path(folder)
         self.class_names = tuple(class_names)
 
@@ -173,16 +170,12 @@ class WholeCases(keras.callbacks.Callback):
         labels = range(1, max(classes, 2))
         found = []
         for number, (name, sample) in enumerate(self.cases.items()):
-            prediction = self._predict(sample)
+            prediction = segment(self.model, sample.image, self.patch)
             found.append(overlaps(sample.labels, prediction, labels, self.ignore_label))
             if self.folder is not None and number < 3:
                 place = self.folder / f"overlay-{number + 1}.png"
                 self._draw(place, name, sample, prediction)
         return _dice(found)
-
-    def _predict(self, sample: Sample) -> np.ndarray:
-        slabs = sliding_window_slabs(self.model, sample.image, self.patch, overlap=self.overlap)
-        return np.concatenate([classes_of(slab) for slab in slabs])
 
     def _draw(self, place: Path, name: str, sample: Sample, prediction: np.ndarray) -> None:
         from unetzoo.figures import overlay
@@ -259,13 +252,6 @@ def checkpoints(folder: Path | str) -> dict[int, Path]:
         if match := re.fullmatch(r"epoch-(\d+)\.keras", path.name):
             found[int(match[1])] = path
     return found
-
-
-def classes_of(logits: np.ndarray) -> np.ndarray:
-    """The class of each voxel from logits ``(*spatial, C)``; one channel is a sigmoid's."""
-    if logits.shape[-1] == 1:
-        return (logits[..., 0] > 0).astype("uint8")
-    return logits.argmax(-1).astype("uint8")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from unetzoo.data.augment import Augmentation
 from unetzoo.data.patches import PatchDataset
 from unetzoo.files import replacing
 from unetzoo.history import read_history
-from unetzoo.inference import sliding_window
+from unetzoo.inference import classes_of, sliding_window
 from unetzoo.registry import build
 from unetzoo.training import compile_model
 
@@ -62,7 +62,7 @@ def run(folder: Path, epochs: int) -> None:
     brain = load_template()
     model = train(brain, folder, epochs)
     logits = sliding_window(model, brain.image[..., None], PATCH, progress=_progress)
-    found = np.argmax(logits, axis=-1).astype("uint8")
+    found = classes_of(logits)
     scores = {part: dice(brain, found, part) for part in ("back", "front")}
     with replacing(folder / "model.keras") as beside:
         model.save(beside)

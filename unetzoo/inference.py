@@ -41,6 +41,43 @@ def importance(patch: Sequence[int]) -> np.ndarray:
     return np.maximum(weight / weight.max(), 1e-6).astype("float32")
 
 
+def classes_of(logits: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    """The class of each voxel ``(*spatial)``: its largest logit, of equals the first.
+
+    Args:
+        logits: ``(*spatial, C)``, or probabilities; one channel is a sigmoid's.
+        threshold: one channel is class 1 above it; 0.5 for probabilities.
+
+    Returns: uint8 (int16 for more than 256 classes).
+
+    >>> classes_of(np.array([[0.0, 2.0], [1.0, 1.0]])), classes_of(np.array([[0.3]]), 0.5)
+    (array([1, 0], dtype=uint8), array([0], dtype=uint8))
+    """
+    classes = logits.shape[-1]
+    found = logits.argmax(-1) if classes > 1 else logits[..., 0] > threshold
+    return found.astype("uint8" if classes <= 256 else "int16")
+
+
+def segment(
+    model: keras.Model,
+    image: np.ndarray,
+    patch: Sequence[int],
+    *,
+    overlap: float | None = None,
+    mirror: bool = False,
+) -> np.ndarray:
+    """The class of each voxel of a whole image: ``classes_of`` its ``sliding_window_slabs``.
+
+    Returns: ``(*spatial)``, as ``classes_of``.
+
+    >>> model = keras.Sequential([keras.Input((None, None, 2)), keras.layers.Identity()])
+    >>> segment(model, np.array([[[0, 1], [2, 1]]], "float32"), (4, 8))
+    array([[1, 0]], dtype=uint8)
+    """
+    slabs = sliding_window_slabs(model, image, patch, overlap=overlap, mirror=mirror)
+    return np.concatenate([classes_of(slab) for slab in slabs])
+
+
 def sliding_window(
     model: keras.Model,
     image: np.ndarray,

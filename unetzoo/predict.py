@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unetzoo.callbacks import BEST, checkpoints, classes_of
+from unetzoo.callbacks import BEST, checkpoints
 from unetzoo.choices import MODELS
 from unetzoo.cleanup import largest_component
 from unetzoo.data.layouts import Case
@@ -17,7 +17,7 @@ from unetzoo.data.reading import file_ending, read_case, write_case_labels
 from unetzoo.data.restoring import restore_labels, restore_probabilities
 from unetzoo.data.volumes import Volume, write_image
 from unetzoo.files import replacing
-from unetzoo.inference import sliding_window_slabs
+from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.registry import load_model
 from unetzoo.runs import Run
 
@@ -66,7 +66,12 @@ class Predictor:
 
     def segment_prepared(self, image: np.ndarray) -> np.ndarray:
         """The classes ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
-        return self._cleaned(np.concatenate([classes_of(slab) for slab in self._windows(image)]))
+        return self._cleaned(
+            segment(
+                self.model, image, self.run.settings.patch,
+                overlap=self.overlap, mirror=self.mirror,
+            )
+        )  # fmt: skip
 
     def score(self, image: Volume | Picture) -> np.ndarray:
         """The probabilities ``(*spatial, C)``, float32, on its canonical axes."""
@@ -82,8 +87,7 @@ class Predictor:
         if self.probabilities:
             scores = self.score(image)
             _write_scores(folder / f"{case.name}_probabilities", scores, image)
-            likely = scores.argmax(-1) if scores.shape[-1] > 1 else scores[..., 0] > 0.5
-            classes = self._cleaned(likely.astype("uint8"))
+            classes = self._cleaned(classes_of(scores, threshold=0.5))
         else:
             classes = self.segment(image)
         write_case_labels(path, classes, image, self.run.scheme)
@@ -100,13 +104,11 @@ class Predictor:
                 f"{self.run.folder} was trained with {self.run.channels}."
             )
         prepared = prepare(image, self.run.preparation)
-        return self._windows(prepared.image), prepared.grid
-
-    def _windows(self, image: np.ndarray) -> Iterator[np.ndarray]:
-        patch = self.run.settings.patch
-        return sliding_window_slabs(
-            self.model, image, patch, overlap=self.overlap, mirror=self.mirror
-        )
+        slabs = sliding_window_slabs(
+            self.model, prepared.image, self.run.settings.patch,
+            overlap=self.overlap, mirror=self.mirror,
+        )  # fmt: skip
+        return slabs, prepared.grid
 
 
 def load_predictor(folder: Path | str, which: str = "best", **options: bool | float) -> Predictor:
