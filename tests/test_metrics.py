@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from unetzoo.metrics import ClassDice, ClassIoU, DiceScore, IoUScore
+from unetzoo.metrics import ClassMean, DiceScore, IoUScore
 
 
 def example(seed=0, cases=6, classes=4):
@@ -31,7 +31,7 @@ def test_equals_monai_where_it_counts_a_case():
     metric = DiceScore(4)
     metric.update_state(labels, logits)
     scores = metric.per_class()
-    np.testing.assert_allclose([s.dice for s in scores], np.nanmean(values, 0), rtol=1e-5)
+    np.testing.assert_allclose([s.mean for s in scores], np.nanmean(values, 0), rtol=1e-5)
     assert [s.cases for s in scores] == list((~absent).sum(0))
     assert float(metric.result()["dice"]) == pytest.approx(np.nanmean(values, 0).mean(), rel=1e-5)
 
@@ -53,10 +53,10 @@ def test_absent_classes_do_not_count_and_false_positives_score_zero():
     metric = DiceScore(4)
     metric.update_state(labels, np.eye(4, dtype="float32")[found])
     one, two, three = metric.per_class()
-    assert one == ClassDice(1, 1.0, 1)
-    assert two == ClassDice(2, 0.0, 1)
+    assert one == ClassMean(1, "Dice", 1.0, 1)
+    assert two == ClassMean(2, "Dice", 0.0, 1)
     assert three.cases == 0
-    assert np.isnan(three.dice)
+    assert np.isnan(three.mean)
     assert float(metric.result()["dice"]) == 0.5
     assert np.isnan(float(DiceScore(3).result()["dice"]))
 
@@ -82,7 +82,7 @@ def test_cases_are_counted_whatever_their_weight():
     plain.update_state(labels, logits)
     assert [s.cases for s in metric.per_class()] == [s.cases for s in plain.per_class()]
     np.testing.assert_allclose(
-        [s.dice for s in metric.per_class()], [s.dice for s in plain.per_class()], rtol=1e-6
+        [s.mean for s in metric.per_class()], [s.mean for s in plain.per_class()], rtol=1e-6
     )
 
 
@@ -96,10 +96,10 @@ def test_sigmoid_counts_each_channel_by_itself():
     logits = np.array([[[2, -1], [3, 0.5], [-1, -1]]], "float32")
     metric = DiceScore(2, activation="sigmoid")
     metric.update_state(labels, logits)
-    assert [s.dice for s in metric.per_class()] == pytest.approx([2 / 3, 2 / 3])
+    assert [s.mean for s in metric.per_class()] == pytest.approx([2 / 3, 2 / 3])
     half = DiceScore(1, activation="sigmoid", threshold=0.5)
     half.update_state(np.array([[1, 0]]), np.array([[[0.7], [0.4]]], "float32"))
-    assert half.per_class()[0].dice == 1
+    assert half.per_class()[0].mean == 1
 
 
 def test_configuration_survives():
@@ -124,10 +124,10 @@ def test_iou_equals_monai_where_it_counts_a_case():
     for i in (slice(0, 2), slice(2, 6)):
         metric.update_state(labels[i], logits[i])
     scores = metric.per_class()
-    np.testing.assert_allclose([s.iou for s in scores], np.nanmean(values, 0), rtol=1e-5)
+    np.testing.assert_allclose([s.mean for s in scores], np.nanmean(values, 0), rtol=1e-5)
     assert [s.cases for s in scores] == list((~absent).sum(0))
     assert float(metric.result()["iou"]) == pytest.approx(np.nanmean(values, 0).mean(), rel=1e-5)
-    assert str(scores[0]) == f"class 1: IoU {scores[0].iou:.4f} over {scores[0].cases} cases"
+    assert str(scores[0]) == f"class 1: IoU {scores[0].mean:.4f} over {scores[0].cases} cases"
 
 
 def test_pooled_iou_equals_keras_mean_iou():
@@ -169,10 +169,10 @@ def test_pooled_by_hand():
     dice, iou = DiceScore(3, pooled=True), IoUScore(3, pooled=True)
     for metric in (dice, iou):
         metric.update_state(labels, logits)
-    assert dice.per_class()[0] == ClassDice(1, pytest.approx(2 / 5), 2)
-    assert iou.per_class()[0] == ClassIoU(1, pytest.approx(1 / 4), 2)
+    assert dice.per_class()[0] == ClassMean(1, "Dice", pytest.approx(2 / 5), 2)
+    assert iou.per_class()[0] == ClassMean(1, "IoU", pytest.approx(1 / 4), 2)
     assert dice.per_class()[1].cases == 0
-    assert np.isnan(iou.per_class()[1].iou)
+    assert np.isnan(iou.per_class()[1].mean)
 
 
 def test_configuration_of_iou_survives():

@@ -31,14 +31,7 @@ import keras
 
 from unetzoo.deep_supervision import DeepSupervision, deep_supervision, deep_supervision_weights
 from unetzoo.overlap_losses import FocalTversky, GeneralisedDice, SoftDice
-from unetzoo.segmentation_loss import (
-    SegmentationLoss,
-    Voxels,
-    class_sums,
-    mean_crossentropy,
-    mean_of_samples,
-    soft_dice,
-)
+from unetzoo.segmentation_loss import SegmentationLoss, Voxels, mean_crossentropy
 
 __all__ = [
     "Crossentropy",
@@ -111,7 +104,7 @@ class Crossentropy(SegmentationLoss):
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
-class DiceCrossentropy(SegmentationLoss):
+class DiceCrossentropy(SoftDice):
     """Soft Dice plus cross-entropy, over the voxels that count.
 
     The Dice of a class is ``(2 sum(p g) + smooth) / (sum(p) + sum(g) + smooth)``; the loss is
@@ -157,36 +150,16 @@ class DiceCrossentropy(SegmentationLoss):
         name: str = "dice_crossentropy",
         squared: bool = False,
     ):
-        super().__init__(activation, ignore_label, name)
+        super().__init__(
+            squared, activation, include_background, batch_dice, ignore_label, smooth, name
+        )
         self.dice_weight = dice_weight
         self.crossentropy_weight = crossentropy_weight
-        self.include_background = include_background
-        self.batch_dice = batch_dice
-        self.smooth = smooth
-        self.squared = squared
 
     def of_voxels(self, voxels: Voxels) -> Any:
-        sums = class_sums(
-            voxels,
-            self.activation,
-            include_background=self.include_background,
-            batch=self.batch_dice,
-            squared=self.squared,
-        )
-        dice = keras.ops.mean(soft_dice(sums, self.smooth), axis=-1)
-        dice_loss = mean_of_samples(1.0 - dice, voxels, self.batch_dice)
-        crossentropy = mean_crossentropy(voxels, self.activation)
-        return self.dice_weight * dice_loss + self.crossentropy_weight * crossentropy
+        dice, crossentropy = super().of_voxels(voxels), mean_crossentropy(voxels, self.activation)
+        return self.dice_weight * dice + self.crossentropy_weight * crossentropy
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "dice_weight": self.dice_weight,
-            "crossentropy_weight": self.crossentropy_weight,
-            "activation": self.activation,
-            "include_background": self.include_background,
-            "batch_dice": self.batch_dice,
-            "ignore_label": self.ignore_label,
-            "smooth": self.smooth,
-            "name": self.name,
-            "squared": self.squared,
-        }
+        own = {"dice_weight": self.dice_weight, "crossentropy_weight": self.crossentropy_weight}
+        return {**own, **super().get_config()}

@@ -11,48 +11,39 @@ from unetzoo.targets import check_activation, one_channel_a_class, sample_and_vo
 
 
 @dataclass(frozen=True)
-class ClassDice:
-    """The mean Dice of a class (NaN where no case counts) and the number of cases that count."""
+class ClassMean:
+    """The mean score of a class (NaN where no case counts) and the number of cases that count."""
 
     label: int
-    dice: float
+    measure: str
+    mean: float
     cases: int
 
     def __str__(self) -> str:
-        return f"class {self.label}: Dice {self.dice:.4f} over {self.cases} cases"
-
-
-@dataclass(frozen=True)
-class ClassIoU:
-    """The mean IoU of a class (NaN where no case counts) and the number of cases that count."""
-
-    label: int
-    iou: float
-    cases: int
-
-    def __str__(self) -> str:
-        return f"class {self.label}: IoU {self.iou:.4f} over {self.cases} cases"
+        return f"class {self.label}: {self.measure} {self.mean:.4f} over {self.cases} cases"
 
 
 class OverlapScore(keras.metrics.Metric):
-    """What ``DiceScore`` and ``IoUScore`` share; a subclass says ``fraction``.
+    """What ``DiceScore`` and ``IoUScore`` share; a subclass says ``measure`` and ``fraction``.
 
     Args: as in ``DiceScore``.
     """
 
+    measure: str
+
     def __init__(
         self,
         num_classes: int,
-        activation: str,
-        include_background: bool,
-        ignore_label: int | None,
-        threshold: float,
-        name: str,
-        dtype: Any,
-        pooled: bool,
+        activation: str = "softmax",
+        include_background: bool = False,
+        ignore_label: int | None = None,
+        threshold: float = 0.0,
+        name: str | None = None,
+        dtype: Any = None,
+        pooled: bool = False,
     ):
         check_activation(activation)
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name or self.measure.lower(), dtype=dtype)
         self.num_classes = num_classes
         self.activation = activation
         self.include_background = include_background
@@ -112,12 +103,12 @@ class OverlapScore(keras.metrics.Metric):
         each = {f"{self.name}_{label}": score[i] for i, label in enumerate(self.labels)}
         return {self.name: mean, **each}
 
-    def _rows(self) -> list[tuple[int, float, int]]:
-        """Each class: label, score, cases."""
+    def per_class(self) -> list[ClassMean]:
+        """Each class with its score and the number of cases that counted."""
         scores = {key: float(value) for key, value in self.result().items()}
         cases = np.asarray(ops.convert_to_numpy(self.cases))
         return [
-            (label, scores[f"{self.name}_{label}"], int(cases[i]))
+            ClassMean(label, self.measure, scores[f"{self.name}_{label}"], int(cases[i]))
             for i, label in enumerate(self.labels)
         ]
 
@@ -149,7 +140,8 @@ class DiceScore(OverlapScore):
         ignore_label: the label that does not count, or None.
         threshold: with sigmoid, above it a channel is predicted; 0.0 for logits, 0.5 for
             probabilities.
-        name: the metric's; the results are ``name`` (the mean) and ``name_1`` ... a class.
+        name: the metric's, "dice" or "iou" if None; the results are ``name`` (the mean) and
+            ``name_1`` ... a class.
         pooled: add the voxels of all updates first and divide once, as if they were one case;
             for patches, of which many hold no foreground (nnU-Net's score during training), or
             for one case that comes in pieces.
@@ -163,34 +155,10 @@ class DiceScore(OverlapScore):
     ['class 1: Dice 0.6667 over 1 cases', 'class 2: Dice nan over 0 cases']
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        activation: str = "softmax",
-        include_background: bool = False,
-        ignore_label: int | None = None,
-        threshold: float = 0.0,
-        name: str = "dice",
-        dtype: Any = None,
-        pooled: bool = False,
-    ):
-        super().__init__(
-            num_classes,
-            activation,
-            include_background,
-            ignore_label,
-            threshold,
-            name,
-            dtype,
-            pooled,
-        )
+    measure = "Dice"
 
     def fraction(self, both: Any, sizes: Any) -> tuple[Any, Any]:
         return 2.0 * both, sizes
-
-    def per_class(self) -> list[ClassDice]:
-        """Each class with its Dice and the number of cases that counted."""
-        return [ClassDice(*row) for row in self._rows()]
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -211,31 +179,7 @@ class IoUScore(OverlapScore):
     ['class 1: IoU 0.5000 over 1 cases', 'class 2: IoU nan over 0 cases']
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        activation: str = "softmax",
-        include_background: bool = False,
-        ignore_label: int | None = None,
-        threshold: float = 0.0,
-        name: str = "iou",
-        dtype: Any = None,
-        pooled: bool = False,
-    ):
-        super().__init__(
-            num_classes,
-            activation,
-            include_background,
-            ignore_label,
-            threshold,
-            name,
-            dtype,
-            pooled,
-        )
+    measure = "IoU"
 
     def fraction(self, both: Any, sizes: Any) -> tuple[Any, Any]:
         return both, sizes - both
-
-    def per_class(self) -> list[ClassIoU]:
-        """Each class with its IoU and the number of cases that counted."""
-        return [ClassIoU(*row) for row in self._rows()]
