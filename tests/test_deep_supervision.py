@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_losses import BACKEND, example, value_and_gradient
 from test_more_losses import assert_equal, wavy
 
-from unetzoo.losses import DeepSupervision, DiceCrossentropy, deep_supervision
+from unetzoo.losses import DeepSupervision, DiceCrossentropy, deep_supervision_weights
 
 NNUNET = 3.369685173034668
 
@@ -47,13 +47,10 @@ def pyramid(logits):
 
 def test_deep_supervision_equals_nnunet():
     labels, logits = wavy(ignore=True)
-    settings = deep_supervision(DiceCrossentropy(ignore_label=255), 3)
-    found = sum(
-        weight * float(loss(labels, output))
-        for loss, weight, output in zip(
-            settings["loss"], settings["loss_weights"], pyramid(logits), strict=True
-        )
-    )
+    loss = DeepSupervision(DiceCrossentropy(ignore_label=255))
+    weights = deep_supervision_weights(3)
+    outputs = zip(weights, pyramid(logits), strict=True)
+    found = sum(weight * float(loss(labels, output)) for weight, output in outputs)
     assert found == pytest.approx(NNUNET, rel=1e-6)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from unetzoo.cases import Overlap, overlaps
+from unetzoo.cases import Overlap, counted_mean, overlaps
 from unetzoo.data.sample import Sample
 from unetzoo.files import replacing
 from unetzoo.history import (
@@ -266,9 +266,8 @@ def _drawn() -> Iterator[None]:
 
 def _dice(cases: list[list[Overlap]]) -> dict[str, float]:
     """The mean over cases for each class, and over the classes; what is absent does not count."""
-    each = {}
-    for rows in zip(*cases, strict=True):
-        values = [row.dice for row in rows if not math.isnan(row.dice)]
-        each[f"val_dice_{rows[0].label}"] = float(np.mean(values)) if values else math.nan
-    counted = [value for value in each.values() if not math.isnan(value)]
-    return {"val_dice": float(np.mean(counted)) if counted else math.nan, **each}
+    each = {
+        f"val_dice_{rows[0].label}": counted_mean(row.dice for row in rows)
+        for rows in zip(*cases, strict=True)
+    }
+    return {"val_dice": counted_mean(each.values()), **each}

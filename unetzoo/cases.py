@@ -1,9 +1,10 @@
 """Whole cases against their references, on label volumes: a row a class, means over cases.
 
 ``unetzoo.metrics`` scores logits during ``fit``; this module scores what was written to disk, one
-case after another, each in one piece or slab by slab.
+case after another.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from unetzoo.surface import surface_distances
 
 @dataclass(frozen=True)
 class Overlap:
-    """Voxels of a class in a case, or in a slab of one: ``a + b`` is both slabs together."""
+    """Voxels of a class in a case."""
 
     label: int
     both: int
@@ -30,16 +31,6 @@ class Overlap:
     def iou(self) -> float:
         """NaN for a class that neither has; 0 for one that only one of them has."""
         return _ratio(self.both, self.reference + self.prediction - self.both)
-
-    def __add__(self, other: "Overlap") -> "Overlap":
-        if self.label != other.label:
-            raise ValueError(f"overlap of class {self.label} and of class {other.label}: the same?")
-        return Overlap(
-            self.label,
-            self.both + other.both,
-            self.reference + other.reference,
-            self.prediction + other.prediction,
-        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +67,7 @@ def overlaps(
     labels: Iterable[int],
     ignore_label: int | None = None,
 ) -> list[Overlap]:
-    """The voxels of each class; those of slabs of a case add up to the case's.
+    """The voxels of each class.
 
     Args:
         reference, prediction: label volumes of the same shape.
@@ -150,19 +141,26 @@ def summarise(cases: Iterable[Sequence[ClassScores]]) -> list[Summary]:
         for scores in case:
             for measure in ("dice", "iou", "hd95", "surface_dice"):
                 rows.setdefault((scores.label, measure), []).append(getattr(scores, measure))
-    return [Summary(label, measure, *_average(rows[label, measure])) for label, measure in rows]
+    found = []
+    for (label, measure), values in rows.items():
+        counted = [value for value in values if not math.isnan(value)]
+        median = float(np.median(counted)) if counted else math.nan
+        found.append(Summary(label, measure, counted_mean(counted), median, len(counted)))
+    return found
 
 
-def _average(values: list[float]) -> tuple[float, float, int]:
-    kept = sorted(value for value in values if not np.isnan(value))
-    if not kept:
-        return float("nan"), float("nan"), 0
-    low, high = kept[(len(kept) - 1) // 2], kept[len(kept) // 2]
-    return sum(kept) / len(kept), (low + high) / 2, len(kept)
+def counted_mean(values: Iterable[float]) -> float:
+    """The mean of what is not NaN; NaN where nothing is left.
+
+    >>> counted_mean([1.0, math.nan, 0.5])
+    0.75
+    """
+    counted = [value for value in values if not math.isnan(value)]
+    return float(np.mean(counted)) if counted else math.nan
 
 
 def _ratio(above: int, below: int) -> float:
-    return above / below if below else float("nan")
+    return above / below if below else math.nan
 
 
 def _counts(reference: np.ndarray, ignore_label: int | None) -> np.ndarray:

@@ -13,7 +13,7 @@ class DeepSupervision(keras.losses.Loss):
     Labels and voxel weights are taken at the voxel nearest to the centre of each output voxel
     (PyTorch's "nearest-exact", as in nnU-Net and MONAI), so labels stay labels, and what is
     ignored stays ignored. Keras calls a loss once for each output of a network and adds them with
-    ``loss_weights``; ``deep_supervision`` gives both to ``compile``.
+    ``loss_weights``; ``compile_model`` gives both to ``compile``.
 
     Args:
         loss: of this package, or any Keras loss that takes the labels as they come.
@@ -50,23 +50,6 @@ class DeepSupervision(keras.losses.Loss):
     def from_config(cls, config: dict[str, Any]) -> "DeepSupervision":
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(loss, name=config["name"])
-
-
-def deep_supervision(loss: keras.losses.Loss, outputs: int) -> dict[str, Any]:
-    """What ``compile`` needs to train a network of several outputs, the full-size one first.
-
-    ``model.compile("adam", **deep_supervision(DiceCrossentropy(), 3))``. Keras wants labels for
-    each output: let the data give ``(image, (labels,) * 3)``; the loss cuts them to size.
-
-    >>> from unetzoo.losses import SoftDice
-    >>> settings = deep_supervision(SoftDice(), 3)
-    >>> len(settings["loss"]), [round(weight, 3) for weight in settings["loss_weights"]]
-    (3, [0.667, 0.333, 0.0])
-    """
-    return {
-        "loss": [DeepSupervision(loss) for _ in range(outputs)],
-        "loss_weights": deep_supervision_weights(outputs),
-    }
 
 
 def deep_supervision_weights(outputs: int) -> list[float]:

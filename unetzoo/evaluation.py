@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from unetzoo.cases import ClassScores, Summary, score_case, summarise
+from unetzoo.cases import ClassScores, Summary, counted_mean, score_case, summarise
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.reading import check_grid, is_picture, read_label_file
 from unetzoo.text import aligned, printable, spreadsheet_cell, write_text
@@ -63,14 +63,14 @@ class Evaluation:
     @property
     def mean_dice(self) -> float:
         """The mean over the classes of their mean Dice; NaN where none counts."""
-        return _mean(row.mean for row in self.summary if row.measure == "dice")
+        return counted_mean(row.mean for row in self.summary if row.measure == "dice")
 
     def worst(self, count: int) -> list[str]:
         """The names of the cases of the lowest mean Dice over classes, the lowest first.
 
         Cases in which no class counts are not among them.
         """
-        means = {name: _mean(s.dice for s in case) for name, case in self.scores.items()}
+        means = {name: counted_mean(s.dice for s in case) for name, case in self.scores.items()}
         counted = [name for name in means if not math.isnan(means[name])]
         return sorted(counted, key=lambda name: means[name])[: max(count, 0)]
 
@@ -276,8 +276,3 @@ def _strict(value: float) -> float | str | None:
     if math.isnan(value):
         return None
     return "inf" if math.isinf(value) else float(value)
-
-
-def _mean(values: Iterable[float]) -> float:
-    counted = [value for value in values if not math.isnan(value)]
-    return sum(counted) / len(counted) if counted else math.nan

@@ -29,7 +29,7 @@ from typing import Any
 
 import keras
 
-from unetzoo.deep_supervision import DeepSupervision, deep_supervision, deep_supervision_weights
+from unetzoo.deep_supervision import DeepSupervision, deep_supervision_weights
 from unetzoo.overlap_losses import FocalTversky, GeneralisedDice, SoftDice
 from unetzoo.segmentation_loss import SegmentationLoss, Voxels, mean_crossentropy
 
@@ -40,7 +40,6 @@ __all__ = [
     "FocalTversky",
     "GeneralisedDice",
     "SoftDice",
-    "deep_supervision",
     "deep_supervision_weights",
 ]
 
