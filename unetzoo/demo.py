@@ -9,20 +9,19 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import nibabel
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from unetzoo.callbacks import SaveRun, resume
+from unetzoo.cases import overlaps
 from unetzoo.data.augment import Augmentation
 from unetzoo.data.patches import PatchDataset
 from unetzoo.files import replacing
 from unetzoo.history import read_history
 from unetzoo.inference import classes_of, sliding_window
+from unetzoo.progress import bar
 from unetzoo.registry import build
 from unetzoo.training import compile_model
 
@@ -61,9 +60,13 @@ def run(folder: Path, epochs: int) -> None:
     """
     brain = load_template()
     model = train(brain, folder, epochs)
-    logits = sliding_window(model, brain.image[..., None], PATCH, progress=_progress)
+    logits = sliding_window(model, brain.image[..., None], PATCH, progress=bar("sliding window"))
     found = classes_of(logits)
-    scores = {part: dice(brain, found, part) for part in ("back", "front")}
+    halves = {"back": np.s_[:, : brain.front], "front": np.s_[:, brain.front :]}
+    scores = {
+        part: [row.dice for row in overlaps(brain.labels[half], found[half], range(len(CLASSES)))]
+        for part, half in halves.items()
+    }
     with replacing(folder / "model.keras") as beside:
         model.save(beside)
     with replacing(folder / "segmentation.nii.gz") as beside:
@@ -132,15 +135,6 @@ def _check_same_run(model: keras.Model, folder: Path, epochs: int) -> None:
         )
 
 
-def dice(brain: Brain, found: np.ndarray, part: str) -> list[float]:
-    """The Dice of each class in the back or the front half."""
-    half = slice(None, brain.front) if part == "back" else slice(brain.front, None)
-    truth, found = brain.labels[:, half], found[:, half]
-    both = [np.sum((truth == label) & (found == label)) for label in range(len(CLASSES))]
-    sizes = [np.sum(truth == label) + np.sum(found == label) for label in range(len(CLASSES))]
-    return [float(2 * b / max(s, 1)) for b, s in zip(both, sizes, strict=True)]
-
-
 def draw(brain: Brain, found: np.ndarray, scores: list[float], folder: Path) -> None:
     """One picture: image, truth and prediction in two planes, and the curves of the training."""
     from matplotlib.colors import ListedColormap
@@ -185,7 +179,3 @@ def draw(brain: Brain, found: np.ndarray, scores: list[float], folder: Path) -> 
     axes[1, 3].legend(fontsize="small")
     with replacing(folder / "demo.png") as beside:
         figure.savefig(beside, dpi=80)
-
-
-def _progress(windows: Any) -> Any:
-    return track(windows, description="sliding window", console=Console(stderr=True))
