@@ -29,18 +29,16 @@ class Watch(keras.callbacks.Callback):
 
 
 class Breaks:
-    """An augmentation that fails on the 20th patch."""
+    """An augmentation, and its draws, that fails on the 20th patch."""
 
     def __init__(self):
         self.left = 20
 
     def draw(self, random, patch, channels):
-        return None
+        self.source = patch
+        return self
 
-    def source(self, draw, patch):
-        return patch
-
-    def apply(self, draw, image, labels, weight=None):
+    def apply(self, image, labels, weight=None):
         self.left -= 1
         if not self.left:
             raise ValueError("the 20th patch")

@@ -9,7 +9,6 @@ from scipy.interpolate import BSpline
 from scipy.spatial.transform import Rotation
 
 from unetzoo.data.augment import Augmentation, Draw
-from unetzoo.data.augment.replay import source
 from unetzoo.data.augment.spatial import UNFOLDED, draw_elastic
 
 OFF = dict.fromkeys(
@@ -25,7 +24,7 @@ seeds = st.integers(0, 2**32)
 
 def region(draw, seed=0, channels=1):
     """Numbers for the voxels that a draw reads: image, labels, weights."""
-    shape = source(draw)
+    shape = draw.source
     random = np.random.default_rng(seed)
     image = random.standard_normal((*shape, channels), "float32")
     return image, random.integers(0, 4, shape), random.random(shape, "float32")
@@ -77,7 +76,7 @@ def positions(draw):
         control = np.array(draw.elastic)
         grid += spread(control, splines(patch, control.shape[1:]))
     found = np.tensordot(way, grid, 1)
-    for axis, size in enumerate(source(draw)):
+    for axis, size in enumerate(draw.source):
         found[axis] += (size - 1) / 2
     return found
 
@@ -106,7 +105,7 @@ def test_rotation_scaling_and_elastic_are_scipys_in_one_resampling(patch, seed, 
     augmentation = Augmentation(**{**OFF, **some, "degrees": 180})
     draw = augmentation.draw(np.random.default_rng(seed), patch, channels)
     given_ = region(draw, seed, channels)
-    x, y, w = augmentation.apply(draw, *given_)
+    x, y, w = draw.apply(*given_)
     image, labels, weight, between = resampled_by_scipy(draw, *given_)
     np.testing.assert_allclose(x, image, atol=2e-4)
     assert (x.dtype, y.dtype, w.dtype) == ("float32", given_[1].dtype, "float32")
@@ -120,7 +119,7 @@ def test_patches_of_many_slabs_are_scipys_too(patch, monkeypatch):
     augmentation = Augmentation(**{**OFF, "rotation": 1, "scaling": 1, "elastic": 1})
     draw = augmentation.draw(np.random.default_rng(2), patch, 2)
     given_ = region(draw, channels=2)
-    x, y, _ = augmentation.apply(draw, *given_)
+    x, y, _ = draw.apply(*given_)
     image, labels, _, between = resampled_by_scipy(draw, *given_)
     np.testing.assert_allclose(x, image, atol=1e-3)
     assert ((y == labels) | between).all()
@@ -135,7 +134,7 @@ def test_the_source_holds_every_voxel_and_no_layer_too_many(patch, seed, elastic
         control_points=points, displacement=1e9 if far else 0.5,
     )  # fmt: skip
     draw = augmentation.draw(np.random.default_rng(seed), patch, 1)
-    shape = augmentation.source(draw, patch)
+    shape = draw.source
     for axis, (size, inner) in enumerate(zip(shape, patch, strict=True)):
         at = positions(draw)[axis]
         assert at.min() > -1e-5
@@ -149,7 +148,7 @@ def test_the_source_holds_every_voxel_and_no_layer_too_many(patch, seed, elastic
 @pytest.mark.parametrize(("scale", "expected"), [(1.4, (15, 13)), (0.7, (11, 9)), (1, (11, 9))])
 def test_scaling_reads_more_than_the_patch_and_never_less(scale, expected):
     draw = Draw((11, 9), scales=(scale, scale))  # 5 and 4 voxels from the centre to the last
-    assert Augmentation().source(draw, (11, 9)) == expected
+    assert draw.source == expected
 
 
 @settings(max_examples=100, deadline=None)
@@ -201,9 +200,9 @@ def test_elastic_deformation_moves_as_far_as_asked():
 def test_mirroring_and_quarter_turns_are_views_of_what_was_given(patch, seed):
     augmentation = Augmentation(**{**OFF, "mirror": 0.5, "quarter_turns": 1})
     draw = augmentation.draw(np.random.default_rng(seed), patch, 1)
-    assert augmentation.source(draw, patch) == patch
+    assert draw.source == patch
     given_ = region(draw)
-    for seen, array in zip(augmentation.apply(draw, *given_), given_, strict=True):
+    for seen, array in zip(draw.apply(*given_), given_, strict=True):
         if draw.turn:
             first, second, count = draw.turn
             assert patch[first] == patch[second]
@@ -228,7 +227,7 @@ def test_flips_and_turns_are_monais():
     from monai.transforms import Flip, Rotate90
 
     image, labels, _ = region(Draw((6, 6, 5)))
-    x, _, _ = Augmentation().apply(Draw((6, 6, 5), turn=(0, 1, 3), mirrored=(0, 2)), image, labels)
+    x, _, _ = Draw((6, 6, 5), turn=(0, 1, 3), mirrored=(0, 2)).apply(image, labels)
     there = Rotate90(k=3, spatial_axes=(0, 1))(np.moveaxis(image, -1, 0))
     there = Flip(spatial_axis=(0, 2))(there)
     np.testing.assert_array_equal(x, np.moveaxis(np.asarray(there), 0, -1))
@@ -249,7 +248,7 @@ def test_rotation_and_scaling_are_monais(patch, angles):
 
     rank = len(patch)
     image, labels, _ = region(draw := Draw(patch, angles=angles, scales=(1.2,) * rank))
-    x, _, _ = Augmentation().apply(draw, image, labels)
+    x, _, _ = draw.apply(image, labels)
     affine = Affine(
         rotate_params=[np.radians(angle) for angle in angles], scale_params=(1.2,) * rank,
         spatial_size=patch, padding_mode="border", image_only=True,

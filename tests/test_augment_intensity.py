@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from unetzoo.data.augment import Augmentation, Draw
+from unetzoo.data.augment import Draw
 
 sizes = st.one_of(*(st.tuples(*[st.integers(1, 9)] * rank) for rank in (2, 3)))
 seeds = st.integers(0, 2**32)
@@ -20,7 +20,7 @@ def image(patch=(9, 8, 7), seed=0, channels=1):
 def changed(values, **parameters):
     """The image, with one draw applied."""
     draw = Draw(values.shape[:-1], **parameters)
-    x, _, _ = Augmentation().apply(draw, values, np.zeros(draw.patch, int))
+    x, _, _ = draw.apply(values, np.zeros(draw.patch, int))
     return x
 
 

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -31,19 +33,17 @@ class Flipped:
         self.regions = []
 
     def draw(self, random, patch, channels):
-        return {"flip": bool(random.integers(2)), "patch": patch, "channels": channels}
+        source = tuple(n + 2 * margin for n, margin in zip(patch, self.margins, strict=True))
+        return SimpleNamespace(source=source, apply=partial(self.apply, random.integers(2)))
 
-    def source(self, draw, patch):
-        return tuple(size + 2 * margin for size, margin in zip(patch, self.margins, strict=True))
-
-    def apply(self, draw, image, labels, weight=None):
+    def apply(self, flip, image, labels, weight=None):
         self.regions.append((image, labels, weight))
         inner = tuple(
-            slice(margin, margin + size)
-            for margin, size in zip(self.margins, draw["patch"], strict=True)
+            slice(margin, size - margin)
+            for margin, size in zip(self.margins, labels.shape, strict=True)
         )
         parts = [part if part is None else part[inner] for part in (image, labels, weight)]
-        return tuple(p[::-1] if draw["flip"] and p is not None else p for p in parts)
+        return tuple(p[::-1] if flip and p is not None else p for p in parts)
 
 
 def case(size=(20, 22), seed=0, channels=1):
@@ -149,26 +149,27 @@ def test_several_channels_stay_together():
     assert y.max() <= 3
 
 
-def test_a_patch_goes_through_the_augmentation_of_its_draw():
+def test_a_patch_goes_through_the_augmentation_of_its_draw(monkeypatch):
     """What ``Augmentation`` gives for the same draw and a region that numpy padded and cut."""
-    from unetzoo.data.augment import Augmentation
+    from unetzoo.data.augment import Augmentation, Draw
 
-    class Watched(Augmentation):
-        def apply(self, draw, *region):
-            draws.append((draw, region))
-            return super().apply(draw, *region)
+    draws, apply = [], Draw.apply
 
-    draws = []
+    def watched(draw, *region):
+        draws.append((draw, region))
+        return apply(draw, *region)
+
+    monkeypatch.setattr(Draw, "apply", watched)
     sample = case((14, 12))
-    turned = Watched(rotation=1, scaling=1, noise=0.5)
+    turned = Augmentation(rotation=1, scaling=1, noise=0.5)
     x, y, w = PatchDataset([sample], patch=(9, 8), batch_size=4, pad_label=3, augment=turned)[0]
     assert len(draws) == 4
     for number, (draw, region) in enumerate(draws):
-        image, labels, weight = turned.__class__.__base__().apply(draw, *region)
+        image, labels, weight = apply(draw, *region)
         np.testing.assert_array_equal(x[number], image)
         np.testing.assert_array_equal(y[number], labels)
         np.testing.assert_array_equal(w[number], weight)
-        assert region[0].shape[:-1] == turned.source(draw, (9, 8)) > (9, 8)
+        assert region[0].shape[:-1] == draw.source > (9, 8)
 
 
 # === Where patches lie ===

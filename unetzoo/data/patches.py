@@ -129,9 +129,8 @@ class PatchDataset(keras.utils.PyDataset):
         if self.augment is None:
             return self._cut(sample, corner, self.patch)
         draw = self.augment.draw(random, self.patch, channels)
-        source = self.augment.source(draw, self.patch)
-        margin = np.floor_divide(np.subtract(source, self.patch), 2)
-        return self.augment.apply(draw, *self._cut(sample, np.subtract(corner, margin), source))
+        margin = np.floor_divide(np.subtract(draw.source, self.patch), 2)
+        return draw.apply(*self._cut(sample, np.subtract(corner, margin), draw.source))
 
     def _corner(
         self, random: np.random.Generator, sizes: tuple[int, ...], voxels: list[np.ndarray]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unetzoo.data.augment import intensity, replay, spatial
+from unetzoo.data.augment import intensity, spatial
 from unetzoo.data.augment.draws import Draw
 
 NOISE = (0.0, 0.1)  # standard deviation
@@ -22,12 +22,12 @@ _NO_PROBABILITY = {"mirror_axes", "degrees", "scales", "control_points", "displa
 class Augmentation:
     """Random transforms of a patch, its labels and its weights; by default those of nnU-Net.
 
-    ``draw`` draws every parameter, ``source`` says how large a region they need, so that a rotated
-    patch has real voxels in its corners, and ``apply`` follows them: the same draw of the same
-    region gives the same patch. Rotation, scaling and elastic deformation are one resampling,
-    linear for the image, from the nearest voxel for labels and weights; mirroring and quarter
-    turns are views. A 3D patch with an axis more than three times shorter than another is a stack
-    of slices: it is rotated, scaled, deformed and coarsened only within its plane.
+    ``draw`` draws every parameter; of a ``Draw``, ``source`` says how large a region it needs, so
+    that a rotated patch has real voxels in its corners, and ``apply`` follows it: the same draw of
+    the same region gives the same patch. Rotation, scaling and elastic deformation are one
+    resampling, linear for the image, from the nearest voxel for labels and weights; mirroring and
+    quarter turns are views. A 3D patch with an axis more than three times shorter than another is a
+    stack of slices: it is rotated, scaled, deformed and coarsened only within its plane.
 
     Args:
         mirror: probability, of each axis.
@@ -56,9 +56,8 @@ class Augmentation:
 
     >>> augmentation, random = Augmentation(rotation=1), np.random.default_rng(0)
     >>> draw = augmentation.draw(random, (6, 6), channels=1)
-    >>> source = augmentation.source(draw, (6, 6))
-    >>> image, labels = np.ones((*source, 1), "float32"), np.ones(source, "uint8")
-    >>> x, y, weight = augmentation.apply(draw, image, labels)
+    >>> image, labels = np.ones((*draw.source, 1), "float32"), np.ones(draw.source, "uint8")
+    >>> x, y, weight = draw.apply(image, labels)
     >>> x.shape, y.shape, weight
     ((6, 6, 1), (6, 6), None)
     """
@@ -124,36 +123,6 @@ class Augmentation:
             turn=perhaps(self.quarter_turns, spatial.draw_turn, patch),
             mirrored=tuple(axis for axis in axes if random.random() < self.mirror),
         )
-
-    def source(self, draw: Draw, patch: Sequence[int]) -> tuple[int, ...]:
-        """Sizes of the region around the patch's centre that ``apply`` is to be given.
-
-        As large as the patch where nothing is resampled, never smaller, and larger by a whole
-        number of voxels at either end: it begins at ``corner - (source - patch) // 2``.
-        Raises: ValueError for a draw for another patch.
-        """
-        if tuple(patch) != draw.patch:
-            raise ValueError(f"patch {tuple(patch)}: expected {draw.patch}, as it was drawn for.")
-        return replay.source(draw)
-
-    def apply(
-        self,
-        draw: Draw,
-        image: np.ndarray,
-        labels: np.ndarray,
-        weight: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """What a draw makes of a region; it depends on nothing else.
-
-        Args:
-            image: ``(*source, C)``; it is left as it is.
-            labels, weight: ``(*source)``.
-
-        Returns: image ``(*patch, C)``, float32, labels and weight ``(*patch)``, of the types that
-        they had; they may be views of what was given.
-        Raises: ValueError for a region of another size.
-        """
-        return replay.apply(draw, image, labels, weight)
 
 
 def _checked(patch: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
