@@ -138,6 +138,19 @@ def test_the_choices_that_all_variants_have(name):
     assert {output[-1] for output in deep} == {3}
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's graphs")
+@pytest.mark.parametrize(
+    ("name", "norm"), [*((name, None) for name in VARIANTS), ("attention_unet", "batch")]
+)
+def test_a_graph_gives_the_logits_that_layer_by_layer_come_out(name, norm):
+    """TensorFlow fuses layers of a graph; its leaky ReLU after a sum has another slope then."""
+    model = build_small(name, 2, norm=norm, nonlinearity="leaky_relu")
+    x = noise(model)
+    expected = keras.ops.convert_to_numpy(model(x))
+    found = model.predict_on_batch(x)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_numpys_whole_numbers_are_as_good_as_pythons(name):
     def as_numpy(value):

@@ -76,6 +76,7 @@ def test_an_unknown_name_is_told_the_closest():
         ("unet2d_small", {"num_classes": True}, "num_classes True: expected a whole number"),
         ("unet2d_small", {"input_shape": (32.7, 32, 3)}, "needs whole numbers"),
         ("unet2d_small", {"input_shape": ("32", "32", "3")}, "needs whole numbers"),
+        ("plain_unet", {"input_shape": (True, 64, 1)}, "needs whole numbers"),
         ("unet3d_2_5m", {"interpolation": ["linear"]}, r"interpolation \['linear'\]: expected"),
     ],
 )

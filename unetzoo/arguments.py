@@ -1,9 +1,9 @@
 """The arguments of the networks' builders, checked before anything is built."""
 
 import inspect
-import operator
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from numbers import Real
 from typing import Any
@@ -91,10 +91,10 @@ def _check_shape(
 ) -> tuple[int | None, ...]:
     given = f"input_shape {shape!r}"
     form = " or ".join("(D, H, W, C)" if rank == 3 else "(H, W, C)" for rank in ranks)
-    try:
-        shape = tuple(size if size is None else operator.index(size) for size in shape)
-    except TypeError:
-        raise ValueError(f"{given}: {network!r} needs whole numbers {form}.") from None
+    shape = tuple(shape) if isinstance(shape, Iterable) else ()
+    if not shape or any(size is not None and not is_whole(size, -math.inf) for size in shape):
+        raise ValueError(f"{given}: {network!r} needs whole numbers {form}.")
+    shape = tuple(size if size is None else int(size) for size in shape)
     if len(shape) - 1 not in ranks:
         numbers = " or ".join(str(rank + 1) for rank in ranks)
         raise ValueError(

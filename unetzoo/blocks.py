@@ -12,6 +12,7 @@ import keras
 from unetzoo.layers import (
     CheckSizes,
     CropToMatch,
+    LeakyReLU,
     LinearUpsampling,
     PadToMatch,
     TorchConv2DTranspose,
@@ -127,7 +128,7 @@ def nonlinear(x, kind, *, name):
     if kind == "relu":
         return relu(x, name=name)
     if kind == "leaky_relu":
-        return keras.layers.LeakyReLU(negative_slope=0.01, name=name)(x)
+        return LeakyReLU(negative_slope=0.01, name=name)(x)
     spatial = list(range(1, len(x.shape) - 1))
     quarter = keras.initializers.Constant(0.25)
     return keras.layers.PReLU(alpha_initializer=quarter, shared_axes=spatial, name=name)(x)

@@ -16,6 +16,7 @@ __all__ = [
     "CheckSizes",
     "CropToMatch",
     "CropToMultiple",
+    "LeakyReLU",
     "LinearUpsampling",
     "PadToMatch",
     "PositionEmbeddings",
@@ -52,6 +53,23 @@ class PadToMatch(keras.layers.Layer):
 
     def compute_output_shape(self, x_shape, reference_shape):
         return (*reference_shape[:-1], x_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class LeakyReLU(keras.layers.LeakyReLU):
+    """The larger of x and ``negative_slope * x``, on TensorFlow too.
+
+    On a CPU TensorFlow 2.21 fuses a convolution, a sum and its own leaky ReLU into one operation
+    that takes a slope of 0.2, whatever was given; on TensorFlow it is spelled out here instead.
+
+    >>> LeakyReLU(negative_slope=0.01)(keras.ops.array([-100.0, 3.0])).numpy().tolist()
+    [-1.0, 3.0]
+    """
+
+    def call(self, inputs):
+        if keras.backend.backend() != "tensorflow":
+            return super().call(inputs)
+        return ops.maximum(inputs, self.negative_slope * inputs)
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
