@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from summaries import table_of
 from torch.utils.flop_counter import FlopCounterMode
 from twins import SIZES, TWINS
 from variants import VARIANTS, arguments
@@ -14,10 +15,6 @@ from audit.cost import cost
 from audit.receptive_field import receptive_field
 from unetzoo import blocks
 from unetzoo.layers import CropToMatch, LinearUpsampling, PadToMatch, TorchConv2DTranspose
-
-
-def table_of(name, **arguments):
-    return audit.table(unetzoo.skeleton(name, **arguments))
 
 
 @pytest.mark.parametrize("name", sorted(TWINS))

@@ -3,16 +3,15 @@
 import io
 import json
 from functools import partial
-from pathlib import Path
 
 import commands
 import pytest
 from rich.console import Console
+from summaries import DOCUMENTS, table_of
 
 import audit
 import unetzoo
 
-DOCUMENTS = Path(audit.__file__).parent / "documents"
 PUBLISHED = [
     ("unet3d_90m", "unet3d_90m.torchsummary.txt"),
     ("unet3d_2_5m", "unet3d_2_5m.torchsummary.md"),
@@ -20,10 +19,6 @@ PUBLISHED = [
     ("unet2d_small", "unet2d_small.torchrepr.txt"),
     ("unet2d_small", "unet2d_small.torchsummary.txt"),
 ]
-
-
-def table_of(name, **arguments):
-    return audit.table(unetzoo.skeleton(name, **arguments))
 
 
 @pytest.mark.parametrize(("name", "file"), PUBLISHED)

@@ -5,13 +5,13 @@ import math
 import re
 from functools import partial
 from itertools import permutations
-from pathlib import Path
 
 import commands
 import keras
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from summaries import DOCUMENTS, table_of
 from twins import TWINS
 from variants import VARIANTS, arguments
 
@@ -20,16 +20,11 @@ import unetzoo
 from audit.formats.pytorch import is_module
 from unetzoo.registry import without_weights
 
-DOCUMENTS = Path(audit.__file__).parent / "documents"
 SOURCES = [*sorted(TWINS), *sorted(DOCUMENTS.glob("unet*.*"))]
 
 
 def causes_of(explanation):
     return {cause.cause: cause.parameters for cause in explanation.causes}
-
-
-def table_of(name, **arguments):
-    return audit.table(unetzoo.skeleton(name, **arguments))
 
 
 @pytest.mark.parametrize(("first", "second"), list(permutations(SOURCES, 2))[::5])

@@ -3,24 +3,18 @@
 import contextlib
 import io
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import torch
 import torchsummary
+from summaries import DOCUMENTS, table_of
 from twins import SIZES, TWINS
 from variants import VARIANTS, arguments
 
 import audit
 import unetzoo
-
-DOCUMENTS = Path(audit.__file__).parent / "documents"
-
-
-def table_of(name, **arguments):
-    return audit.table(unetzoo.skeleton(name, **arguments))
 
 
 def document(file):
