@@ -35,3 +35,25 @@ def memory_given_back():
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     kept = psutil.Process().memory_info().rss
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory):
+    """Ten pictures of three classes."""
+    from unetzoo.data.synthetic import write_dataset
+
+    folder = tmp_path_factory.mktemp("small_data")
+    write_dataset(folder, 10, (48, 41), classes=3, layout="pictures")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(small_data, tmp_path_factory):
+    """A run of four epochs, trained once for all tests, which leave it as it is."""
+    from small_runs import settings
+
+    from unetzoo.train import train
+
+    folder = tmp_path_factory.mktemp("small_runs") / "run"
+    train(settings(small_data), folder)
+    return folder

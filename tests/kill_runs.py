@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from small_runs import losses
 
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.history import read_history
@@ -53,10 +54,6 @@ def kill(process, seconds):
         return True
     assert process.returncode == 0, process.stderr.read()
     return False
-
-
-def losses(folder):
-    return [row["loss"] for row in read_history(folder)]
 
 
 def compare(kills, seed=0):

@@ -31,7 +31,8 @@ LEFT_OUT = {
     "jax": f"{TABLES} or ({LONG}) or ({LARGER}) or ({CHOICES})",
     "torch": f"{TABLES} or (float16 and (unet3d_original or 90m) and not bfloat16)",
 }
-EVERYDAY = ["test_patches.py", "test_unpadded.py", "test_train.py"]
+EVERYDAY = ["test_patches.py", "test_unpadded.py", "test_train.py", "test_predict.py",
+            "test_evaluate.py"]  # fmt: skip
 
 
 @pytest.mark.backends

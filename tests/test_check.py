@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import commands
@@ -125,16 +126,10 @@ def test_the_command():
     assert "network 'unet3d_91m': expected one with statements" in unknown.stderr
 
 
-def test_a_changed_verdict_exits_with_1(monkeypatch, capsys):
-    from dataclasses import replace
-
-    from click.testing import CliRunner
-
-    from audit import cli, verdict
-
+def test_a_changed_verdict_exits_with_1(monkeypatch):
     changed = [replace(s, on_record="confirmed") if s.id == "S1.4" else s for s in STATEMENTS]
-    monkeypatch.setattr(verdict, "STATEMENTS", changed)
-    result = CliRunner().invoke(cli.cli, ["check", "unet3d_90m"])
-    assert result.exit_code == 1
-    assert "contradicted (not the verdict on record)" in result.output
+    monkeypatch.setattr("audit.verdict.STATEMENTS", changed)
+    result = command("unet3d_90m")
+    assert result.returncode == 1
+    assert "contradicted (not the verdict on record)" in result.stdout
     assert audit.check("unet3d_90m")[3].as_recorded is False

@@ -1,58 +1,188 @@
-"""Which model of a run is taken, and more classes than a byte holds."""
+"""``predict``, in Python and on the command line."""
 
+import shutil
+from functools import partial
+
+import commands
 import keras
 import nibabel
 import numpy as np
 import pytest
-from commands import command
+from PIL import Image
+from samples import dice
 
-from unetzoo.callbacks import WholeCases
+from unetzoo.callbacks import CHECKPOINT
 from unetzoo.data.inputs import cases_of
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preparation import Preparation, ZScore
-from unetzoo.data.sample import Sample
-from unetzoo.inference import segment
-from unetzoo.predict import Predictor, load_predictor, predict_cases
+from unetzoo.data.reading import read_case
+from unetzoo.predict import load_predictor, predict_cases, shard
 from unetzoo.runs import Run, Settings
 
-
-@pytest.mark.parametrize("words", [["predict", "RUN", "x.png", "-o", "OUT"], ["evaluate", "RUN"]])
-def test_another_model_than_best_or_last_is_refused(tmp_path, words):
-    done = command("unetzoo", *words, "--model", "bset")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "'--model': 'bset' is not one of 'best', 'last'" in done.stderr
-    with pytest.raises(ValueError, match="which 'bset': expected one of best, last"):
-        load_predictor(tmp_path, "bset")
+predict = partial(commands.command, "unetzoo", "predict")
 
 
-def always_299():
-    """A network whose voxels are all of the last of 300 classes."""
-    model = keras.Sequential([keras.Input((None, None, None, 1)), keras.layers.Conv3D(300, 1)])
-    model.set_weights([np.zeros((1, 1, 1, 1, 300)), np.eye(300)[299]])
-    return model
+# === Pictures ===
 
 
-def test_300_classes_are_told_apart(tmp_path):
-    """As uint8, class 299 would be 43."""
-    model, image = always_299(), np.arange(60, dtype="float32").reshape(5, 4, 3, 1)
-    found = segment(model, image, (8, 8, 8))
-    assert (found.shape, found.dtype) == ((5, 4, 3), "int16")
-    assert (found == 299).all()
-    validation = WholeCases({"a": Sample(image, found)}, (8, 8, 8))
-    validation.set_model(model)
-    assert validation.score()["val_dice"] == 1
-    run = Run(
-        folder=tmp_path, settings=Settings(data="none", network="unet3d_19m", patch=(8, 8, 8)),
-        scheme=LabelScheme(classes=300), class_names=tuple(map(str, range(300))), channels=1,
-        preparation=Preparation(None, (ZScore(),)), train={}, held_out={}, versions={},
+def test_masks_are_written_and_a_bad_file_is_told_at_the_end(small_run, small_data, tmp_path):
+    images = tmp_path / "images"
+    shutil.copytree(small_data / "images", images)
+    (images / "case_004.png").write_bytes(b"no picture")
+    out = tmp_path / "masks"
+    result = predict(small_run, images, "-o", out)
+    assert result.returncode == 1
+    assert "9 written, 1 failed" in result.stderr
+    assert "case_004.png" in result.stderr.splitlines()[-1]
+    assert result.stdout.split() == [str(out / f"case_{n:03}.png") for n in range(10) if n != 4]
+    with Image.open(out / "case_003.png") as mask, Image.open(images / "case_003.png") as image:
+        assert mask.size == image.size
+        assert set(np.unique(np.asarray(mask))) <= {0, 1, 2}
+
+
+def test_probabilities_of_pictures_are_numpys(small_run, small_data, tmp_path):
+    image = small_data / "images" / "case_003.png"
+    result = predict(small_run, image, "-o", tmp_path, "--probabilities")
+    assert result.returncode == 0, result.stderr
+    scores = np.load(tmp_path / "case_003_probabilities.npy", allow_pickle=False)
+    assert (scores.shape, scores.dtype) == ((48, 41, 3), "float32")
+    np.testing.assert_allclose(scores.sum(-1), 1, rtol=1e-5)
+    mask = np.asarray(Image.open(tmp_path / "case_003.png"))
+    np.testing.assert_array_equal(mask, scores.argmax(-1))
+
+
+def test_a_mask_that_is_there_is_left_alone_unless_it_may_be_written(
+    small_run, small_data, tmp_path
+):
+    image = small_data / "images" / "case_000.png"
+    (tmp_path / "case_000.png").write_bytes(b"mine")
+    result = predict(small_run, image, "-o", tmp_path)
+    assert result.returncode == 0
+    assert "1 there already (--overwrite" in result.stderr
+    assert (tmp_path / "case_000.png").read_bytes() == b"mine"
+    assert predict(small_run, image, "-o", tmp_path, "--overwrite").returncode == 0
+    assert (tmp_path / "case_000.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_shards_share_the_cases_out(small_run, small_data, tmp_path):
+    parts = [shard(range(10), f"{n}/3") for n in (1, 2, 3)]
+    assert sorted(n for part in parts for n in part) == list(range(10))
+    result = predict(small_run, small_data / "images", "-o", tmp_path, "--shard", "4/4")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["case_003.png", "case_007.png"]
+    assert result.returncode == 0
+    for wrong in ("0/2", "3/2", "2", "a/b", "1/0"):
+        with pytest.raises(ValueError, match="expected such as 2/8"):
+            shard([], wrong)
+
+
+def test_mirroring_gives_the_mean_over_the_flips(small_run, small_data, tmp_path):
+    (case,) = cases_of([small_data / "images" / "case_001.png"], 1)
+    plain, mirrored = load_predictor(small_run), load_predictor(small_run, mirror=True)
+    image = read_case(case)
+    scores = []
+    for flip in ((), (0,), (1,), (0, 1)):
+        flipped = type(image)(np.flip(image.data, flip).copy(), image.files)
+        scores.append(np.flip(np.log(plain.score(flipped)), flip))
+    expected = np.mean(scores, axis=0)
+    found = np.log(mirrored.score(image))
+    difference = found - expected  # equal up to what a softmax does not see
+    difference -= difference.mean(-1, keepdims=True)
+    assert np.abs(difference).max() < 0.02
+    assert np.abs(np.log(plain.score(image)) - found).max() > 0.02
+
+
+def test_two_cases_of_one_name_and_a_lost_channel_are_refused(small_run, small_data, tmp_path):
+    shutil.copytree(small_data / "images", tmp_path / "b")
+    result = predict(small_run, small_data / "images", tmp_path / "b", "-o", tmp_path / "out")
+    assert result.returncode == 2
+    assert "both would be written to" in result.stderr
+    for name in ("x_0000.nii.gz", "x_0002.nii.gz"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"case 'x': channels \[0, 2\]; expected 3"):
+        cases_of([tmp_path / "x_0000.nii.gz", tmp_path / "x_0002.nii.gz"], 3)
+    with pytest.raises(ValueError, match="not there"):
+        cases_of([tmp_path / "nothing.nii"], 1)
+
+
+# === Volumes ===
+
+
+def threshold_run(folder, spacing=None, deviations=0.0):
+    """A run of one convolution: class 1 where the first channel is above its mean by so much."""
+    model = keras.Sequential([keras.Input((None, None, None, 2)), keras.layers.Conv3D(2, 1)])
+    kernel = np.zeros((1, 1, 1, 2, 2), "float32")
+    kernel[..., 0, 1] = 1
+    model.set_weights([kernel, np.array([deviations, 0], "float32")])
+    model.save(folder / CHECKPOINT.format(1))
+    Run(
+        folder=folder, settings=Settings(data="none", network="unet3d_19m", patch=(8, 8, 8)),
+        scheme=LabelScheme(labels={0: 0, 4: 1}), class_names=("background", "bright"), channels=2,
+        preparation=Preparation(spacing, (ZScore(), ZScore())), train={}, held_out={}, versions={},
         backend=keras.backend.backend(),
+    ).write()  # fmt: skip
+    return folder
+
+
+AFFINES = {
+    "canonical": np.diag([1, 1, 2, 1.0]),
+    "turned": np.array([[0, 0, -2, 9], [-1, 0, 0, 5], [0, 1, 0, 3], [0, 0, 0, 1.0]]),
+    "oblique": np.array([[0.9, -0.3, 0, 9], [0.3, 0.9, 0, 5], [0, 0, -2, 3], [0, 0, 0, 1.0]]),
+}
+
+
+@pytest.mark.parametrize("way", AFFINES)
+@pytest.mark.parametrize("kind", ["channels in one file", "a file a channel"])
+def test_a_mask_lies_on_the_images_own_grid(tmp_path, way, kind):
+    """The network only compares, so the mask must equal the comparison on the file's own voxels."""
+    rng = np.random.default_rng(3)
+    scan = rng.integers(1, 1000, (13, 9, 11, 2)).astype("int16")
+    affine = AFFINES[way]
+    paths = [tmp_path / "scan.nii.gz"]
+    if kind == "a file a channel":
+        paths = [tmp_path / f"scan_{n:04}.nii.gz" for n in range(2)]
+        for path, channel in zip(paths, np.moveaxis(scan, -1, 0), strict=True):
+            nibabel.save(nibabel.Nifti1Image(channel, affine), path)
+    else:
+        nibabel.save(nibabel.Nifti1Image(scan, affine), paths[0])
+    (tmp_path / "run").mkdir()
+    result = predict(
+        threshold_run(tmp_path / "run"), *paths, "-o", tmp_path / "out",
+        "--model", "last", "--probabilities",
     )  # fmt: skip
-    nibabel.save(nibabel.Nifti1Image(image[..., 0], np.eye(4)), tmp_path / "a.nii")
-    for probabilities in (False, True):
-        predictor = Predictor(run, model, probabilities=probabilities)
-        assert (predictor.segment_prepared(image) == 299).all()
-        outcome = predict_cases(
-            predictor, cases_of([tmp_path / "a.nii"], 1), tmp_path, overwrite=True
-        )
-        assert outcome.failed == {}
-        assert (np.asarray(nibabel.load(outcome.written["a"]).dataobj) == 299).all()
+    assert result.returncode == 0, result.stderr
+    mask = nibabel.load(tmp_path / "out" / "scan.nii.gz")
+    first = scan[..., 0]
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), 4 * (first > first.mean()))
+    np.testing.assert_array_equal(mask.affine, nibabel.load(paths[0]).affine)
+    assert mask.header.get_zooms() == nibabel.load(paths[0]).header.get_zooms()[:3]
+    scores = nibabel.load(tmp_path / "out" / "scan_probabilities.nii.gz").get_fdata()
+    expected = 1 / (1 + np.exp(-(first - first.mean()) / first.std()))
+    np.testing.assert_allclose(scores[..., 1], expected, atol=1e-5)
+
+
+def test_a_resampled_mask_comes_back_to_the_files_size(tmp_path):
+    """A bright ball at 1 mm, predicted at 1.5 mm: the same ball again but for its surface."""
+    at = np.stack(np.meshgrid(*map(np.arange, (30, 33, 28)), indexing="ij"))
+    ball = np.linalg.norm(at - np.array([14, 16, 13]).reshape(3, 1, 1, 1), axis=0) < 9
+    scan = np.where(ball, 900, 100).astype("int16")
+    nibabel.save(nibabel.Nifti1Image(np.stack([scan] * 2, -1), np.eye(4)), tmp_path / "a.nii.gz")
+    (tmp_path / "run").mkdir()
+    half_way = (500 - scan.mean()) / scan.std()
+    folder = threshold_run(tmp_path / "run", (1.5, 1.5, 1.5), half_way)
+    predictor = load_predictor(folder, largest=True)
+    outcome = predict_cases(predictor, cases_of([tmp_path / "a.nii.gz"], 2), tmp_path / "out")
+    assert outcome.failed == {}
+    found = np.asarray(nibabel.load(outcome.written["a"]).dataobj) == 4
+    assert found.shape == ball.shape
+    assert dice(found, ball) > 0.95
+
+
+def test_an_image_of_other_channels_is_one_sentence(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(np.ones((9, 9, 9), "int16"), np.eye(4)), tmp_path / "a.nii")
+    (tmp_path / "run").mkdir()
+    predictor = load_predictor(threshold_run(tmp_path / "run"))
+    outcome = predict_cases(predictor, cases_of([tmp_path / "a.nii"], 2), tmp_path / "out")
+    assert "a.nii: 1 channels; the run in" in outcome.failed["a"]
+    (tmp_path / "run" / "epoch-0001.keras").unlink()
+    with pytest.raises(ValueError, match="no model yet"):
+        load_predictor(tmp_path / "run")

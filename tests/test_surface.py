@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import dice
 from scipy import ndimage
 
 from unetzoo.cases import ClassScores, overlaps, score_case, summarise
@@ -221,7 +222,7 @@ def test_a_case_scores_each_class_like_its_masks():
         a, b = reference == scores.label, prediction == scores.label
         assert scores.hd95 == hd95(a, b, spacing)
         assert scores.surface_dice == surface_dice(a, b, spacing, 0.7)
-        assert scores.dice == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
+        assert scores.dice == pytest.approx(dice(a, b))
         assert scores.iou == pytest.approx((a & b).sum() / (a | b).sum())
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from click.testing import CliRunner
+from commands import command
+from samples import dice
+from small_runs import interrupted, losses
 
-from unetzoo import train as training
-from unetzoo.cli import cli
 from unetzoo.data.tfds import find, samples
 from unetzoo.history import read_history
 from unetzoo.inference import classes_of, sliding_window
@@ -45,8 +45,8 @@ def run(place, tmp_path_factory):
 
 
 def evaluate(*words):
-    result = CliRunner().invoke(cli, ["evaluate", *map(str, words)])
-    assert result.exit_code == 0, result.output
+    result = command("unetzoo", "evaluate", *words)
+    assert result.returncode == 0, result.stderr
     return result.stdout
 
 
@@ -63,18 +63,11 @@ def test_a_run_says_what_it_was_trained_on(run):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on_to_the_same_losses(run, tmp_path, monkeypatch):
-    def interrupt(_, epoch, logs=None):
-        if epoch == 1:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.DrawCurves, "on_epoch_begin", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            train(Settings("tfds:cells", **CHOICE), tmp_path)
+def test_a_stopped_run_goes_on_to_the_same_losses(run, tmp_path):
+    with interrupted(after=1):
+        train(Settings("tfds:cells", **CHOICE), tmp_path)
     train(Settings("tfds:cells", **CHOICE), tmp_path)
-    expected, found = ([row["loss"] for row in read_history(at)] for at in (run, tmp_path))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(losses(tmp_path), losses(run), rtol=1e-5)
 
 
 def test_what_was_held_out_is_scored_in_pixels(run, place, tmp_path):
@@ -82,13 +75,12 @@ def test_what_was_held_out_is_scored_in_pixels(run, place, tmp_path):
     content = json.loads((tmp_path / "scores.json").read_text())
     assert content["unit"] == "px"
     model = load_predictor(run).model
-    expected = dict(samples(find("cells", data_dir=place), "train[3:6]"))
-    assert content["cases"].keys() == expected.keys()
-    for name, sample in expected.items():
+    held_out = dict(samples(find("cells", data_dir=place), "train[3:6]"))
+    assert content["cases"].keys() == held_out.keys()
+    for name, sample in held_out.items():
         found = classes_of(sliding_window(model, sample.image, (32, 32)))
-        a, b = sample.labels == 2, found == 2
-        dice = 2 * (a & b).sum() / (a.sum() + b.sum())
-        assert content["cases"][name]["2"]["dice"] == pytest.approx(dice)
+        expected = dice(sample.labels == 2, found == 2)
+        assert content["cases"][name]["2"]["dice"] == pytest.approx(expected)
     assert (tmp_path / "scores.txt").read_text() == text
     assert (tmp_path / "worst-1.png").stat().st_size > 1000
 
@@ -103,7 +95,10 @@ def test_given_by_name_its_split_test_is_scored(run, tmp_path):
     [
         ({"network": "unet2d_original", "patch": (188, 188)}, r"gives \(4, 4\) for a patch"),
         ({"folds": 11}, "tfds:cells: 10 examples for 11 folds"),
-        ({"network": "unet3d_19m"}, "3 axes of space"),
+        (
+            {"network": "unet3d_19m"},
+            r"has 3 axes of space, patch \(32, 32\) has 2, the data have 2",
+        ),
     ],
 )
 def test_what_cannot_work_is_one_sentence(place, tmp_path, change, sentence):
@@ -114,5 +109,8 @@ def test_what_cannot_work_is_one_sentence(place, tmp_path, change, sentence):
 
 
 def test_a_data_set_that_is_not_there_is_one_sentence(place, tmp_path):
-    with pytest.raises(ValueError, match=r"tfds:oxford_iiit_pet|oxford_iiit_pet.*not"):
+    sentence = rf"'oxford_iiit_pet:4.0.0': not on disk in {place}; to download and prepare it, run:"
+    with pytest.raises(ValueError, match=sentence) as error:
         train(Settings("tfds:oxford_iiit_pet", **CHOICE), tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()

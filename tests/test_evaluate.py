@@ -1,0 +1,51 @@
+"""``evaluate``, on the command line."""
+
+import csv
+import json
+from functools import partial
+
+import commands
+import numpy as np
+import pytest
+from PIL import Image
+from samples import dice
+from small_runs import settings
+
+from unetzoo.data.synthetic import write_dataset
+from unetzoo.runs import Run
+from unetzoo.train import train
+
+evaluate = partial(commands.command, "unetzoo", "evaluate")
+
+
+def test_the_held_out_cases_are_scored_and_the_worst_drawn(small_run, small_data, tmp_path):
+    result = evaluate(small_run, "-o", tmp_path, "--worst", "1")
+    assert result.returncode == 0, result.stderr
+    held_out = set(Run.read(small_run).held_out)
+    content = json.loads((tmp_path / "scores.json").read_text())
+    assert set(content["cases"]) == held_out
+    for name in held_out:
+        truth = np.asarray(Image.open(small_data / "masks" / f"{name}.png"))
+        found = np.asarray(Image.open(tmp_path / "masks" / f"{name}.png"))
+        for label in (1, 2):
+            a, b = truth == label, found == label
+            assert content["cases"][name][str(label)]["dice"] == pytest.approx(dice(a, b))
+    with (tmp_path / "scores.csv").open() as file:
+        assert {row["case"] for row in csv.DictReader(file)} == held_out
+    assert (tmp_path / "scores.txt").read_text() == result.stdout
+    assert Image.open(tmp_path / "worst-1.png").size[0] > 300
+    assert not (tmp_path / "worst-2.png").exists()
+
+
+def test_other_data_are_scored_whole(small_run, tmp_path):
+    write_dataset(tmp_path / "new", 3, (40, 40), classes=3, seed=50, layout="pictures")
+    result = evaluate(small_run, "--data", tmp_path / "new", "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert len(json.loads((tmp_path / "out" / "scores.json").read_text())["cases"]) == 3
+
+
+def test_a_run_on_all_cases_has_none_left_to_score(small_data, tmp_path):
+    train(settings(small_data, epochs=1, steps=1, fold=None), tmp_path)
+    result = evaluate(tmp_path)
+    assert result.returncode == 2
+    assert "trained on all of its labelled cases" in result.stderr
