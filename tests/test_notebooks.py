@@ -5,15 +5,12 @@ import io
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 import run
+from PIL import Image
 
 EXAMPLES = run.HERE
 NAMES = [path.stem for path in run.notebooks()]

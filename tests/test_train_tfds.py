@@ -1,9 +1,8 @@
 """A run on pictures of TensorFlow Datasets: trained, stopped, gone on with, and scored."""
 
 import json
-import sys
-from pathlib import Path
 
+import cells_tfds
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -17,9 +16,6 @@ from unetzoo.inference import classes_of, sliding_window
 from unetzoo.predict import load_predictor
 from unetzoo.runs import Run, Settings
 from unetzoo.train import train
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
-import cells_tfds
 
 CHOICE = {
     "network": "unet2d_small", "patch": (32, 32), "folds": 3, "fold": 1, "epochs": 2, "steps": 4,
