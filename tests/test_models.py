@@ -1,12 +1,9 @@
 """The documented networks against PyTorch twins of the same weights, and what all must do."""
 
-import math
-
 import keras
 import numpy as np
 import pytest
-import torch
-from torch_weights import channels_first, channels_last, copy_weights, randomise
+from torch_weights import assert_same_logits, copy_weights, count, noise, randomise
 from twins import SIZES, TWINS
 from variants import VARIANTS, arguments
 
@@ -34,10 +31,6 @@ PUBLISHED = {  # trainable, all: the documents' figures
 }
 
 
-def count(weights):
-    return sum(math.prod(weight.shape) for weight in weights)
-
-
 def build_small(network, /, rank=2, **more):
     """A network at its smaller test size; a variant small, with as many axes of space."""
     if network in VARIANTS:
@@ -46,9 +39,8 @@ def build_small(network, /, rank=2, **more):
     return unetzoo.build(network, input_shape=(*SIZES[network][0], channels), **more)
 
 
-def noise(model, batch=1, seed=0):
-    shape = (batch, *model.input_shape[1:])
-    return np.random.default_rng(seed).standard_normal(shape, dtype="float32")
+def batch_for(model, batch=1):
+    return noise(batch, *model.input_shape[1:], seed=0)
 
 
 def test_every_network_is_tested():
@@ -61,14 +53,7 @@ def test_logits_equal_the_pytorch_twins(name, choice):
     shape = unetzoo.card(name).input_shape
     model = unetzoo.build(name, input_shape=(*[None] * (len(shape) - 1), shape[-1]), **choice)
     copy_weights(twin, model)
-    rng = np.random.default_rng(2)
-    for size in SIZES[name]:
-        x = rng.standard_normal((1, *size, shape[-1]), dtype="float32")
-        with torch.no_grad():
-            expected = channels_last(twin(channels_first(x)))
-        found = keras.ops.convert_to_numpy(model(x))
-        assert found.shape == expected.shape
-        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+    assert_same_logits(twin, model, SIZES[name])
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -96,7 +81,7 @@ def test_the_card_and_the_twin_agree_with_the_model(name):
         model.count_params(),
     )
     if name in TWINS:
-        assert card.parameters == sum(p.numel() for p in TWINS[name]().parameters())
+        assert card.parameters == count(TWINS[name]().parameters())
     assert model.input_shape == (None, *card.input_shape)
     assert model.output_shape[-1] == card.num_classes
 
@@ -113,7 +98,7 @@ def test_every_norm_dropout_and_activation(name, norm):
     assert rates == {0.3}
     assert model.name == "x"
     if "original" not in name:
-        y = keras.ops.convert_to_numpy(model(noise(model)))
+        y = keras.ops.convert_to_numpy(model(batch_for(model)))
         np.testing.assert_allclose(y.sum(-1), 1, atol=1e-5)
 
 
@@ -168,7 +153,7 @@ def test_small_and_odd_sizes_of_variants(name, sizes):
     size = unetzoo.card(name).sizes.smallest if sizes == "smallest" else 19
     for shape in ((size,) * rank, (None,) * rank):
         model = build_small(name, rank, input_shape=(*shape, 3))
-        x = np.random.default_rng(0).standard_normal((1, *[size] * rank, 3), dtype="float32")
+        x = noise(1, *[size] * rank, 3, seed=0)
         y = keras.ops.convert_to_numpy(model(x))
         assert y.shape == (1, *[size] * rank, 3)
         assert np.isfinite(y).all()
@@ -181,7 +166,7 @@ def test_small_and_odd_sizes_come_out_as_they_went_in(name, sizes):
     rank = len(card.input_shape) - 1
     size = (card.sizes.smallest,) * rank if sizes == "smallest" else (17, 19, 21)[:rank]
     model = unetzoo.build(name, input_shape=(*size, card.input_shape[-1]))
-    y = keras.ops.convert_to_numpy(model(noise(model)))
+    y = keras.ops.convert_to_numpy(model(batch_for(model)))
     expected = tuple(n - n % 8 for n in size) if name == "unet3d_19m" else size
     assert y.shape == (1, *expected, card.num_classes) == (1, *model.output_shape[1:])
 
@@ -193,7 +178,7 @@ def test_gradients_reach_every_weight(name):
     import tensorflow as tf
 
     model = build_small(name, rank=3)
-    x = tf.constant(noise(model))
+    x = tf.constant(batch_for(model))
     with tf.GradientTape() as tape:
         logits = model(x, training=False)
         loss = tf.reduce_mean(logits * tf.random.stateless_normal(logits.shape, (0, 1)))
@@ -212,7 +197,7 @@ def test_gradients_reach_every_weight(name):
 )
 def test_one_training_step_and_a_reload_of_the_compiled_model(name, rank, tmp_path):
     model = compile_model(build_small(name, rank, name="mine"))
-    x = noise(model, batch=2)
+    x = batch_for(model, batch=2)
     labels = np.random.default_rng(1).integers(0, 2, (2, *model.output_shape[1:-1]))
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
     logs = model.train_on_batch(x, labels, return_dict=True)
@@ -246,7 +231,7 @@ def test_mixed_precision_gives_finite_float32_logits(name, policy):
     finally:
         keras.config.set_dtype_policy(before)
     assert model.get_layer(index=2).compute_dtype == policy.removeprefix("mixed_")
-    y = model(noise(model))
+    y = model(batch_for(model))
     assert keras.backend.standardize_dtype(y.dtype) == "float32"
     assert np.isfinite(keras.ops.convert_to_numpy(y)).all()
 

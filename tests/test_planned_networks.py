@@ -1,16 +1,14 @@
 """plain_unet and residual_unet against nnU-Net's own classes, and MONAI's DynUNet."""
 
-import math
 import re
 
-import keras
 import numpy as np
 import pytest
 import torch
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
 from monai.networks.nets import DynUNet
 from torch import nn
-from torch_weights import channels_first, channels_last, copy_weights, randomise
+from torch_weights import assert_same_logits, copy_weights, count, randomise
 
 import unetzoo
 from unetzoo.stages import Stage, stages
@@ -67,10 +65,6 @@ def renamed(count):
     return rename
 
 
-def logits(model, x):
-    return [keras.ops.convert_to_numpy(y) for y in model(x)]
-
-
 @pytest.mark.parametrize("rank", [2, 3])
 @pytest.mark.parametrize("name", CLASSES)
 def test_all_logits_equal_nnu_nets(name, rank):
@@ -79,14 +73,7 @@ def test_all_logits_equal_nnu_nets(name, rank):
         name, input_shape=(*[None] * rank, 2), num_classes=3, deep_supervision=True, **STAGES[rank]
     )
     copy_weights(twin, model, renamed(len(STAGES[rank]["features"])))
-    for size in SIZES[rank]:
-        x = np.random.default_rng(2).standard_normal((2, *size, 2), dtype="float32")
-        with torch.no_grad():
-            expected = [channels_last(y) for y in twin(channels_first(x))]
-        found = logits(model, x)
-        assert [y.shape for y in found] == [y.shape for y in expected]
-        for ours, theirs in zip(found, expected, strict=True):
-            assert np.abs(ours - theirs).max() < 1e-4 * np.abs(theirs).max()
+    assert_same_logits(twin, model, SIZES[rank], batch=2)
 
 
 @pytest.mark.parametrize(
@@ -99,18 +86,18 @@ def test_all_logits_equal_nnu_nets(name, rank):
 )
 def test_published_counts(name, shape, classes, parameters):
     """The first two are published; all are counted in nnU-Net's own classes."""
-    count = 6 if shape[0] == 128 else 4
+    levels = 6 if shape[0] == 128 else 4
     plan = {
-        "features": (32, 64, 128, 256, 320, 320)[:count],
-        "kernels": (3,) * count,
-        "strides": (1, 2, 2, 2, 2, 2)[:count],
+        "features": (32, 64, 128, 256, 320, 320)[:levels],
+        "kernels": (3,) * levels,
+        "strides": (1, 2, 2, 2, 2, 2)[:levels],
     }
     with torch.device("meta"):
         twin = published(name, 3, **plan, num_classes=classes)
-    assert sum(p.numel() for p in twin.parameters()) == parameters
+    assert count(twin.parameters()) == parameters
     arguments = {"input_shape": shape, "num_classes": classes, "deep_supervision": True}
     assert unetzoo.skeleton(name, **arguments, **plan).count_params() == parameters
-    if count == 6:
+    if levels == 6:
         assert unetzoo.skeleton(name, **arguments).count_params() == parameters
 
 
@@ -133,8 +120,8 @@ def test_dynunet_is_plain_unet_without_biases():
         for layer in model.layers
         if "Conv" in type(layer).__name__ and not layer.name.startswith("head")
     ]
-    ours, theirs = model.count_params(), sum(p.numel() for p in twin.parameters())
-    assert ours - theirs == sum(math.prod(w.shape) for w in left_out) > 0
+    ours, theirs = model.count_params(), count(twin.parameters())
+    assert ours - theirs == count(left_out) > 0
 
     state = {k: v.numpy() for k, v in twin.state_dict().items() if "skip_layers" not in k}
     blocks = ["input_block", "downsamples.0", "downsamples.1", "bottleneck"]
@@ -155,11 +142,7 @@ def test_dynunet_is_plain_unet_without_biases():
             kernel = np.moveaxis(kernel, (0, 1), (-1, -2))
         bias = state.get(f"{key}.bias", np.zeros(layer.weights[1].shape))
         layer.set_weights([kernel, bias])
-    x = np.random.default_rng(4).standard_normal((1, 4, 16, 16, 1), dtype="float32")
-    with torch.no_grad():
-        expected = channels_last(twin.eval()(channels_first(x)))
-    found = keras.ops.convert_to_numpy(model(x))
-    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+    assert_same_logits(twin, model, [(4, 16, 16)])
 
 
 @pytest.mark.parametrize("name", CLASSES)

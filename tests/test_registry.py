@@ -55,7 +55,6 @@ def test_an_unknown_name_is_told_the_closest():
         ),
         ("unet2d_original", {"input_shape": (500, 572, 1)}, "the nearest are 492 and 508"),
         ("unet3d_original", {"input_shape": (99, 100, None, 1)}, "the nearest are 92 and 100"),
-        ("unet3d_90m", {"input_shape": (15, 40, 40, 4)}, "sizes of at least 16; the nearest is 16"),
         ("unet3d_90m", {"input_shape": (64, 64, 4)}, r"needs 4 numbers \(D, H, W, C\)"),
         ("unet3d_90m", {"input_shape": 64}, r"input_shape 64: .* whole numbers \(D, H, W, C\)"),
         ("unet2d_small", {"input_shape": (64, 64, None)}, "number of channels of at least 1"),
@@ -84,6 +83,24 @@ def test_a_value_that_cannot_work_is_one_sentence(name, arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         unetzoo.build(name, **arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "smallest"),
+    [
+        ("attention_unet", 16), ("plain_unet", 1), ("residual_unet", 1), ("transunet", 16),
+        ("unet2d_large", 8), ("unet2d_original", 188), ("unet2d_small", 8), ("unet2d_textbook", 16),
+        ("unet3d_19m", 8), ("unet3d_2_5m", 16), ("unet3d_90m", 16), ("unet3d_original", 92),
+        ("unet3d_textbook", 16), ("unet_plus_plus", 16), ("vnet", 16),
+    ],
+)  # fmt: skip
+def test_a_size_under_the_smallest_is_told_the_smallest(name, smallest):
+    *spatial, channels = unetzoo.card(name).input_shape
+    shape = (smallest - 1, *[smallest] * (len(spatial) - 1), channels)
+    sentence = rf"{name!r} needs sizes of .*; the nearest is {smallest}\.$"
+    with pytest.raises(ValueError, match=sentence):
+        unetzoo.skeleton(name, input_shape=shape)
+    assert unetzoo.skeleton(name, input_shape=(*[smallest] * len(spatial), channels))
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -1,5 +1,8 @@
-"""Random weights for a PyTorch twin, copied layer by layer into a Keras model."""
+"""Random weights for a PyTorch twin, copied layer by layer into a Keras model, and the logits."""
 
+import math
+
+import keras
 import numpy as np
 import torch
 from torch import nn
@@ -46,6 +49,30 @@ def copy_weights(twin, model, rename=lambda key: key):
     left = [key for key in state if not key.endswith("num_batches_tracked")]
     if left:
         raise KeyError(f"the model has no layers for {left}")
+
+
+def count(weights):
+    """The numbers that weights hold, PyTorch's or Keras's."""
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
+def noise(*shape, seed=2):
+    return np.random.default_rng(seed).standard_normal(shape, dtype="float32")
+
+
+def assert_same_logits(twin, model, sizes, batch=1):
+    """Each output of the model equals the twin's at each size, up to 1e-4 of the largest logit."""
+    for size in sizes:
+        x = noise(batch, *size, model.input_shape[-1])
+        with torch.no_grad():
+            expected, found = twin(channels_first(x)), model(x)
+        if len(model.outputs) == 1:
+            expected, found = [expected], [found]
+        for theirs, ours in zip(map(channels_last, expected), found, strict=True):
+            assert ours.shape == theirs.shape
+            assert theirs.std() > 0.1
+            difference = np.abs(keras.ops.convert_to_numpy(ours) - theirs)
+            assert difference.max() < 1e-4 * np.abs(theirs).max()
 
 
 def channels_first(x):
