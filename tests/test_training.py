@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from samples import dice, squares
+from small_runs import losses
 
 import unetzoo
 from unetzoo.callbacks import SaveRun, resume
@@ -15,16 +17,6 @@ from unetzoo.metrics import DiceScore
 from unetzoo.training import compile_model, loss_weights
 
 
-def blobs(size=(20, 22), seed=0):
-    """An image whose bright squares are class 1."""
-    rng = np.random.default_rng(seed)
-    labels = np.zeros(size, int)
-    for _ in range(4):
-        corner = [rng.integers(n - 5) for n in size]
-        labels[tuple(slice(c, c + 5) for c in corner)] = 1
-    return (labels + 0.1 * rng.standard_normal(size)).astype("float32")[..., None], labels
-
-
 def small_model():
     keras.utils.set_random_seed(3)
     return compile_model(
@@ -35,7 +27,7 @@ def small_model():
 
 def patches(first_batch=0, **more):
     return PatchDataset(
-        [blobs()], patch=(16, 16), batch_size=4, seed=5, first_batch=first_batch, **more
+        [squares()], patch=(16, 16), batch_size=4, seed=5, first_batch=first_batch, **more
     )
 
 
@@ -68,7 +60,7 @@ def test_one_channel_is_a_sigmoid_and_more_a_softmax():
     assert (one.loss.activation, one.loss.ignore_label) == ("sigmoid", 9)
     assert small_model().loss.activation == "softmax"
     sgd = compile_model(unetzoo.build("unet2d_small"), optimizer=keras.optimizers.SGD(0.5))
-    assert sgd.optimizer.name == "SGD" or isinstance(sgd.optimizer, keras.optimizers.SGD)
+    assert isinstance(sgd.optimizer, keras.optimizers.SGD)
 
 
 @pytest.mark.parametrize(("classes", "activation"), [(1, "sigmoid"), (3, "softmax")])
@@ -88,7 +80,7 @@ def pyramid_model(**more):
 
 def test_deep_supervision_weighs_the_loss_of_each_output():
     model = compile_model(pyramid_model())
-    (image, labels), loss = blobs(size=(16, 24)), DiceCrossentropy()
+    (image, labels), loss = squares(size=(16, 24))[:2], DiceCrossentropy()
     outputs = [keras.ops.convert_to_numpy(y) for y in model(image[None])]
     assert [y.shape[1:3] for y in outputs] == [(16, 24), (8, 12), (4, 6)]
     cut = [labels, labels[1::2, 1::2], labels[2::4, 2::4]]
@@ -115,7 +107,7 @@ def test_fit_with_deep_supervision_resumes_and_predicts_the_full_size(tmp_path):
     assert {"dice", "dice_1"} <= set(read_history(tmp_path)[-1])
     model, done = resume(tmp_path)
     assert done == 3
-    image, labels = blobs(seed=9)
+    image, labels = squares(seed=9)[:2]
     assert sliding_window(model, image, (16, 16)).shape == (*labels.shape, 2)
 
 
@@ -138,10 +130,9 @@ def test_fit_learns_the_blobs():
     history = fit(model, epochs=12)
     assert set(history) == {"loss", "dice", "dice_1"}
     assert history["dice"][-1] > 0.9
-    image, labels = blobs(seed=7)
+    image, labels = squares(seed=7)[:2]
     found = sliding_window(model, image, (16, 16)).argmax(-1)
-    both, sizes = (found & labels).sum(), found.sum() + labels.sum()
-    assert 2 * both / sizes > 0.9
+    assert dice(found, labels) > 0.9
 
 
 # === Runs that go on ===
@@ -155,11 +146,8 @@ def test_a_resumed_run_ends_with_the_losses_of_one_that_was_not_stopped(tmp_path
     model, done = resume(folder)
     assert done == 2
     fit(model, 4, folder, done)
-    expected, found = read_history(tmp_path / "whole"), read_history(folder)
-    assert [row["epoch"] for row in found] == [1, 2, 3, 4]
-    np.testing.assert_allclose(
-        [row["loss"] for row in found], [row["loss"] for row in expected], rtol=1e-4
-    )
+    assert [row["epoch"] for row in read_history(folder)] == [1, 2, 3, 4]
+    np.testing.assert_allclose(losses(folder), losses(tmp_path / "whole"), rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -176,7 +164,7 @@ def test_a_run_killed_between_history_and_checkpoint_has_no_double_rows(tmp_path
 
 
 def test_validation_now_and_then_fits_the_history(tmp_path):
-    image, labels = blobs()
+    image, labels = squares()[:2]
     validation = (image[None, :16, :16], labels[None, :16, :16])
     small_model().fit(
         patches(), shuffle=False, steps_per_epoch=2, epochs=3, verbose=0,

@@ -4,21 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_runs import losses
+from test_patches import case
 
+from unetzoo.data.inputs import cases_of
 from unetzoo.data.patches import PatchDataset, mirrored
-from unetzoo.data.sample import Sample
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.history import read_history
 from unetzoo.predict import load_predictor, predict_cases
 from unetzoo.runs import Settings
 from unetzoo.train import train
-
-
-def case(size):
-    """An image of distinct numbers, labels 0 to 3, weights."""
-    random = np.random.default_rng(0)
-    image = random.permutation(int(np.prod(size))).reshape(*size, 1)
-    return Sample(image.astype("float32"), random.integers(0, 4, size), random.random(size) + 0.5)
 
 
 @given(size=st.integers(2, 9), before=st.integers(0, 40), after=st.integers(0, 40))
@@ -87,12 +82,9 @@ def test_the_network_of_2015_is_trained_validated_and_applied(tmp_path):
         str(tmp_path / "data"), "unet2d_original", (204, 204), epochs=2, steps=3, batch_size=1
     )
     train(settings, tmp_path / "run")
-    rows = read_history(tmp_path / "run")
-    assert [np.isfinite(row["loss"]) for row in rows] == [True, True]
-    assert 0 <= rows[-1]["val_dice"] <= 1
+    assert [np.isfinite(loss) for loss in losses(tmp_path / "run")] == [True, True]
+    assert 0 <= read_history(tmp_path / "run")[-1]["val_dice"] <= 1
     predictor = load_predictor(tmp_path / "run")
-    from unetzoo.data.inputs import cases_of
-
-    cases = cases_of([next((tmp_path / "data" / "images").iterdir())], predictor.run)
+    cases = cases_of([next((tmp_path / "data" / "images").iterdir())], predictor.run.channels)
     done = predict_cases(predictor, cases, tmp_path / "masks")
     assert len(done.written) == 1
