@@ -64,6 +64,7 @@ def test_what_is_prepared_is_mapped_from_disk(tmp_path):
         weight = labels / 2 + 1.0 if case.weight else None
         expected = prepare(read_case(case), PREPARATION, labels, weight)
         assert (one.name, one.grid) == (case.name, expected.grid)
+        assert one.sample.spacing == pytest.approx(PREPARATION.spacing, rel=0.2)  # whole voxels
         np.testing.assert_array_equal(one.sample.image, expected.image)
         np.testing.assert_array_equal(one.sample.labels, expected.labels)
         gaps = boundary_weights(expected.labels, 9)

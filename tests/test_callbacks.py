@@ -2,11 +2,13 @@
 
 import errno
 import math
+from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
+from samples import squares
 
 import unetzoo
 from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
@@ -16,16 +18,6 @@ from unetzoo.history import RunStopped, best_row, read_history, waited_in_vain, 
 from unetzoo.inference import sliding_window
 from unetzoo.sheet import colour_of
 from unetzoo.training import compile_model, make_optimizer
-
-
-def squares(seed=0, size=(20, 22)):
-    """An image whose bright squares are class 1."""
-    rng = np.random.default_rng(seed)
-    labels = np.zeros(size, "uint8")
-    for _ in range(4):
-        corner = [rng.integers(n - 5) for n in size]
-        labels[tuple(slice(c, c + 5) for c in corner)] = 1
-    return Sample((labels + 0.1 * rng.standard_normal(size)).astype("float32")[..., None], labels)
 
 
 def tiny(**choice):
@@ -38,8 +30,8 @@ def tiny(**choice):
 
 
 def fit(model, epochs, callbacks, x=None, y=None, **more):
-    x = np.stack([squares(seed).image[:16, :16] for seed in range(4)]) if x is None else x
-    y = np.stack([squares(seed).labels[:16, :16] for seed in range(4)]) if y is None else y
+    x = np.stack([squares(seed=seed).image[:16, :16] for seed in range(4)]) if x is None else x
+    y = np.stack([squares(seed=seed).labels[:16, :16] for seed in range(4)]) if y is None else y
     history = model.fit(
         x, y, epochs=epochs, batch_size=2, shuffle=False, verbose=0, callbacks=callbacks, **more
     )
@@ -127,7 +119,7 @@ def test_the_best_model_survives_a_worse_epoch_after_going_on(tmp_path):
 
 
 def test_whole_cases_are_scored_every_few_epochs_and_after_the_last():
-    cases = {"a": squares(5), "b": squares(6)}
+    cases = {"a": squares(seed=5), "b": squares(seed=6)}
     seen = {}
 
     class Look(keras.callbacks.Callback):
@@ -148,7 +140,7 @@ def test_whole_cases_are_scored_every_few_epochs_and_after_the_last():
 
 
 def test_a_class_that_no_case_has_is_not_counted_and_ignored_voxels_are_not():
-    sample = squares(5)
+    sample = squares(seed=5)
     labels = sample.labels.copy()
     labels[:10] = 9
     model = tiny()
@@ -164,7 +156,7 @@ def test_a_class_that_no_case_has_is_not_counted_and_ignored_voxels_are_not():
 
 
 def test_ignored_voxels_are_drawn_as_such(tmp_path):
-    sample = squares(5)
+    sample = squares(seed=5)
     labels = np.where(sample.image[..., 0] < 0.05, 9, sample.labels)
     cases = {"a": Sample(sample.image, labels.astype("uint8"))}
     validation = WholeCases(cases, (16, 16), ignore_label=9, folder=tmp_path)
@@ -174,6 +166,15 @@ def test_ignored_voxels_are_drawn_as_such(tmp_path):
         found = {colour for _, colour in picture.convert("RGB").getcolors(2**24)}
     assert ImageColor.getrgb(colour_of(1)) in found
     assert ImageColor.getrgb(colour_of(9)) not in found
+
+
+def test_overlays_have_the_voxels_proportions(tmp_path):
+    sample = squares(seed=5)
+    validation = WholeCases({"a": sample._replace(spacing=(1.0, 3.0))}, (16, 16), folder=tmp_path)
+    validation.set_model(tiny())
+    with mock.patch("unetzoo.figures.overlay") as overlay:
+        validation.score()
+    assert overlay.call_args.kwargs["spacing"] == (1.0, 3.0)
 
 
 def test_a_run_stops_once_the_best_dice_is_old(tmp_path):

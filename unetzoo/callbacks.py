@@ -188,6 +188,7 @@ class WholeCases(keras.callbacks.Callback):
                 prediction,
                 title=name,
                 class_names=self.class_names,
+                spacing=sample.spacing,
                 ignore_label=self.ignore_label,
             )
 

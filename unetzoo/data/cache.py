@@ -197,8 +197,9 @@ def _read(entry: Path, key: str) -> tuple[Sample, Grid] | None:
         for label, count in about["classes"]:
             voxels[label] = arrays["voxels"][end : end + count]
             end += count
-        sample = Sample(arrays["image"], arrays["labels"], arrays.get("weight"), voxels)
-        return sample, _grid(about["grid"])
+        grid = _grid(about["grid"])
+        image, labels, weight = arrays["image"], arrays["labels"], arrays.get("weight")
+        return Sample(image, labels, weight, voxels, grid.prepared_spacing), grid
     except (FileNotFoundError, NotADirectoryError, EOFError, ValueError, KeyError, TypeError):
         return None
 

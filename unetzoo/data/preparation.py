@@ -95,6 +95,16 @@ class Grid:
     prepared: tuple[int, ...]  # shape after crop and resampling
     coarse: int | None = None  # the axis that was, and is, resampled by the nearest slice
 
+    @property
+    def prepared_spacing(self) -> tuple[float, ...]:
+        """Of the prepared volume, mm.
+
+        >>> Grid((9, 9), ((1, 9), (0, 9)), (1.5, 1.0), (4, 9)).prepared_spacing
+        (3.0, 1.0)
+        """
+        axes = zip(self.box, self.spacing, self.prepared, strict=True)
+        return tuple((stop - start) * size / count for (start, stop), size, count in axes)
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
