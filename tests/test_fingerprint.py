@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 from test_preparation import SCHEME, brain, save_case
 
-from unetzoo.data.fingerprint import Fingerprint, median_spacing, nonzero_box
+from unetzoo.data.fingerprint import Fingerprint, measure, median_spacing, nonzero_box
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts.case import Case
-from unetzoo.data.normalisation import ZScore
+from unetzoo.data.normalisation import CT, ZScore
 from unetzoo.data.pictures import Picture
 from unetzoo.data.preparation import Preparation, plan, prepare
 
@@ -31,7 +31,7 @@ def test_the_plan_of_ct_goes_by_the_foreground_of_all_cases(tmp_path):
     )
     assert plan(cases, SCHEME, ("ct",), workers=2) == found
     assert plan(cases[::-1], SCHEME, ("ct",)).normalisation == found.normalisation
-    assert plan(cases, SCHEME, (), spacing=(1, 2, 3)).normalisation == (ZScore(),)
+    assert plan(cases, SCHEME, (), spacing=(1, 2, 3)).normalisation == (ZScore(masked=True),)
     assert plan(cases, SCHEME, ("MR",), spacing=None, fill=0.0).spacing is None
     with pytest.raises(ValueError, match=r"spacing \(1.0, 2.0\): expected 3 numbers"):
         plan(cases, SCHEME, spacing=(1, 2))
@@ -53,6 +53,7 @@ def test_ten_thousand_foreground_voxels_stand_for_a_case(tmp_path):
 
 def test_a_training_set_without_foreground_has_a_plan(tmp_path):
     image, labels = brain()
+    image[0, 0, 0] = image[-1, -1, -1] = 1
     case = save_case(tmp_path, "empty", image, labels * 0)
     assert plan([case], SCHEME, ("CT",)).normalisation == (ZScore(),)
 
@@ -84,6 +85,25 @@ def test_pictures_are_neither_cropped_nor_resampled(tmp_path):
     assert prepared.image.shape == (8, 6, 3)
     halved = prepare(Picture(pixels.astype("float32"), ()), Preparation((2, 2), (ZScore(),) * 3))
     assert halved.image.shape == (1, 1, 3)  # of a box of 2 by 2
+
+
+def test_zeros_do_not_count_where_the_crop_leaves_less_than_three_quarters(tmp_path):
+    """The median of shares of voxels: 0.74 and 1 make 0.87, 0.74 and 0.75 make 0.745."""
+    cases = {}
+    for left in (73, 74, 75, 76, 100):
+        image = np.zeros((100, 2, 3, 2), "float32")
+        image[:left] = np.random.default_rng(left).normal(50, 9, (left, 2, 3, 2))
+        labels = np.ones(image.shape[:-1], "uint8")
+        cases[left] = save_case(tmp_path, str(left), image, labels)
+    for shares, masked in {
+        (74,): True, (75,): False, (76,): False, (100, 73, 74): True, (74, 100): False,
+        (75, 74): True, (76, 74): False,
+    }.items():  # fmt: skip
+        found = plan([cases[share] for share in shares], SCHEME, ("CT", "T1")).normalisation
+        assert isinstance(found[0], CT)
+        assert found[1] == ZScore(masked), shares
+    looks = measure(list(cases.values()), SCHEME)
+    assert [look.kept for look in looks] == [0.73, 0.74, 0.75, 0.76, 1]
 
 
 def looks(spacings, shape):

@@ -59,7 +59,7 @@ def test_a_data_set_is_measured_and_planned(tmp_path):
     assert measured.cases == 3
     assert (measured.median_spacing, measured.median_shape) == ((0.8, 0.8, 3.0), (36, 32, 8))
     assert measured.class_voxels == tuple(np.bincount(np.ravel(labels)))
-    assert found.normalisation == (ZScore(),)
+    assert found.normalisation == (ZScore(masked=True),)  # 36 * 32 * 8 of 40 * 36 * 12 are left
     assert unetzoo.plan(find(place), 4, workers=2) == found
     assert unetzoo.plan(place, network="residual_unet").network == "residual_unet"
 
@@ -125,7 +125,7 @@ def test_degenerate_data_have_a_plan_or_a_sentence(tmp_path):
     voxel = none.copy()
     voxel[20, 18, 6] = 1
     found = unetzoo.plan(volumes(tmp_path / "voxel", [voxel, none, none], channel="CT", classes=2))
-    assert found.normalisation == (ZScore(),)  # by one voxel there is nothing to go by
+    assert found.normalisation == (ZScore(masked=True),)  # by one voxel there is nothing to go by
     assert found.measured.class_voxels == (3 * none.size - 1, 1)
 
     place = volumes(tmp_path / "none", [none] * 3, classes=1)

@@ -16,7 +16,7 @@ from unetzoo.planning import Fingerprint, Measured, Plan, plan
 def one():
     """Every part that a plan can have: CT, three configurations, what was measured."""
     found = plan(Fingerprint([(1.0, 0.77, 0.77)] * 131, [(432, 512, 512)] * 131, 2, 3))
-    kinds = ZScore(), CT(-17.0, 201.0, 99.4, 39.36)
+    kinds = ZScore(masked=True), CT(-17.0, 201.0, 99.4, 39.36)
     measured = Measured(131, (1.0, 0.77, 0.77), (432, 512, 512.5), (9 * 10**9, 120, 0))
     return Plan("residual_unet", 7.5, 2, 3, kinds, found.configurations, measured)
 
@@ -44,7 +44,8 @@ def test_the_table_says_what_the_file_says(one):
     text = str(one)
     for line in [
         "residual_unet, 2 channels, 3 classes, 7.5 GB",
-        "normalisation: z-score, CT cut to -17 .. 201, mean 99.4, deviation 39.36",
+        "normalisation: z-score inside the non-zero mask, "
+        "CT cut to -17 .. 201, mean 99.4, deviation 39.36",
         "measured: 131 cases, median spacing 1 x 0.77 x 0.77 mm, median shape 432 x 512 x 512.5",
         "voxels of class 0: 9,000,000,000 (100 %), 1: 120 (1.33e-06 %), 2: 0 (0 %)",
     ]:
@@ -67,6 +68,7 @@ FAULTS = [
     (("num_classes",), 1, "num_classes 1: expected a whole number of at least 2"),
     (("num_classes",), None, "num_classes None: expected"),
     (("normalisation",), "zscore", "normalisation: expected a list"),
+    (("normalisation", 0), {"name": "zscore", "masked": 1}, r"normalisation\[0\]: .*true or false"),
     (("normalisation", 0), {"name": "z"}, r"normalisation\[0\]: .*expected name zscore"),
     (("normalisation", 1, "deviation"), 0, r"normalisation\[1\]: .*deviation > 0"),
     (("configurations",), {}, r"configurations \(\): expected some of 2d, 3d_fullres, 3d_lowres"),

@@ -173,9 +173,12 @@ def test_settings_come_back_from_json():
     for preparation in (
         Preparation(None, (ZScore(),), crop=False, fill=0.0),
         Preparation((0.1, 2.0, 3.0), (CT(-1.5, 0.1, 0.3, 1e-9), ZScore())),
+        Preparation(None, (ZScore(), ZScore(masked=True))),
     ):
         text = json.dumps(preparation.to_json(), allow_nan=False)
         assert Preparation.from_json(json.loads(text)) == preparation
+    assert normalisation.from_json({"name": "zscore", "masked": False}) == ZScore()
+    assert normalisation.to_json(ZScore()) == {"name": "zscore"}  # keys of older caches
 
 
 GOOD = Preparation((1.0, 2.0), (CT(0.0, 1.0, 2.0, 3.0),)).to_json()
@@ -215,6 +218,8 @@ def test_settings_from_a_strangers_file_are_settings_or_a_sentence(key, value):
         ({"spacing": [1.0]}, "expected 2 or 3 positive numbers"),
         ({"normalisation": []}, "expected one for each channel"),
         ({"normalisation": [{"name": "minmax"}]}, "'name': 'minmax'.*expected name zscore, or ct"),
+        ({"normalisation": [{"name": "zscore", "masked": 1}]}, "masked, of a zscore, is true or"),
+        ({"normalisation": [{"name": "zscore", "mean": 1}]}, "expected name zscore, or ct"),
         ({"crop": 1}, "crop 1: expected True or False"),
         ({"fill": float("nan")}, "fill nan: expected a finite number"),
         ({"colour": 1}, "expected spacing, normalisation, crop and fill"),
@@ -225,9 +230,10 @@ def test_faults_of_settings(change, sentence):
         Preparation.from_json(GOOD | change)
 
 
-def test_memory_is_a_channel_at_a_time():
+@pytest.mark.parametrize("masked", [False, True])
+def test_memory_is_a_channel_at_a_time(masked):
     image = np.random.default_rng(0).normal(size=(64, 64, 32, 6)).astype("float32")
-    preparation = Preparation((0.8, 0.8, 0.8), (ZScore(),) * 6)
+    preparation = Preparation((0.8, 0.8, 0.8), (ZScore(masked),) * 6)
     tracemalloc.start()
     found = prepare(scan(image), preparation)
     peak = tracemalloc.get_traced_memory()[1]

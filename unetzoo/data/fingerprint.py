@@ -1,10 +1,12 @@
 """What preparing and planning go by: spacings, shapes, foreground intensities, classes."""
 
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from unetzoo.data import jobs, normalisation, processes
 from unetzoo.data.axes import Box, box_of
@@ -15,6 +17,7 @@ from unetzoo.data.reading import read_case, read_case_labels
 
 DRAWN = 10_000  # foreground voxels of a case
 SEED = 12345
+MOSTLY_ZEROS = 3 / 4  # of the voxels: where the crop leaves less, they do not count
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Fingerprint:
     channels: int
     intensities: tuple[tuple[float, ...], ...]  # of foreground voxels, of each CT channel
     class_voxels: tuple[int, ...] = ()  # of each class, where they were counted
+    kept: float = 1.0  # share of the voxels that is in the box
 
 
 def measure(
@@ -55,8 +59,8 @@ def measure(
     tasks = {name: [job, cts, fill, count] for name, job in jobs.by_name(cases, scheme).items()}
     found = processes.each(look, tasks, workers=workers, progress=progress)
     looks = [
-        Fingerprint(tuple(spacing), tuple(shape), channels, drawn, tuple(voxels))
-        for spacing, shape, channels, drawn, voxels in found
+        Fingerprint(tuple(spacing), tuple(shape), channels, drawn, tuple(voxels), kept)
+        for spacing, shape, channels, drawn, voxels, kept in found
     ]
     _check_alike(looks, list(tasks), channel_names)
     return looks
@@ -68,8 +72,12 @@ def normalisations(
     """One for each channel: CT by the foreground of all cases, others by themselves.
 
     CT without foreground, or with the same intensity all over it, is taken by itself as well.
+    Where the box leaves less than 3/4 of the median case, z-scores are those of the mask.
+
+    Source: nnU-Net 2.8.1, ``determine_normalization_scheme_and_whether_mask_is_used_for_norm``.
     """
-    kinds: list[ZScore | CT] = [ZScore()] * looks[0].channels
+    masked = bool(np.median([look.kept for look in looks]) < MOSTLY_ZEROS)
+    kinds: list[ZScore | CT] = [ZScore(masked)] * looks[0].channels
     for place, channel in enumerate(_cts(channel_names)):
         drawn = np.concatenate([look.intensities[place] for look in looks])
         if drawn.size and drawn.min() < drawn.max():
@@ -85,10 +93,27 @@ def nonzero_box(image: np.ndarray) -> Box:
     >>> nonzero_box(np.array([[[0, 0], [0, 1]], [[0, 0], [2, 0]]]))
     ((0, 2), (1, 2))
     """
+    return box_of(_nonzero(image))
+
+
+def nonzero_mask(image: np.ndarray) -> np.ndarray:
+    """Where an image ``(*spatial, C)`` is not 0 in every channel, and the holes in there.
+
+    Source: nnU-Net 2.8.1, ``create_nonzero_mask``; in training labelled voxels count there too,
+    here they do not, as there are none in prediction.
+
+    >>> ring = np.pad([[5, 5, 5], [5, 0, 5], [5, 5, 5]], 1)
+    >>> nonzero_mask(ring[..., np.newaxis]).sum()
+    np.int64(9)
+    """
+    return ndimage.binary_fill_holes(_nonzero(image))
+
+
+def _nonzero(image: np.ndarray) -> np.ndarray:
     mask = np.zeros(image.shape[:-1], "bool")
     for channel in range(image.shape[-1]):
         mask |= image[..., channel] != 0
-    return box_of(mask)
+    return mask
 
 
 def look(job: dict, channels: Sequence[int], fill: float | None, count: bool = False) -> tuple:
@@ -108,6 +133,7 @@ def look(job: dict, channels: Sequence[int], fill: float | None, count: bool = F
     volume = image.data.ndim == 4
     box = nonzero_box(image.data) if volume else tuple((0, n) for n in image.data.shape[:-1])
     shape = [end - begin for begin, end in box]
+    kept = math.prod(shape) / math.prod(image.data.shape[:-1])
     drawn: list[list[float]] = []
     voxels: list[int] = []
     inside = not channels or max(channels) < size  # or the names are wrong, which is said later
@@ -116,7 +142,7 @@ def look(job: dict, channels: Sequence[int], fill: float | None, count: bool = F
         where = _foreground(case, labels, scheme.ignore) if channels else ()
         drawn = [image.data[(*where, channel)].tolist() for channel in channels]
         voxels = class_voxels(labels, scheme.ignore) if count else []
-    return image.spacing, shape, size, drawn, voxels
+    return image.spacing, shape, size, drawn, voxels, kept
 
 
 def class_voxels(labels: np.ndarray, ignore: int | None = None) -> list[int]:

@@ -17,16 +17,32 @@ Scale = tuple[float, float]  # mean and deviation that were taken out
 class ZScore:
     """Each case by its own mean and deviation."""
 
-    def apply(self, values: np.ndarray) -> tuple[np.ndarray, Scale]:
+    masked: bool = False  # those of the case's mask alone; outside of it everything is 0
+
+    def apply(self, values: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, Scale]:
         """One channel of a case, float32, and what was taken out of it.
 
         A constant channel becomes 0.
 
+        Args:
+            values: of any shape.
+            mask: the same shape, bool; without it, or with nothing in it, all values count.
+
+        Source: nnU-Net 2.8.1, ``ZScoreNormalization``.
+
         >>> ZScore().apply(np.array([1.0, 3.0]))
         (array([-1.,  1.], dtype=float32), (2.0, 1.0))
+        >>> ZScore(masked=True).apply(np.array([0.0, 1.0, 3.0]), np.array([False, True, True]))
+        (array([ 0., -1.,  1.], dtype=float32), (2.0, 1.0))
         """
-        scale = mean_and_deviation(values)
-        return _standard(values, scale), scale
+        if not self.masked or mask is None or not mask.any():
+            scale = mean_and_deviation(values)
+            return _standard(values, scale), scale
+        inside = values[mask]
+        scale = mean_and_deviation(inside)
+        found = np.zeros(values.shape, "float32")
+        found[mask] = _standard(inside, scale)
+        return found, scale
 
 
 @dataclass(frozen=True)
@@ -46,8 +62,8 @@ class CT:
         if not finite or self.lower > self.upper or self.deviation < LEAST:
             raise ValueError(f"{self}: expected finite numbers, lower <= upper, deviation > 0.")
 
-    def apply(self, values: np.ndarray) -> tuple[np.ndarray, Scale]:
-        """One channel of a case, float32, and what was taken out of it.
+    def apply(self, values: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, Scale]:
+        """One channel of a case, float32, and what was taken out of it; the mask does not matter.
 
         >>> CT(0, 10, 5, 2).apply(np.array([-99, 5, 7]))
         (array([-2.5,  0. ,  1. ], dtype=float32), (5, 2))
@@ -84,9 +100,11 @@ def ct(intensities: np.ndarray) -> CT:
 def to_json(normalisation: ZScore | CT) -> dict[str, str | float]:
     """A plain dict.
 
-    >>> to_json(ZScore())
-    {'name': 'zscore'}
+    >>> to_json(ZScore()), to_json(ZScore(masked=True))
+    ({'name': 'zscore'}, {'name': 'zscore', 'masked': True})
     """
+    if normalisation == ZScore():
+        return {"name": "zscore"}  # as ever: what was prepared before stays known by it
     return {"name": type(normalisation).__name__.lower(), **asdict(normalisation)}
 
 
@@ -99,15 +117,15 @@ def from_json(found: object) -> ZScore | CT:
     CT(lower=0, upper=9, mean=4, deviation=2)
     """
     if isinstance(found, Mapping):
-        numbers = {key: value for key, value in found.items() if key != "name"}
-        if found.get("name") == "zscore" and not numbers:
-            return ZScore()
-        expected = set(CT.__dataclass_fields__)
-        if found.get("name") == "ct" and set(numbers) == expected:
-            return CT(**numbers)
+        values = {key: value for key, value in found.items() if key != "name"}
+        name, masked = found.get("name"), values.get("masked", False)
+        if name == "zscore" and set(values) <= {"masked"} and isinstance(masked, bool):
+            return ZScore(masked)
+        if name == "ct" and set(values) == set(CT.__dataclass_fields__):
+            return CT(**values)
     raise ValueError(
         f"normalisation {str(found)[:80]!r}: expected name zscore, or ct with the numbers lower, "
-        "upper, mean and deviation."
+        "upper, mean and deviation; masked, of a zscore, is true or false."
     )
 
 

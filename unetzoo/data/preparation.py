@@ -9,7 +9,13 @@ import numpy as np
 
 from unetzoo.data import processes
 from unetzoo.data.axes import Box, slices
-from unetzoo.data.fingerprint import measure, median_spacing, nonzero_box, normalisations
+from unetzoo.data.fingerprint import (
+    measure,
+    median_spacing,
+    nonzero_box,
+    nonzero_mask,
+    normalisations,
+)
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts.case import Case
 from unetzoo.data.normalisation import CT, Scale, ZScore, from_json, is_number, to_json
@@ -115,6 +121,7 @@ class Prepared:
     labels: np.ndarray | None = None  # (*spatial), classes and what is ignored
     weight: np.ndarray | None = None  # (*spatial), float32
     scale: tuple[Scale, ...] = ()  # mean and deviation of each channel, for ``restore_image``
+    mask: np.ndarray | None = None  # of masked z-scores, bool, the shape of the box
 
 
 class Scan(Protocol):
@@ -142,7 +149,7 @@ def plan(
 
     Pictures are neither cropped nor, with ``"median"``, resampled. A channel named CT is
     normalised by the foreground of all cases, at most 10,000 voxels of each; others by
-    themselves.
+    themselves, inside the mask that is not 0 where the crop leaves less than 3/4.
 
     Args:
         cases: those to train on, and no others.
@@ -210,10 +217,12 @@ def prepare(
         coarse = coarse_axis(scan.spacing, target)
     _check_memory((*shape, image.shape[-1]), scan, preparation)
     inside = slices(box)
+    masked = ZScore(masked=True) in preparation.normalisation
+    mask = nonzero_mask(image[inside]) if masked else None
     result = np.empty((*shape, image.shape[-1]), "float32")
     scale = []
     for channel, kind in enumerate(preparation.normalisation):
-        values, taken = kind.apply(np.ascontiguousarray(image[inside][..., channel]))
+        values, taken = kind.apply(np.ascontiguousarray(image[inside][..., channel]), mask)
         result[..., channel] = resample_image(values, shape, coarse)
         scale.append(taken)
     return Prepared(
@@ -222,6 +231,7 @@ def prepare(
         None if labels is None else resample_labels(labels[inside], shape, coarse),
         None if weight is None else resample_linearly(weight[inside], shape, coarse),
         tuple(scale),
+        mask,
     )
 
 

@@ -87,7 +87,7 @@ def restore_image(prepared: Prepared) -> np.ndarray:
     """A prepared image as the file's intensities again, ``(*grid.shape, C)``, float32.
 
     Exact but for rounding where nothing was resampled or cut off by CT: what a crop takes away
-    is 0.
+    is 0, and so is what lies outside the mask of z-scores.
 
     >>> from unetzoo.data.pictures import Picture
     >>> from unetzoo.data.preparation import Preparation, ZScore, prepare
@@ -100,7 +100,10 @@ def restore_image(prepared: Prepared) -> np.ndarray:
     result = np.zeros((*grid.shape, prepared.image.shape[-1]), "float32")
     for channel, scale in enumerate(prepared.scale):
         values = resample_image(prepared.image[..., channel], cropped, grid.coarse)
-        result[slices(grid.box)][..., channel] = undo(values, scale)
+        inside = result[slices(grid.box)][..., channel]
+        inside[...] = undo(values, scale)
+        if prepared.mask is not None:
+            inside[~prepared.mask] = 0
     return result
 
 

@@ -245,7 +245,7 @@ def _counted(number: int, thing: str) -> str:
 
 def _described(kind: ZScore | CT) -> str:
     if isinstance(kind, ZScore):
-        return "z-score"
+        return "z-score inside the non-zero mask" if kind.masked else "z-score"
     return (
         f"CT cut to {kind.lower:.6g} .. {kind.upper:.6g}, mean {kind.mean:.6g}, deviation "
         f"{kind.deviation:.6g}"
