@@ -105,6 +105,7 @@ def test_other_content_or_settings_are_another_entry(tmp_path):
         dataclasses.replace(PREPARATION, crop=False),
         dataclasses.replace(PREPARATION, fill=0.0),
         dataclasses.replace(PREPARATION, normalisation=(ct,)),
+        dataclasses.replace(PREPARATION, normalisation=(ZScore(masked=True),)),
     ):
         keys.append(prepared([case], folder, changed)[0].key)
     keys.append(prepared([case], folder, boundary_weights=True)[0].key)

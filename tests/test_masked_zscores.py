@@ -4,10 +4,13 @@ import json
 import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
+from commands import command
 from test_preparation import brain, scan
 from test_resampling import zoomed
+from test_predict import threshold_run
 
 from unetzoo.data.normalisation import CT, ZScore
 from unetzoo.data.preparation import Preparation, prepare
@@ -85,3 +88,18 @@ def test_what_is_outside_the_mask_of_z_scores_comes_back_as_0():
     assert not back[outside].any()
     finer = restore_image(prepare(scan(image), Preparation((0.7, 0.8, 0.9), kinds)))
     assert not finer[outside].any()
+
+
+def test_a_new_image_is_predicted_by_the_mask_of_the_run(tmp_path):
+    """The network says where the first channel is above its mean: that of the tissue alone."""
+    image, _ = brain((16, 14, 12), channels=2)
+    image[4:12, 4, 1:] = 0
+    nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), tmp_path / "scan.nii.gz")
+    run = threshold_run(tmp_path, masked=True)
+    words = "predict", run, tmp_path / "scan.nii.gz", "-o", tmp_path / "out", "--model", "last"
+    done = command("unetzoo", *words)
+    assert done.returncode == 0, done.stderr
+    mask = np.asarray(nibabel.load(tmp_path / "out" / "scan.nii.gz").dataobj)
+    first = image[..., 0].astype("float64")
+    np.testing.assert_array_equal(mask, 4 * (first > first[first != 0].mean()))
+    assert (mask != 4 * (first > first[2:-1, 1:-3, 1:].mean())).any()

@@ -107,7 +107,7 @@ def test_two_cases_of_one_name_and_a_lost_channel_are_refused(small_run, small_d
 # === Volumes ===
 
 
-def threshold_run(folder, spacing=None, deviations=0.0):
+def threshold_run(folder, spacing=None, deviations=0.0, masked=False):
     """A run of one convolution: class 1 where the first channel is above its mean by so much."""
     model = keras.Sequential([keras.Input((None, None, None, 2)), keras.layers.Conv3D(2, 1)])
     kernel = np.zeros((1, 1, 1, 2, 2), "float32")
@@ -117,7 +117,7 @@ def threshold_run(folder, spacing=None, deviations=0.0):
     Run(
         folder=folder, settings=Settings(data="none", network="unet3d_19m", patch=(8, 8, 8)),
         scheme=LabelScheme(labels={0: 0, 4: 1}), class_names=("background", "bright"), channels=2,
-        preparation=Preparation(spacing, (ZScore(), ZScore())), train={}, held_out={}, versions={},
+        preparation=Preparation(spacing, (ZScore(masked),) * 2), train={}, held_out={}, versions={},
         backend=keras.backend.backend(),
     ).write()  # fmt: skip
     return folder
