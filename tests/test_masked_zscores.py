@@ -8,9 +8,9 @@ import nibabel
 import numpy as np
 import pytest
 from commands import command
+from test_predict import threshold_run
 from test_preparation import brain, scan
 from test_resampling import zoomed
-from test_predict import threshold_run
 
 from unetzoo.data.normalisation import CT, ZScore
 from unetzoo.data.preparation import Preparation, prepare

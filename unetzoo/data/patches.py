@@ -228,7 +228,7 @@ def _sample(number: int, sample: Sample | tuple) -> Sample:
         raise ValueError(
             f"sample {number}: expected a Sample, or a tuple of image, labels and perhaps weights."
         )
-    image, labels, weight, voxels = (*sample, None, None)[: len(Sample._fields)]
+    image, labels, weight, voxels, _ = Sample(*sample)
     weight = None if weight is None else np.asanyarray(weight)
     return Sample(np.asanyarray(image), np.asanyarray(labels), weight, voxels)
 
