@@ -25,6 +25,12 @@ def test_another_model_than_best_or_last_is_refused(tmp_path, words):
         load_predictor(tmp_path, "bset")
 
 
+@pytest.mark.parametrize("overlap", [-1, 1, float("nan")])
+def test_an_overlap_that_is_no_share_is_refused_before_any_case(overlap):
+    with pytest.raises(ValueError, match=f"overlap {overlap}: expected a share from 0 to under 1"):
+        Predictor(None, None, overlap=overlap)
+
+
 def always_299():
     """A network whose voxels are all of the last of 300 classes."""
     model = keras.Sequential([keras.Input((None, None, None, 1)), keras.layers.Conv3D(300, 1)])

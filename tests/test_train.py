@@ -168,12 +168,15 @@ def test_an_argument_that_the_network_does_not_take_is_named(small_data, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"fold": 5}, {"epochs": 0}, {"precision": "float8"}, {"patience": -1}, {"batch_size": 2.0}],
-)
-def test_settings_are_checked(small_data, change):
-    with pytest.raises(ValueError, match="expected"):
-        settings(small_data, **change)
+    ("name", "value"),
+    [
+        ("fold", 5), ("epochs", 0), ("precision", "float8"), ("patience", -1), ("batch_size", 2.0),
+        ("seed", -1), ("seed", 2**32), ("seed", 1.0), ("fill", float("nan")), ("data", ""),
+    ],
+)  # fmt: skip
+def test_settings_are_checked(small_data, name, value):
+    with pytest.raises(ValueError, match=f"{name} .*expected"):
+        Settings(**{**vars(settings(small_data)), name: value})
 
 
 @pytest.mark.parametrize(

@@ -7,3 +7,4 @@ SCHEDULES = ("constant", "poly", "cosine", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 MODELS = ("best", "last")  # of a run
 TFDS = "tfds:"  # before the name of a data set of TensorFlow Datasets
+LAST_SEED = 2**32 - 1  # of keras.utils.set_random_seed

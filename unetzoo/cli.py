@@ -10,14 +10,14 @@ from click import Choice
 
 from unetzoo import registry
 from unetzoo.arguments import NORMS
-from unetzoo.choices import CONFIGURATIONS, MODELS, PLANNED, PRECISIONS, RATES, SCHEDULES
-from unetzoo.console import NumbersType, PairsType, load_keras, run
+from unetzoo.choices import CONFIGURATIONS, LAST_SEED, MODELS, PLANNED, PRECISIONS, RATES, SCHEDULES
+from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 WHOLE = click.IntRange(1)
-ABOVE_0 = click.FloatRange(0, min_open=True)
-FROM_0 = click.FloatRange(0)
+ABOVE_0 = Finite(0, min_open=True)
+FROM_0 = Finite(0)
 DATA = ("layout", "labels", "classes", "ignore", "fill")
 
 
@@ -37,12 +37,16 @@ data_options = together(
     click.option("--labels", type=PairsType(), help="Class of each number: 0:0,2:1,4:2."),
     click.option("--classes", type=int, help="How many classes, where the data do not say."),
     click.option("--ignore", type=int, help="Number in the label files that does not count."),
-    click.option("--fill", type=float, help="Takes the place of NaN and infinite voxels."),
+    click.option("--fill", type=Finite(), help="Takes the place of NaN and infinite voxels."),
 )
 model_options = together(
     click.option("--model", "which", default="best", show_default=True, type=Choice(MODELS)),
     click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower."),
-    click.option("--overlap", type=float, help="Of neighbouring windows; else 0.5."),
+    click.option(
+        "--overlap",
+        type=Finite(0, 1, max_open=True),
+        help="Of neighbouring windows; else 0.5.",
+    ),
     click.option("--largest", is_flag=True, help="Keep each class's largest component only."),
 )
 
@@ -144,7 +148,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 @click.option("--no-augment", is_flag=True, help="Leave the patches as they are.")
 @click.option("--patience", type=WHOLE, help="Epochs without a better Dice; else to the end.")
 @click.option("--validate-every", default=5, show_default=True, type=WHOLE, help="Epochs.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, LAST_SEED))
 @click.option("--cache", type=FOLDER, help="For prepared cases; else in the run's folder.")
 @click.option("--workers", default=2, show_default=True, type=WHOLE)
 def train(
@@ -234,8 +238,16 @@ def predict(
 )
 @click.option("-o", "--out", "folder", type=FOLDER, help="Else RUN/evaluation.")
 @model_options
-@click.option("--tolerance", default=1.0, show_default=True, help="Of surface Dice, mm or pixels.")
-@click.option("--worst", default=3, show_default=True, help="How many cases to draw.")
+@click.option(
+    "--tolerance",
+    default=1.0,
+    show_default=True,
+    type=ABOVE_0,
+    help="Of surface Dice, mm or pixels.",
+)
+@click.option(
+    "--worst", default=3, show_default=True, type=click.IntRange(0), help="How many cases to draw."
+)
 def evaluate(
     run_folder: Path, data: str | None, folder: Path | None, which: str, tolerance: float,
     worst: int, **options: bool | float,

@@ -1,7 +1,12 @@
 """How the command lines end: results on stdout, errors in one sentence on stderr, exit code 2."""
 
+import math
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 
@@ -31,20 +36,89 @@ def load_keras() -> None:
 
 
 def run(command: click.Command) -> None:
-    """Run a click command; bad input is a sentence on stderr and exit code 2, no traceback."""
+    """Run a click command; what goes wrong is a sentence on stderr, no traceback.
+
+    Exit code 2 for bad input, 1 for a run that cannot go on or a machine without the memory.
+    """
     try:
-        command()
-    except RunStopped as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(1)
-    except (ValueError, OSError, ImportError) as error:
-        text = " ".join(str(error).split())
-        if isinstance(error, ModuleNotFoundError):
-            text += f"; install it: pip install {error.name}"
-        elif isinstance(error, OSError):
-            text = f"{error.filename}: {error.strerror}" if error.filename else text
-        print(f"error: {text}", file=sys.stderr)
-        sys.exit(2)
+        with _warnings_in_a_line():
+            sys.exit(command(standalone_mode=False))
+    except click.Abort:
+        _end("Aborted!", 1)
+    except click.ClickException as error:
+        if not sys.argv[1:]:
+            error.show()  # the help
+            sys.exit(2)
+        _end(f"error: {error.format_message()}", 2)
+    except Exception as error:
+        if out_of_memory(error):
+            _end(
+                f"error: out of memory: {_line(error)[:100] or 'no more to be had'}; give a "
+                "smaller --batch-size, --patch or --memory-gb.",
+                1,
+            )
+        if isinstance(error, RunStopped):
+            _end(f"error: {error}", 1)
+        if not isinstance(error, ValueError | OSError | ImportError):
+            raise
+        _end(f"error: {_sentence(error)}", 2)
+
+
+def _end(text: object, code: int) -> NoReturn:
+    print(_line(text), file=sys.stderr)
+    sys.exit(code)
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}; install it: pip install {error.name}"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether Python, numpy, TensorFlow, jax or torch says that there is too little memory.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(ValueError("out of memory"))
+    (True, False)
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}:
+        return True
+    words = ("RESOURCE_EXHAUSTED", "out of memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Each warning once, without its place in the source."""
+    told = set()
+
+    def show(message: Warning | str, *place: object, **more: object) -> None:
+        if (text := _line(message)) not in told:
+            told.add(text)
+            print(f"warning: {text}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+class Finite(click.FloatRange):
+    """A number in a range; NaN and infinity are in none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
 
 
 class NumbersType(click.ParamType):

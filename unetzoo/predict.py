@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from unetzoo.callbacks import BEST, checkpoints
+from unetzoo.checks import check
 from unetzoo.choices import MODELS
 from unetzoo.cleanup import largest_component
 from unetzoo.data.layouts import Case
@@ -50,6 +51,8 @@ class Predictor:
         overlap: as in ``sliding_window``.
         largest: whether only the largest component of each class is kept.
         probabilities: whether these are written as well.
+
+    Raises: ValueError for an overlap that is no share.
     """
 
     run: Run
@@ -58,6 +61,10 @@ class Predictor:
     overlap: float | None = None
     largest: bool = False
     probabilities: bool = False
+
+    def __post_init__(self) -> None:
+        right = self.overlap is None or 0 <= self.overlap < 1
+        check(right, "overlap", self.overlap, "a share from 0 to under 1")
 
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The classes of an image's voxels ``(*spatial)``, on its canonical axes."""
@@ -119,7 +126,8 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
         which: "best" (where there was validation; else the last) or "last".
         options: as in ``Predictor``.
 
-    Raises: ValueError for another ``which``, or a folder without a run or without a model.
+    Raises: ValueError for another ``which``, options that cannot work, or a folder without a run or
+        without a model.
     """
     if which not in MODELS:
         raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from unetzoo.checks import whole
-from unetzoo.choices import PRECISIONS
+from unetzoo.checks import check, is_whole, whole
+from unetzoo.choices import LAST_SEED, PRECISIONS
 from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.normalisation import CT, ZScore
+from unetzoo.data.normalisation import CT, ZScore, is_number
 from unetzoo.data.preparation import Preparation, Spacing
 from unetzoo.files import replacing
 
@@ -47,6 +47,8 @@ class Settings:
         patience: epochs without a better held-out Dice after which the run ends; None: never.
         validate_every: epochs from one validation on whole held-out cases to the next.
         seed: of the weights, the patches and the dropout.
+
+    Raises: ValueError for a number that cannot work.
     """
 
     data: str
@@ -77,12 +79,18 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check(bool(self.data), "data", self.data, "a folder, a CSV file, patterns or tfds:NAME")
+        right = self.fill is None or is_number(self.fill)
+        check(right, "fill", self.fill, "a finite number, such as 0")
         for name in ("folds", "epochs", "steps", "batch_size", "validate_every"):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
         if self.patience is not None:
             object.__setattr__(self, "patience", whole("patience", self.patience))
         if self.fold is not None and not 0 <= self.fold < self.folds:
             raise ValueError(f"fold {self.fold}: expected 0 to {self.folds - 1}, or none of them.")
+        right = is_whole(self.seed, least=0) and self.seed <= LAST_SEED
+        check(right, "seed", self.seed, f"a whole number from 0 to {LAST_SEED}")
+        object.__setattr__(self, "seed", int(self.seed))
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}."
