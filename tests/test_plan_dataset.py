@@ -1,5 +1,6 @@
 """From a data set to a plan, in Python and on the command line."""
 
+import dataclasses
 import json
 import tracemalloc
 
@@ -147,6 +148,33 @@ def test_degenerate_data_have_a_plan_or_a_sentence(tmp_path):
         unetzoo.plan(one)
 
 
+def test_what_is_no_data_set_is_told_before_anything_is_read():
+    fingerprint = Fingerprint([(1, 1)], [(40, 30)], 1, 2)
+    with pytest.raises(ValueError, match=r"expected a data set; unetzoo.planning.plan takes it"):
+        unetzoo.plan(fingerprint)
+    for value in (None, 3):
+        with pytest.raises(ValueError, match=f"data {value}: expected a data set: a folder"):
+            unetzoo.plan(value)
+        with pytest.raises(ValueError, match=f"fingerprint {value}: expected a Fingerprint"):
+            planned(value)
+    with pytest.raises(ValueError, match="fill nan: expected a finite number"):
+        unetzoo.plan("nowhere", fill=float("nan"))
+
+
+def test_memory_is_any_number_but_no_bool(tmp_path):
+    fingerprint = Fingerprint([(1, 1)], [(40, 30)], 1, 2)
+    expected = planned(fingerprint, 8)
+    for number in (np.float32(8), np.int64(8), np.float64(8)):
+        found = planned(fingerprint, number)
+        assert found == expected
+        found.write(tmp_path / "plan.json")
+        assert Plan.read(tmp_path / "plan.json") == expected
+        assert dataclasses.replace(expected, memory_gb=number).memory_gb.__class__ in (int, float)
+    for value in (True, "8", np.nan, np.bool_(True)):
+        with pytest.raises(ValueError, match=r"memory_gb .*: expected a positive number"):
+            planned(fingerprint, value)
+
+
 def test_one_case_is_in_memory_at_a_time(tmp_path):
     """Six times the cases, and no more than one case's memory more."""
     shape, peaks = (64, 64, 64), []
@@ -180,7 +208,10 @@ def test_the_command_prints_the_plan_and_writes_it(tmp_path):
         (["{data}", "--memory-gb", "1e-9"], "memory_gb 1e-09: too little for any patch"),
         (["{data}", "--network", "unet2d_small"], "'unet2d_small' is not one of 'plain_unet'"),
         (["{data}", "--classes", "2"], "label 2 at voxel"),
-        (["{data}", "-o", "{data}/none/plan.json"], "there is no folder"),
+        (["{data}", "-o", "{data}/none/plan.json"], "cannot be written (No such file or"),
+        (["{data}/none", "-o", "/proc/plan.json"], "/proc/plan.json: cannot be written"),
+        ([""], "data '': expected a data set: a folder, a CSV file or patterns"),
+        (["tfds:foo"], "tfds:foo: expected files to plan by; of TFDS give --plan or --network"),
         (["{data}", "--layout", "dicom"], "layout 'dicom': expected one of msd"),
     ],
 )

@@ -152,6 +152,12 @@ def test_ct_is_cut_off_and_the_rest_comes_back():
     np.testing.assert_allclose(normalisation.undo(found, scale), [-10, -10, 0, 20, 20], atol=1e-5)
     with pytest.raises(ValueError, match="lower <= upper, deviation > 0"):
         CT(2.0, 1.0, 0.0, 1.0)
+    for numbers in ((0, 1000, 5, 1e-37), (-3e38, 0, 3e38, 1), (-3e38, 3e38, 0, 0.5)):
+        with pytest.raises(ValueError, match="expected limits that float32 holds, less the mean"):
+            CT(*numbers)
+    for numbers in ((0, 10, 5, 1e-30), (-1e38, 1e38, 0, 1e38)):
+        values = CT(*numbers).apply(np.array([-np.inf, 0, np.inf], "float32"))[0]
+        assert np.isfinite(values).all()
 
 
 def test_what_does_not_fit_is_said():

@@ -138,7 +138,7 @@ def test_a_saved_model_is_loaded_in_a_fresh_process(tmp_path):
 def test_a_file_that_is_no_model_is_one_sentence(tmp_path, content):
     path = tmp_path / "model.keras"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"{path}: expected a model saved as .keras: "):
+    with pytest.raises(ValueError, match=f"{path}: expected a model saved as .keras: it is none"):
         unetzoo.load_model(path)
     with pytest.raises(ValueError, match="no such file"):
         unetzoo.load_model(tmp_path / "other.keras")

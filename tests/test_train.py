@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from unittest import mock
 
 import keras
 import numpy as np
@@ -94,6 +95,36 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_losses(small_run, small_data
         [row.get("val_dice", -1) for row in read_history(place)] for place in (small_run, folder)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_a_run_without_a_finished_epoch_begins_anew(small_data, tmp_path):
+    """With corrected settings, whatever an older run left."""
+    folder = tmp_path / "run"
+    with mock.patch("unetzoo.train._fit"):
+        train(settings(small_data, epochs=200), folder)
+        assert Run.read(folder).settings.epochs == 200
+        (folder / "best.keras").write_bytes(b"of the epoch that was not finished")
+        train(settings(small_data, epochs=3), folder)
+        assert Run.read(folder).settings.epochs == 3
+        assert not (folder / "best.keras").exists()
+        (folder / "run.json").write_text("damaged")
+        train(settings(small_data, epochs=1), folder)
+        assert Run.read(folder).settings.epochs == 1
+
+
+def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
+    with mock.patch("unetzoo.train._fit"):
+        train(settings(small_data, epochs=1), tmp_path)
+    checkpoint = tmp_path / "epoch-0001.keras"
+    checkpoint.write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ValueError, match="begun with epochs 1, not 2"):
+        train(settings(small_data, epochs=2), tmp_path)
+    with pytest.raises(ValueError, match=r"epoch-0001.keras: is damaged, .* to start over\.$"):
+        train(settings(small_data, epochs=1), tmp_path)
+    checkpoint.unlink()
+    with mock.patch("unetzoo.train._fit"):
+        train(settings(small_data, epochs=2), tmp_path)
+    assert Run.read(tmp_path).settings.epochs == 2
 
 
 @pytest.mark.slow

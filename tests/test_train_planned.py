@@ -21,6 +21,7 @@ from unetzoo.planning import Fingerprint, Plan
 from unetzoo.planning import plan as planned
 from unetzoo.planning.settings import settings_of
 from unetzoo.runs import Run, Settings
+from unetzoo.train import train
 
 THICK = planned(Fingerprint([(0.7, 5.0, 0.8)] * 9, [(60, 12, 50)] * 9, 1, 3))
 
@@ -133,7 +134,7 @@ def asked(*words):
     with mock.patch("unetzoo.train.train") as train:
         done = command("unetzoo", "train", *words, "--workers", 1)
     assert done.stderr == ""
-    return train.call_args.args[0]
+    return train.call_args
 
 
 def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
@@ -141,12 +142,18 @@ def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
     found = unetzoo.plan(data)
     found.write(path)
     words = ["--data", data, "--plan", path, "--out", tmp_path / "run"]
-    assert asked(*words) == Settings(data=str(data), **settings_of(found))
+    assert asked(*words) == mock.call(
+        Settings(data=str(data), **settings_of(found)),
+        tmp_path / "run",
+        cache=None,
+        workers=1,
+        plan=found,
+    )
     given = asked(
         *words, "--configuration", "2d", "--patch", "16,16,1", "--batch-size", 3, "--spacing",
         "none", "--optimizer", "adam", "--norm", "batch", "--network", "residual_unet",
         "--epochs", 7,
-    )  # fmt: skip
+    ).args[0]  # fmt: skip
     assert (given.patch, given.batch_size, given.spacing) == ((16, 16, 1), 3, None)
     assert (given.optimizer, given.network, given.epochs) == ("adam", "residual_unet", 7)
     build = settings_of(found, "2d")["build"]
@@ -154,26 +161,45 @@ def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_planned_makes_the_plan_first_and_keeps_it(data, tmp_path):
+def test_planned_makes_the_plan_first_and_a_run_goes_on_with_its_own(data, tmp_path):
     run = tmp_path / "run"
     words = ["--data", data, "--network", "planned", "--out", run]
     given = asked(*words)
-    found = Plan.read(run / "plan.json")
+    found = given.kwargs["plan"]
     assert found == unetzoo.plan(data)
-    assert given == Settings(data=str(data), **settings_of(found))
-    changed = dataclasses.replace(found, network="residual_unet")
-    changed.write(run / "plan.json")
-    assert asked(*words).network == "plain_unet"  # planned anew: no run was begun with it
-    changed.write(run / "plan.json")
+    assert given.args == (Settings(data=str(data), **settings_of(found)), run)
+    assert not run.exists()
+    run.mkdir()
+    dataclasses.replace(found, network="residual_unet").write(run / "plan.json")
     (run / "run.json").touch()
-    assert asked(*words).network == "residual_unet"
+    assert asked(*words).args[0].network == "plain_unet"  # no epoch was finished with it
+    (run / "epoch-0001.keras").touch()
+    assert asked(*words).args[0].network == "residual_unet"
+
+
+def test_a_plan_is_kept_once_the_run_begins(data, tmp_path):
+    found, run = unetzoo.plan(data), tmp_path / "run"
+    asked_for = Settings(data=str(data), fold=None, **settings_of(found))
+    with mock.patch("unetzoo.train._fit") as fit:
+        for change, sentence in (({"build": {"width": 3}}, "width"), ({"fold": 0}, "3 cases")):
+            with pytest.raises((ValueError, TypeError), match=sentence):
+                train(dataclasses.replace(asked_for, **change), run, plan=found)
+            assert not run.exists()
+        other = dataclasses.replace(found, num_classes=50)
+        with pytest.raises(ValueError, match="num_classes 50 of the plan: expected 3, as the data"):
+            train(asked_for, run, plan=other)
+        assert not run.exists()
+        train(asked_for, run, plan=found)
+    assert fit.call_count == 1
+    assert Plan.read(run / "plan.json") == found
 
 
 def test_without_a_plan_the_defaults_are_as_they_were(data, tmp_path):
     given = asked(
         "--data", data, "--network", "unet3d-19m", "--patch", "16,16,16", "--out", tmp_path
     )
-    assert given == Settings(data=str(data), network="unet3d-19m", patch=(16, 16, 16))
+    assert given.kwargs["plan"] is None
+    assert given.args[0] == Settings(data=str(data), network="unet3d-19m", patch=(16, 16, 16))
 
 
 @pytest.mark.parametrize(

@@ -197,3 +197,13 @@ def test_what_cannot_work_is_one_sentence(wrong, message):
     with pytest.raises(ValueError, match=message) as error:
         unetzoo.skeleton("transunet", **wrong)
     assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_input_size_need_its_grid():
+    source = tiny(32, 48)
+    with pytest.raises(ValueError, match=r"layer 'positions': .*; build the target with grid="):
+        unetzoo.copy_weights(source, tiny(64, 64))
+    target = unetzoo.copy_weights(source, tiny(64, 64, grid=(2, 3)))
+    x = noise(64, 64)
+    opened = unetzoo.copy_weights(source, tiny(None, None, grid=(2, 3)))
+    np.testing.assert_allclose(numbers(target(x)), numbers(opened(x)), atol=1e-5)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import keras
 import numpy as np
@@ -235,11 +236,19 @@ class StopEarly(keras.callbacks.Callback):
 
 
 def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
-    """The model of a run's newest checkpoint and the epochs behind it; (None, 0) without one."""
+    """The model of a run's newest checkpoint and the epochs behind it; (None, 0) without one.
+
+    Raises: ValueError for a checkpoint that is damaged.
+    """
     found = checkpoints(folder)
     if not found:
         return None, 0
     epoch = max(found)
+    if not is_zipfile(found[epoch]):
+        raise ValueError(
+            f"{found[epoch]}: is damaged, expected a whole .keras file; delete it to go on from "
+            "the checkpoint before it, or without one to start over."
+        )
     model = load_model(found[epoch])
     if model.compiled:
         build_state(model)

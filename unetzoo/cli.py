@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -12,12 +13,14 @@ from unetzoo import registry
 from unetzoo.arguments import NORMS
 from unetzoo.choices import CONFIGURATIONS, LAST_SEED, MODELS, PLANNED, PRECISIONS, RATES, SCHEDULES
 from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run
+from unetzoo.files import explained_writing
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 WHOLE = click.IntRange(1)
 ABOVE_0 = Finite(0, min_open=True)
 FROM_0 = Finite(0)
+SHARE = Finite(0, 1, max_open=True)
 DATA = ("layout", "labels", "classes", "ignore", "fill")
 
 
@@ -42,11 +45,7 @@ data_options = together(
 model_options = together(
     click.option("--model", "which", default="best", show_default=True, type=Choice(MODELS)),
     click.option("--mirror", is_flag=True, help="Mean over mirror images: better, and slower."),
-    click.option(
-        "--overlap",
-        type=Finite(0, 1, max_open=True),
-        help="Of neighbouring windows; else 0.5.",
-    ),
+    click.option("--overlap", type=SHARE, help="Of neighbouring windows; else 0.5."),
     click.option("--largest", is_flag=True, help="Keep each class's largest component only."),
 )
 
@@ -109,8 +108,9 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
     """
     from unetzoo.planning.measure import plan_dataset
 
-    if path is not None and not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}; expected one for the plan.")
+    if path is not None:
+        with explained_writing(path), TemporaryFile(dir=path.parent):
+            pass  # or the data would be read for nothing
     found = plan_dataset(data, **options)
     click.echo(found)
     if path is not None:
@@ -167,6 +167,7 @@ def train(
 
     values = {name: value for name, value in given.items() if value is not None}
     planned: dict[str, Any] = {}
+    found = None
     if path is not None or values.get("network") == "planned":
         data = {name: given[name] for name in ("data", *DATA)}
         found = plan_of_run(folder, path, workers=workers, **data)
@@ -195,7 +196,7 @@ def train(
         build=build or None,
         **{**planned, **values},
     )
-    run_training(settings, folder, cache=cache, workers=workers)
+    run_training(settings, folder, cache=cache, workers=workers, plan=found)
     click.echo(folder)
 
 

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 from unetzoo import models
 from unetzoo.arguments import bind, check, closest
@@ -208,6 +209,8 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 @contextmanager
 def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
     """Whatever a file makes Keras raise, as a ValueError of one sentence that names the file."""
+    if not is_zipfile(path):
+        raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
     try:
         yield
     except Exception as error:

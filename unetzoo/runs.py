@@ -17,6 +17,7 @@ from unetzoo.data.preparation import Preparation, Spacing
 from unetzoo.files import replacing
 
 RUN = "run.json"
+PLAN = "plan.json"  # that the settings are made of, where there is one
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
 

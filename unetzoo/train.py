@@ -8,20 +8,36 @@ from pathlib import Path
 import keras
 
 from unetzoo import registry
-from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
+from unetzoo.callbacks import (
+    BEST,
+    DrawCurves,
+    SaveRun,
+    StopEarly,
+    WholeCases,
+    checkpoints,
+    resume,
+)
 from unetzoo.choices import TFDS
 from unetzoo.feeds import Feed, from_files, from_tfds, new_run
 from unetzoo.history import read_history, waited_in_vain
-from unetzoo.runs import RUN, Run, Settings
+from unetzoo.planning.plans import Plan
+from unetzoo.runs import PLAN, RUN, Run, Settings
 from unetzoo.training import compile_model, make_optimizer
 
 MONITOR = "val_dice"
 
 
 def train(
-    settings: Settings, folder: Path | str, *, cache: Path | str | None = None, workers: int = 1
+    settings: Settings,
+    folder: Path | str,
+    *,
+    cache: Path | str | None = None,
+    workers: int = 1,
+    plan: Plan | None = None,
 ) -> keras.Model:
     """Train a network on a data set; a run that was stopped goes on from its last epoch.
+
+    A run that was stopped before the end of its first begins anew.
 
     The folder holds ``run.json`` (all that is needed to repeat the run), ``history.csv``,
     ``curves.png``, ``overlay-1.png`` to ``-3.png``, ``tensorboard/``, ``best.keras`` and the newest
@@ -32,18 +48,21 @@ def train(
         folder: of the run.
         cache: where prepared cases are kept, or None for ``prepared`` in the run's folder.
         workers: processes that prepare, and threads that cut patches.
+        plan: what the settings are made of; kept as ``plan.json``.
 
     Returns: the model after its last epoch.
     Raises: ValueError for data or settings that cannot work, RunStopped for a run that cannot go
         on.
     """
     folder = Path(folder)
-    begun = Run.read(folder) if (folder / RUN).exists() else None
+    begun = Run.read(folder) if (folder / RUN).exists() and checkpoints(folder) else None
     if begun is not None:
         _check_same(settings, begun)
     _optimizer(settings)  # before the data are read
     registry.card(settings.network)
     run = begun or new_run(settings, folder, workers)
+    if plan is not None:
+        _check_classes(plan, run)
     _check_network(run)
     if settings.data.startswith(TFDS):
         run, feed = from_tfds(run)
@@ -51,6 +70,9 @@ def train(
         run, feed = from_files(run, Path(cache or folder / "prepared"), workers)
     if begun is None:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / BEST).unlink(missing_ok=True)  # of a run that did not finish an epoch
+        if plan is not None:
+            plan.write(folder / PLAN)
         run.write()
     return _fit(run, feed)
 
@@ -96,6 +118,15 @@ def _check_same(settings: Settings, begun: Run) -> None:
         raise ValueError(
             f"{begun.folder}: the run there was begun on {begun.backend}, not {backend}; set "
             f"KERAS_BACKEND={begun.backend} to go on with it, or give another folder."
+        )
+
+
+def _check_classes(plan: Plan, run: Run) -> None:
+    found = len(run.class_names)
+    if plan.num_classes != found:
+        raise ValueError(
+            f"num_classes {plan.num_classes} of the plan: expected {found}, as the data have; plan "
+            "these data, or mend the plan."
         )
 
 

@@ -42,9 +42,11 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
         found = [tuple(weight.shape) for weight in layers[layer.name].weights]
         needed = [tuple(weight.shape) for weight in layer.weights]
         if found != needed:
+            grid = getattr(layers[layer.name], "grid", None)  # of transunet's positions
+            same = f"the target with grid={grid}" if grid else "both with the same arguments"
             raise ValueError(
                 f"layer {layer.name!r}: the source's weights have shapes {found}, the target's "
-                f"{needed}; build both with the same arguments."
+                f"{needed}; build {same}."
             )
         pairs.append((layers[layer.name], layer))
     for given, layer in pairs:

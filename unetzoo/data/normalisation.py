@@ -49,7 +49,8 @@ class ZScore:
 class CT:
     """All cases alike, for intensities with a meaning such as Hounsfield units.
 
-    Raises: ValueError for numbers that are not finite, limits that cross, or no deviation.
+    Raises: ValueError for numbers that are not finite or make values that float32 does not hold,
+        limits that cross, or no deviation.
     """
 
     lower: float  # the intensities are cut to these two
@@ -61,6 +62,11 @@ class CT:
         finite = all(is_number(number) for number in asdict(self).values())
         if not finite or self.lower > self.upper or self.deviation < LEAST:
             raise ValueError(f"{self}: expected finite numbers, lower <= upper, deviation > 0.")
+        farthest = max(abs(self.lower - self.mean), abs(self.upper - self.mean))
+        if not farthest < LARGEST / 2 * min(1, self.deviation):
+            raise ValueError(
+                f"{self}: expected limits that float32 holds, less the mean, by the deviation."
+            )
 
     def apply(self, values: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, Scale]:
         """One channel of a case, float32, and what was taken out of it; the mask does not matter.

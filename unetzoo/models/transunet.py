@@ -69,7 +69,8 @@ def transunet(
         hidden, layers, heads, mlp: the transformer's channels, layers, attention heads, and
             channels inside its MLPs.
         grid: tokens an axis for which position embeddings are learned, one number an axis; None:
-            as many as ``input_shape`` makes, a sixteenth, and 14 where it is open.
+            as many as ``input_shape`` makes, a sixteenth, and 14 where it is open. Weights of a
+            network of another input size need its grid.
         features: channels of the convolution after the transformer and of the decoder's levels.
         name: the model's.
 

@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 
 from unetzoo.checks import check
 from unetzoo.choices import PLANNED
 from unetzoo.data.normalisation import is_number
 
 FINEST, COARSEST = 1e-6, 1e6  # mm
-LARGEST = 2**31 - 1  # voxels on an axis
+LARGEST = 2**31 - 1  # voxels on an axis, and whatever else is counted
+WIDEST = 2**16  # features of a stage, and voxels of a kernel on an axis
 
 
 def is_count(value: object) -> bool:
-    """Whether a value can be how many voxels an axis has."""
+    """Whether a value can be how many there are, such as voxels on an axis."""
     return type(value) is int and 1 <= value <= LARGEST
 
 
@@ -23,8 +27,8 @@ def is_spacing(value: object) -> bool:
 
 def check_whole(name: str, value: object, least: int = 1) -> None:
     """Raises: ValueError for anything but a whole number of at least so many."""
-    right = type(value) is int and value >= least
-    check(right, name, value, f"a whole number of at least {least}")
+    right = is_count(value) and value >= least  # type: ignore[operator]
+    check(right, name, value, f"a whole number of at least {least}, at most {LARGEST}")
 
 
 def check_row(
@@ -56,8 +60,14 @@ def check_divides(patch: Sequence[int], strides: Sequence[Sequence[int]]) -> Non
     check(right, "patch", patch, f"multiples of {divisors}, the products of the strides")
 
 
+def plain(value: Any) -> Any:
+    """Python's own number of numpy's, else the value."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def check_choice(network: object, memory_gb: object) -> None:
     """Raises: ValueError for a network that is not planned, or no amount of memory."""
     check(network in PLANNED, "network", network, " or ".join(PLANNED))
-    right = is_number(memory_gb) and memory_gb > 0  # type: ignore[operator]
+    number = plain(memory_gb)
+    right = is_number(number) and number > 0
     check(right, "memory_gb", memory_gb, "a positive number, such as 8")

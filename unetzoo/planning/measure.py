@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from unetzoo.checks import check
+from unetzoo.choices import TFDS
 from unetzoo.data.fingerprint import Fingerprint as Look
 from unetzoo.data.fingerprint import measure, normalisations
 from unetzoo.data.layouts import Dataset, find
+from unetzoo.data.normalisation import is_number
 from unetzoo.data.reading import check_cases
 from unetzoo.planning.checks import check_choice, check_spacing
 from unetzoo.planning.plans import Fingerprint, Measured, Plan, tidy
@@ -54,6 +57,8 @@ def plan_dataset(
     ((40, 32), 3)
     """
     check_choice(network, memory_gb)  # before the data are read
+    check(fill is None or is_number(fill), "fill", fill, "a finite number, such as 0")
+    _check_place(data)
     if isinstance(data, Dataset):
         if (layout, labels, classes, ignore) != (None,) * 4:
             raise ValueError(f"{data}: expected no layout, labels, classes or ignore besides it.")
@@ -84,6 +89,15 @@ def plan_dataset(
         normalisation=normalisations(looks, dataset.channel_names),
         measured=_measured(looks, scheme.num_classes),
     )
+
+
+def _check_place(data: object) -> None:
+    if isinstance(data, Fingerprint):
+        raise ValueError("a fingerprint: expected a data set; unetzoo.planning.plan takes it.")
+    place = isinstance(data, (Dataset, Path, str, Sequence)) and data != ""
+    check(place, "data", data, "a data set: a folder, a CSV file or patterns")
+    if isinstance(data, str) and data.startswith(TFDS):
+        raise ValueError(f"{data}: expected files to plan by; of TFDS give --plan or --network.")
 
 
 def _planned(looks: Sequence[Look], num_classes: int, memory_gb: float, network: str) -> Plan:

@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from unetzoo.checks import check, whole
 from unetzoo.choices import CONFIGURATIONS
 from unetzoo.data.normalisation import CT, ZScore, is_number
 from unetzoo.planning.checks import (
+    WIDEST,
     check_choice,
     check_divides,
     check_row,
     check_sizes,
     check_spacing,
     check_whole,
+    plain,
 )
 from unetzoo.stages import stages
 from unetzoo.text import aligned, printable
@@ -96,8 +96,12 @@ class Configuration:
         object.__setattr__(self, "features", tuple(stage.features for stage in found))
         object.__setattr__(self, "kernels", tuple(stage.kernel for stage in found))
         object.__setattr__(self, "strides", tuple(stage.stride for stage in found))
+        for stage in found:
+            widest = max(stage.features, *stage.kernel)
+            check(widest <= WIDEST, "features or kernel", widest, f"at most {WIDEST}")
         check_divides(self.patch, self.strides)
-        check_whole("estimate", self.estimate)
+        right = type(self.estimate) is int and self.estimate >= 1
+        check(right, "estimate", self.estimate, "a whole number of at least 1")
         axis = self.perpendicular
         right = axis is None or (rank == 2 and type(axis) is int and axis in (0, 1, 2))
         check(right, "perpendicular", axis, "0, 1 or 2 of a 2D network on volumes, else null")
@@ -106,6 +110,11 @@ class Configuration:
     def pools(self) -> Numbers:
         """How often each axis is halved."""
         return tuple(sum(stride > 1 for stride in axis) for axis in zip(*self.strides, strict=True))
+
+    @property
+    def untrainable(self) -> str:
+        """Why no network can be trained on it, or nothing."""
+        return "" if len(self.features) > 1 else "too small to be halved"
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_choice(self.network, self.memory_gb)
+        object.__setattr__(self, "memory_gb", plain(self.memory_gb))
         check_whole("num_channels", self.num_channels)
         check_whole("num_classes", self.num_classes, least=2)
         found = len(self.normalisation)
@@ -215,6 +225,7 @@ _ROWS = {
     "kernels": lambda one: ", ".join(_short(kernel) for kernel in one.kernels),
     "strides": lambda one: ", ".join(_short(stride) for stride in one.strides),
     "memory, voxels * channels": lambda one: f"{one.estimate:,}",
+    "cannot be trained": lambda one: one.untrainable,
     "perpendicular axis": lambda one: "" if one.perpendicular is None else str(one.perpendicular),
 }
 
@@ -259,15 +270,11 @@ def _is_size(value: object) -> bool:
 def _rows(name: str, rows: object) -> tuple[tuple, ...]:
     """Rows of Python's own numbers, of whatever was given."""
     try:
-        return tuple(tuple(map(_plain, row)) for row in rows)  # type: ignore[attr-defined]
+        return tuple(tuple(map(plain, row)) for row in rows)  # type: ignore[attr-defined]
     except TypeError:
         raise ValueError(
             f"{name} {printable(repr(rows))[:80]}: expected one row of numbers for each case."
         ) from None
-
-
-def _plain(value: object) -> object:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def tidy(numbers: Sequence[float]) -> tuple[float, ...]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unetzoo.checks import check
 from unetzoo.data.fingerprint import target_spacing
 from unetzoo.data.normalisation import ZScore
-from unetzoo.planning.checks import check_choice
+from unetzoo.planning.checks import check_choice, plain
 from unetzoo.planning.plans import Configuration, Fingerprint, Plan, tidy, times
 from unetzoo.planning.topology import Topology, estimate, topology
 
@@ -79,7 +80,10 @@ def plan(fingerprint: Fingerprint, memory_gb: float = 8, network: str = "plain_u
     >>> found.patch, found.batch_size, found.pools
     ((80, 192, 160), 2, (4, 5, 5))
     """
+    takes = "a Fingerprint; unetzoo.plan takes a data set"
+    check(isinstance(fingerprint, Fingerprint), "fingerprint", fingerprint, takes)
     check_choice(network, memory_gb)
+    memory_gb = plain(memory_gb)
     need = _Need(len(fingerprint.shapes), fingerprint.num_classes, budget(network, memory_gb))
     spacing = target_spacing(fingerprint.spacings, fingerprint.shapes)
     if max(spacing) > MOST_UNLIKE * min(spacing):

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unetzoo.choices import TFDS
+from unetzoo.callbacks import checkpoints
 from unetzoo.planning.measure import plan_dataset
 from unetzoo.planning.plans import Configuration, Plan
-from unetzoo.runs import RUN
-
-FILE = "plan.json"  # in the folder of a run
+from unetzoo.runs import PLAN
 
 
 def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
     Args:
         plan: of the data.
         configuration: "2d", "3d_fullres" or "3d_lowres"; None for 3d_fullres, of pictures and
-            single slices 2d.
+            single slices, and where 3d_fullres cannot be trained, 2d.
 
     Raises: ValueError for a configuration that the plan does not have, or of a single stage.
     Source: nnU-Net 2.8.1, ``nnUNetTrainer``.
@@ -34,13 +32,15 @@ def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
     ((64, 64, 1), (1.0, 1.0, None), [2, 2, 1])
     """
     of = plan.configurations
-    name = configuration or ("3d_fullres" if "3d_fullres" in of else "2d")
+    likely = [name for name in ("3d_fullres", "2d") if name in of] or ["2d"]
+    able = [name for name in likely if name in of and not of[name].untrainable]
+    name = configuration or (able or likely)[0]
     if name not in of:
         raise ValueError(f"configuration {name!r}: expected one of the plan, {' or '.join(of)}.")
     one = of[name]
-    if len(one.features) < 2:
+    if one.untrainable:
         raise ValueError(
-            f"patch {one.patch} of {name}: too small to be halved, expected at least 8 voxels on "
+            f"patch {one.patch} of {name}: {one.untrainable}, expected at least 8 voxels on "
             "an axis; give --network and --patch without a plan."
         )
     pictures = len(one.patch) == 2 and one.perpendicular is None
@@ -61,7 +61,7 @@ def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
 
 
 def plan_of_run(folder: Path, path: Path | None, data: str, **options: Any) -> Plan:
-    """The plan of a file; or that of the run that was begun in a folder; or a new one, kept there.
+    """The plan of a file; or that of the run that was begun in a folder; or a new one.
 
     Args:
         folder: of the run.
@@ -72,14 +72,9 @@ def plan_of_run(folder: Path, path: Path | None, data: str, **options: Any) -> P
     """
     if path is not None:
         return Plan.read(path)
-    if (folder / RUN).exists() and (folder / FILE).exists():
-        return Plan.read(folder / FILE)
-    if data.startswith(TFDS):
-        raise ValueError(f"{data}: expected files to plan by; of TFDS give --plan or --network.")
-    found = plan_dataset(data, **options)
-    folder.mkdir(parents=True, exist_ok=True)
-    found.write(folder / FILE)
-    return found
+    if checkpoints(folder) and (folder / PLAN).exists():
+        return Plan.read(folder / PLAN)
+    return plan_dataset(data, **options)
 
 
 def _across(one: Configuration, numbers: Sequence, thick: Any) -> list:
