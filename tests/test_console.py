@@ -28,6 +28,8 @@ class OutOfMemoryError(RuntimeError):
         OutOfMemoryError("CUDA out of memory. Tried to allocate 8.00 GiB"),
         RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        ValueError("array is too big; `arr.size * arr.dtype.itemsize` is larger than the maximum"),
+        OSError(12, "Cannot allocate memory"),
     ],
 )
 def test_too_little_memory_is_a_sentence(error):

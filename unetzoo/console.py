@@ -84,14 +84,14 @@ def _sentence(error: Exception) -> str:
 def out_of_memory(error: Exception) -> bool:
     """Whether Python, numpy, TensorFlow, jax or torch says that there is too little memory.
 
-    >>> out_of_memory(MemoryError()), out_of_memory(ValueError("out of memory"))
+    >>> out_of_memory(MemoryError()), out_of_memory(ValueError("batch_size 0"))
     (True, False)
     """
     names = {kind.__name__ for kind in type(error).__mro__}
-    if names & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}:
-        return True
-    words = ("RESOURCE_EXHAUSTED", "out of memory", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    words = ("RESOURCE_EXHAUSTED", "out of memory", "allocate memory", "array is too big")
+    return bool(names & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}) or any(
+        word in str(error) for word in words
+    )
 
 
 @contextmanager

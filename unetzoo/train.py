@@ -21,7 +21,7 @@ from unetzoo.choices import TFDS
 from unetzoo.feeds import Feed, from_files, from_tfds, new_run
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.planning.plans import Plan
-from unetzoo.runs import PLAN, RUN, Run, Settings
+from unetzoo.runs import PLAN, Run, Settings
 from unetzoo.training import compile_model, make_optimizer
 
 MONITOR = "val_dice"
@@ -55,7 +55,7 @@ def train(
         on.
     """
     folder = Path(folder)
-    begun = Run.read(folder) if (folder / RUN).exists() and checkpoints(folder) else None
+    begun = Run.read(folder) if checkpoints(folder) else None
     if begun is not None:
         _check_same(settings, begun)
     _optimizer(settings)  # before the data are read
