@@ -13,7 +13,7 @@ from small_runs import interrupted, losses, settings
 
 import unetzoo
 from unetzoo.history import read_history
-from unetzoo.runs import Run
+from unetzoo.runs import Run, Settings
 from unetzoo.train import train
 
 # === What a run leaves ===
