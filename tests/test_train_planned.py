@@ -15,7 +15,7 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import find
 from unetzoo.data.layouts.case import Case
 from unetzoo.data.normalisation import CT, ZScore
-from unetzoo.data.preparation import Preparation, plan, prepare
+from unetzoo.data.preparation import Preparation, preparation_for, prepare
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.planning import Fingerprint, Plan
 from unetzoo.planning import plan as planned
@@ -112,12 +112,14 @@ def test_what_is_given_is_not_measured(tmp_path):
     kinds = (CT(0.0, 90.0, 40.0, 9.0),)
     scheme = LabelScheme(classes=3)
     listed = [cases[0], gone]
-    found = plan(listed, scheme, ("CT",), spacing=(1, None, 2), normalisation=kinds, fill=0.0)
+    found = preparation_for(
+        listed, scheme, ("CT",), spacing=(1, None, 2), normalisation=kinds, fill=0.0
+    )
     assert found == Preparation((1.0, None, 2.0), kinds, True, 0.0)
-    found = plan(cases, scheme, ("CT",), normalisation=kinds)
+    found = preparation_for(cases, scheme, ("CT",), normalisation=kinds)
     assert (found.normalisation, found.spacing) == (kinds, (0.8, 0.8, 2.6))
     with pytest.raises(ValueError, match="normalisation of 2 channels: expected 1, as case 'c0'"):
-        plan(cases, scheme, spacing=None, normalisation=kinds * 2)
+        preparation_for(cases, scheme, spacing=None, normalisation=kinds * 2)
 
 
 # === The command line ===

@@ -16,7 +16,7 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import Case, Dataset, find
 from unetzoo.data.normalisation import ZScore
 from unetzoo.data.patches import PatchDataset
-from unetzoo.data.preparation import Preparation, plan
+from unetzoo.data.preparation import Preparation, preparation_for
 from unetzoo.data.reading import check_cases
 from unetzoo.data.sample import Sample
 from unetzoo.data.splits import folds
@@ -145,7 +145,7 @@ def _new_on_files(settings: Settings, folder: Path, workers: int) -> Run:
         kept, held_out = folds(names, settings.folds)[settings.fold]
     counts = check_cases(cases, scheme, settings.fill, bar("reading every file"))
     scheme = scheme.with_classes(max(counts) + 1)
-    preparation = plan(
+    preparation = preparation_for(
         [case for case in cases if case.name in set(kept)],
         scheme,
         dataset.channel_names,

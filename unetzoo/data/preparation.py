@@ -134,7 +134,7 @@ class Scan(Protocol):
     def spacing(self) -> tuple[float, ...]: ...
 
 
-def plan(
+def preparation_for(
     cases: Sequence[Case],
     scheme: LabelScheme,
     channel_names: Sequence[str] = (),
