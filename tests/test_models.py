@@ -18,9 +18,10 @@ CHOICES = [
     ("unet2d_textbook", {"upsampling": "transposed"}),
     ("unet3d_textbook", {"upsampling": "transposed"}),
 ]
-QUICK = [  # the others' training steps are slow tests
-    *[(name, None) for name in ("unet2d_small", "unet3d_2_5m", "unet2d_original")],
-    ("plain_unet", 2),
+QUICK = [("unet2d_small", None), ("plain_unet", 2)]  # the others' training steps are slow tests
+LARGE = ("unet3d_original", "unet3d_90m")
+SOME_SLOW = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in NAMES
 ]
 PUBLISHED = {  # trainable, all: the documents' figures
     "unet3d_90m": (90_309_763, None),
@@ -130,7 +131,7 @@ def test_the_choices_that_all_variants_have(name):
 def test_a_graph_gives_the_logits_that_layer_by_layer_come_out(name, norm):
     """TensorFlow fuses layers of a graph; its leaky ReLU after a sum has another slope then."""
     model = build_small(name, 2, norm=norm, nonlinearity="leaky_relu")
-    x = noise(model)
+    x = noise(1, *model.input_shape[1:])
     expected = keras.ops.convert_to_numpy(model(x))
     found = model.predict_on_batch(x)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
@@ -172,7 +173,7 @@ def test_small_and_odd_sizes_come_out_as_they_went_in(name, sizes):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the tape is TensorFlow's")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_gradients_reach_every_weight(name):
     """In inference mode: in training a bias before a batch norm has no gradient, rightly."""
     import tensorflow as tf
@@ -222,7 +223,7 @@ def test_one_training_step_and_a_reload_of_the_compiled_model(name, rank, tmp_pa
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_mixed_precision_gives_finite_float32_logits(name, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)

@@ -100,6 +100,7 @@ def test_outputs_of_full_size_count_the_same():
     assert loss_weights(keras.Model(image, heads[0])) == [1.0]
 
 
+@pytest.mark.slow
 def test_fit_with_deep_supervision_resumes_and_predicts_the_full_size(tmp_path):
     data = patches(outputs=3, workers=2)
     history = fit(compile_model(pyramid_model(), learning_rate=1e-2), 3, tmp_path, data=data)

@@ -204,6 +204,6 @@ def test_weights_of_another_input_size_need_its_grid():
     with pytest.raises(ValueError, match=r"layer 'positions': .*; build the target with grid="):
         unetzoo.copy_weights(source, tiny(64, 64))
     target = unetzoo.copy_weights(source, tiny(64, 64, grid=(2, 3)))
-    x = noise(64, 64)
+    x = noise(1, 64, 64, source.input_shape[-1])
     opened = unetzoo.copy_weights(source, tiny(None, None, grid=(2, 3)))
     np.testing.assert_allclose(numbers(target(x)), numbers(opened(x)), atol=1e-5)
