@@ -57,3 +57,19 @@ def small_run(small_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("small_runs") / "run"
     train(settings(small_data), folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def no_network():
+    import tfds_data
+
+    with tfds_data.no_network:
+        yield
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """A data set of TFDS with twelve drawn pictures."""
+    import tfds_data
+
+    return tfds_data.cells(tmp_path_factory.mktemp("cells"))

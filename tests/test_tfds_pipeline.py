@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-import tfds_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -23,15 +22,7 @@ from unetzoo.training import compile_model
 STILL = Changes(flips=(), quarter_turns=False, brightness=0, contrast=0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_network():
-    with tfds_data.no_network:
-        yield
-
-
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory):
-    return tfds_data.cells(tmp_path_factory.mktemp("cells"))
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 def plainly(cells, split):

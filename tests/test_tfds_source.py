@@ -15,16 +15,7 @@ from tfds_data import SIZE, numpy, standard, store
 
 from unetzoo.data.tfds import find, pictures, samples
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_network():
-    with tfds_data.no_network:
-        yield
-
-
-@pytest.fixture(scope="module")
-def cells(tmp_path_factory):
-    return tfds_data.cells(tmp_path_factory.mktemp("cells"))
+pytestmark = pytest.mark.usefixtures("no_network")
 
 
 @pytest.fixture(scope="module")
