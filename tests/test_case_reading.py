@@ -8,13 +8,13 @@ from PIL import Image
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import Case, find
 from unetzoo.data.reading import (
-    check_cases,
     file_ending,
     read_case,
     read_case_labels,
     read_case_weight,
     write_case_labels,
 )
+from unetzoo.data.survey import Survey
 
 FLIPPED = np.diag([-1, 2, 3, 1.0])  # to the left first: not canonical
 SCHEME = LabelScheme(labels={0: 0, 2: 1, 4: 2})
@@ -60,6 +60,10 @@ PICTURES = Kind(tiff, ".tif", (7, 9), (1.0, 1.0), lambda array: array)
 @pytest.fixture(params=[VOLUMES, PICTURES], ids=["volumes", "pictures"])
 def kind(request):
     return request.param
+
+
+def check_cases(cases, scheme, **options):
+    return Survey().look_through(cases, scheme, **options).counts
 
 
 def faults(cases, scheme=SCHEME, **options):
