@@ -17,7 +17,7 @@ from test_cache import PREPARATION, made
 from test_plan_dataset import masks, volumes
 from test_preparation import SCHEME, brain, save_case
 
-from unetzoo.data import pictures, survey
+from unetzoo.data import look, pictures
 from unetzoo.data import volumes as nifti
 from unetzoo.data.cache import prepare_cases
 from unetzoo.data.decoded import pick_up
@@ -142,7 +142,7 @@ def test_without_what_was_put_down_a_case_is_read_again(tmp_path, monkeypatch, c
 def test_a_file_that_changes_is_seen_before_and_after_the_look(tmp_path, monkeypatch):
     case, folder = made(tmp_path), tmp_path / "cache"
     (expected,) = prepare_cases([case], SCHEME, PREPARATION, tmp_path / "expected")
-    read_weight = survey.read_case_weight
+    read_weight = look.read_case_weight
 
     def reads_and_changes(case):
         made(tmp_path, seed=5)
@@ -150,7 +150,7 @@ def test_a_file_that_changes_is_seen_before_and_after_the_look(tmp_path, monkeyp
 
     with Survey(folder) as looking:
         looks = looking.look_through([case], SCHEME).looks
-        monkeypatch.setattr(survey, "read_case_weight", reads_and_changes)
+        monkeypatch.setattr(look, "read_case_weight", reads_and_changes)
         with (
             pytest.raises(ValueError, match=r"1 faults:\ncase 'case': its files changed while"),
             Survey(folder) as other,

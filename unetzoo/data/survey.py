@@ -4,34 +4,28 @@ A file is hashed and decoded once. What was decoded lies in the folder of the ca
 is prepared; what was measured stays there, and the same files are not decoded to be measured again.
 """
 
-import hashlib
 import json
-import math
 import shutil
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import numpy as np
-
 from unetzoo.data import jobs, processes
-from unetzoo.data.decoded import Decoded, put_down
-from unetzoo.data.fingerprint import Fingerprint, ct_channels, draw, nonzero_box
+from unetzoo.data.fingerprint import Fingerprint, ct_channels
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts.case import Case
 from unetzoo.data.layouts.checks import given_twice
+from unetzoo.data.look import attempt, fingerprint_of, look
 from unetzoo.data.pictures import is_picture
-from unetzoo.data.reading import read_case, read_case_labels, read_case_weight
 from unetzoo.files import writing
 
 MEASURED = "measured"  # folder of what was measured
-FORMAT = 1  # of these files; to be raised when what is in them changes
 READ = ".read-"  # begins the names of folders of what was decoded
 ABANDONED = 86400.0  # seconds after which a killed run's are deleted
 
@@ -154,62 +148,6 @@ class Survey:
         return None, None, 0
 
 
-def look(
-    job: dict,
-    channels: Sequence[int],
-    fill: float | None,
-    measured: str | None,
-    folder: str | None,
-    reserve: int,
-) -> dict:
-    """Look at a case: what is wrong with it, or what it measures.
-
-    Args:
-        job: the case and its label scheme, of ``jobs.job``.
-        channels: whose foreground intensities to draw.
-        fill: as in ``read_case``.
-        measured: folder of what was measured of the same files before, or None.
-        folder: where to put what was decoded, or None.
-        reserve: as in ``decoded.put_down``.
-    """
-    contents = key = None
-    with suppress(OSError):  # whoever reads the file says what is wrong with it
-        contents = jobs.contents(job)
-        key = _key(job, contents, channels, fill)
-    known = measured and key and _remembered(Path(measured, f"{key}.json"))
-    if known:
-        return {"faults": [], "contents": contents, "key": key, "measured": known, "read": None}
-    case, scheme, faults = jobs.case_of(job), jobs.scheme_of(job), list[str]()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        image = _try(faults, read_case, case, fill=fill)
-        labels = _try(faults, read_case_labels, case, scheme)
-        weight = _try(faults, read_case_weight, case)
-    told = [str(warning.message) for warning in caught]
-    answer = {"contents": contents, "key": key, "faults": faults, "measured": None, "read": None}
-    answer |= {"warnings": told, "channels": image and image.data.shape[-1]}
-    if faults:
-        return answer
-    if contents is None or jobs.state(job) != contents["state"]:
-        faults.append(f"case {case.name!r}: its files changed while they were read; start again.")
-        return answer
-    shape = image.data.shape[:-1]
-    whole = tuple((0, size) for size in shape)
-    box = nonzero_box(image.data) if len(shape) == 3 else whole
-    found = Decoded(image.data, image.spacing, labels.data, weight, shape, whole)
-    answer["measured"] = {
-        "spacing": image.spacing,
-        "shape": [end - begin for begin, end in box],
-        "channels": image.data.shape[-1],
-        "intensities": draw(case.name, image.data, labels.data, scheme.ignore, channels),
-        "voxels": _voxels(labels.data, scheme.ignore),
-        "kept": math.prod(end - begin for begin, end in box) / math.prod(shape),
-        "warnings": told,
-    }
-    answer["read"] = folder and put_down(found, box, Path(folder), reserve)
-    return answer
-
-
 def remember(cache: Path, looks: Mapping[str, Look]) -> None:
     """Write what was measured, so that the same files are not decoded for it again."""
     for one in looks.values():
@@ -218,21 +156,6 @@ def remember(cache: Path, looks: Mapping[str, Look]) -> None:
             path.parent.mkdir(exist_ok=True)
             with writing(path) as beside:
                 beside.write_text(json.dumps(one.measured))
-
-
-def _remembered(path: Path) -> dict | None:
-    """What was measured; None where that is not there, or damaged."""
-    try:
-        found = json.loads(path.read_bytes())
-        _fingerprint(found)
-        return found
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _key(job: dict, contents: Mapping, channels: Sequence[int], fill: float | None) -> str:
-    about = [FORMAT, contents["digests"], job["name"], job["scheme"], list(channels), fill]
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _found(
@@ -251,7 +174,7 @@ def _found(
     measured = [answer["measured"] for answer in answers if answer["measured"]]
     counts = Counter(label for one in measured for label, _ in one["voxels"])
     if not faults:
-        _try(faults, scheme.without_gap, counts, "the label files together")
+        attempt(faults, scheme.without_gap, counts, "the label files together")
     faults = list(dict.fromkeys(faults))  # of a broken image its labels complain as well
     if faults:
         text = "".join(f"\n{fault}" for fault in faults)
@@ -262,23 +185,11 @@ def _found(
         text = f"classes {absent} occur in none of the {len(cases)} label files."
         warnings.warn(text, stacklevel=4)
     looks = {
-        case.name: Look(_fingerprint(of := answer["measured"]), answer["contents"],
+        case.name: Look(fingerprint_of(of := answer["measured"]), answer["contents"],
                         answer["read"], answer["key"], of)
         for case, answer in zip(cases, answers, strict=True)
     }  # fmt: skip
     return Found(looks, {label: counts[label] for label in sorted(known)})
-
-
-def _fingerprint(measured: Mapping[str, Any]) -> Fingerprint:
-    voxels = dict(measured["voxels"])
-    return Fingerprint(
-        spacing=tuple(measured["spacing"]),
-        shape=tuple(measured["shape"]),
-        channels=measured["channels"],
-        intensities=tuple(measured["intensities"]),
-        class_voxels=tuple(voxels.get(label, 0) for label in range(max(voxels, default=-1) + 1)),
-        kept=measured["kept"],
-    )
 
 
 def _check_kind(cases: Sequence[Case]) -> None:
@@ -308,24 +219,6 @@ def _check_channel_names(names: Sequence[str], first: Case, channels: int) -> No
             f"channel names {tuple(names)}: expected {channels}, one for each channel of case "
             f"{first.name!r}."
         )
-
-
-def _voxels(labels: np.ndarray, ignore: int | None) -> list[list[int]]:
-    """How many voxels each class has that occurs."""
-    counts: Counter[int] = Counter()
-    for plane in labels:  # one at a time, for the memory
-        found, times = np.unique(plane, return_counts=True)
-        counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
-    return [[label, counts[label]] for label in sorted(counts) if label != ignore]
-
-
-def _try(faults: list[str], look: Callable, *args: object, **options: object) -> Any:
-    """What a function gives; None where it found a fault, which is kept."""
-    try:
-        return look(*args, **options)
-    except ValueError as error:
-        faults.append(str(error))
-        return None
 
 
 def _sweep(folder: Path) -> None:
