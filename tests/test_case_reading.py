@@ -162,6 +162,16 @@ def test_all_faults_are_said_at_once(kind, tmp_path):
     assert check_cases([cases[0], cases[-1]], SCHEME, fill=0) == {0: 2, 1: 2, 2: 2}
 
 
+def test_of_many_faults_the_first_are_listed(tmp_path):
+    cases = [
+        PICTURES.case(tmp_path, f"{n}", label=PICTURES.numbers(values=(7,))) for n in range(30)
+    ]
+    with pytest.raises(ValueError, match="30 cases, 30 faults:") as error:
+        check_cases(cases, SCHEME)
+    assert str(error.value).count("label 7 at") == 20
+    assert str(error.value).endswith(".\nand 10 more.")
+
+
 def test_the_grid_of_labels_and_weights_is_looked_at_where_they_are_read(kind, tmp_path):
     case = kind.case(tmp_path, label=kind.numbers()[1:], weight=kind.numbers()[1:])
     with pytest.raises(ValueError, match=r"a_label.* has "):

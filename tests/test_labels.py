@@ -44,6 +44,16 @@ def test_a_mapping_is_accepted_and_undone(tmp_path):
     assert after.get_data_dtype() == "uint8"
 
 
+def test_an_image_in_place_of_labels_is_told_shortly(tmp_path):
+    values = np.arange(3000, dtype="int16").reshape(10, 15, 20) * 2
+    scan = save(tmp_path / "scan.nii.gz", values)
+    seg = save(tmp_path / "seg.nii.gz", values)
+    for scheme in (ANY, LabelScheme(labels={n: n for n in range(3000)})):
+        with pytest.raises(ValueError, match=r"labels \[0, 2, 4, .*\.\.\.|label 3000 ") as error:
+            check([(scan, seg)], scheme)
+        assert len(str(error.value)) < 600
+
+
 @given(st.dictionaries(st.integers(-300, 70000), st.integers(0, 3), min_size=1), st.data())
 def test_any_mapping_goes_there_and_back(labels, data):
     order = {label: n for n, label in enumerate(sorted(set(labels.values())))}

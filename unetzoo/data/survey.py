@@ -24,6 +24,8 @@ from unetzoo.data.layouts.checks import given_twice
 from unetzoo.data.look import attempt, fingerprint_of, look
 from unetzoo.data.pictures import is_picture
 from unetzoo.files import writing
+from unetzoo.json_values import short
+from unetzoo.text import first_of
 
 MEASURED = "measured"  # folder of what was measured
 READ = ".read-"  # begins the names of folders of what was decoded
@@ -177,12 +179,12 @@ def _found(
         attempt(faults, scheme.without_gap, counts, "the label files together")
     faults = list(dict.fromkeys(faults))  # of a broken image its labels complain as well
     if faults:
-        text = "".join(f"\n{fault}" for fault in faults)
-        raise ValueError(f"{len(cases)} cases, {len(faults)} faults:{text}")
+        head = f"{len(cases)} cases, {len(faults)} faults:"
+        raise ValueError("\n".join([head, *first_of(faults)]))
     _check_channel_names(channel_names, cases[0], measured[0]["channels"])
     known = set(range(scheme.num_classes)) | set(counts)
     if absent := sorted(known - set(counts)):
-        text = f"classes {absent} occur in none of the {len(cases)} label files."
+        text = f"classes {short(absent)} occur in none of the {len(cases)} label files."
         warnings.warn(text, stacklevel=4)
     looks = {
         case.name: Look(fingerprint_of(of := answer["measured"]), answer["contents"],
@@ -197,7 +199,7 @@ def _check_kind(cases: Sequence[Case]) -> None:
         raise ValueError("no cases: expected at least one image with labels.")
     missing = [case.name for case in cases if case.label is None]
     if missing:
-        raise ValueError(f"cases {missing} have no labels; expected a label file for each.")
+        raise ValueError(f"cases {short(missing)} have no labels; expected a label file for each.")
     if len({is_picture(path) for case in cases for path in case.files}) > 1:
         raise ValueError("volumes and pictures in one data set; expected one kind: split it.")
 
