@@ -89,8 +89,10 @@ def demo(folder: Path, epochs: int) -> None:
     """
     load_keras()
     from unetzoo.demo import run as run_demo
+    from unetzoo.lock import owned
 
-    run_demo(folder, epochs)
+    with owned(folder):
+        run_demo(folder, epochs)
 
 
 @cli.command()
@@ -162,11 +164,14 @@ def train(
     """
     load_keras()
     from unetzoo.data.survey import Survey
+    from unetzoo.lock import owned
     from unetzoo.planning.settings import plan_of_run, settings_of
     from unetzoo.runs import PREPARED, Settings
     from unetzoo.train import train as run_training
 
-    survey = click.get_current_context().with_resource(Survey(cache or folder / PREPARED))
+    context = click.get_current_context()
+    context.with_resource(owned(folder))
+    survey = context.with_resource(Survey(cache or folder / PREPARED))
     values = {name: value for name, value in given.items() if value is not None}
     planned: dict[str, Any] = {}
     found = None
