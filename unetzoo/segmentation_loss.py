@@ -56,13 +56,21 @@ class SegmentationLoss(keras.losses.Loss):
         logits = ops.cast(y_pred, "float32")
         y_true = ops.convert_to_tensor(y_true)
         targets, counts = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
-        return self.of_voxels(
-            Voxels(targets, logits, *sample_and_voxel_weights(sample_weight, counts))
-        )
+        voxels = Voxels(targets, logits, *sample_and_voxel_weights(sample_weight, counts))
+        return self.of_voxels(voxels) / _replicas()
 
     def of_voxels(self, voxels: Voxels) -> Any:
         """The loss, one number."""
         raise NotImplementedError
+
+
+def _replicas() -> int:
+    """Over how many devices ``tf.distribute`` spreads a batch: it adds up what each one gives."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def class_sums(
