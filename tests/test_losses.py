@@ -265,12 +265,14 @@ def test_nothing_is_broadcast_by_accident(labels, weight):
 
 
 @pytest.mark.parametrize(("classes", "label"), [(1, 255), (3, 3), (3, -1), (2, 255)])
-def test_a_label_that_is_no_class_makes_the_loss_nan(classes, label):
-    """Not a number somewhere near the truth; unless it is the label to ignore."""
+def test_a_label_that_is_no_class_is_told(classes, label):
+    """No number somewhere near the truth; unless it is the label to ignore."""
     activation = "sigmoid" if classes == 1 else "softmax"
     labels, logits = example(classes=classes)
     labels[0, 0, 0, 0] = label
-    assert np.isnan(float(DiceCrossentropy(activation=activation)(labels, logits)))
+    sentence = f"label {label}: expected one of the {max(classes, 2)} classes, 0 to"
+    with pytest.raises(ValueError, match=f"^{sentence}.*ignore_label"):
+        DiceCrossentropy(activation=activation)(labels, logits)
     ignoring = DiceCrossentropy(activation=activation, ignore_label=label)
     assert np.isfinite(float(ignoring(labels, logits)))
 
