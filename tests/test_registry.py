@@ -137,6 +137,15 @@ def test_a_saved_model_is_loaded_in_a_fresh_process(tmp_path):
     assert run(code).split() == ["dice_crossentropy"]
 
 
+@pytest.mark.parametrize("order", ["import unetzoo, keras", "import keras, unetzoo"])
+def test_keras_loads_our_classes_where_unetzoo_is_imported(tmp_path, order):
+    path = tmp_path / "model.keras"
+    model = unetzoo.build("unet2d_textbook", input_shape=(None, None, 1), num_classes=2)
+    compile_model(model).save(path)
+    code = f"{order}; print(keras.models.load_model({str(path)!r}).loss.name)"
+    assert run(code).split() == ["dice_crossentropy"]
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"text"])
 def test_a_file_that_is_no_model_is_one_sentence(tmp_path, content):
     path = tmp_path / "model.keras"

@@ -4,11 +4,14 @@
 >>> model = unetzoo.build("unet2d_small")
 """
 
+from unetzoo.registration import register_with_keras
 from unetzoo.registry import Card, build, card, list_models, load_model, skeleton
 from unetzoo.weights import copy_weights
 
 __all__ = ["Card", "build", "card", "copy_weights", "list_models", "load_model", "plan", "skeleton"]
 __version__ = "0.1.0"
+
+register_with_keras()
 
 
 def __getattr__(name: str) -> object:

@@ -205,19 +205,14 @@ def without_weights() -> Iterator[None]:
 def load_model(path: "str | PathLike[str]") -> "keras.Model":
     """A network saved with ``model.save``, with the layers, losses and metrics of this package.
 
-    ``keras.models.load_model`` does the same once ``unetzoo.layers`` (and for a compiled model
-    ``unetzoo.losses`` and ``unetzoo.metrics``) are imported: Keras only loads classes that it
-    has met. No code in the file is run.
+    ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence. No code
+    in the file is run.
 
     Raises: ValueError where there is no such file or it is no Keras model.
     """
     if not Path(path).exists():
         raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
     import keras
-
-    import unetzoo.layers
-    import unetzoo.losses
-    import unetzoo.metrics  # noqa: F401
 
     with reading_model(path):
         return keras.models.load_model(path, safe_mode=True)
