@@ -224,3 +224,15 @@ def test_labels_outside_the_classes_are_told(outputs, label, method):
     with pytest.raises(Exception, match="expected one of the 3 classes, 0 to 2; give") as error:
         getattr(model, method)(x, labels, batch_size=2, verbose=0)
     assert re.search(rf"label\W+{label}\b", str(error.value))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA of TensorFlow")
+def test_under_xla_labels_outside_the_classes_are_told_at_the_end_of_the_epoch():
+    model = unetzoo.build("unet2d_small", input_shape=(16, 16, 1), num_classes=3)
+    compile_model(model, jit_compile=True)
+    x, y = np.zeros((4, 16, 16, 1), "float32"), np.zeros((4, 16, 16), "int32")
+    y[0, 0, 0] = 255
+    sentence = "^labels outside the classes: expected one of the 3 classes, 0 to 2; give it"
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=sentence):
+            method(x, y, batch_size=2, verbose=0)

@@ -1,7 +1,7 @@
 """Labels that are none of the classes, told while a network is trained.
 
-A loss is traced once and then runs without Python, so each backend has its own way out of it; under
-TensorFlow's XLA, which has none, the loss is NaN.
+A loss is traced once and then runs without Python, so each backend has its own way out of it.
+TensorFlow's XLA has none: there the loss is NaN, and the metrics tell at the end of the epoch.
 """
 
 from functools import partial
@@ -24,6 +24,18 @@ def refuse(stray: Any, labels: Any, classes: int) -> None:
     how = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(keras.backend.backend())
     if how is not None:
         how(ops.any(stray), partial(_first, stray, labels), classes)
+
+
+def refuse_late(sums: Any, classes: int) -> None:
+    """Stop where the sums of a metric are NaN: stray labels have made them so.
+
+    Raises: ValueError, outside a step of ``fit``; within one nothing is looked at.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if tf.executing_eagerly() and ops.any(ops.isnan(sums)):
+            raise ValueError(f"labels outside the classes: {_expected(classes)}")
 
 
 def _first(stray: Any, labels: Any) -> Any:
