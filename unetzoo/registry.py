@@ -200,7 +200,8 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 
     import unetzoo.layers
     import unetzoo.losses
-    import unetzoo.metrics  # noqa: F401
+    import unetzoo.metrics
+    import unetzoo.optimizers  # noqa: F401
 
     with reading_model(path):
         return keras.models.load_model(path, safe_mode=True)
