@@ -4,11 +4,14 @@
 >>> model = unetzoo.build("unet2d_small")
 """
 
+from unetzoo.kernels import choose_kernels
 from unetzoo.registry import Card, build, card, list_models, load_model, skeleton
 from unetzoo.weights import copy_weights
 
 __all__ = ["Card", "build", "card", "copy_weights", "list_models", "load_model", "plan", "skeleton"]
 __version__ = "0.1.0"
+
+choose_kernels()
 
 
 def __getattr__(name: str) -> object:
