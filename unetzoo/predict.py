@@ -18,6 +18,7 @@ from unetzoo.data.reading import file_ending, read_case, write_case_labels
 from unetzoo.data.restoring import restore_labels, restore_probabilities
 from unetzoo.data.volumes import Volume, write_image
 from unetzoo.files import replacing
+from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.registry import load_model
 from unetzoo.runs import Run
@@ -135,10 +136,10 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
     last = checkpoints(folder)
     best = run.folder / BEST
     if which == "best" and best.exists():
-        return Predictor(run, load_model(best), **options)  # type: ignore[arg-type]
+        return Predictor(run, fuse(load_model(best)), **options)  # type: ignore[arg-type]
     if not last:
         raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
-    return Predictor(run, load_model(last[max(last)]), **options)  # type: ignore[arg-type]
+    return Predictor(run, fuse(load_model(last[max(last)])), **options)  # type: ignore[arg-type]
 
 
 def predict_cases(
