@@ -148,7 +148,7 @@ def test_our_convolutions_are_keras_s(rank, arguments):
 def test_on_torch_no_map_is_copied():
     if keras.backend.backend() != "torch":
         pytest.skip("Keras copies on PyTorch alone")
-    x = keras.ops.ones((1, 16, 16, 16, 4))
+    x = keras.ops.ones((2, 16, 16, 16, 4))  # of one small map PyTorch makes a matrix
 
     def copied(layer):
         """The maps that are copied in a second call."""
