@@ -62,7 +62,6 @@ def load(path: Path) -> Any:
 
     import keras
 
-    import unetzoo.layers  # noqa: F401  (registers the layers that the zoo's networks use)
     from unetzoo.registry import reading_model, without_weights
 
     if not path.exists():

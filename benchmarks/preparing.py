@@ -5,9 +5,11 @@
 Eight cases of 160 x 160 x 80 voxels, one channel and four classes, from .nii.gz to .npy: canonical
 axes, crop, z-score, spacing (1, 1, 2) to (1.3, 1.3, 1.5) by cubic splines, labels one-hot and
 linear. Both do the same operations and their results are compared. unetzoo also reads each file
-twice for the key of its cache, draws foreground voxels, waits for the disk, and starts its
-processes anew in each run. The way back takes logits of five classes from the prepared grid to
-the file's. Each runs in a fresh process, with one thread; medians of three runs.
+once for the key of its cache, draws foreground voxels, waits for the disk, and starts its
+processes anew in each run. A whole first run looks through all files for faults and measures them
+before it prepares; "apart" hands nothing on from one step to the next. The way back takes logits
+of five classes from the prepared grid to the file's. Each runs in a fresh process, with one
+thread; medians of three runs.
 """
 
 import json
@@ -67,16 +69,33 @@ def plainly(folder, out):
         np.save(out / f"{case}-labels", np.argmax(votes, axis=0).astype("uint8"))
 
 
-def with_unetzoo(folder, out, workers=1):
-    from unetzoo.data.cache import prepare_cases
-    from unetzoo.data.labels import LabelScheme
+def cases_of(folder):
     from unetzoo.data.layouts.case import Case
-    from unetzoo.data.preparation import Preparation, ZScore
 
     names = [(f"{n}-image.nii.gz", f"{n}-labels.nii.gz") for n in range(CASES)]
-    cases = [Case(image[0], (folder / image,), folder / labels) for image, labels in names]
+    return [Case(image[0], (folder / image,), folder / labels) for image, labels in names]
+
+
+def with_unetzoo(folder, out, workers=1, **looks):
+    from unetzoo.data.cache import prepare_cases
+    from unetzoo.data.labels import LabelScheme
+    from unetzoo.data.preparation import Preparation, ZScore
+
     scheme, preparation = LabelScheme(CLASSES), Preparation(TARGET, (ZScore(),))
-    return prepare_cases(cases, scheme, preparation, out, workers=workers)
+    return prepare_cases(cases_of(folder), scheme, preparation, out, workers=workers, **looks)
+
+
+def first_run(folder, out, workers, together):
+    """Verify, measure and prepare, as ``unetzoo train`` does."""
+    from unetzoo.data.labels import LabelScheme
+    from unetzoo.data.survey import Survey
+
+    for last in (True,) if together else (False, False, True):
+        with Survey(out if together else None) as survey:
+            if together or not last:
+                found = survey.look_through(cases_of(folder), LabelScheme(CLASSES), workers=workers)
+            if last:
+                with_unetzoo(folder, out, workers, looks=found.looks if together else {})
 
 
 def compare(folder):
@@ -96,11 +115,14 @@ def measure(who, folder):
             start = time.perf_counter()
             if who == "plainly":
                 plainly(folder, Path(out))
+            elif who.startswith("first"):
+                _, workers, how = who.split()
+                first_run(folder, Path(out), int(workers), how == "together")
             else:
                 with_unetzoo(folder, Path(out), int(who))
             if run:  # the first one imports
                 seconds.append(time.perf_counter() - start)
-            if who != "plainly":
+            if who.isdecimal():
                 start = time.perf_counter()
                 with_unetzoo(folder, Path(out), int(who))
                 again = time.perf_counter() - start
@@ -150,6 +172,15 @@ def main():
             seconds, again = child("preparing.py", str(workers), folder, **threads)
             name = f"unetzoo, {workers} process{'es' * (workers > 1)}"
             print(f"| {name} | {seconds:.2f} | {seconds / base:.2f} | {again:.2f} |", flush=True)
+        print("\n| a whole first run | s | ratio | apart, s | ratio |\n|---|---:|---:|---:|---:|")
+        for workers in (1, 2):
+            name = f"unetzoo, {workers} process{'es' * (workers > 1)}"
+            both = [
+                child("preparing.py", f"first {workers} {how}", folder, **threads)[0]
+                for how in ("together", "apart")
+            ]
+            row = " | ".join(f"{seconds:.2f} | {seconds / base:.2f}" for seconds in both)
+            print(f"| {name} | {row} |", flush=True)
     print("\n| the way back, 5 classes | s | ratio | MiB | ratio |\n|---|---:|---:|---:|---:|")
     base = child("preparing.py", "back", "plainly", **threads)
     for who, name in (("plainly", "scipy, all at once"), ("unetzoo", "unetzoo, slab by slab")):

@@ -1,9 +1,13 @@
 """All that can be wrong with a data set on disk, each in a sentence."""
 
 import json
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from test_layouts import DECATHLON, NNUNET, decathlon, fault, lay, nnunet, table
+
+from unetzoo.data.layouts import find
 
 MISSING = "there is no such file"
 BAD_MANIFESTS = {
@@ -61,6 +65,34 @@ def test_all_missing_files_are_listed(tmp_path):
     assert all(f"{folder / name}: {MISSING}" in text for name in gone)
     (folder / gone[0]).mkdir()
     fault(folder, f"{folder / gone[0]}: {MISSING}")
+
+
+def test_of_many_faults_the_first_are_listed_and_the_others_counted(tmp_path):
+    rows = "".join(f"a{n}.nii.gz,b{n}.nii.gz\n" for n in range(8000))
+    with pytest.raises(ValueError, match="16000 faults:") as error:
+        find(table(tmp_path, f"image,label\n{rows}", ""))
+    lines = str(error.value).split("\n")
+    assert lines[1] == f"case 'a0': {tmp_path / 'a0.nii.gz'}: {MISSING}."
+    assert lines[-1] == "and 15,980 more."
+    assert len(lines) == 22
+    with pytest.raises(
+        ValueError, match=r"channel 0000, .*, 0009 and 9,989 more is missing"
+    ) as error:
+        find(lay(tmp_path, "imagesTr/a_9999.nii.gz labelsTr/a.nii.gz"))
+    assert len(str(error.value)) < 400
+
+
+def test_a_file_in_many_rows_is_looked_at_once(tmp_path, monkeypatch):
+    looked, is_file = Counter(), Path.is_file
+
+    def counting(path):
+        looked[path.name] += 1
+        return is_file(path)
+
+    place = table(tmp_path, "image,label\n" + "a.nii.gz,b.nii.gz\n" * 999)
+    monkeypatch.setattr(Path, "is_file", counting)
+    fault(place, "3 faults:", "case 'a': given 999 times", "a.nii.gz: given 999", "b.nii.gz: given")
+    assert looked["a.nii.gz"] == looked["b.nii.gz"] == 1
 
 
 @pytest.mark.parametrize(("change", "words"), [

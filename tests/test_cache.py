@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from test_preparation import SCHEME, brain, save_case
 
-from unetzoo.data import cache, jobs
+from unetzoo.data import cache, decoded, jobs
 from unetzoo.data.boundary import boundary_weights
 from unetzoo.data.foreground import foreground_voxels
 from unetzoo.data.labels import LabelScheme
@@ -143,7 +143,7 @@ def test_a_file_that_changes_while_it_is_read_leaves_no_entry(tmp_path, monkeypa
         made(tmp_path, seed=5)
         return scan
 
-    monkeypatch.setattr(cache, "read_case", reads_and_changes)
+    monkeypatch.setattr(decoded, "read_case", reads_and_changes)
     with pytest.raises(ValueError, match="case 'case': its files changed while they were read"):
         prepared([case], tmp_path / "cache")
     assert not any((tmp_path / "cache").iterdir())

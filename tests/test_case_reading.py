@@ -8,13 +8,13 @@ from PIL import Image
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import Case, find
 from unetzoo.data.reading import (
-    check_cases,
     file_ending,
     read_case,
     read_case_labels,
     read_case_weight,
     write_case_labels,
 )
+from unetzoo.data.survey import Survey
 
 FLIPPED = np.diag([-1, 2, 3, 1.0])  # to the left first: not canonical
 SCHEME = LabelScheme(labels={0: 0, 2: 1, 4: 2})
@@ -60,6 +60,10 @@ PICTURES = Kind(tiff, ".tif", (7, 9), (1.0, 1.0), lambda array: array)
 @pytest.fixture(params=[VOLUMES, PICTURES], ids=["volumes", "pictures"])
 def kind(request):
     return request.param
+
+
+def check_cases(cases, scheme, **options):
+    return Survey().look_through(cases, scheme, **options).counts
 
 
 def faults(cases, scheme=SCHEME, **options):
@@ -156,6 +160,16 @@ def test_all_faults_are_said_at_once(kind, tmp_path):
         lines
     )
     assert check_cases([cases[0], cases[-1]], SCHEME, fill=0) == {0: 2, 1: 2, 2: 2}
+
+
+def test_of_many_faults_the_first_are_listed(tmp_path):
+    cases = [
+        PICTURES.case(tmp_path, f"{n}", label=PICTURES.numbers(values=(7,))) for n in range(30)
+    ]
+    with pytest.raises(ValueError, match="30 cases, 30 faults:") as error:
+        check_cases(cases, SCHEME)
+    assert str(error.value).count("label 7 at") == 20
+    assert str(error.value).endswith(".\nand 10 more.")
 
 
 def test_the_grid_of_labels_and_weights_is_looked_at_where_they_are_read(kind, tmp_path):

@@ -5,12 +5,26 @@ import pytest
 from PIL import Image
 from test_preparation import SCHEME, brain, save_case
 
-from unetzoo.data.fingerprint import Fingerprint, measure, median_spacing, nonzero_box
+from unetzoo.data.fingerprint import Fingerprint, median_spacing, nonzero_box
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts.case import Case
 from unetzoo.data.normalisation import CT, ZScore
 from unetzoo.data.pictures import Picture
 from unetzoo.data.preparation import Preparation, preparation_for, prepare
+from unetzoo.data.survey import Survey
+
+pytestmark = pytest.mark.filterwarnings("ignore:classes .* occur in none")
+
+
+def measured(cases, scheme=SCHEME, names=(), **options):
+    """The fingerprints of cases, by their names."""
+    found = Survey().look_through(cases, scheme, names, **options)
+    return {name: one.fingerprint for name, one in found.looks.items()}
+
+
+def settings_for(cases, names=(), *, scheme=SCHEME, workers=1, **options):
+    looks = measured(cases, scheme, names, workers=workers, fill=options.get("fill"))
+    return preparation_for(looks, names, **options)
 
 
 def test_the_plan_of_ct_goes_by_the_foreground_of_all_cases(tmp_path):
@@ -20,7 +34,7 @@ def test_the_plan_of_ct_goes_by_the_foreground_of_all_cases(tmp_path):
         labels[5, 4, 4] = 9
         foreground.append(image[..., 0][(labels == 1) | (labels == 2)])
         cases.append(save_case(tmp_path, f"c{n}", image, labels, spacing))
-    found = preparation_for(cases, SCHEME, ("ct",))
+    found = settings_for(cases, ("ct",))
     values = np.concatenate(foreground).astype("float64")
     lower, upper = np.percentile(values, [0.5, 99.5])
     assert (found.spacing, found.crop) == ((0.7, 1.0, 2.5), True)
@@ -29,49 +43,48 @@ def test_the_plan_of_ct_goes_by_the_foreground_of_all_cases(tmp_path):
     np.testing.assert_allclose(
         (kind.lower, kind.upper, kind.mean, kind.deviation), expected, rtol=1e-6
     )
-    assert preparation_for(cases, SCHEME, ("ct",), workers=2) == found
-    assert preparation_for(cases[::-1], SCHEME, ("ct",)).normalisation == found.normalisation
-    assert preparation_for(cases, SCHEME, (), spacing=(1, 2, 3)).normalisation == (
-        ZScore(masked=True),
-    )
-    assert preparation_for(cases, SCHEME, ("MR",), spacing=None, fill=0.0).spacing is None
+    assert settings_for(cases, ("ct",), workers=2) == found
+    assert settings_for(cases[::-1], ("ct",)).normalisation == found.normalisation
+    assert settings_for(cases, spacing=(1, 2, 3)).normalisation == (ZScore(masked=True),)
+    assert settings_for(cases, ("MR",), spacing=None, fill=0.0).spacing is None
     with pytest.raises(ValueError, match=r"spacing \(1.0, 2.0\): expected 3 numbers"):
-        preparation_for(cases, SCHEME, spacing=(1, 2))
+        settings_for(cases, spacing=(1, 2))
     with pytest.raises(ValueError, match=r"channel names \('A', 'B'\): expected 1"):
-        preparation_for(cases, SCHEME, ("A", "B"))
+        settings_for(cases, ("A", "B"))
     with pytest.raises(ValueError, match="no cases: expected at least one"):
-        preparation_for([], SCHEME)
+        settings_for([])
     with pytest.raises(ValueError, match="case 'c0' given more than once"):
-        preparation_for([cases[0], cases[0]], SCHEME)
+        settings_for([cases[0], cases[0]])
 
 
 def test_ten_thousand_foreground_voxels_stand_for_a_case(tmp_path):
     image = np.random.default_rng(0).normal(100, 10, (60, 60, 20, 1)).astype("float32")
     case = save_case(tmp_path, "large", image, np.ones((60, 60, 20), "uint8"))
-    (kind,) = preparation_for([case], SCHEME, ("CT",)).normalisation
+    (kind,) = settings_for([case], ("CT",)).normalisation
     assert 0 < abs(kind.mean - image.mean()) < 0.5  # a draw, and an even one
-    assert preparation_for([case], SCHEME, ("CT",)).normalisation == (kind,)
+    assert settings_for([case], ("CT",)).normalisation == (kind,)
 
 
 def test_a_training_set_without_foreground_has_a_plan(tmp_path):
     image, labels = brain()
     image[0, 0, 0] = image[-1, -1, -1] = 1
     case = save_case(tmp_path, "empty", image, labels * 0)
-    assert preparation_for([case], SCHEME, ("CT",)).normalisation == (ZScore(),)
+    assert settings_for([case], ("CT",)).normalisation == (ZScore(),)
 
 
 def test_cases_that_do_not_go_together(tmp_path):
     image, labels = brain(channels=2)
     one = save_case(tmp_path, "one", image[..., :1], labels)
     two = save_case(tmp_path, "two", image, labels)
-    with pytest.raises(ValueError, match="'two': 2 channels and 3 axes, but 'one' has 1 and 3"):
-        preparation_for([one, two], SCHEME)
-    three = Case("three", (tmp_path / "none.nii",), None)
-    with pytest.raises(ValueError, match=r"(?s)2 cases went wrong.*'three': .*none.*'four': "):
-        preparation_for([three, one, Case("four", three.images)], SCHEME)
+    with pytest.raises(ValueError, match="2 channels in case 'two', but most cases have 1"):
+        settings_for([one, two])
+    three = Case("three", (tmp_path / "none.nii",), one.label)
+    four = Case("four", (tmp_path / "nowhere.nii",), two.label)
+    with pytest.raises(ValueError, match=r"(?s)3 cases, 3 faults:.*given 2 .*none.*nowhere"):
+        settings_for([three, one, four])
     small = save_case(tmp_path, "small", image[..., :1], labels[1:])
-    with pytest.raises(ValueError, match=r"case 'small': .*labels.nii.gz: shape \(11, 10, 8\)"):
-        preparation_for([small], SCHEME, ("CT",))
+    with pytest.raises(ValueError, match=r"faults:\n.*labels.nii.gz: shape \(11, 10, 8\)"):
+        settings_for([small], ("CT",))
 
 
 def test_pictures_are_neither_cropped_nor_resampled(tmp_path):
@@ -80,7 +93,7 @@ def test_pictures_are_neither_cropped_nor_resampled(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray((pixels[..., 0] > 0).astype("uint8")).save(tmp_path / "m.png")
     case = Case("a", (tmp_path / "a.png",), tmp_path / "m.png")
-    found = preparation_for([case], LabelScheme(classes=2))
+    found = settings_for([case], scheme=LabelScheme(classes=2))
     assert found == Preparation(None, (ZScore(),) * 3, crop=False)
     prepared = prepare(Picture(pixels.astype("float32"), ()), found)
     np.testing.assert_allclose(prepared.image[..., 0].mean(), 0, atol=1e-6)
@@ -101,13 +114,11 @@ def test_zeros_do_not_count_where_the_crop_leaves_less_than_three_quarters(tmp_p
         (74,): True, (75,): False, (76,): False, (100, 73, 74): True, (74, 100): False,
         (75, 74): True, (76, 74): False,
     }.items():  # fmt: skip
-        found = preparation_for(
-            [cases[share] for share in shares], SCHEME, ("CT", "T1")
-        ).normalisation
+        found = settings_for([cases[share] for share in shares], ("CT", "T1")).normalisation
         assert isinstance(found[0], CT)
         assert found[1] == ZScore(masked), shares
-    looks = measure(list(cases.values()), SCHEME)
-    assert [look.kept for look in looks] == [0.73, 0.74, 0.75, 0.76, 1]
+    looks = measured(cases.values())
+    assert [look.kept for look in looks.values()] == [0.73, 0.74, 0.75, 0.76, 1]
 
 
 def looks(spacings, shape):

@@ -12,7 +12,8 @@ from test_volumes import AFFINE, ANY, MOVE, fault, save
 
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import Case
-from unetzoo.data.reading import check_cases, check_grid
+from unetzoo.data.reading import check_grid
+from unetzoo.data.survey import Survey
 from unetzoo.data.volumes import read_image, read_labels, write_labels
 
 BRATS = {0: 0, 2: 1, 4: 2}
@@ -27,7 +28,8 @@ def mask(path, *values, dtype="int16", **options):
 
 
 def check(pairs, scheme=ANY):
-    return check_cases((Case(image.name, (image,), label) for image, label in pairs), scheme)
+    cases = (Case(f"{n}", (image,), label) for n, (image, label) in enumerate(pairs))
+    return Survey().look_through(cases, scheme).counts
 
 
 def test_a_mapping_is_accepted_and_undone(tmp_path):
@@ -40,6 +42,16 @@ def test_a_mapping_is_accepted_and_undone(tmp_path):
     np.testing.assert_array_equal(after.dataobj, before.dataobj)
     np.testing.assert_array_equal(after.affine, before.affine)
     assert after.get_data_dtype() == "uint8"
+
+
+def test_an_image_in_place_of_labels_is_told_shortly(tmp_path):
+    values = np.arange(3000, dtype="int16").reshape(10, 15, 20) * 2
+    scan = save(tmp_path / "scan.nii.gz", values)
+    seg = save(tmp_path / "seg.nii.gz", values)
+    for scheme in (ANY, LabelScheme(labels={n: n for n in range(3000)})):
+        with pytest.raises(ValueError, match=r"labels \[0, 2, 4, .*\.\.\.|label 3000 ") as error:
+            check([(scan, seg)], scheme)
+        assert len(str(error.value)) < 600
 
 
 @given(st.dictionaries(st.integers(-300, 70000), st.integers(0, 3), min_size=1), st.data())

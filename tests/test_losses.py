@@ -4,6 +4,10 @@ The last tests are the traps that PIPELINE.md lists, one each.
 """
 
 import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -50,6 +54,18 @@ def example(classes=3, shape=(2, 5, 4, 3), seed=0):
 
 def first(x):
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
+def test_on_two_devices_a_batch_has_the_loss_and_the_step_that_it_has_on_one():
+    """Keras's own cross-entropy says what is right."""
+    script = Path(__file__).parent / "mirrored.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    for name, (one, two) in found.items():
+        np.testing.assert_allclose(two, one, rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(found["crossentropy"], found["keras"], rtol=1e-5)
+    assert found["compile_model"][0][0] > found["keras"][0][0]
 
 
 @pytest.mark.parametrize("batch", [False, True])
@@ -249,12 +265,14 @@ def test_nothing_is_broadcast_by_accident(labels, weight):
 
 
 @pytest.mark.parametrize(("classes", "label"), [(1, 255), (3, 3), (3, -1), (2, 255)])
-def test_a_label_that_is_no_class_makes_the_loss_nan(classes, label):
-    """Not a number somewhere near the truth; unless it is the label to ignore."""
+def test_a_label_that_is_no_class_is_told(classes, label):
+    """No number somewhere near the truth; unless it is the label to ignore."""
     activation = "sigmoid" if classes == 1 else "softmax"
     labels, logits = example(classes=classes)
     labels[0, 0, 0, 0] = label
-    assert np.isnan(float(DiceCrossentropy(activation=activation)(labels, logits)))
+    sentence = f"label {label}: expected one of the {max(classes, 2)} classes, 0 to"
+    with pytest.raises(ValueError, match=f"^{sentence}.*ignore_label"):
+        DiceCrossentropy(activation=activation)(labels, logits)
     ignoring = DiceCrossentropy(activation=activation, ignore_label=label)
     assert np.isfinite(float(ignoring(labels, logits)))
 

@@ -1,5 +1,6 @@
 """``predict``, in Python and on the command line."""
 
+import json
 import shutil
 from functools import partial
 
@@ -186,3 +187,19 @@ def test_an_image_of_other_channels_is_one_sentence(tmp_path):
     (tmp_path / "run" / "epoch-0001.keras").unlink()
     with pytest.raises(ValueError, match="no model yet"):
         load_predictor(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("key", "value", "sentence"), [
+    ("class_names", ["a", "b", "c"], "3 classes, but the network in epoch-0001.keras has 2"),
+    ("scheme", {"classes": 5, "labels": None, "ignore": None}, "5 classes of the labels, but"),
+    ("channels", 1, "1 channels, but the network in epoch-0001.keras has 2"),
+])  # fmt: skip
+@pytest.mark.parametrize("words", [["predict", "{run}", "{run}"], ["evaluate", "{run}"]])
+def test_a_record_of_another_network_is_refused(tmp_path, key, value, sentence, words):
+    threshold_run(tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**record, key: value}))
+    given = [word.format(run=tmp_path) for word in words]
+    done = commands.command("unetzoo", *given, "-o", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"run.json: {sentence}" in done.stderr

@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from zipfile import ZIP_DEFLATED, ZipExtFile, ZipFile
 
 import keras
 import numpy as np
 import pytest
 
+import audit.models
 import unetzoo
+from unetzoo import registry
 from unetzoo.training import compile_model
 
 
@@ -134,6 +137,15 @@ def test_a_saved_model_is_loaded_in_a_fresh_process(tmp_path):
     assert run(code).split() == ["dice_crossentropy"]
 
 
+@pytest.mark.parametrize("order", ["import unetzoo, keras", "import keras, unetzoo"])
+def test_keras_loads_our_classes_where_unetzoo_is_imported(tmp_path, order):
+    path = tmp_path / "model.keras"
+    model = unetzoo.build("unet2d_textbook", input_shape=(None, None, 1), num_classes=2)
+    compile_model(model).save(path)
+    code = f"{order}; print(keras.models.load_model({str(path)!r}).loss.name)"
+    assert run(code).split() == ["dice_crossentropy"]
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"text"])
 def test_a_file_that_is_no_model_is_one_sentence(tmp_path, content):
     path = tmp_path / "model.keras"
@@ -142,6 +154,63 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path, content):
         unetzoo.load_model(path)
     with pytest.raises(ValueError, match="no such file"):
         unetzoo.load_model(tmp_path / "other.keras")
+
+
+def packed(path, name, size):
+    """A .keras file with a member of zeros, packed small."""
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive, archive.open(name, "w") as member:
+        for _ in range(size // 2**20):
+            member.write(bytes(2**20))
+    return path
+
+
+@pytest.mark.parametrize("name", ["config.json", "metadata.json", "model.weights.h5", "assets/x"])
+def test_a_file_that_unpacks_to_far_more_is_not_unpacked(tmp_path, monkeypatch, name):
+    path = packed(tmp_path / "bomb.keras", name, 80 * 2**20)
+    monkeypatch.setattr(ZipExtFile, "read", None)
+    for read in (unetzoo.load_model, audit.models.load):
+        with pytest.raises(ValueError, match=rf"bomb.keras: .*{name} unpacks from \d+ bytes to 83"):
+            read(path)
+
+
+def test_text_of_more_than_64_mib_is_not_read(tmp_path):
+    path = tmp_path / "model.keras"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("config.json", bytes(65 * 2**20))
+    with pytest.raises(ValueError, match=r"config.json has 68157440 bytes, more than 67108864"):
+        unetzoo.load_model(path)
+
+
+@pytest.mark.parametrize("method", registry.NEEDING_WEIGHTS)
+def test_a_skeleton_says_that_it_has_no_weights(tmp_path, method):
+    with pytest.raises(ValueError, match=f"^{method} of 'UNetSmall': it is a skeleton, without"):
+        getattr(unetzoo.skeleton("unet2d_small"), method)(tmp_path / "model.keras")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_network_of_other_classes_gets_all_weights_but_those_of_its_classes():
+    source, target = (
+        unetzoo.build("unet2d_small", input_shape=(16, 16, 1), num_classes=n) for n in (3, 5)
+    )
+    with pytest.raises(ValueError, match="build the target with num_classes=3, or copy") as error:
+        unetzoo.copy_weights(source, target)
+    code = str(error.value).split("classes: ")[1].removesuffix(".")
+    last = target.layers[-1]
+    before = last.get_weights()
+    eval(code, {"copy_weights": unetzoo.copy_weights, **locals(), "keras": keras})
+    for layer in target.layers[:-1]:
+        for given, copied in zip(
+            source.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(given, copied)
+    for weight, same in zip(before, last.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, same)
+    narrow = unetzoo.build("plain_unet", input_shape=(16, 16, 1), features=(4, 8), kernels=(3, 3),
+                           strides=(1, 2))  # fmt: skip
+    wide = unetzoo.build("plain_unet", input_shape=(16, 16, 1), features=(4, 9), kernels=(3, 3),
+                         strides=(1, 2))  # fmt: skip
+    with pytest.raises(ValueError, match="build both with the same arguments"):
+        unetzoo.copy_weights(narrow, wide)
 
 
 def test_a_typo_in_an_argument_is_named():

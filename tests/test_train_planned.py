@@ -11,9 +11,7 @@ from test_plan_dataset import masks, volumes
 from test_preparation import scan
 
 import unetzoo
-from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts import find
-from unetzoo.data.layouts.case import Case
+from unetzoo.data.fingerprint import Fingerprint as Look
 from unetzoo.data.normalisation import CT, ZScore
 from unetzoo.data.preparation import Preparation, preparation_for, prepare
 from unetzoo.data.synthetic import write_dataset
@@ -106,20 +104,15 @@ def test_an_axis_without_a_spacing_stays_as_it_is():
     assert Preparation.from_json(json_) == settings[0]
 
 
-def test_what_is_given_is_not_measured(tmp_path):
-    cases = find(volumes(tmp_path / "d", masks(), channel="CT")).cases
-    gone = Case("gone", (tmp_path / "gone.nii.gz",), None)
+def test_what_is_given_is_not_measured():
+    looks = {"c0": Look((0.8, 0.8, 2.6), (9, 9, 9), 1, ()), "c1": Look((1, 1, 1), (9, 9, 9), 1, ())}
     kinds = (CT(0.0, 90.0, 40.0, 9.0),)
-    scheme = LabelScheme(classes=3)
-    listed = [cases[0], gone]
-    found = preparation_for(
-        listed, scheme, ("CT",), spacing=(1, None, 2), normalisation=kinds, fill=0.0
-    )
+    found = preparation_for(looks, ("CT",), spacing=(1, None, 2), normalisation=kinds, fill=0.0)
     assert found == Preparation((1.0, None, 2.0), kinds, True, 0.0)
-    found = preparation_for(cases, scheme, ("CT",), normalisation=kinds)
-    assert (found.normalisation, found.spacing) == (kinds, (0.8, 0.8, 2.6))
+    found = preparation_for(looks, ("CT",), normalisation=kinds)
+    assert (found.normalisation, found.spacing) == (kinds, (0.9, 0.9, 1.8))
     with pytest.raises(ValueError, match="normalisation of 2 channels: expected 1, as case 'c0'"):
-        preparation_for(cases, scheme, spacing=None, normalisation=kinds * 2)
+        preparation_for(looks, spacing=None, normalisation=kinds * 2)
 
 
 # === The command line ===
@@ -150,6 +143,7 @@ def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
         cache=None,
         workers=1,
         plan=found,
+        survey=mock.ANY,
     )
     given = asked(
         *words, "--configuration", "2d", "--patch", "16,16,1", "--batch-size", 3, "--spacing",

@@ -1,5 +1,7 @@
 """compile_model, and runs that go on."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -200,3 +202,37 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+@pytest.mark.parametrize(("outputs", "label"), [(1, 255), (2, 3), (1, -1)])
+def test_labels_outside_the_classes_are_told(outputs, label, method):
+    """The error is the backend's own; the sentence is in it."""
+    size = (16, 16)
+    if outputs == 1:
+        model = unetzoo.build("unet2d_small", input_shape=(*size, 1), num_classes=3)
+    else:
+        small = {"features": [4, 8], "kernels": [3, 3], "strides": [1, 2]}
+        model = unetzoo.build(
+            "plain_unet", input_shape=(*size, 1), num_classes=3, deep_supervision=True, **small
+        )
+    count = len(compile_model(model).outputs)
+    x, y = np.zeros((4, *size, 1), "float32"), np.zeros((4, *size), "int32")
+    labels = [y] * count if count > 1 else y
+    getattr(model, method)(x, labels, batch_size=2, verbose=0)
+    y[3, 5, 6] = label
+    with pytest.raises(Exception, match="expected one of the 3 classes, 0 to 2; give") as error:
+        getattr(model, method)(x, labels, batch_size=2, verbose=0)
+    assert re.search(rf"label\W+{label}\b", str(error.value))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA of TensorFlow")
+def test_under_xla_labels_outside_the_classes_are_told_at_the_end_of_the_epoch():
+    model = unetzoo.build("unet2d_small", input_shape=(16, 16, 1), num_classes=3)
+    compile_model(model, jit_compile=True)
+    x, y = np.zeros((4, 16, 16, 1), "float32"), np.zeros((4, 16, 16), "int32")
+    y[0, 0, 0] = 255
+    sentence = "^labels outside the classes: expected one of the 3 classes, 0 to 2; give it"
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=sentence):
+            method(x, y, batch_size=2, verbose=0)

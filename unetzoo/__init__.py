@@ -5,6 +5,7 @@
 """
 
 from unetzoo.kernels import choose_kernels
+from unetzoo.registration import register_with_keras
 from unetzoo.registry import Card, build, card, list_models, load_model, skeleton
 from unetzoo.weights import copy_weights
 
@@ -12,6 +13,7 @@ __all__ = ["Card", "build", "card", "copy_weights", "list_models", "load_model",
 __version__ = "0.1.0"
 
 choose_kernels()
+register_with_keras()
 
 
 def __getattr__(name: str) -> object:

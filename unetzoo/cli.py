@@ -89,8 +89,10 @@ def demo(folder: Path, epochs: int) -> None:
     """
     load_keras()
     from unetzoo.demo import run as run_demo
+    from unetzoo.lock import owned
 
-    run_demo(folder, epochs)
+    with owned(folder):
+        run_demo(folder, epochs)
 
 
 @cli.command()
@@ -161,16 +163,21 @@ def train(
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
     load_keras()
+    from unetzoo.data.survey import Survey
+    from unetzoo.lock import owned
     from unetzoo.planning.settings import plan_of_run, settings_of
-    from unetzoo.runs import Settings
+    from unetzoo.runs import PREPARED, Settings
     from unetzoo.train import train as run_training
 
+    context = click.get_current_context()
+    context.with_resource(owned(folder))
+    survey = context.with_resource(Survey(cache or folder / PREPARED))
     values = {name: value for name, value in given.items() if value is not None}
     planned: dict[str, Any] = {}
     found = None
     if path is not None or values.get("network") == "planned":
         data = {name: given[name] for name in ("data", *DATA)}
-        found = plan_of_run(folder, path, workers=workers, **data)
+        found = plan_of_run(folder, path, workers=workers, survey=survey, **data)
         planned = settings_of(found, configuration)
         values = {name: value for name, value in values.items() if value != "planned"}
         if values.get("network", found.network).replace("-", "_") not in PLANNED:
@@ -196,7 +203,7 @@ def train(
         build=build or None,
         **{**planned, **values},
     )
-    run_training(settings, folder, cache=cache, workers=workers, plan=found)
+    run_training(settings, folder, cache=cache, workers=workers, plan=found, survey=survey)
     click.echo(folder)
 
 

@@ -17,9 +17,9 @@ from unetzoo.data.layouts import Case, Dataset, find
 from unetzoo.data.normalisation import ZScore
 from unetzoo.data.patches import PatchDataset
 from unetzoo.data.preparation import Preparation, preparation_for
-from unetzoo.data.reading import check_cases
 from unetzoo.data.sample import Sample
 from unetzoo.data.splits import folds
+from unetzoo.data.survey import Look, Survey
 from unetzoo.model_sizes import output_shape
 from unetzoo.progress import bar
 from unetzoo.registry import skeleton
@@ -40,13 +40,15 @@ class Feed:
     held_out: Cases | None
 
 
-def from_files(run: Run, cache: Path, workers: int) -> tuple[Run, Feed]:
+def from_files(run: Run, cache: Path, workers: int, looks: Mapping[str, Look]) -> tuple[Run, Feed]:
     """Prepare a run's cases; the run with their fingerprints, and its feed.
+
+    The looks are those of the survey that the run was made of; none for a run that was read.
 
     Raises: ValueError for cases that are not there, or not those that the run was begun with.
     """
     settings = run.settings
-    prepared = _prepare(run, cache, workers)
+    prepared = _prepare(run, cache, workers, looks)
     run = _with_fingerprints(run, {name: case.key for name, case in prepared.items()})
     output, outputs = _output(run)
 
@@ -104,13 +106,17 @@ def from_tfds(run: Run) -> tuple[Run, Feed]:
     return run, Feed(batches, HeldOut() if run.held_out else None)
 
 
-def new_run(settings: Settings, folder: Path, workers: int) -> Run:
+def new_run(
+    settings: Settings, folder: Path, workers: int, survey: Survey
+) -> tuple[Run, Mapping[str, Look]]:
     """Look through the data, deal the cases, and plan how they are prepared.
 
+    Returns: the run, and the looks at its cases; none at those of TFDS.
     Raises: ValueError with all that is wrong with the data.
     """
-    look = _new_on_tfds if settings.data.startswith(TFDS) else _new_on_files
-    return look(settings, folder, workers)
+    if settings.data.startswith(TFDS):
+        return _new_on_tfds(settings, folder), {}
+    return _new_on_files(settings, folder, workers, survey)
 
 
 def find_dataset(settings: Settings, place: str | None = None) -> Dataset:
@@ -136,29 +142,35 @@ def find_tfds(settings: Settings, place: str | None = None) -> Any:
     )
 
 
-def _new_on_files(settings: Settings, folder: Path, workers: int) -> Run:
+def _new_on_files(
+    settings: Settings, folder: Path, workers: int, survey: Survey
+) -> tuple[Run, Mapping[str, Look]]:
     dataset = find_dataset(settings)
-    cases, scheme = dataset.cases, dataset.scheme
-    names = [case.name for case in cases]
+    names = [case.name for case in dataset.cases]
     kept, held_out = names, list[str]()
     if settings.fold is not None:
         kept, held_out = folds(names, settings.folds)[settings.fold]
-    counts = check_cases(cases, scheme, settings.fill, bar("reading every file"))
-    scheme = scheme.with_classes(max(counts) + 1)
+    found = survey.look_through(
+        dataset.cases,
+        dataset.scheme,
+        dataset.channel_names,
+        fill=settings.fill,
+        workers=workers,
+        progress=bar("reading every file"),
+    )
+    scheme = dataset.scheme.with_classes(max(found.counts) + 1)
     preparation = preparation_for(
-        [case for case in cases if case.name in set(kept)],
-        scheme,
+        {name: found.looks[name].fingerprint for name in kept},
         dataset.channel_names,
         spacing=settings.spacing,  # type: ignore[arg-type]
         normalisation=settings.normalisation,
         fill=settings.fill,
-        workers=workers,
-        progress=bar("measuring the training cases"),
     )
-    return _run(settings, folder, scheme, dataset.class_names, preparation, kept, held_out)
+    run = _run(settings, folder, scheme, dataset.class_names, preparation, kept, held_out)
+    return run, found.looks
 
 
-def _new_on_tfds(settings: Settings, folder: Path, workers: int) -> Run:
+def _new_on_tfds(settings: Settings, folder: Path) -> Run:
     source = find_tfds(settings)
     count = source.count("train")
     kept, held_out = ["train"], list[str]()
@@ -199,7 +211,9 @@ def _run(
     )
 
 
-def _prepare(run: Run, cache: Path, workers: int) -> dict[str, PreparedCase]:
+def _prepare(
+    run: Run, cache: Path, workers: int, looks: Mapping[str, Look]
+) -> dict[str, PreparedCase]:
     cases: dict[str, Case] = {case.name: case for case in find_dataset(run.settings).cases}
     wanted = [*run.train, *run.held_out]
     if missing := sorted(set(wanted) - set(cases)):
@@ -214,6 +228,7 @@ def _prepare(run: Run, cache: Path, workers: int) -> dict[str, PreparedCase]:
         cache,
         workers=workers,
         boundary_weights=run.settings.boundary_weights,
+        looks=looks,
         progress=bar("preparing"),
     )
     return {case.name: case for case in prepared}

@@ -8,6 +8,7 @@ from unetzoo.transformer import (
     StandardizedConv2D,
     StandardizedConv3D,
     TokensToMap,
+    gelu,
 )
 
 OPEN_GRID = 14  # of the published 224 x 224
@@ -106,7 +107,7 @@ def transformer_layer(x, heads, mlp, dropout, *, name):
     y = keras.layers.MultiHeadAttention(heads, hidden // heads, name=f"{name}-attention")(y, y)
     x = keras.layers.Add(name=f"{name}-add1")([x, y])
     y = token_norm(x, name=f"{name}-norm2")
-    y = keras.layers.Dense(mlp, activation="gelu", name=f"{name}-mlp1")(y)
+    y = keras.layers.Dense(mlp, activation=gelu, name=f"{name}-mlp1")(y)
     y = token_dropout(y, dropout, name=f"{name}-dropout1")
     y = keras.layers.Dense(hidden, name=f"{name}-mlp2")(y)
     y = token_dropout(y, dropout, name=f"{name}-dropout2")

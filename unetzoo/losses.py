@@ -128,8 +128,8 @@ class DiceCrossentropy(SoftDice):
     Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
     ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
     ``(B, *spatial)``. Gives one number.
-    A label that counts and is none of the classes makes the loss NaN.
-    Raises: ValueError for shapes that do not fit.
+    Raises: ValueError for shapes that do not fit, and for a label that counts and is none of the
+        classes.
     Source: S5.32; nnU-Net's definition.
 
     >>> logits = [[[9.0, 0.0], [0.0, 9.0]]]

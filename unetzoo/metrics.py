@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from unetzoo.stray_labels import refuse_late
 from unetzoo.targets import check_activation, one_channel_a_class, sample_and_voxel_weights
 
 
@@ -94,6 +95,7 @@ class OverlapScore(keras.metrics.Metric):
 
     def result(self) -> dict[str, Any]:
         """The mean over the classes that count, and each class: name -> scalar."""
+        refuse_late(self.sums, max(self.num_classes, 2))
         counted = ops.cast(self.cases > 0, "float32")
         score = self.sums / ops.maximum(self.weights, 1e-8)
         score = ops.where(self.cases > 0, score, float("nan"))

@@ -21,7 +21,7 @@ from unetzoo.files import replacing
 from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.registry import load_model
-from unetzoo.runs import Run
+from unetzoo.runs import RUN, Run
 
 
 @dataclass
@@ -134,12 +134,33 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
         raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
     run = Run.read(folder)
     last = checkpoints(folder)
-    best = run.folder / BEST
-    if which == "best" and best.exists():
-        return Predictor(run, fuse(load_model(best)), **options)  # type: ignore[arg-type]
-    if not last:
-        raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
-    return Predictor(run, fuse(load_model(last[max(last)])), **options)  # type: ignore[arg-type]
+    path = run.folder / BEST
+    if which != "best" or not path.exists():
+        if not last:
+            raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
+        path = last[max(last)]
+    model = load_model(path)
+    _check_record(run, model, path)
+    return Predictor(run, fuse(model), **options)  # type: ignore[arg-type]
+
+
+def _check_record(run: Run, model: keras.Model, path: Path) -> None:
+    """Whether a network is the one that a run's record speaks of."""
+    axes = len(model.inputs[0].shape) - 2
+    expected = {"axes": axes, "channels": model.inputs[0].shape[-1]}
+    expected["classes"] = expected["classes of the labels"] = model.outputs[0].shape[-1]
+    found = {
+        "axes": run.rank,
+        "channels": run.channels,
+        "classes": len(run.class_names),
+        "classes of the labels": run.scheme.num_classes or len(run.class_names),
+    }
+    for what, count in found.items():
+        if count != expected[what]:
+            raise ValueError(
+                f"{run.folder / RUN}: {count} {what}, but the network in {path.name} has "
+                f"{expected[what]}; expected the record that it was trained with: put it back."
+            )
 
 
 def predict_cases(

@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 from unetzoo import models
 from unetzoo.arguments import bind, check, closest
@@ -58,6 +58,13 @@ class Card:
             lines.append(f"  {'assumed' if number == 0 else '':<12}{assumption}")
         return "\n".join(lines)
 
+
+NEEDING_WEIGHTS = (
+    "fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch", "save",
+    "save_weights", "export",
+)  # fmt: skip
+MOST = 64 * 2**20  # bytes of a .keras file's text
+RATIO = 10  # of its weights, unpacked, to what they take in the file; Keras does not pack them
 
 _CARDS: dict[str, Card] = {}
 
@@ -155,7 +162,7 @@ def build(name: str, /, **arguments: Any) -> "keras.Model":
 def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
     """The same graph as ``build``, without weights: shapes, names and counts, no memory.
 
-    It is for looking at: it has no weights of its own to run, train or save with. Arguments and
+    It is for looking at: it has no weights to run, train or save with, and says so. Arguments and
     errors are those of ``build``.
 
     >>> skeleton("unet3d_90m").count_params()
@@ -163,7 +170,17 @@ def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
     """
     builder = _builder(name)
     with without_weights():
-        return builder(**arguments)
+        model = builder(**arguments)
+    for method in NEEDING_WEIGHTS:
+        setattr(model, method, functools.partial(_refuse, model.name, method))
+    return model
+
+
+def _refuse(name: str, method: str, *_: Any, **__: Any) -> None:
+    raise ValueError(
+        f"{method} of {name!r}: it is a skeleton, without weights; expected a network of "
+        "unetzoo.build."
+    )
 
 
 @contextmanager
@@ -188,20 +205,14 @@ def without_weights() -> Iterator[None]:
 def load_model(path: "str | PathLike[str]") -> "keras.Model":
     """A network saved with ``model.save``, with the layers, losses and metrics of this package.
 
-    ``keras.models.load_model`` does the same once ``unetzoo.layers`` (and for a compiled model
-    ``unetzoo.losses`` and ``unetzoo.metrics``) are imported: Keras only loads classes that it
-    has met. No code in the file is run.
+    ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence. No code
+    in the file is run.
 
     Raises: ValueError where there is no such file or it is no Keras model.
     """
     if not Path(path).exists():
         raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
     import keras
-
-    import unetzoo.layers
-    import unetzoo.losses
-    import unetzoo.metrics
-    import unetzoo.optimizers  # noqa: F401
 
     with reading_model(path):
         return keras.models.load_model(path, safe_mode=True)
@@ -213,6 +224,7 @@ def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
     if not is_zipfile(path):
         raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
     try:
+        _check_unpacked(path)
         yield
     except Exception as error:
         unknown = re.search(r"Could not locate class '(\w+)'", str(error))
@@ -222,6 +234,20 @@ def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
             else " ".join(str(error).split())[:120] or type(error).__name__
         )
         raise ValueError(f"{path}: expected a model saved as .keras: {reason}.") from error
+
+
+def _check_unpacked(path: "str | PathLike[str]") -> None:
+    """Look at the sizes in a file before anything is unpacked.
+
+    Raises: ValueError for text of more than 64 MiB, or weights packed to less than a tenth.
+    """
+    with ZipFile(path) as archive:
+        for member in archive.infolist():
+            name, size = member.filename[:40], member.file_size
+            if size > max(MOST, RATIO * member.compress_size):
+                raise ValueError(f"{name} unpacks from {member.compress_size} bytes to {size}")
+            if name.endswith(".json") and size > MOST:
+                raise ValueError(f"{name} has {size} bytes, more than {MOST}")
 
 
 def _builder(name: str) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from unetzoo.files import replacing
 
 RUN = "run.json"
 PLAN = "plan.json"  # that the settings are made of, where there is one
+PREPARED = "prepared"  # folder of prepared cases, where no other is given
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
 

@@ -43,7 +43,7 @@ class SegmentationLoss(keras.losses.Loss):
     Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
     ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
     ``(B, *spatial)``. Gives one number, float32 whatever the logits are.
-    Raises: ValueError for shapes that do not fit.
+    Raises: ValueError for shapes that do not fit, and for a label that is none of the classes.
     """
 
     def __init__(self, activation: str, ignore_label: int | None, name: str):
@@ -55,14 +55,24 @@ class SegmentationLoss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         logits = ops.cast(y_pred, "float32")
         y_true = ops.convert_to_tensor(y_true)
-        targets, counts = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
-        return self.of_voxels(
-            Voxels(targets, logits, *sample_and_voxel_weights(sample_weight, counts))
+        targets, counts = one_channel_a_class(
+            y_true, logits, self.activation, self.ignore_label, told=True
         )
+        voxels = Voxels(targets, logits, *sample_and_voxel_weights(sample_weight, counts))
+        return self.of_voxels(voxels) / _replicas()
 
     def of_voxels(self, voxels: Voxels) -> Any:
         """The loss, one number."""
         raise NotImplementedError
+
+
+def _replicas() -> int:
+    """Over how many devices ``tf.distribute`` spreads a batch: it adds up what each one gives."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def class_sums(

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from unetzoo.stray_labels import refuse
+
 ACTIVATIONS = ("softmax", "sigmoid")
 
 
@@ -10,7 +12,7 @@ def check_activation(activation):
         raise ValueError(f"activation {activation!r}: expected 'softmax' or 'sigmoid'.")
 
 
-def one_channel_a_class(y_true, logits, activation, ignore_label):
+def one_channel_a_class(y_true, logits, activation, ignore_label, told=False):
     """The targets with the logits' shape, and 1.0 where a voxel counts, 0.0 where it is ignored.
 
     Args:
@@ -20,10 +22,11 @@ def one_channel_a_class(y_true, logits, activation, ignore_label):
         activation: "softmax" (one class a voxel) or "sigmoid" (channels are independent).
         ignore_label: the label that does not count, or None. With softmax and one channel a
             class, a voxel without any class is ignored: that is what one-hot makes of such a label.
+        told: whether a label that counts and is none of the classes is an error.
 
     Returns: targets ``(B, *spatial, C)`` and mask ``(B, *spatial)``, float32. Where a label that
         counts is none of the classes, all targets are NaN, and so is the loss.
-    Raises: ValueError for shapes that do not belong together.
+    Raises: ValueError for shapes that do not belong together, and for such a label if it is told.
     """
     classes = logits.shape[-1]
     if activation == "softmax" and classes < 2:
@@ -43,13 +46,15 @@ def one_channel_a_class(y_true, logits, activation, ignore_label):
         counts = ops.cast(labels != ignore_label, "float32")
         labels = ops.where(labels == ignore_label, 0.0, labels)
     last = max(classes - 1, 1)
-    wrong = ops.any((labels < 0) | (labels > last))
+    stray = (labels < 0) | (labels > last)
+    if told:
+        refuse(stray, labels, last + 1)
     if classes == 1:
         targets = labels[..., None]
     else:
         within = ops.cast(ops.clip(labels, 0, last), "int32")
         targets = ops.one_hot(within, classes, dtype="float32")
-    return ops.where(wrong, float("nan"), targets), counts
+    return ops.where(ops.any(stray), float("nan"), targets), counts
 
 
 def _without_channel(y_true, logits):

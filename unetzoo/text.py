@@ -18,6 +18,29 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def first_of(lines: Sequence[str], most: int = 20) -> list[str]:
+    """So many lines, and one that says how many more there are.
+
+    >>> first_of(["a", "b", "c", "d"], most=2)
+    ['a', 'b', 'and 2 more.']
+    >>> first_of(["a", "b", "c"], most=2)  # a line for the last is no longer
+    ['a', 'b', 'c']
+    """
+    if len(lines) <= most + 1:
+        return list(lines)
+    return [*lines[:most], f"and {len(lines) - most:,} more."]
+
+
+def few(words: Sequence[str], most: int = 10) -> str:
+    """Words within a sentence.
+
+    >>> few(["a", "b", "c", "d"], most=2), few(["a", "b"], most=2)
+    ('a, b and 2 more', 'a, b')
+    """
+    more = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
 def spreadsheet_cell(text: str) -> str:
     """A name for a CSV file: printable, and no formula.
 

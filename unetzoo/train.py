@@ -18,10 +18,12 @@ from unetzoo.callbacks import (
     resume,
 )
 from unetzoo.choices import TFDS
+from unetzoo.data.survey import Survey
 from unetzoo.feeds import Feed, from_files, from_tfds, new_run
 from unetzoo.history import read_history, waited_in_vain
+from unetzoo.lock import owned
 from unetzoo.planning.plans import Plan
-from unetzoo.runs import PLAN, Run, Settings
+from unetzoo.runs import PLAN, PREPARED, Run, Settings
 from unetzoo.training import compile_model, make_optimizer
 
 MONITOR = "val_dice"
@@ -34,6 +36,7 @@ def train(
     cache: Path | str | None = None,
     workers: int = 1,
     plan: Plan | None = None,
+    survey: Survey | None = None,
 ) -> keras.Model:
     """Train a network on a data set; a run that was stopped goes on from its last epoch.
 
@@ -49,32 +52,49 @@ def train(
         cache: where prepared cases are kept, or None for ``prepared`` in the run's folder.
         workers: processes that prepare, and threads that cut patches.
         plan: what the settings are made of; kept as ``plan.json``.
+        survey: for the cache, if it has looked at the data before; it is closed.
 
     Returns: the model after its last epoch.
-    Raises: ValueError for data or settings that cannot work, RunStopped for a run that cannot go
-        on.
+    Raises: ValueError for data or settings that cannot work, or a folder that another process is
+        at work in, RunStopped for a run that cannot go on.
     """
     folder = Path(folder)
+    with owned(folder):
+        run, feed = _begun(
+            settings, folder, Path(cache or folder / PREPARED), workers, plan, survey
+        )
+        return _fit(run, feed)
+
+
+def _begun(
+    settings: Settings,
+    folder: Path,
+    cache: Path,
+    workers: int,
+    plan: Plan | None,
+    survey: Survey | None,
+) -> tuple[Run, Feed]:
+    """The run in a folder, which goes on or begins, and its prepared cases."""
     begun = Run.read(folder) if checkpoints(folder) else None
     if begun is not None:
         _check_same(settings, begun)
     _optimizer(settings)  # before the data are read
     registry.card(settings.network)
-    run = begun or new_run(settings, folder, workers)
-    if plan is not None:
-        _check_classes(plan, run)
-    _check_network(run)
-    if settings.data.startswith(TFDS):
-        run, feed = from_tfds(run)
-    else:
-        run, feed = from_files(run, Path(cache or folder / "prepared"), workers)
+    with survey or Survey(cache) as looking:
+        run, looks = (begun, {}) if begun else new_run(settings, folder, workers, looking)
+        if plan is not None:
+            _check_classes(plan, run)
+        _check_network(run)
+        if settings.data.startswith(TFDS):
+            run, feed = from_tfds(run)
+        else:
+            run, feed = from_files(run, cache, workers, looks)
     if begun is None:
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / BEST).unlink(missing_ok=True)  # of a run that did not finish an epoch
         if plan is not None:
             plan.write(folder / PLAN)
         run.write()
-    return _fit(run, feed)
+    return run, feed
 
 
 def build(run: Run) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Layers of TransUNet that Keras lacks: standardised convolutions, positions, tokens to a map."""
+"""What TransUNet has and Keras lacks: standardised convolutions, positions, tokens to a map."""
 
 import keras
 from keras import ops
@@ -20,6 +20,21 @@ def standardised(kernel):
     centred = weights - ops.mean(weights, axis=axes, keepdims=True)
     variance = ops.mean(ops.square(centred), axis=axes, keepdims=True)
     return ops.cast(centred / ops.sqrt(variance + 1e-5), kernel.dtype)
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+def gelu(x):
+    """``x`` times the normal distribution up to ``x``, the exact GELU.
+
+    TensorFlow's own has an operation that ONNX lacks (erfc); here it is erf, in float32.
+
+    >>> [round(float(y), 4) for y in gelu(keras.ops.array([-1.0, 0.0, 2.0]))]
+    [-0.1587, 0.0, 1.9545]
+    """
+    if keras.backend.backend() != "tensorflow":
+        return keras.activations.gelu(x)
+    wide = ops.cast(x, "float32")
+    return ops.cast(0.5 * wide * (1 + ops.erf(wide / 2**0.5)), x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")

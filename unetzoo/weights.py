@@ -42,13 +42,24 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
         found = [tuple(weight.shape) for weight in layers[layer.name].weights]
         needed = [tuple(weight.shape) for weight in layer.weights]
         if found != needed:
-            grid = getattr(layers[layer.name], "grid", None)  # of transunet's positions
-            same = f"the target with grid={grid}" if grid else "both with the same arguments"
             raise ValueError(
                 f"layer {layer.name!r}: the source's weights have shapes {found}, the target's "
-                f"{needed}; build {same}."
+                f"{needed}; build {_what_fits(layers[layer.name], source, target)}."
             )
         pairs.append((layers[layer.name], layer))
     for given, layer in pairs:
         layer.set_weights(given.get_weights())
     return target
+
+
+def _what_fits(layer: "keras.layers.Layer", source: "keras.Model", target: "keras.Model") -> str:
+    """What to build where a layer's weights do not fit those of the target."""
+    if grid := getattr(layer, "grid", None):  # of transunet's positions
+        return f"the target with grid={grid}"
+    given, wanted = (model.outputs[0].shape[-1] for model in (source, target))
+    if given != wanted and layer.output.shape[-1] == given:
+        return (
+            f"the target with num_classes={given}, or copy all before its classes: copy_weights("
+            f"source, keras.Model(target.inputs, target.get_layer({layer.name!r}).input))"
+        )
+    return "both with the same arguments"

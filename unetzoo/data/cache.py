@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -21,12 +21,13 @@ import numpy as np
 
 from unetzoo.data import jobs, processes
 from unetzoo.data.boundary import boundary_weights as boundary_map
+from unetzoo.data.decoded import Decoded, decode, pick_up
 from unetzoo.data.foreground import foreground_voxels
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts.case import Case
 from unetzoo.data.preparation import Grid, Preparation, prepare
-from unetzoo.data.reading import read_case, read_case_labels, read_case_weight
 from unetzoo.data.sample import Sample
+from unetzoo.data.survey import Look, remember
 from unetzoo.files import explained_writing
 
 ARRAYS = ("image", "labels", "weight", "voxels")
@@ -55,6 +56,7 @@ def prepare_cases(
     *,
     workers: int = 1,
     boundary_weights: bool = False,
+    looks: Mapping[str, Look] | None = None,
     progress: processes.Progress = lambda cases: cases,
 ) -> list[PreparedCase]:
     """Prepare the cases that the folder does not hold yet, and open all of them.
@@ -69,6 +71,8 @@ def prepare_cases(
         folder: of the cache; made if need be.
         workers: processes.
         boundary_weights: weigh voxels by the 2015 paper's map, times the case's own weights.
+        looks: at these cases, of a survey for this folder with the same scheme and fill: files are
+            not hashed again, and what was decoded is taken from there.
         progress: wraps what is done, to show how far it is.
 
     Raises: ValueError with a line for each case that went wrong; the others are in the cache.
@@ -79,36 +83,59 @@ def prepare_cases(
         _sweep(folder)
     except OSError as error:
         raise ValueError(f"{folder}: {error.strerror}; expected a folder to write to.") from error
-    tasks = {
-        name: [job, preparation.to_json(), boundary_weights, str(folder)]
-        for name, job in jobs.by_name(cases, scheme).items()
-    }
+    looks = looks or {}
+    tasks = {}
+    for name, job in jobs.by_name(cases, scheme).items():
+        tasks[name] = [job, preparation.to_json(), boundary_weights, str(folder)]
+        if name in looks:
+            tasks[name] += [looks[name].contents, looks[name].read]
     keys = processes.each(prepare_one, tasks, workers=workers, progress=progress)
+    remember(folder, {name: looks[name] for name in tasks if name in looks})
     _allow_open_files(len(keys) * len(ARRAYS))
     return [_opened(folder, name, key) for name, key in zip(tasks, keys, strict=True)]
 
 
-def prepare_one(job: dict, settings: dict, boundary: bool, folder: str) -> str:
-    """See that the cache holds a case; gives its key."""
-    place, case = Path(folder), jobs.case_of(job)
-    key = key_of(job, settings, boundary)
+def prepare_one(
+    job: dict,
+    settings: dict,
+    boundary: bool,
+    folder: str,
+    contents: dict | None = None,
+    read: str | None = None,
+) -> str:
+    """See that the cache holds a case; gives its key.
+
+    Args:
+        job: the case and its label scheme.
+        settings: of a ``Preparation``.
+        boundary: as in ``prepare_cases``.
+        folder: of the cache.
+        contents: of ``jobs.contents``, or None to look.
+        read: where ``decoded.put_down`` put what was read of it, or None.
+    """
+    place, case, preparation = Path(folder), jobs.case_of(job), Preparation.from_json(settings)
+    contents = contents or jobs.contents(job)
+    key = key_of(job, contents, settings, boundary)
     entry = entry_of(place, case.name, key)
     if _read(entry, key) is None:
-        arrays, about = _prepared(job, Preparation.from_json(settings), boundary, key)
-        if key_of(job, settings, boundary) != key:
-            raise ValueError("its files changed while they were read; start again.")
+        found = pick_up(read)
+        if found is None or not (preparation.crop or found.whole):
+            found = decode(case, jobs.scheme_of(job), preparation.fill)
+            if jobs.state(job) != contents["state"]:
+                raise ValueError("its files changed while they were read; start again.")
+        arrays, about = _prepared(found, jobs.scheme_of(job), preparation, boundary, key)
         with explained_writing(place):
             _write(place, entry, arrays, about)
+    if read:
+        _delete(Path(read))
     return key
 
 
-def key_of(job: dict, settings: dict, boundary: bool) -> str:
+def key_of(job: dict, contents: dict, settings: dict, boundary: bool) -> str:
     """A digest of all that a prepared case depends on: what is in its files, not their names."""
     content = {
         "format": FORMAT,
-        "images": [_digest(path) for path in job["images"]],
-        "label": job["label"] and _digest(job["label"]),
-        "weight": job["weight"] and _digest(job["weight"]),
+        **contents["digests"],
         "scheme": job["scheme"],
         "settings": settings,
         "boundary": boundary,
@@ -125,19 +152,14 @@ def entry_of(folder: Path, name: str, key: str) -> Path:
     return folder / f"{quote(os.fsencode(name), safe='').replace('.', '%2E')[:80]}-{key}"
 
 
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _prepared(
-    job: dict, preparation: Preparation, boundary: bool, key: str
+    found: Decoded, scheme: LabelScheme, preparation: Preparation, boundary: bool, key: str
 ) -> tuple[dict[str, np.ndarray], dict]:
     """The arrays of an entry, and what stands beside them as JSON."""
-    case, scheme = jobs.case_of(job), jobs.scheme_of(job)
-    scan = read_case(case, fill=preparation.fill)
-    labels = read_case_labels(case, scheme).data
-    prepared = prepare(scan, preparation, labels, read_case_weight(case))
+    prepared = prepare(found, preparation, found.labels, found.weight)
+    grid = prepared.grid
+    if not found.whole:
+        grid = replace(grid, shape=found.shape, box=found.box)
     classes, weight = prepared.labels, prepared.weight
     assert classes is not None  # labels went in
     if boundary:
@@ -145,12 +167,12 @@ def _prepared(
         weight = weighed if weight is None else weight * weighed
     voxels = foreground_voxels(classes, scheme.ignore, seed=int(key[:8], 16))
     drawn = np.concatenate([np.empty(0, "int64"), *voxels.values()])
-    found = {"image": prepared.image, "labels": classes, "weight": weight, "voxels": drawn}
-    arrays = {name: array for name, array in found.items() if array is not None}
+    of_all = {"image": prepared.image, "labels": classes, "weight": weight, "voxels": drawn}
+    arrays = {name: array for name, array in of_all.items() if array is not None}
     about = {
         "format": FORMAT,
         "key": key,
-        "grid": asdict(prepared.grid),
+        "grid": asdict(grid),
         "classes": [[label, len(of_class)] for label, of_class in voxels.items()],
         "arrays": {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()},
     }

@@ -1,6 +1,5 @@
 """What preparing and planning go by: spacings, shapes, foreground intensities, classes."""
 
-import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from unetzoo.data import jobs, normalisation, processes
+from unetzoo.data import normalisation
 from unetzoo.data.axes import Box, box_of
-from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts.case import Case
 from unetzoo.data.normalisation import CT, ZScore
-from unetzoo.data.reading import read_case, read_case_labels
 
 DRAWN = 10_000  # foreground voxels of a case
 SEED = 12345
@@ -22,48 +18,14 @@ MOSTLY_ZEROS = 3 / 4  # of the voxels: where the crop leaves less, they do not c
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Of one case; plain numbers, so that it passes from process to process as JSON."""
+    """Of one case; plain numbers."""
 
     spacing: tuple[float, ...]
     shape: tuple[int, ...]  # of a volume's box of non-zero voxels, of a whole picture
     channels: int
     intensities: tuple[tuple[float, ...], ...]  # of foreground voxels, of each CT channel
-    class_voxels: tuple[int, ...] = ()  # of each class, where they were counted
+    class_voxels: tuple[int, ...] = ()  # of each class, up to the largest
     kept: float = 1.0  # share of the voxels that is in the box
-
-
-def measure(
-    cases: Sequence[Case],
-    scheme: LabelScheme,
-    channel_names: Sequence[str] = (),
-    *,
-    fill: float | None = None,
-    count: bool = False,
-    workers: int = 1,
-    progress: processes.Progress = lambda cases: cases,
-) -> list[Fingerprint]:
-    """Look at each case once.
-
-    Args:
-        cases: of one data set.
-        scheme: of their labels.
-        channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if not known.
-        fill: takes the place of NaN and infinite voxels.
-        count: whether the voxels of each class are counted.
-        workers: processes that read.
-        progress: wraps what has been read, to show how far it is.
-
-    Raises: ValueError for files that cannot be read, and cases that do not go together.
-    """
-    cts = _cts(channel_names)
-    tasks = {name: [job, cts, fill, count] for name, job in jobs.by_name(cases, scheme).items()}
-    found = processes.each(look, tasks, workers=workers, progress=progress)
-    looks = [
-        Fingerprint(tuple(spacing), tuple(shape), channels, drawn, tuple(voxels), kept)
-        for spacing, shape, channels, drawn, voxels, kept in found
-    ]
-    _check_alike(looks, list(tasks), channel_names)
-    return looks
 
 
 def normalisations(
@@ -78,7 +40,7 @@ def normalisations(
     """
     masked = bool(np.median([look.kept for look in looks]) < MOSTLY_ZEROS)
     kinds: list[ZScore | CT] = [ZScore(masked)] * looks[0].channels
-    for place, channel in enumerate(_cts(channel_names)):
+    for place, channel in enumerate(ct_channels(channel_names)):
         drawn = np.concatenate([look.intensities[place] for look in looks])
         if drawn.size and drawn.min() < drawn.max():
             kinds[channel] = normalisation.ct(drawn)
@@ -116,59 +78,29 @@ def _nonzero(image: np.ndarray) -> np.ndarray:
     return mask
 
 
-def look(job: dict, channels: Sequence[int], fill: float | None, count: bool = False) -> tuple:
-    """Read a case once; its labels only where they are asked for.
+def draw(
+    name: str,
+    image: np.ndarray,
+    labels: np.ndarray,
+    ignore: int | None,
+    channels: Sequence[int],
+) -> list[list[float]]:
+    """The intensities of channels in a case's foreground, or in a draw of it.
 
-    Args:
-        job: the case and its label scheme, of ``jobs.job``.
-        channels: whose intensities to draw.
-        fill: as in ``read_image``.
-        count: whether the voxels of each class are counted.
-
-    Returns: the fields of ``Fingerprint``.
+    The draw goes by the case's name: it is the same every time.
     """
-    case, scheme = jobs.case_of(job), jobs.scheme_of(job)
-    image = read_case(case, fill=fill)
-    size = image.data.shape[-1]
-    volume = image.data.ndim == 4
-    box = nonzero_box(image.data) if volume else tuple((0, n) for n in image.data.shape[:-1])
-    shape = [end - begin for begin, end in box]
-    kept = math.prod(shape) / math.prod(image.data.shape[:-1])
-    drawn: list[list[float]] = []
-    voxels: list[int] = []
-    inside = not channels or max(channels) < size  # or the names are wrong, which is said later
-    if (channels or count) and inside:
-        labels = read_case_labels(case, scheme).data
-        where = _foreground(case, labels, scheme.ignore) if channels else ()
-        drawn = [image.data[(*where, channel)].tolist() for channel in channels]
-        voxels = class_voxels(labels, scheme.ignore) if count else []
-    return image.spacing, shape, size, drawn, voxels, kept
-
-
-def class_voxels(labels: np.ndarray, ignore: int | None = None) -> list[int]:
-    """How many voxels each class has, up to the largest that occurs.
-
-    >>> class_voxels(np.array([[0, 2], [2, 9]]), ignore=9)
-    [1, 0, 2]
-    """
-    counts = np.zeros(0, "int64")
-    for plane in labels:  # one at a time, for the memory
-        found = np.bincount(plane[plane != ignore].ravel(), minlength=len(counts))
-        found[: len(counts)] += counts
-        counts = found
-    return counts.tolist()
-
-
-def _foreground(case: Case, labels: np.ndarray, ignore: int | None) -> tuple[np.ndarray, ...]:
-    """The places of foreground voxels, or of a draw of them that is the same every time."""
+    if not channels or max(channels) >= image.shape[-1]:  # the names are wrong, which is said later
+        return []
     foreground = np.flatnonzero((labels > 0) & (labels != ignore))
-    random = np.random.default_rng((SEED, zlib.crc32(case.name.encode(errors="replace"))))
+    random = np.random.default_rng((SEED, zlib.crc32(name.encode(errors="replace"))))
     if foreground.size > DRAWN:
         foreground = random.choice(foreground, DRAWN, replace=False)
-    return np.unravel_index(foreground, labels.shape)
+    where = np.unravel_index(foreground, labels.shape)
+    return [image[(*where, channel)].tolist() for channel in channels]
 
 
-def _cts(channel_names: Sequence[str]) -> list[int]:
+def ct_channels(channel_names: Sequence[str]) -> list[int]:
+    """Which channels are CT."""
     return [n for n, name in enumerate(channel_names) if name.upper() == "CT"]
 
 
@@ -208,20 +140,3 @@ def target_spacing(
         tenth = np.percentile(each[:, worst], 10)
         target[worst] = tenth if tenth >= max(others) else max(others) + 1e-5
     return target
-
-
-def _check_alike(
-    looks: Sequence[Fingerprint], names: Sequence[str], channel_names: Sequence[str]
-) -> None:
-    first = looks[0]
-    for found, name in zip(looks, names, strict=True):
-        if (found.channels, len(found.shape)) != (first.channels, len(first.shape)):
-            raise ValueError(
-                f"case {name!r}: {found.channels} channels and {len(found.shape)} axes, but "
-                f"{names[0]!r} has {first.channels} and {len(first.shape)}; expected cases alike."
-            )
-    if channel_names and len(channel_names) != first.channels:
-        raise ValueError(
-            f"channel names {tuple(channel_names)}: expected {first.channels}, one for each "
-            f"channel of case {names[0]!r}."
-        )

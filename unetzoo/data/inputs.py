@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from unetzoo.data.layouts.case import ENDINGS, Case, listed, stem_of
+from unetzoo.json_values import short
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 
@@ -51,6 +52,6 @@ def _files(place: Path) -> list[Path]:
 def _case(name: str, parts: dict[int, Path], channels: int) -> Case:
     if len(parts) > 1 and sorted(parts) != list(range(channels)):
         raise ValueError(
-            f"case {name!r}: channels {sorted(parts)}; expected {channels}, numbered from 0."
+            f"case {name!r}: channels {short(sorted(parts))}; expected {channels}, numbered from 0."
         )
     return Case(name, tuple(parts[number] for number in sorted(parts)))

@@ -1,8 +1,11 @@
 """Cases and label schemes as JSON, for the processes that work on them."""
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts.case import Case
@@ -48,3 +51,26 @@ def case_of(job: dict) -> Case:
 def scheme_of(job: dict) -> LabelScheme:
     """The label scheme of a job."""
     return LabelScheme.from_json(job["scheme"])
+
+
+def contents(job: dict) -> dict[str, Any]:
+    """What is in a job's files: a digest of each, and the files' state before they were read."""
+    before = state(job)
+    digests = {
+        "images": [_digest(path) for path in job["images"]],
+        "label": job["label"] and _digest(job["label"]),
+        "weight": job["weight"] and _digest(job["weight"]),
+    }
+    return {"state": before, "digests": digests}
+
+
+def state(job: dict) -> list[list[int]]:
+    """Numbers of which one is another once a file is written to or replaced."""
+    paths = [*job["images"], job["label"], job["weight"]]
+    found = [os.stat(path) for path in paths if path]
+    return [[one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns] for one in found]
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

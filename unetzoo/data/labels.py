@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unetzoo.checks import is_whole
+from unetzoo.json_values import short
 
 ROUNDING = 1e-4  # what a float32 scaling leaves of a whole number
 
@@ -112,7 +113,7 @@ class LabelScheme:
         if value == self.ignore or (mapping is not None and value in mapping):
             return ""
         if self.labels is not None:
-            return f"is not in labels={dict(self.labels)}; add it, or give ignore={value}"
+            return f"is not in labels={short(dict(self.labels))}; add it, or give ignore={value}"
         if value < 0:
             return f"is negative; expected 0, 1, 2 ...: give ignore={value}, or a mapping labels="
         if mapping is None:
@@ -131,8 +132,9 @@ class LabelScheme:
         if self.mapping is None and counted != list(range(len(counted))):
             mapping = {value: label for label, value in enumerate(counted)}
             raise ValueError(
-                f"{name}: labels {counted} are not 0, 1, 2 ... without a gap; give "
-                f"labels={mapping}, or classes={counted[-1] + 1} if the others are merely absent."
+                f"{name}: labels {short(counted)} are not 0, 1, 2 ... without a gap; give "
+                f"labels={short(mapping)}, or classes={counted[-1] + 1} if the others are merely "
+                "absent."
             )
         return counted
 
@@ -153,7 +155,8 @@ class LabelScheme:
             if not known and label != self.ignore:
                 raise ValueError(
                     f"{name}: class {label} at voxel {_first(classes == label)} cannot be "
-                    f"written; expected {sorted(back) or 'numbers from 0'}, or ignore={label}."
+                    f"written; expected {short(sorted(back)) if back else 'numbers from 0'}, "
+                    f"or ignore={label}."
                 )
         return _renamed(classes, back)
 

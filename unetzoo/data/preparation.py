@@ -7,17 +7,14 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from unetzoo.data import processes
 from unetzoo.data.axes import Box, slices
 from unetzoo.data.fingerprint import (
-    measure,
+    Fingerprint,
     median_spacing,
     nonzero_box,
     nonzero_mask,
     normalisations,
 )
-from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts.case import Case
 from unetzoo.data.normalisation import CT, Scale, ZScore, from_json, is_number, to_json
 from unetzoo.data.resampling import (
     coarse_axis,
@@ -135,49 +132,41 @@ class Scan(Protocol):
 
 
 def preparation_for(
-    cases: Sequence[Case],
-    scheme: LabelScheme,
+    looks: Mapping[str, Fingerprint],
     channel_names: Sequence[str] = (),
     *,
     spacing: Literal["median"] | Sequence[float | None] | None = "median",
     normalisation: Sequence[ZScore | CT] | None = None,
     fill: float | None = None,
-    workers: int = 1,
-    progress: processes.Progress = lambda cases: cases,
 ) -> Preparation:
-    """The settings that a training set asks for; each case is read once, if it has to be.
+    """The settings that a training set asks for.
 
     Pictures are neither cropped nor, with ``"median"``, resampled. A channel named CT is
     normalised by the foreground of all cases, at most 10,000 voxels of each; others by
     themselves, inside the mask that is not 0 where the crop leaves less than 3/4.
 
     Args:
-        cases: those to train on, and no others.
-        scheme: of their labels.
+        looks: the fingerprints of the cases to train on, and of no others, by their names.
         channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if not known.
         spacing: to resample to; None for not at all, or not on an axis.
         normalisation: one a channel; None for what the cases ask for.
         fill: takes the place of NaN and infinite voxels.
-        workers: processes that read.
-        progress: wraps what has been read, to show how far it is.
 
-    Raises: ValueError for files that cannot be read, and cases that do not go together.
+    Raises: ValueError for a spacing or a normalisation that does not fit the cases.
     """
-    known = normalisation is not None and spacing != "median"
-    listed = list(cases[:1] if known else cases)
-    looks = measure(listed, scheme, channel_names, fill=fill, workers=workers, progress=progress)
-    rank = len(looks[0].spacing)
+    name, first = next(iter(looks.items()))
+    rank = len(first.spacing)
     if spacing == "median":
-        spacing = None if rank == 2 else median_spacing(looks)
+        spacing = None if rank == 2 else median_spacing(list(looks.values()))
     target = None if spacing is None else _floats(spacing)
     if target is not None and len(target) != rank:
         raise ValueError(f"spacing {target}: expected {rank} numbers, one for each axis.")
     if normalisation is None:
-        normalisation = normalisations(looks, channel_names)
-    if len(normalisation) != looks[0].channels:
+        normalisation = normalisations(list(looks.values()), channel_names)
+    if len(normalisation) != first.channels:
         raise ValueError(
-            f"normalisation of {len(normalisation)} channels: expected {looks[0].channels}, as "
-            f"case {listed[0].name!r} has."
+            f"normalisation of {len(normalisation)} channels: expected {first.channels}, as "
+            f"case {name!r} has."
         )
     return Preparation(target, tuple(normalisation), crop=rank == 3, fill=fill)
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from unetzoo.json_values import short
+
 
 def folds(
     names: Iterable[str], count: int = 5, seed: int = 12345
@@ -29,7 +31,7 @@ def folds(
     listed = sorted(names)
     twice = [name for name, times in Counter(listed).items() if times > 1]
     if twice:
-        raise ValueError(f"names {twice} are given twice; expected each case once.")
+        raise ValueError(f"names {short(twice)} are given twice; expected each case once.")
     if count < 2:
         raise ValueError(f"{count} folds; expected 2 or more.")
     if len(listed) < count:

@@ -10,10 +10,10 @@ import numpy as np
 from unetzoo.checks import check
 from unetzoo.choices import TFDS
 from unetzoo.data.fingerprint import Fingerprint as Look
-from unetzoo.data.fingerprint import measure, normalisations
+from unetzoo.data.fingerprint import normalisations
 from unetzoo.data.layouts import Dataset, find
 from unetzoo.data.normalisation import is_number
-from unetzoo.data.reading import check_cases
+from unetzoo.data.survey import Survey
 from unetzoo.planning.checks import check_choice, check_spacing
 from unetzoo.planning.plans import Fingerprint, Measured, Plan, tidy
 from unetzoo.planning.rules import in_order, plan
@@ -31,10 +31,11 @@ def plan_dataset(
     ignore: int | None = None,
     fill: float | None = None,
     workers: int = 1,
+    survey: Survey | None = None,
 ) -> Plan:
     """What to train on a data set, and with which memory; also ``unetzoo.plan``.
 
-    Its labelled cases are looked through for faults, then measured: a CT channel is normalised by
+    Its labelled cases are looked through for faults and measured: a CT channel is normalised by
     the foreground of all of them, those that a fold will hold out included, as nnU-Net does it.
 
     Args:
@@ -43,7 +44,8 @@ def plan_dataset(
         network: "plain_unet" or "residual_unet".
         layout, labels, classes, ignore: of a place, as in ``find``.
         fill: takes the place of NaN and infinite voxels; without it they are an error.
-        workers: processes that measure.
+        workers: processes that read.
+        survey: looks at the cases, so that who goes on with it need not look again.
 
     Raises: ValueError with all that is wrong with the data, or for memory that no patch fits in.
     Source: nnU-Net 2.8.1.
@@ -65,29 +67,28 @@ def plan_dataset(
         dataset = data
     else:
         dataset = find(data, layout, labels=labels, classes=classes, ignore=ignore)
-    cases, scheme = dataset.cases, dataset.scheme
-    counts = check_cases(cases, scheme, fill, bar("reading every file"))
-    if max(counts, default=0) < 1:
+    found = (survey or Survey()).look_through(
+        dataset.cases,
+        dataset.scheme,
+        dataset.channel_names,
+        fill=fill,
+        workers=workers,
+        progress=bar("reading every file"),
+    )
+    if max(found.counts, default=0) < 1:
         raise ValueError(
             f"{dataset}: only background in the labels; expected at least one class besides it: "
             "look at the label files, or give classes."
         )
-    scheme = scheme.with_classes(max(counts) + 1)
-    looks = measure(
-        cases,
-        scheme,
-        dataset.channel_names,
-        fill=fill,
-        count=True,
-        workers=workers,
-        progress=bar("measuring"),
-    )
-    for case, look in zip(cases, looks, strict=True):
-        check_spacing(f"case {case.name!r}: spacing", look.spacing)
+    num_classes = dataset.scheme.with_classes(max(found.counts) + 1).num_classes
+    looks = {name: one.fingerprint for name, one in found.looks.items()}
+    for name, look in looks.items():
+        check_spacing(f"case {name!r}: spacing", look.spacing)
+    each = list(looks.values())
     return dataclasses.replace(
-        _planned(looks, scheme.num_classes, memory_gb, network),
-        normalisation=normalisations(looks, dataset.channel_names),
-        measured=_measured(looks, scheme.num_classes),
+        _planned(each, num_classes, memory_gb, network),
+        normalisation=normalisations(each, dataset.channel_names),
+        measured=_measured(each, num_classes),
     )
 
 

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from unetzoo.data.layouts.case import Case, Found, listed
+from unetzoo.text import few
 
 CHANNELS = ("T1", "T1ce", "T2", "FLAIR")
 OLD = ("t1", "t1ce", "t2", "flair", "seg")
@@ -75,7 +76,7 @@ def _missing(
 ) -> list[str]:
     """BraTS20_Training_355 is published with its seg under another name: others are named."""
     known = {path for paths in found.values() for path in paths}
-    others = ", ".join(path.name for path in listed(folder) if path not in known)
+    others = few([path.name for path in listed(folder) if path not in known])
     hint = f"; is it {others}? Then rename it" if others else ""
     return [
         f"case {name!r}: {sequence} is missing in {folder}{hint}."

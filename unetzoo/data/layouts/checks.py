@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unetzoo.data.layouts.case import Case, Found, ending_of
 from unetzoo.data.pictures import is_picture
+from unetzoo.text import first_of
 
 LONGEST = 200  # bytes of a case's name: results add endings to it
 
@@ -28,16 +29,21 @@ def check_found(found: Found, place: Path | str) -> None:
 
 
 def raise_all(place: Path | str, faults: Sequence[str]) -> None:
-    """Raises: ValueError where there is a fault: its sentence, or a line for each of several."""
+    """Raises: ValueError where there is a fault: its sentence, or a line for each of several.
+
+    Of many the first are listed.
+    """
     if len(faults) == 1:
         raise ValueError(f"{place}: {faults[0]}")
     if faults:
-        raise ValueError("\n".join([f"{place}: {len(faults)} faults:", *faults]))
+        raise ValueError("\n".join([f"{place}: {len(faults)} faults:", *first_of(faults)]))
 
 
 def given_twice(paths: Iterable[Path]) -> list[str]:
     """A sentence for each file that stands for two things: it leaks from training into the test."""
-    used = Counter(path.resolve() for path in paths)
+    used: Counter[Path] = Counter()
+    for path, count in Counter(paths).items():
+        used[path.resolve()] += count
     return [
         f"{path}: given {count} times; expected each file once."
         for path, count in used.items()
@@ -66,10 +72,12 @@ def _names(cases: Iterable[Case]) -> list[str]:
 def _files(cases: Sequence[Case]) -> list[str]:
     """Of weights several cases may share one."""
     faults, there = [], []
+    known: dict[Path, str] = {}
     for case in cases:
         for path in case.files:
-            fault = _fault_of(path)
-            if fault:
+            if path not in known:
+                known[path] = _fault_of(path)
+            if fault := known[path]:
                 faults.append(f"case {case.name!a}: {fault}")
             elif path != case.weight:
                 there.append(path)

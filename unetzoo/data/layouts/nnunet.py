@@ -19,6 +19,7 @@ from unetzoo.data.layouts.manifest import (
     read_manifest,
 )
 from unetzoo.data.pictures import is_picture
+from unetzoo.text import few
 
 
 def find_nnunet(place: Path, *, regions: bool = False) -> Found:
@@ -120,7 +121,7 @@ def _with_ending(files: Iterable[Path], ending: str | None) -> list[Path]:
 
 def _gaps(name: str, found: dict[int, Path]) -> list[str]:
     missing = sorted({*range(max(found))} - set(found))
-    text = ", ".join(f"{number:04}" for number in missing)
+    text = few([f"{number:04}" for number in missing])
     return [f"case {name!r}: channel {text} is missing in {found[max(found)].parent}."] * bool(text)
 
 

@@ -1,6 +1,7 @@
 """A CSV of images and labels, a row a case."""
 
 import csv
+import functools
 from pathlib import Path
 
 from unetzoo.data.layouts.case import Case, Found, stem_of
@@ -24,6 +25,7 @@ def find_table(place: Path) -> Found:
             "and label, and perhaps case and weight, with commas between."
         )
     cases, faults = [], []
+    at = functools.cache(place.parent.joinpath)  # a file may stand in many rows
     for line, cells in rows[1:]:
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
         images = [name.strip() for name in row.get("image", "").split(";")]
@@ -33,10 +35,10 @@ def find_table(place: Path) -> Found:
                 "an image and a label."
             )
             continue
-        paths = tuple(place.parent / name for name in images)
-        weight = place.parent / row["weight"] if row.get("weight") else None
+        paths = tuple(at(name) for name in images)
+        weight = at(row["weight"]) if row.get("weight") else None
         name = row.get("case") or stem_of(paths[0])
-        cases.append(Case(name, paths, place.parent / row["label"], weight))
+        cases.append(Case(name, paths, at(row["label"]), weight))
     return Found(tuple(cases), faults=tuple(faults))
 
 

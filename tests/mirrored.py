@@ -1,0 +1,58 @@
+"""Losses and steps on one device and on two of TensorFlow's logical ones, as JSON.
+
+It runs in a process of its own: TensorFlow takes no logical devices once it is in use.
+"""
+
+import contextlib
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import unetzoo
+from unetzoo import losses
+from unetzoo.training import compile_model
+
+LOSSES = {
+    "keras": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    "crossentropy": losses.Crossentropy,
+    "compile_model": lambda: None,
+    "deep supervision": lambda: losses.DeepSupervision(losses.GeneralisedDice()),
+}
+
+
+def measured(loss, strategy):
+    """The loss of a step, how far it goes, and the loss that evaluate gives."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        shape = (32, 32, 1)
+        model = unetzoo.build("unet2d_small", input_shape=shape, num_classes=3, norm=None)
+        compile_model(model, optimizer=keras.optimizers.SGD(0.1), loss=loss())
+    random = np.random.default_rng(0)
+    x = random.normal(size=(8, *shape)).astype("float32")
+    y = random.integers(0, 3, (8, 32, 32))
+    before = [weight.numpy() for weight in model.trainable_weights]
+    evaluated = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)["loss"]
+    fitted = model.fit(x, y, batch_size=8, verbose=0).history["loss"][0]
+    pairs = zip(before, model.trainable_weights, strict=True)
+    step = sum(float(np.square(a - b.numpy()).sum()) for a, b in pairs) ** 0.5
+    return fitted, step, evaluated
+
+
+def main():
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    print(
+        json.dumps(
+            {
+                name: [measured(loss, None), measured(loss, strategy)]
+                for name, loss in LOSSES.items()
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
