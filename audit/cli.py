@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
-from audit.sources import as_table
+from audit.sources import as_table, ready, zoo_id, zoo_table
+from unetzoo import registry
 from unetzoo.console import ShapeType, load_keras, run
+from unetzoo.files import check_writable
 
 STYLES = (
     "markdown", "csv", "json", "html", "keras3", "keras3d", "keras2", "keras2b", "keras2c",
@@ -57,9 +59,9 @@ def diff(first: str, second: str, as_json: bool) -> None:
 
     Exits with 0 if they are the same, 1 if they differ.
     """
-    load_keras()
     import audit
 
+    ready(first, second)
     result = audit.diff(first, second)
     if as_json:
         click.echo(result.to_json())
@@ -80,9 +82,13 @@ def explain(first: str, second: str | None, count: int | None, as_json: bool) ->
 
     A and B are ids of the zoo, .keras files, or texts with a published summary.
     """
-    load_keras()
     import audit
 
+    if count is None:
+        ready(first, *([second] if second else []))
+    elif second is None:
+        registry.card(first)  # raises for an unknown name
+        load_keras(f"building {first} in many ways")
     result = audit.explain(first, second, count=count)
     click.echo(result.to_json() if as_json else result)
 
@@ -95,15 +101,17 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
     Exits with 0 if every verdict is the one on record, 1 if one has changed.
     """
-    load_keras()
-    import audit
+    from audit import verdict
 
-    verdicts = [verdict for name in names or (None,) for verdict in audit.check(name)]
+    for name in names:
+        verdict.statements(name)  # raises for one without
+    load_keras(f"building {', '.join(names) or 'every network'}")
+    verdicts = [found for name in names or (None,) for found in verdict.check(name)]
     if as_json:
-        click.echo(json.dumps([verdict.to_dict() for verdict in verdicts], indent=2))
+        click.echo(json.dumps([found.to_dict() for found in verdicts], indent=2))
     else:
-        click.echo("\n".join(str(verdict) for verdict in verdicts))
-    sys.exit(0 if all(verdict.as_recorded for verdict in verdicts) else 1)
+        click.echo("\n".join(map(str, verdicts)))
+    sys.exit(0 if all(found.as_recorded for found in verdicts) else 1)
 
 
 @cli.command()
@@ -154,28 +162,28 @@ def report(source: str | None, pair: tuple[str, str] | None, output: Path) -> No
     """
     if (source is None) == (pair is None):
         raise ValueError("report: expected a NAME or FILE, or --diff A B, and not both.")
-    from audit import report as pages
+    import audit
 
-    if any(map(pages.needs_keras, pair or [source])):
-        load_keras()
-    page = pages.report(source) if pair is None else pages.report_diff(*pair)
-    click.echo(pages.write(page, output))
+    check_writable(output)
+    if zoo_id(source):
+        load_keras(f"building {source} at several sizes")
+    else:
+        ready(*(pair or [source]))
+    first, second = pair or (source, None)
+    click.echo(audit.report(first, output, against=second))
 
 
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:
     """The table of a zoo id, built without weights, of a ``.keras`` file or of a text."""
-    load_keras()
-    import audit
-    import unetzoo
-
     if not arguments:
+        ready(model)
         return as_table(model)
     if Path(model).is_file():
         raise ValueError(
             f"{model}: a file has its shape and classes; leave out "
             f"{' and '.join('--' + key.replace('_', '-') for key in arguments)}."
         )
-    return audit.table(unetzoo.skeleton(model, **arguments))
+    return zoo_table(model, arguments)
 
 
 def main() -> None:

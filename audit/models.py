@@ -60,13 +60,13 @@ def load(path: Path) -> Any:
     import json
     import zipfile
 
+    from unetzoo.registry import check_saved, reading_model, without_weights
+
+    check_saved(path)
     import keras
 
     import unetzoo.layers  # noqa: F401  (registers the layers that the zoo's networks use)
-    from unetzoo.registry import reading_model, without_weights
 
-    if not path.exists():
-        raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
     with reading_model(path), without_weights():
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
@@ -144,8 +144,13 @@ def _source(tensor: Any, keras: Any) -> str:
     return f"{operation.name}[{call}][{index}]"
 
 
+def _plain(value: Any) -> Any:
+    """A list, such as Keras's own kind of them, as the tuple that it stands for."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _settings(operation: Any, node: Any) -> dict[str, Any]:
-    found = {key: getattr(operation, key) for key in SETTINGS if hasattr(operation, key)}
+    found = {key: _plain(getattr(operation, key)) for key in SETTINGS if hasattr(operation, key)}
     if type(operation).__name__ != _kind(operation).removeprefix("ops."):
         found["class"] = type(operation).__name__
     if node.input_tensors:

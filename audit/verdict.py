@@ -111,6 +111,17 @@ def check(name: str | None = None) -> list[Verdict]:
     >>> [verdict.verdict for verdict in check("unet3d_90m")]
     ['confirmed', 'confirmed', 'confirmed', 'contradicted']
     """
+    return [_verdict(each) for each in statements(name)]
+
+
+def statements(name: str | None = None) -> list[Statement]:
+    """What the documents state of all networks, or of one. Nothing is built.
+
+    Raises: ValueError for a network without statements.
+
+    >>> [each.id for each in statements("unet3d-90m")]
+    ['S1.1', 'S1.2', 'S1.3', 'S1.4']
+    """
     import audit.documents.s1_to_s4
     import audit.documents.s5_in_2d
     import audit.documents.s5_in_3d
@@ -120,7 +131,7 @@ def check(name: str | None = None) -> list[Verdict]:
     if not wanted:
         networks = ", ".join(sorted({s.network for s in STATEMENTS}))
         raise ValueError(f"network {name!r}: expected one with statements: {networks}.")
-    return [_verdict(each) for each in wanted]
+    return wanted
 
 
 def _verdict(each: Statement) -> Verdict:

@@ -200,7 +200,12 @@ def test_a_file_is_written_whole_or_not_at_all(update, monkeypatch):
 
     Path("README.md").write_text(marked("unet2d_small"))
     monkeypatch.setattr("audit.update.copymode", full)
-    assert update("README.md") == (2, "", "error: README.md: No space left on device\n")
+    assert update("README.md") == (
+        2,
+        "",
+        "error: README.md: cannot be written (No space left on device); look at the folder, its "
+        "permissions and the room on the disk.\n",
+    )
     assert Path("README.md").read_text() == marked("unet2d_small")
     assert os.listdir() == ["README.md"]
 

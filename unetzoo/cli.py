@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -11,9 +10,18 @@ from click import Choice
 
 from unetzoo import registry
 from unetzoo.arguments import NORMS
-from unetzoo.choices import CONFIGURATIONS, LAST_SEED, MODELS, PLANNED, PRECISIONS, RATES, SCHEDULES
+from unetzoo.choices import (
+    CONFIGURATIONS,
+    LAST_SEED,
+    MODELS,
+    PLANNED,
+    PRECISIONS,
+    RATES,
+    SCHEDULES,
+    TFDS,
+)
 from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run
-from unetzoo.files import explained_writing
+from unetzoo.files import check_writable
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -87,7 +95,7 @@ def demo(folder: Path, epochs: int) -> None:
 
     Started again after it was stopped, it goes on from its last epoch.
     """
-    load_keras()
+    load_keras("the demo")
     from unetzoo.demo import run as run_demo
 
     run_demo(folder, epochs)
@@ -109,8 +117,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
     from unetzoo.planning.measure import plan_dataset
 
     if path is not None:
-        with explained_writing(path), TemporaryFile(dir=path.parent):
-            pass  # or the data would be read for nothing
+        check_writable(path)  # or the data would be read for nothing
     found = plan_dataset(data, **options)
     click.echo(found)
     if path is not None:
@@ -160,7 +167,8 @@ def train(
 
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
-    load_keras()
+    _look(given["data"], given["layout"], given["network"], path)
+    load_keras(f"training on {given['data']} into {folder}")
     from unetzoo.planning.settings import plan_of_run, settings_of
     from unetzoo.runs import Settings
     from unetzoo.train import train as run_training
@@ -216,14 +224,16 @@ def predict(
 
     Each mask lies on its image's own grid. A file that cannot be done is told at the end.
     """
-    load_keras()
     from unetzoo.data.inputs import cases_of
+    from unetzoo.data.inputs import shard as share
+    from unetzoo.runs import Run
+
+    cases = share(cases_of(images, Run.read(run_folder).channels), shard)
+    load_keras(f"segmenting {len(cases)} images with {run_folder}")
     from unetzoo.predict import load_predictor, predict_cases
-    from unetzoo.predict import shard as share
     from unetzoo.progress import bar
 
     predictor = load_predictor(run_folder, which, **options)
-    cases = share(cases_of(images, predictor.run.channels), shard)
     outcome = predict_cases(
         predictor, cases, folder, overwrite=overwrite, progress=bar("segmenting")
     )
@@ -257,7 +267,11 @@ def evaluate(
 
     Of the run's own data the held-out cases are scored, of other data all.
     """
-    load_keras()
+    from unetzoo.runs import Run
+
+    own = Run.read(run_folder).settings
+    _look(data or own.data, own.layout if data in (None, own.data) else None)
+    load_keras(f"scoring {run_folder} on {data or own.data}")
     from unetzoo.evaluate import evaluate as run_evaluation
     from unetzoo.predict import load_predictor
 
@@ -266,6 +280,22 @@ def evaluate(
     found = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
     click.echo(found)
     _tell(found.failed, f"{len(found.failed)} cases could not be scored" if found.failed else out)
+
+
+def _look(
+    data: str, layout: str | None, network: str | None = None, path: Path | None = None
+) -> None:
+    """Names that lead nowhere are told before Keras is loaded."""
+    if network not in (None, "planned"):
+        registry.card(network)
+    if path is not None:
+        from unetzoo.planning.plans import Plan
+
+        Plan.read(path)
+    if layout is None and not data.startswith(TFDS):
+        from unetzoo.data.layouts import layout_of
+
+        layout_of(data)
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:

@@ -1,11 +1,13 @@
 """How the command lines end: results on stdout, errors in one sentence on stderr, exit code 2."""
 
+import json
 import math
 import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -13,13 +15,17 @@ import click
 from unetzoo.history import RunStopped
 
 
-def load_keras() -> None:
+def load_keras(task: str = "") -> None:
     """Import Keras without the lines that TensorFlow prints at every start.
+
+    That takes seconds, so it is told on stderr for which task, unless Keras is there already.
 
     TensorFlow 2.21 prints them whatever its log level, so stderr is closed for that moment. At
     level 3 it does not report either that it leaves a padded convolution's graph as it is
     ("remapper failed"); what stops it are exceptions.
     """
+    if task and "keras" not in sys.modules:
+        print(f"{_line(task)}: loading Keras ({_backend()}) ...", file=sys.stderr)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -33,6 +39,16 @@ def load_keras() -> None:
         os.dup2(stderr, 2)
         os.close(nowhere)
         os.close(stderr)
+
+
+def _backend() -> str:
+    """The backend that Keras will take: the environment's, its settings', or TensorFlow."""
+    settings = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    try:
+        kept = json.loads(settings.read_text(encoding="utf-8"))["backend"]
+    except (OSError, ValueError, LookupError, TypeError):
+        kept = "tensorflow"
+    return os.environ.get("KERAS_BACKEND") or str(kept)
 
 
 def run(command: click.Command) -> None:

@@ -3,12 +3,16 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EISDIR
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """A place beside a file to write to; it takes the file's place if nothing went wrong.
+
+    A device or a pipe, such as /dev/stdout, is no file to be replaced: it is written to itself.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp()) / "results.csv"
@@ -18,6 +22,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
     'whole'
     """
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
     beside = path.with_name(f".writing-{os.getpid()}-{path.name}")
     try:
         yield beside
@@ -52,3 +59,16 @@ def explained_writing(path: Path | str) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror or error}); look at the folder, its "
             "permissions and the room on the disk."
         ) from error
+
+
+def check_writable(path: Path | str) -> None:
+    """Whether a file can be made there, asked before the work whose result it is to hold.
+
+    Raises: ValueError where it cannot.
+    """
+    path = Path(path)
+    with explained_writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        with TemporaryFile(dir=path.parent):
+            pass

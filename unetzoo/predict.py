@@ -183,18 +183,6 @@ def target(case: Case, folder: Path) -> Path:
     return folder / f"{case.name}{file_ending(case.images[0])}"
 
 
-def shard(cases: Sequence[Case], part: str) -> list[Case]:
-    """The share of one job of several: "2/8" is every eighth case from the second on.
-
-    >>> shard("abcde", "2/3")
-    ['b', 'e']
-    """
-    number, _, count = part.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise ValueError(f"shard {part!r}: expected such as 2/8, the second of eight.")
-    return list(cases[int(number) - 1 :: int(count)])
-
-
 def _check_targets(cases: Sequence[Case], folder: Path) -> None:
     seen: dict[Path, Case] = {}
     for case in cases:

@@ -194,8 +194,7 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 
     Raises: ValueError where there is no such file or it is no Keras model.
     """
-    if not Path(path).exists():
-        raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
+    check_saved(path)
     import keras
 
     import unetzoo.layers
@@ -206,11 +205,17 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
         return keras.models.load_model(path, safe_mode=True)
 
 
+def check_saved(path: "str | PathLike[str]") -> None:
+    """Raises: ValueError where there is no file, or none that Keras has written."""
+    if not Path(path).exists():
+        raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
+    if not is_zipfile(path):
+        raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
+
+
 @contextmanager
 def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
     """Whatever a file makes Keras raise, as a ValueError of one sentence that names the file."""
-    if not is_zipfile(path):
-        raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
     try:
         yield
     except Exception as error:

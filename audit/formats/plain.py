@@ -39,7 +39,7 @@ def _cells(row: Row) -> tuple[Any, ...]:
 
 
 def render_json(table: Table) -> str:
-    """All that the table holds; ``audit.read`` gives the same table back."""
+    """All that the table holds, a line a row; ``audit.read`` gives the same table back."""
     rows = [
         {
             "name": row.name,
@@ -60,9 +60,9 @@ def render_json(table: Table) -> str:
         "style": table.style,
         "stated": dict(table.stated),
         "repairs": list(table.repairs),
-        "rows": rows,
     }
-    return json.dumps(whole, indent=1)
+    head = ",\n ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in whole.items())
+    return f'{{{head},\n "rows": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]}"
 
 
 def _plain(value: Any) -> Any:
