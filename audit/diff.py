@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from audit.formats.keras import KINDS, roles_of
@@ -17,6 +16,10 @@ ACTIVATIONS = {
     "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Softmax", "Tanh",
 }  # fmt: skip
 COLOURS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
+# How much it counts that rows of a family are paired: what makes the network's form counts most.
+WEIGHTS = {"Transpose": 90, "UpSampling": 90, "Pooling": 60, "Conv": 40, "Dense": 40,
+           "Normalization": 20}  # fmt: skip
+ABOVE, LEFT, PAIRED = range(3)  # the first's row is left out, the second's, neither
 SHORTEST = 4  # letters of a cut class name that still tell it
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}
 
@@ -157,31 +160,58 @@ def _families(first: list[Row], second: list[Row]) -> tuple[list[str], list[str]
 
 
 def _aligned(first: list[Row], second: list[Row]) -> Iterator[Pair]:
+    """In order: rows of one family stand for each other, the others are missing or extra."""
     families = _families(first, second)
     if families[0] == families[1]:  # the same layers, whatever their widths
         yield from (_pair(x, y) for x, y in zip(first, second, strict=True))
         return
-    a_keys, b_keys = (
-        list(zip(words, (row.without_moving for row in rows), strict=True))
-        for words, rows in zip(families, (first, second), strict=True)
-    )
-    matcher = SequenceMatcher(None, a_keys, b_keys, autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if tag == "equal":
-            yield from (_pair(x, y) for x, y in zip(first[a:b], second[c:d], strict=True))
-        else:
-            yield from _replaced(first[a:b], second[c:d])
+    done = [0, 0]
+    for a, b in [*_matched(first, second, *families), (len(first), len(second))]:
+        yield from (Pair("missing", row, None) for row in first[done[0] : a])
+        yield from (Pair("extra", None, row) for row in second[done[1] : b])
+        if a < len(first):
+            yield _pair(first[a], second[b])
+        done = [a + 1, b + 1]
 
 
-def _replaced(first: list[Row], second: list[Row]) -> Iterator[Pair]:
-    """Rows of one family stand for each other, the others are missing or extra."""
-    a_keys, b_keys = _families(first, second)
-    for tag, a, b, c, d in SequenceMatcher(None, a_keys, b_keys, autojunk=False).get_opcodes():
-        if tag == "equal":
-            yield from (_pair(x, y) for x, y in zip(first[a:b], second[c:d], strict=True))
-        else:
-            yield from (Pair("missing", row, None) for row in first[a:b])
-            yield from (Pair("extra", None, row) for row in second[c:d])
+def _matched(
+    first: list[Row], second: list[Row], of_first: list[str], of_second: list[str]
+) -> list[tuple[int, int]]:
+    """Places of rows that stand for each other: of all ways in order, the one of most weight.
+
+    ``line[b]`` is the weight of the rows so far against the first b of the second; a byte for
+    each pair of rows says whether they are paired, or which of them is left out.
+    """
+    line = [0] * (len(second) + 1)
+    ways = []
+    for row, family in zip(first, of_first, strict=True):
+        above, line, way = line, [0], bytearray(len(second))
+        for b, other in enumerate(of_second):
+            weight = above[b + 1]
+            if line[b] > weight:
+                weight, way[b] = line[b], LEFT
+            if family == other and (paired := above[b] + _weight(row, second[b], family)) > weight:
+                weight, way[b] = paired, PAIRED
+            line.append(weight)
+        ways.append(way)
+    found = []
+    a, b = len(first), len(second)
+    while a and b:
+        choice = ways[a - 1][b - 1]
+        a, b = a - (choice != LEFT), b - (choice != ABOVE)
+        if choice == PAIRED:
+            found.append((a, b))
+    return found[::-1]
+
+
+def _weight(first: Row, second: Row, family: str) -> int:
+    """How much two rows of a family stand for each other: by what it is, size, shape and name."""
+    weight = next((w for part, w in WEIGHTS.items() if part in family), 10)
+    if first.total and first.without_moving == second.without_moving:
+        weight += 40
+    if first.shape[1:] == second.shape[1:]:
+        weight += 8
+    return weight + (first.name == second.name)
 
 
 def _pair(first: Row, second: Row) -> Pair:
