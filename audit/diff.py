@@ -1,7 +1,7 @@
 """Two tables side by side: rows aligned by what they are, not by their numbers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,31 @@ class Diff:
 
     @property
     def same(self) -> bool:
-        return all(pair.status == "same" for pair in self.pairs)
+        return all(pair.status == "same" for pair in self.pairs) and not self.frozen
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """A sentence for each side that has parameters which are not trained, unlike the other's.
+
+        It names the layers where both sides say what is trained of each; a text's rows seldom do,
+        but its totals.
+        """
+        if not (_by_row(self.first) and _by_row(self.second)):
+            found = [_untrained(table) for table in (self.first, self.second)]
+            if None in found or found[0] == found[1]:
+                return ()
+            return (f"frozen: {found[0]:,} parameters in the first, {found[1]:,} in the second",)
+        rows = [(p.first, p.second) for p in self.pairs if p.first and p.second]
+        alone = [
+            [one for one, other in sides if _frozen(one) and not _frozen(other)]
+            for sides in (rows, [(second, first) for first, second in rows])
+        ]
+        return tuple(
+            f"frozen in the {side} alone: {shown([row.name for row in found])} "
+            f"({sum(map(_frozen, found)):,} parameters)"
+            for side, found in zip(("first", "second"), alone, strict=True)
+            if found
+        )
 
     @property
     def gap(self) -> int:
@@ -68,7 +92,8 @@ class Diff:
     def to_json(self) -> str:
         """The whole diff for machines."""
         pairs = [pair.to_dict() for pair in self.pairs]
-        return json.dumps({"same": self.same, "parameters": self.gap, "rows": pairs}, indent=2)
+        found = {"same": self.same, "parameters": self.gap, "frozen": self.frozen, "rows": pairs}
+        return json.dumps(found, indent=2)
 
     def to_rich(self) -> "Text":
         """The same as ``str``, for a terminal: missing rows red, extra green, changed yellow."""
@@ -85,7 +110,8 @@ class Diff:
         lines = [line for pair in self.pairs if pair.status != "same" for line in _lines(pair)]
         counts = {status: sum(pair.status == status for pair in self.pairs) for status in SIGNS}
         summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        return "\n".join([*lines, f"rows: {summary or 'none'}; parameters: {self.gap:+,}"])
+        last = f"rows: {summary or 'none'}; parameters: {self.gap:+,}"
+        return "\n".join([*lines, *self.frozen, last])
 
 
 def diff(first: Table, second: Table) -> Diff:
@@ -226,6 +252,31 @@ def _same_shape(first: Row, second: Row) -> bool:
         return True
     pairs = zip(first.shape[1:], second.shape[1:], strict=True)
     return all(x is None or y is None or x == y for x, y in pairs)
+
+
+def _by_row(table: Table) -> bool:
+    """Whether each row says how much of it is trained."""
+    return table.style in ("", "torchinfo", "torch-summary", "pytorch-model-summary")
+
+
+def _frozen(row: Row) -> int:
+    """The parameters that could be trained and are not; moving statistics never are."""
+    return max(row.without_moving - row.trainable, 0) if row.call == 0 else 0
+
+
+def _untrained(table: Table) -> int | None:
+    """The same of a whole table, from its totals if its rows do not say it; None if none does."""
+    if _by_row(table):
+        return sum(map(_frozen, table))
+    stated = table.stated
+    if "trainable" not in stated or table.doubts() or not all(row.kind for row in table):
+        return None
+    return max(table.without_moving - stated["trainable"], 0)
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))
 
 
 def _described(row: Row | None) -> dict[str, Any] | None:

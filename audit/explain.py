@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 
-from audit.diff import Diff, Pair, diff
+from audit.diff import Diff, Pair, diff, shown
 from audit.quirks import quirks
 from audit.table import Row, Table
 
@@ -25,10 +25,7 @@ class Cause:
     rows: tuple[str, ...]
 
     def __str__(self) -> str:
-        shown = ", ".join(self.rows[:3]) + (
-            f" and {len(self.rows) - 3} more" * (len(self.rows) > 3)
-        )
-        return f"{self.parameters:>+15,}  {self.cause} ({shown})"
+        return f"{self.parameters:>+15,}  {self.cause} ({shown(self.rows)})"
 
 
 @dataclass(frozen=True)
