@@ -57,9 +57,9 @@ def load(path: Path) -> Any:
 
     Raises: ValueError where the file holds no such model.
     """
-    import json
     import zipfile
 
+    from unetzoo.json_values import parsed
     from unetzoo.registry import check_saved, reading_model, without_weights
 
     check_saved(path)
@@ -69,7 +69,7 @@ def load(path: Path) -> Any:
 
     with reading_model(path), without_weights():
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+            config = parsed(archive.read("config.json"))
         config["compile_config"] = None
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         if not isinstance(model, keras.Model):

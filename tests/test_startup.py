@@ -135,10 +135,10 @@ def test_what_takes_keras_says_so_at_once(small_run, small_data, tmp_path):
     code = """
 import builtins, sys
 real = builtins.__import__
-def refuse(name, *rest):
+def refuse(name, *rest, **named):
     if name == "keras":
         raise ImportError("no keras here")
-    return real(name, *rest)
+    return real(name, *rest, **named)
 builtins.__import__ = refuse
 from {}.cli import main
 main()

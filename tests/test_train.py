@@ -214,8 +214,10 @@ def test_settings_are_checked(small_data, name, value):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"settings": 3}', '{"settings": {"data": "x", "evil": 1}}', "\xff"]
-)
+    "text",
+    ["", "[]", "{}", '{"settings": 3}', '{"settings": {"data": "x", "evil": 1}}', "\xff",
+     "[" * 200_000, '{"settings": {"patch": ' + "[" * 900 + "]" * 900 + "}}", '{"a": 1, "a": 2}'],
+)  # fmt: skip
 def test_a_damaged_record_is_one_sentence(tmp_path, text):
     (tmp_path / "run.json").write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"run.json: not the record of a run") as error:

@@ -1,6 +1,5 @@
 """How the command lines end: results on stdout, errors in one sentence on stderr, exit code 2."""
 
-import json
 import math
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from unetzoo.history import RunStopped
+from unetzoo.json_values import parsed
 
 
 def load_keras(task: str = "") -> None:
@@ -45,7 +45,7 @@ def _backend() -> str:
     """The backend that Keras will take: the environment's, its settings', or TensorFlow."""
     settings = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     try:
-        kept = json.loads(settings.read_text(encoding="utf-8"))["backend"]
+        kept = parsed(settings.read_bytes())["backend"]
     except (OSError, ValueError, LookupError, TypeError):
         kept = "tensorflow"
     return os.environ.get("KERAS_BACKEND") or str(kept)

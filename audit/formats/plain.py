@@ -8,6 +8,7 @@ from typing import Any
 
 from audit.formats.cells import BadTextError
 from audit.table import Row, Table
+from unetzoo.json_values import parsed
 
 FORMAT = "unetzoo table 1"
 HEADER = ("layer", "type", "output", "parameters", "trainable", "inputs")
@@ -80,7 +81,7 @@ def parse_json(text: str) -> Table | None:
     if not text.lstrip().startswith("{") or FORMAT not in text[:200]:
         return None
     try:
-        whole = json.loads(text)
+        whole = parsed(text)
         rows = tuple(_row(row) for row in whole["rows"])
         stated, repairs = dict(whole["stated"]), tuple(whole["repairs"])
         return Table(whole["name"], rows, whole["style"], stated, repairs)
