@@ -10,7 +10,7 @@ import click
 
 from audit.sources import as_table, ready, zoo_id, zoo_table
 from unetzoo import registry
-from unetzoo.console import ShapeType, load_keras, run
+from unetzoo.console import ShapeType, load_keras, run, say
 from unetzoo.files import check_writable
 
 STYLES = (
@@ -46,8 +46,8 @@ def table(
     arguments = {key: value for key, value in given.items() if value is not None}
     found = audit_table(model, arguments)
     for note in (*found.repairs, *found.doubts()):
-        click.echo(f"{model}: {note}", err=True)
-    click.echo(found.to_text(style, width))
+        say(f"{model}: {note}", err=True)
+    say(found.to_text(style, width))
 
 
 @cli.command()
@@ -64,11 +64,14 @@ def diff(first: str, second: str, as_json: bool) -> None:
     ready(first, second)
     result = audit.diff(first, second)
     if as_json:
-        click.echo(result.to_json())
+        say(result.to_json())
     else:
         from rich.console import Console
 
-        Console(highlight=False).print(result.to_rich(), soft_wrap=True)
+        console = Console(highlight=False)
+        with console.capture() as captured:
+            console.print(result.to_rich(), soft_wrap=True, end="")
+        say(captured.get(), styled=True)
     sys.exit(0 if result.same else 1)
 
 
@@ -90,7 +93,7 @@ def explain(first: str, second: str | None, count: int | None, as_json: bool) ->
         registry.card(first)  # raises for an unknown name
         load_keras(f"building {first} in many ways")
     result = audit.explain(first, second, count=count)
-    click.echo(result.to_json() if as_json else result)
+    say(result.to_json() if as_json else result)
 
 
 @cli.command()
@@ -108,9 +111,9 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     load_keras(f"building {', '.join(names) or 'every network'}")
     verdicts = [found for name in names or (None,) for found in verdict.check(name)]
     if as_json:
-        click.echo(json.dumps([found.to_dict() for found in verdicts], indent=2))
+        say(json.dumps([found.to_dict() for found in verdicts], indent=2))
     else:
-        click.echo("\n".join(map(str, verdicts)))
+        say("\n".join(map(str, verdicts)))
     sys.exit(0 if all(found.as_recorded for found in verdicts) else 1)
 
 
@@ -140,13 +143,13 @@ def update(files: tuple[str, ...], check: bool, models: tuple[str, ...]) -> None
     pages = [refreshed(Path(file), networks) for file in dict.fromkeys(files)]
     for page in pages:
         if not page.tables:
-            click.echo(f"{page.path}: no markers, such as <!-- audit: table NAME -->", err=True)
+            say(f"{page.path}: no markers, such as <!-- audit: table NAME -->", err=True)
         elif check:
-            click.echo("\n".join([*page.stale, page.summary("stale (update rewrites them)")]))
+            say("\n".join([*page.stale, page.summary("stale (update rewrites them)")]))
         else:
             if page.stale:
                 page.write()
-            click.echo(page.summary("rewritten"))
+            say(page.summary("rewritten"))
     sys.exit(1 if check and any(page.stale for page in pages) else 0)
 
 
@@ -170,7 +173,7 @@ def report(source: str | None, pair: tuple[str, str] | None, output: Path) -> No
     else:
         ready(*(pair or [source]))
     first, second = pair or (source, None)
-    click.echo(audit.report(first, output, against=second))
+    say(audit.report(first, output, against=second))
 
 
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:

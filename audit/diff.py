@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from audit.formats.keras import KINDS, roles_of
 from audit.formats.pytorch import as_printed, in_blocks, is_block, is_module
 from audit.table import Row, Table
+from unetzoo.text import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -276,7 +277,7 @@ def _untrained(table: Table) -> int | None:
 
 def shown(names: Sequence[str]) -> str:
     """The first three names, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))
+    return ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" * (len(names) > 3))
 
 
 def _described(row: Row | None) -> dict[str, Any] | None:
@@ -295,5 +296,5 @@ def _lines(pair: Pair) -> list[str]:
     for row in (pair.first, pair.second):
         if row is not None:
             shape = " x ".join("?" if size is None else str(size) for size in row.shape[1:])
-            texts.append(f"{row.name} ({row.kind}, {shape}, {row.without_moving:,})")
+            texts.append(printable(f"{row.name} ({row.kind}, {shape}, {row.without_moving:,})"))
     return [f"{SIGNS[pair.status]} {' -> '.join(texts)}"]

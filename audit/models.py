@@ -7,6 +7,7 @@ from typing import Any
 
 from audit.formats.keras import path_of
 from audit.table import NOTHING, Row, Table
+from unetzoo.text import printable
 
 ROLES = {
     "alpha": "slope",
@@ -42,14 +43,16 @@ def table_of(model: Any) -> Table:
             f"found {type(model).__name__}; call its build(input_shape) first, or make it "
             "functional."
         )
-    names = {call[0].name for call in calls}
+    names = {printable(call[0].name) for call in calls}
     seen: set[int] = set()
     optimizer = getattr(model, "optimizer", None)
     made = optimizer.variables if optimizer is not None and optimizer.built else []
     sizes = [math.prod(variable.shape) for variable in made]
     held = sum(size * _bytes(variable) for size, variable in zip(sizes, made, strict=True))
     stated = {"optimizer": sum(sizes), "optimizer bytes": held} if made else NOTHING
-    return Table(model.name, tuple(_row(*call, names, seen) for call in calls), stated=stated)
+    return Table(
+        printable(model.name), tuple(_row(*call, names, seen) for call in calls), stated=stated
+    )
 
 
 def load(path: Path) -> Any:
@@ -107,13 +110,13 @@ def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]
         math.prod(w.shape) for w in getattr(operation, "trainable_weights", []) if id(w) in kept
     )
     return Row(
-        name=operation.name,
+        name=printable(operation.name),
         kind=_kind(operation),
         shape=tuple(node.output_tensors[0].shape),
         parameters=parameters,
         trainable=trainable,
         inputs=tuple(_source(tensor, keras) for tensor in node.input_tensors),
-        path=path_of(operation.name, names),
+        path=path_of(printable(operation.name), names),
         settings=_settings(operation, node),
         call=number,
     )
@@ -141,7 +144,7 @@ def _kind(operation: Any) -> str:
 
 def _source(tensor: Any, keras: Any) -> str:
     operation, call, index = tensor._keras_history
-    return f"{operation.name}[{call}][{index}]"
+    return f"{printable(operation.name)}[{call}][{index}]"
 
 
 def _plain(value: Any) -> Any:

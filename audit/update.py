@@ -25,7 +25,7 @@ from audit.reading import read_all
 from audit.sources import as_table, ready, zoo_id, zoo_table
 from audit.table import Table
 from unetzoo.console import ShapeType, load_keras
-from unetzoo.files import explained_writing, replacing
+from unetzoo.files import replacing
 
 MARKDOWN = (re.compile(r" {0,3}<!--\s*audit:(.*)"), re.compile(r"(.*?)-->\s*$"))
 RST = (re.compile(r"\.\.\s+audit:(?!:)(.*)"), re.compile(r"(.*)$"))
@@ -62,8 +62,8 @@ class Page:
 
     def write(self) -> None:
         """Put the text in the file's place, whole; a link keeps pointing there."""
-        path = self.path.resolve()
-        with explained_writing(self.path), replacing(path) as beside:
+        path = self.path.resolve() if self.path.is_symlink() else self.path
+        with replacing(path) as beside:
             beside.write_bytes(self.text.encode("utf-8", "surrogateescape"))
             copymode(path, beside)
 

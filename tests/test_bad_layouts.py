@@ -1,6 +1,7 @@
 """All that can be wrong with a data set on disk, each in a sentence."""
 
 import json
+import os
 
 import pytest
 from test_layouts import DECATHLON, NNUNET, decathlon, fault, lay, nnunet, table
@@ -60,7 +61,10 @@ def test_all_missing_files_are_listed(tmp_path):
     text = fault(folder, "3 faults:", MISSING)
     assert all(f"{folder / name}: {MISSING}" in text for name in gone)
     (folder / gone[0]).mkdir()
-    fault(folder, f"{folder / gone[0]}: {MISSING}")
+    fault(folder, f"{folder / gone[0]}: it is a folder, no file")
+    (folder / gone[0]).rmdir()
+    os.mkfifo(folder / gone[0])
+    fault(folder, f"{folder / gone[0]}: it is a pipe or a device, no file")
 
 
 @pytest.mark.parametrize(("change", "words"), [
@@ -155,4 +159,4 @@ def test_volumes_with_labels_that_are_pictures(tmp_path):
 
 def test_a_manifest_that_is_no_file(tmp_path):
     (tmp_path / "dataset.json").mkdir()
-    fault(tmp_path, "no file of up to 64 MiB")
+    fault(tmp_path, "it is a folder, no file")

@@ -40,7 +40,7 @@ def test_the_card_says_what_is_documented_and_what_is_assumed():
         (["unetzoo", "list", "4d"], "pattern '4d': expected one that matches"),
         (["unetzoo", "lst"], "Did you mean 'list'"),
         (["unetzoo", "demo", "--epochs", "0"], "0 is not in the range"),
-        (["unetzoo-audit", "table", "nothing.keras"], "nothing.keras: no such file"),
+        (["unetzoo-audit", "table", "nothing.keras"], "nothing.keras: there is no such file"),
         (["unetzoo-audit", "table", "unet2d_smal"], "closest are unet2d_small"),
         (["unetzoo-audit", "table", "unet2d_small", "--style", "x"], "'x' is not one of"),
         (["unetzoo-audit", "table", "unet2d_small", "--input-shape", "1,a"], "'1,a': expected"),

@@ -122,7 +122,9 @@ def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
     with pytest.raises(ValueError, match=r"epoch-0001.keras: is damaged, .* to start over\.$"):
         train(settings(small_data, epochs=1), tmp_path)
     (tmp_path / "run.json").unlink()
-    with pytest.raises(ValueError, match=r"run.json: not there; expected the folder of a run"):
+    with pytest.raises(
+        ValueError, match=r"run.json: there is no such file; expected the folder of a run"
+    ):
         train(settings(small_data, epochs=1), tmp_path)
     checkpoint.unlink()
     with mock.patch("unetzoo.train._fit"):

@@ -20,8 +20,8 @@ from unetzoo.choices import (
     SCHEDULES,
     TFDS,
 )
-from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run
-from unetzoo.files import check_writable
+from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run, say
+from unetzoo.files import check_folder, check_writable
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -74,14 +74,14 @@ def list_models(pattern: str) -> None:
         raise ValueError(f"pattern {pattern!r}: expected one that matches a network of {known}.")
     for name in names:
         card = registry.card(name)
-        click.echo(f"{name:<16} {card.parameters:>11,} parameters  {card.source}")
+        say(f"{name:<16} {card.parameters:>11,} parameters  {card.source}")
 
 
 @cli.command()
 @click.argument("name")
 def card(name: str) -> None:
     """Show what is documented of the network NAME, and what is assumed."""
-    click.echo(registry.card(name))
+    say(registry.card(name))
 
 
 @cli.command()
@@ -95,6 +95,7 @@ def demo(folder: Path, epochs: int) -> None:
 
     Started again after it was stopped, it goes on from its last epoch.
     """
+    check_folder(folder)
     load_keras("the demo")
     from unetzoo.demo import run as run_demo
 
@@ -119,7 +120,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
     if path is not None:
         check_writable(path)  # or the data would be read for nothing
     found = plan_dataset(data, **options)
-    click.echo(found)
+    say(found)
     if path is not None:
         found.write(path)
 
@@ -205,7 +206,7 @@ def train(
         **{**planned, **values},
     )
     run_training(settings, folder, cache=cache, workers=workers, plan=found)
-    click.echo(folder)
+    say(folder)
 
 
 @cli.command()
@@ -229,6 +230,7 @@ def predict(
     from unetzoo.runs import Run
 
     cases = share(cases_of(images, Run.read(run_folder).channels), shard)
+    check_folder(folder)
     load_keras(f"segmenting {len(cases)} images with {run_folder}")
     from unetzoo.predict import load_predictor, predict_cases
     from unetzoo.progress import bar
@@ -238,7 +240,7 @@ def predict(
         predictor, cases, folder, overwrite=overwrite, progress=bar("segmenting")
     )
     for path in outcome.written.values():
-        click.echo(path)
+        say(path)
     _tell(outcome.failed, str(outcome))
 
 
@@ -271,6 +273,7 @@ def evaluate(
 
     own = Run.read(run_folder).settings
     _look(data or own.data, own.layout if data in (None, own.data) else None)
+    check_folder(folder or run_folder)
     load_keras(f"scoring {run_folder} on {data or own.data}")
     from unetzoo.evaluate import evaluate as run_evaluation
     from unetzoo.predict import load_predictor
@@ -278,7 +281,7 @@ def evaluate(
     predictor = load_predictor(run_folder, which, **options)
     out = folder or run_folder / "evaluation"
     found = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
-    click.echo(found)
+    say(found)
     _tell(found.failed, f"{len(found.failed)} cases could not be scored" if found.failed else out)
 
 
@@ -300,9 +303,9 @@ def _look(
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:
     """The summary and the cases that failed on stderr; exit code 1 if any did."""
-    click.echo(summary, err=True)
+    say(summary, err=True)
     for name, sentence in failed.items():
-        click.echo(f"{name}: {sentence}", err=True)
+        say(f"{name}: {sentence}", err=True)
     if failed:
         sys.exit(1)
 

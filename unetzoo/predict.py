@@ -17,7 +17,7 @@ from unetzoo.data.preparation import Grid, prepare
 from unetzoo.data.reading import file_ending, read_case, write_case_labels
 from unetzoo.data.restoring import restore_labels, restore_probabilities
 from unetzoo.data.volumes import Volume, write_image
-from unetzoo.files import replacing
+from unetzoo.files import make_folder, replacing
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.registry import load_model
 from unetzoo.runs import Run
@@ -155,7 +155,7 @@ def predict_cases(
     """
     folder = Path(folder)
     _check_targets(cases, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     outcome = Outcome()
     for case in progress(list(cases)):
         path = target(case, folder)

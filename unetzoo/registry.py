@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
 from unetzoo import models
 from unetzoo.arguments import bind, check, closest
+from unetzoo.files import missing
 from unetzoo.sizes import Sizes
+from unetzoo.text import shortened
 
 if TYPE_CHECKING:
     import keras
@@ -207,8 +208,8 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 
 def check_saved(path: "str | PathLike[str]") -> None:
     """Raises: ValueError where there is no file, or none that Keras has written."""
-    if not Path(path).exists():
-        raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
+    if reason := missing(path):
+        raise ValueError(f"{path}: {reason}; expected a model saved as .keras.")
     if not is_zipfile(path):
         raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
 
@@ -223,9 +224,10 @@ def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
         reason = (
             f"it holds a layer of an unknown class, {unknown[1]}; import its module first"
             if unknown
-            else " ".join(str(error).split())[:120] or type(error).__name__
+            else shortened(str(error), 200) or type(error).__name__
         )
-        raise ValueError(f"{path}: expected a model saved as .keras: {reason}.") from error
+        end = "" if reason.endswith(".") else "."
+        raise ValueError(f"{path}: expected a model saved as .keras: {reason}{end}") from error
 
 
 def _builder(name: str) -> Callable[..., Any]:

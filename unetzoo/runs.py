@@ -14,7 +14,7 @@ from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.normalisation import CT, ZScore, is_number
 from unetzoo.data.preparation import Preparation, Spacing
-from unetzoo.files import replacing
+from unetzoo.files import missing, replacing
 from unetzoo.json_values import parsed
 
 RUN = "run.json"
@@ -173,8 +173,8 @@ class Run:
     def read(cls, folder: Path | str) -> "Run":
         """Raises: ValueError for a folder without a run, or a file that is not a run's."""
         path = Path(folder) / RUN
-        if not path.is_file():
-            raise ValueError(f"{path}: not there; expected the folder of a run of unetzoo train.")
+        if reason := missing(path):
+            raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
         try:
             record = parsed(path.read_bytes())
             return cls(

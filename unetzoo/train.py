@@ -19,6 +19,7 @@ from unetzoo.callbacks import (
 )
 from unetzoo.choices import TFDS
 from unetzoo.feeds import Feed, from_files, from_tfds, new_run
+from unetzoo.files import check_folder, make_folder
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.planning.plans import Plan
 from unetzoo.runs import PLAN, Run, Settings
@@ -58,6 +59,9 @@ def train(
     begun = Run.read(folder) if checkpoints(folder) else None
     if begun is not None:
         _check_same(settings, begun)
+        if (model := _finished(settings, folder)) is not None:
+            return model
+    check_folder(folder)
     _optimizer(settings)  # before the data are read
     registry.card(settings.network)
     run = begun or new_run(settings, folder, workers)
@@ -69,7 +73,7 @@ def train(
     else:
         run, feed = from_files(run, Path(cache or folder / "prepared"), workers)
     if begun is None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         (folder / BEST).unlink(missing_ok=True)  # of a run that did not finish an epoch
         if plan is not None:
             plan.write(folder / PLAN)
@@ -104,6 +108,12 @@ def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
         steps=settings.epochs * settings.steps,
         clip=settings.clip,
     )
+
+
+def _finished(settings: Settings, folder: Path) -> keras.Model | None:
+    """The model of a run that has all its epochs: nothing is left to do, and nothing is written."""
+    done = max(checkpoints(folder), default=0)
+    return resume(folder)[0] if done >= settings.epochs else None
 
 
 def _check_same(settings: Settings, begun: Run) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from audit.formats.cells import BadTextError
 from audit.table import Row, Table
 from unetzoo.json_values import parsed
+from unetzoo.text import printable
 
 FORMAT = "unetzoo table 1"
 HEADER = ("layer", "type", "output", "parameters", "trainable", "inputs")
@@ -84,7 +85,7 @@ def parse_json(text: str) -> Table | None:
         whole = parsed(text)
         rows = tuple(_row(row) for row in whole["rows"])
         stated, repairs = dict(whole["stated"]), tuple(whole["repairs"])
-        return Table(whole["name"], rows, whole["style"], stated, repairs)
+        return Table(_text(whole["name"]), rows, whole["style"], stated, repairs)
     except (
         ValueError,
         LookupError,
@@ -100,16 +101,21 @@ def parse_json(text: str) -> Table | None:
 
 def _row(row: dict[str, Any]) -> Row:
     return Row(
-        name=str(row["name"]),
-        kind=str(row["kind"]),
+        name=_text(row["name"]),
+        kind=_text(row["kind"]),
         shape=tuple(None if size is None else int(size) for size in row["shape"]),
         parameters={str(role): int(count) for role, count in row["parameters"].items()},
         trainable=int(row["trainable"]),
-        inputs=tuple(map(str, row["inputs"])),
-        path=tuple(map(str, row["path"])),
+        inputs=tuple(map(_text, row["inputs"])),
+        path=tuple(map(_text, row["path"])),
         settings={str(key): _tupled(value) for key, value in row["settings"].items()},
         call=int(row["call"]),
     )
+
+
+def _text(name: Any) -> str:
+    """A name, which anybody may have written, without control codes."""
+    return printable(str(name))
 
 
 def _tupled(value: Any) -> Any:

@@ -31,8 +31,8 @@ def write(page: str, path: Path | str) -> Path:
 
     Raises: ValueError where it cannot be written.
     """
-    from unetzoo.files import writing
+    from unetzoo.files import replacing
 
-    with writing(path) as beside:
+    with replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")
     return Path(path)

@@ -2,7 +2,7 @@
 
 from audit.zoo import FOLDER, written
 from unetzoo.console import load_keras
-from unetzoo.files import writing
+from unetzoo.files import replacing
 from unetzoo.registry import list_models
 
 load_keras()
@@ -10,5 +10,5 @@ for old in FOLDER.glob("*.json"):
     if old.stem not in list_models():
         old.unlink()
 for name in list_models():
-    with writing(FOLDER / f"{name}.json") as beside:
+    with replacing(FOLDER / f"{name}.json") as beside:
         beside.write_text(written(name), encoding="utf-8")

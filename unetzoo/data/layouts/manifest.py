@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from unetzoo.files import missing
 from unetzoo.json_values import parsed, short
 
 MAX_BYTES = 64 * 2**20
@@ -15,7 +16,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     Raises: ValueError for a file that is none, or too large, or that names a key twice.
     """
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        if reason := missing(path):
+            raise ValueError(reason)
+        if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"no file of up to {MAX_BYTES // 2**20} MiB")
         content = parsed(path.read_bytes())
     except OSError as error:
