@@ -127,7 +127,8 @@ def statements(name: str | None = None) -> list[Statement]:
     import audit.documents.s5_in_3d
     import audit.documents.variants  # noqa: F401
 
-    wanted = [s for s in STATEMENTS if name is None or s.network == name.replace("-", "_")]
+    key = str(name).replace("-", "_")
+    wanted = [s for s in STATEMENTS if name is None or s.network == key]
     if not wanted:
         networks = ", ".join(sorted({s.network for s in STATEMENTS}))
         raise ValueError(f"network {name!r}: expected one with statements: {networks}.")

@@ -293,6 +293,17 @@ def test_the_simplest_way_to_a_number(name, count, simplest):
     assert lengths == sorted(lengths)
 
 
+def test_a_number_of_what_is_no_network_of_the_zoo():
+    for first in (unetzoo.skeleton("unet2d_small"), audit.table("unet2d_small"), 5):
+        with pytest.raises(
+            ValueError, match=r"with count= the first .*: expected an id of the zoo"
+        ) as error:
+            audit.explain(first, count=63_972)
+        assert len(str(error.value)) < 200
+    with pytest.raises(ValueError, match="network 'unet': expected a name of the zoo"):
+        audit.explain("unet", count=5)
+
+
 def test_a_number_that_nothing_gives():
     search = audit.explain("unet2d_textbook", count=7_700_000)
     assert search.matches == ()

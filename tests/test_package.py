@@ -41,7 +41,7 @@ def test_the_card_says_what_is_documented_and_what_is_assumed():
         (["unetzoo", "lst"], "Did you mean 'list'"),
         (["unetzoo", "demo", "--epochs", "0"], "0 is not in the range"),
         (["unetzoo-audit", "table", "nothing.keras"], "nothing.keras: there is no such file"),
-        (["unetzoo-audit", "table", "unet2d_smal"], "closest are unet2d_small"),
+        (["unetzoo-audit", "table", "unet2d_smal"], "name of the zoo; try unet2d_small."),
         (["unetzoo-audit", "table", "unet2d_small", "--style", "x"], "'x' is not one of"),
         (["unetzoo-audit", "table", "unet2d_small", "--input-shape", "1,a"], "'1,a': expected"),
         (
