@@ -73,9 +73,9 @@ def zoo_table(name: str, arguments: Mapping[str, object]) -> Table:
     Raises: ValueError for an unknown name or a value that cannot work.
     """
     from unetzoo.console import load_keras
-    from unetzoo.registry import card, skeleton
+    from unetzoo.registry import check_arguments, skeleton
 
-    card(name)  # raises for an unknown name, before Keras is loaded
+    check_arguments(name, **arguments)  # before Keras is loaded
     if not arguments:
         ready(name)
         return as_table(name)

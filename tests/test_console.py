@@ -201,6 +201,13 @@ def test_ctrl_c_ends_with_130(tmp_path):
     assert (process.returncode, out, told.split()) == (130, b"", [b"stopped"])
 
 
+def test_what_is_told_already_is_not_told_again():
+    for error, code in ((RunStopped("No space left on device; x."), 1), (ValueError("y"), 2)):
+        with mock.patch(LIST, side_effect=error):
+            done = command("unetzoo", "list")
+        assert (done.returncode, done.stderr) == (code, f"error: {error}\n")
+
+
 @pytest.mark.parametrize("reason", ["No space left on device", "Read-only file system"])
 def test_a_backend_that_cannot_write_is_a_sentence(reason):
     error = ResourceExhaustedError(f"/run/tensorboard/events;\n{reason}")

@@ -111,6 +111,8 @@ def test_pages_are_updated_and_written_without_keras(readme, tmp_path):
         ("unetzoo", ["evaluate", "no"], "no/run.json: there is no such file"),
         ("audit", ["table", "no.keras"], "no.keras: there is no such file"),
         ("audit", ["table", "pyproject.toml"], "pyproject.toml: expected a network's summary"),
+        ("audit", ["table", "vnet", "--input-shape", "1,2"], "input_shape (1, 2): 'vnet' needs"),
+        ("audit", ["table", "vnet", "--num-classes", "0"], "num_classes 0: expected a whole"),
         ("audit", ["diff", "unet3d_90m", "no.md"], "'no.md': no such file"),
         ("audit", ["explain", "unet2d", "--count", "1"], "network 'unet2d': expected a name"),
         ("audit", ["check", "unet2d"], "network 'unet2d': expected one with statements"),

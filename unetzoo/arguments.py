@@ -59,10 +59,12 @@ def check(arguments: dict[str, Any], network: str, ranks: tuple[int, ...], sizes
 
 
 def _is_activation(value: Any) -> bool:
+    if value is None:
+        return True
     import keras
 
     try:
-        return value is None or callable(keras.activations.get(value))
+        return callable(keras.activations.get(value))
     except (ValueError, TypeError):
         return False
 

@@ -73,7 +73,8 @@ def run(command: click.Command) -> None:
             sys.exit(2)
         _end(f"error: {error.format_message()}", 2)
     except Exception as error:
-        if not isinstance(error, OSError) and any(word in str(error) for word in UNWRITTEN):
+        told = isinstance(error, OSError | ValueError | RunStopped)
+        if not told and any(word in str(error) for word in UNWRITTEN):
             _end(f"error: {shortened(str(error), 200)}; look at the folder and make room.", 1)
         if out_of_memory(error):
             reason = shortened(str(error), 100) or "no more to be had"

@@ -107,12 +107,16 @@ def register(
         )
         _CARDS[card.name] = card
 
-        @functools.wraps(builder)
-        def checked(*args: Any, **kwargs: Any) -> Any:
+        def completed(*args: Any, **kwargs: Any) -> dict[str, Any]:
             arguments = bind(builder, args, kwargs)
             check(arguments, card.name, card.ranks, card.sizes)
-            return builder(**arguments)
+            return arguments
 
+        @functools.wraps(builder)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            return builder(**completed(*args, **kwargs))
+
+        checked.completed = completed  # type: ignore[attr-defined]
         return checked
 
     return decorate
@@ -201,6 +205,14 @@ def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
     builder = _builder(name)
     with without_weights():
         return builder(**arguments)
+
+
+def check_arguments(name: str, /, **arguments: Any) -> None:
+    """Whether ``build`` takes them: its errors, without Keras but for an activation's name.
+
+    >>> check_arguments("unet2d_small", num_classes=2)
+    """
+    _builder(name).completed(**arguments)  # type: ignore[attr-defined]
 
 
 @contextmanager
