@@ -21,6 +21,7 @@ COLOURS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
 WEIGHTS = {"Transpose": 90, "UpSampling": 90, "Pooling": 60, "Conv": 40, "Dense": 40,
            "Normalization": 20}  # fmt: skip
 ABOVE, LEFT, PAIRED = range(3)  # the first's row is left out, the second's, neither
+BAND = 1000  # rows
 SHORTEST = 4  # letters of a cut class name that still tell it
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}
 
@@ -206,25 +207,38 @@ def _matched(
 ) -> list[tuple[int, int]]:
     """Places of rows that stand for each other: of all ways in order, the one of most weight.
 
-    ``line[b]`` is the weight of the rows so far against the first b of the second; a byte for
-    each pair of rows says whether they are paired, or which of them is left out.
+    ``line[b]`` is the weight of the first's rows so far against b rows of the second; a byte for
+    each pair of rows says whether they are paired, or which of them is left out. In long tables
+    a row is only held against those that stand at about its place.
     """
+    band = BAND + abs(len(first) - len(second))
     line = [0] * (len(second) + 1)
     ways = []
-    for row, family in zip(first, of_first, strict=True):
-        above, line, way = line, [0], bytearray(len(second))
-        for b, other in enumerate(of_second):
-            weight = above[b + 1]
+    for a, (row, family) in enumerate(zip(first, of_first, strict=True)):
+        middle = a * len(second) // len(first)
+        start, end = max(middle - band, 0), min(middle + band, len(second))
+        way, before = bytearray(end - start), line[start]
+        for b in range(start, end):
+            weight, choice = line[b + 1], ABOVE
             if line[b] > weight:
-                weight, way[b] = line[b], LEFT
-            if family == other and (paired := above[b] + _weight(row, second[b], family)) > weight:
-                weight, way[b] = paired, PAIRED
-            line.append(weight)
-        ways.append(way)
+                weight, choice = line[b], LEFT
+            if of_second[b] == family:
+                paired = before + _weight(row, second[b], family)
+                if paired > weight:
+                    weight, choice = paired, PAIRED
+            before, line[b + 1], way[b - start] = line[b + 1], weight, choice
+        ways.append((start, way))
+    return _followed(ways, len(second))
+
+
+def _followed(ways: list[tuple[int, bytearray]], b: int) -> list[tuple[int, int]]:
+    """The pairs, from the end back; what is not in a row's bytes is left out above."""
     found = []
-    a, b = len(first), len(second)
+    a = len(ways)
     while a and b:
-        choice = ways[a - 1][b - 1]
+        start, way = ways[a - 1]
+        at = b - 1 - start
+        choice = way[at] if 0 <= at < len(way) else ABOVE
         a, b = a - (choice != LEFT), b - (choice != ABOVE)
         if choice == PAIRED:
             found.append((a, b))

@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 
 import commands
 import pytest
@@ -59,8 +60,10 @@ def test_the_gap_is_the_difference_of_the_counts():
             assert diff.same == (first == second)
 
 
-def test_rows_that_were_taken_out_are_the_ones_that_are_missing():
+@pytest.mark.parametrize("band", [1000, 3])
+def test_rows_that_were_taken_out_are_the_ones_that_are_missing(band, monkeypatch):
     """Of a long table with equal blocks: every seventh row taken out, every fifth wider."""
+    monkeypatch.setattr(import_module("audit.diff"), "BAND", band)
     rows = audit.table("unet3d_90m").rows * 2
     rows = tuple(replace(row, name=f"{row.name}_{n}") for n, row in enumerate(rows))
     other = tuple(
@@ -76,6 +79,10 @@ def test_rows_that_were_taken_out_are_the_ones_that_are_missing():
     )
     back = audit.diff(audit.Table("b", other), audit.Table("a", rows))
     assert [pair.second for pair in back.pairs if pair.first is None] == missing
+    for kept in (slice(60, None), slice(0, -60), slice(60, 120)):
+        diff = audit.diff(audit.Table("a", rows), audit.Table("b", rows[kept]))
+        assert [pair.second for pair in diff.pairs if pair.second] == list(rows[kept])
+        assert [pair.status for pair in diff.pairs].count("same") == len(rows[kept])
 
 
 command = partial(commands.command, "unetzoo-audit", "diff")
