@@ -1,4 +1,4 @@
-"""Keras knows our layers, losses, metrics and optimizers wherever it and this package are imported."""
+"""Keras knows our layers, losses, metrics and optimizers once it and this package are imported."""
 
 import importlib
 import importlib.util
