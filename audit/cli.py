@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
-from audit.sources import as_table
-from unetzoo.console import ShapeType, load_keras, run
+from audit.sources import as_table, ready, zoo_id, zoo_table
+from unetzoo import registry
+from unetzoo.console import ShapeType, load_keras, run, say
+from unetzoo.files import check_writable
 
 STYLES = (
     "markdown", "csv", "json", "html", "keras3", "keras3d", "keras2", "keras2b", "keras2c",
@@ -44,8 +46,8 @@ def table(
     arguments = {key: value for key, value in given.items() if value is not None}
     found = audit_table(model, arguments)
     for note in (*found.repairs, *found.doubts()):
-        click.echo(f"{model}: {note}", err=True)
-    click.echo(found.to_text(style, width))
+        say(f"{model}: {note}", err=True)
+    say(found.to_text(style, width))
 
 
 @cli.command()
@@ -57,16 +59,19 @@ def diff(first: str, second: str, as_json: bool) -> None:
 
     Exits with 0 if they are the same, 1 if they differ.
     """
-    load_keras()
     import audit
 
+    ready(first, second)
     result = audit.diff(first, second)
     if as_json:
-        click.echo(result.to_json())
+        say(result.to_json())
     else:
         from rich.console import Console
 
-        Console(highlight=False).print(result.to_rich(), soft_wrap=True)
+        console = Console(highlight=False)
+        with console.capture() as captured:
+            console.print(result.to_rich(), soft_wrap=True, end="")
+        say(captured.get(), styled=True)
     sys.exit(0 if result.same else 1)
 
 
@@ -80,11 +85,15 @@ def explain(first: str, second: str | None, count: int | None, as_json: bool) ->
 
     A and B are ids of the zoo, .keras files, or texts with a published summary.
     """
-    load_keras()
     import audit
 
+    if count is None:
+        ready(first, *([second] if second else []))
+    elif second is None:
+        registry.card(first)  # raises for an unknown name
+        load_keras(f"building {first} in many ways")
     result = audit.explain(first, second, count=count)
-    click.echo(result.to_json() if as_json else result)
+    say(result.to_json() if as_json else result)
 
 
 @cli.command()
@@ -95,15 +104,17 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
     Exits with 0 if every verdict is the one on record, 1 if one has changed.
     """
-    load_keras()
-    import audit
+    from audit import verdict
 
-    verdicts = [verdict for name in names or (None,) for verdict in audit.check(name)]
+    for name in names:
+        verdict.statements(name)  # raises for one without
+    load_keras(f"building {', '.join(names) or 'every network'}")
+    verdicts = [found for name in names or (None,) for found in verdict.check(name)]
     if as_json:
-        click.echo(json.dumps([verdict.to_dict() for verdict in verdicts], indent=2))
+        say(json.dumps([found.to_dict() for found in verdicts], indent=2))
     else:
-        click.echo("\n".join(str(verdict) for verdict in verdicts))
-    sys.exit(0 if all(verdict.as_recorded for verdict in verdicts) else 1)
+        say("\n".join(map(str, verdicts)))
+    sys.exit(0 if all(found.as_recorded for found in verdicts) else 1)
 
 
 @cli.command()
@@ -132,13 +143,13 @@ def update(files: tuple[str, ...], check: bool, models: tuple[str, ...]) -> None
     pages = [refreshed(Path(file), networks) for file in dict.fromkeys(files)]
     for page in pages:
         if not page.tables:
-            click.echo(f"{page.path}: no markers, such as <!-- audit: table NAME -->", err=True)
+            say(f"{page.path}: no markers, such as <!-- audit: table NAME -->", err=True)
         elif check:
-            click.echo("\n".join([*page.stale, page.summary("stale (update rewrites them)")]))
+            say("\n".join([*page.stale, page.summary("stale (update rewrites them)")]))
         else:
             if page.stale:
                 page.write()
-            click.echo(page.summary("rewritten"))
+            say(page.summary("rewritten"))
     sys.exit(1 if check and any(page.stale for page in pages) else 0)
 
 
@@ -154,28 +165,28 @@ def report(source: str | None, pair: tuple[str, str] | None, output: Path) -> No
     """
     if (source is None) == (pair is None):
         raise ValueError("report: expected a NAME or FILE, or --diff A B, and not both.")
-    from audit import report as pages
+    import audit
 
-    if any(map(pages.needs_keras, pair or [source])):
-        load_keras()
-    page = pages.report(source) if pair is None else pages.report_diff(*pair)
-    click.echo(pages.write(page, output))
+    check_writable(output)
+    if zoo_id(source):
+        load_keras(f"building {source} at several sizes")
+    else:
+        ready(*(pair or [source]))
+    first, second = pair or (source, None)
+    say(audit.report(first, output, against=second))
 
 
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:
     """The table of a zoo id, built without weights, of a ``.keras`` file or of a text."""
-    load_keras()
-    import audit
-    import unetzoo
-
     if not arguments:
+        ready(model)
         return as_table(model)
     if Path(model).is_file():
         raise ValueError(
             f"{model}: a file has its shape and classes; leave out "
             f"{' and '.join('--' + key.replace('_', '-') for key in arguments)}."
         )
-    return audit.table(unetzoo.skeleton(model, **arguments))
+    return zoo_table(model, arguments)
 
 
 def main() -> None:

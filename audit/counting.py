@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from audit.table import Table
 
@@ -47,7 +48,7 @@ class Search:
         return "\n".join([head, *found])
 
 
-def search(name: str, count: int) -> Search:
+def search(name: Any, count: int) -> Search:
     """Try the counting conventions and the usual channels and classes of a network of the zoo.
 
     Raises: ValueError for an unknown name.
@@ -56,11 +57,11 @@ def search(name: str, count: int) -> Search:
     Match(ways=('moving statistics counted',))
     """
     from audit.models import table_of
-    from unetzoo.checks import is_whole
+    from unetzoo.checks import check, is_whole
     from unetzoo.registry import card, skeleton
 
-    if not is_whole(count, least=0):
-        raise ValueError(f"count {count!r}: expected a whole number of parameters.")
+    check(isinstance(name, str), "with count= the first network,", name, "an id of the zoo")
+    check(is_whole(count, least=0), "count", count, "a whole number of parameters")
     known = card(name)
     tried = 0
     matches = []

@@ -1,14 +1,14 @@
 """Two tables side by side: rows aligned by what they are, not by their numbers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from audit.formats.keras import KINDS, roles_of
 from audit.formats.pytorch import as_printed, in_blocks, is_block, is_module
 from audit.table import Row, Table
+from unetzoo.text import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -17,6 +17,11 @@ ACTIVATIONS = {
     "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Softmax", "Tanh",
 }  # fmt: skip
 COLOURS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
+# How much it counts that rows of a family are paired: what makes the network's form counts most.
+WEIGHTS = {"Transpose": 90, "UpSampling": 90, "Pooling": 60, "Conv": 40, "Dense": 40,
+           "Normalization": 20}  # fmt: skip
+ABOVE, LEFT, PAIRED = range(3)  # the first's row is left out, the second's, neither
+BAND = 1000  # rows
 SHORTEST = 4  # letters of a cut class name that still tell it
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}
 
@@ -55,7 +60,31 @@ class Diff:
 
     @property
     def same(self) -> bool:
-        return all(pair.status == "same" for pair in self.pairs)
+        return all(pair.status == "same" for pair in self.pairs) and not self.frozen
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """A sentence for each side that has parameters which are not trained, unlike the other's.
+
+        It names the layers where both sides say what is trained of each; a text's rows seldom do,
+        but its totals.
+        """
+        if not (_by_row(self.first) and _by_row(self.second)):
+            found = [_untrained(table) for table in (self.first, self.second)]
+            if None in found or found[0] == found[1]:
+                return ()
+            return (f"frozen: {found[0]:,} parameters in the first, {found[1]:,} in the second",)
+        rows = [(p.first, p.second) for p in self.pairs if p.first and p.second]
+        alone = [
+            [one for one, other in sides if _frozen(one) and not _frozen(other)]
+            for sides in (rows, [(second, first) for first, second in rows])
+        ]
+        return tuple(
+            f"frozen in the {side} alone: {shown([row.name for row in found])} "
+            f"({sum(map(_frozen, found)):,} parameters)"
+            for side, found in zip(("first", "second"), alone, strict=True)
+            if found
+        )
 
     @property
     def gap(self) -> int:
@@ -65,7 +94,8 @@ class Diff:
     def to_json(self) -> str:
         """The whole diff for machines."""
         pairs = [pair.to_dict() for pair in self.pairs]
-        return json.dumps({"same": self.same, "parameters": self.gap, "rows": pairs}, indent=2)
+        found = {"same": self.same, "parameters": self.gap, "frozen": self.frozen, "rows": pairs}
+        return json.dumps(found, indent=2)
 
     def to_rich(self) -> "Text":
         """The same as ``str``, for a terminal: missing rows red, extra green, changed yellow."""
@@ -82,7 +112,8 @@ class Diff:
         lines = [line for pair in self.pairs if pair.status != "same" for line in _lines(pair)]
         counts = {status: sum(pair.status == status for pair in self.pairs) for status in SIGNS}
         summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        return "\n".join([*lines, f"rows: {summary or 'none'}; parameters: {self.gap:+,}"])
+        last = f"rows: {summary or 'none'}; parameters: {self.gap:+,}"
+        return "\n".join([*lines, *self.frozen, last])
 
 
 def diff(first: Table, second: Table) -> Diff:
@@ -157,31 +188,71 @@ def _families(first: list[Row], second: list[Row]) -> tuple[list[str], list[str]
 
 
 def _aligned(first: list[Row], second: list[Row]) -> Iterator[Pair]:
+    """In order: rows of one family stand for each other, the others are missing or extra."""
     families = _families(first, second)
     if families[0] == families[1]:  # the same layers, whatever their widths
         yield from (_pair(x, y) for x, y in zip(first, second, strict=True))
         return
-    a_keys, b_keys = (
-        list(zip(words, (row.without_moving for row in rows), strict=True))
-        for words, rows in zip(families, (first, second), strict=True)
-    )
-    matcher = SequenceMatcher(None, a_keys, b_keys, autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if tag == "equal":
-            yield from (_pair(x, y) for x, y in zip(first[a:b], second[c:d], strict=True))
-        else:
-            yield from _replaced(first[a:b], second[c:d])
+    done = [0, 0]
+    for a, b in [*_matched(first, second, *families), (len(first), len(second))]:
+        yield from (Pair("missing", row, None) for row in first[done[0] : a])
+        yield from (Pair("extra", None, row) for row in second[done[1] : b])
+        if a < len(first):
+            yield _pair(first[a], second[b])
+        done = [a + 1, b + 1]
 
 
-def _replaced(first: list[Row], second: list[Row]) -> Iterator[Pair]:
-    """Rows of one family stand for each other, the others are missing or extra."""
-    a_keys, b_keys = _families(first, second)
-    for tag, a, b, c, d in SequenceMatcher(None, a_keys, b_keys, autojunk=False).get_opcodes():
-        if tag == "equal":
-            yield from (_pair(x, y) for x, y in zip(first[a:b], second[c:d], strict=True))
-        else:
-            yield from (Pair("missing", row, None) for row in first[a:b])
-            yield from (Pair("extra", None, row) for row in second[c:d])
+def _matched(
+    first: list[Row], second: list[Row], of_first: list[str], of_second: list[str]
+) -> list[tuple[int, int]]:
+    """Places of rows that stand for each other: of all ways in order, the one of most weight.
+
+    ``line[b]`` is the weight of the first's rows so far against b rows of the second; a byte for
+    each pair of rows says whether they are paired, or which of them is left out. In long tables
+    a row is only held against those that stand at about its place.
+    """
+    band = BAND + abs(len(first) - len(second))
+    line = [0] * (len(second) + 1)
+    ways = []
+    for a, (row, family) in enumerate(zip(first, of_first, strict=True)):
+        middle = a * len(second) // len(first)
+        start, end = max(middle - band, 0), min(middle + band, len(second))
+        way, before = bytearray(end - start), line[start]
+        for b in range(start, end):
+            weight, choice = line[b + 1], ABOVE
+            if line[b] > weight:
+                weight, choice = line[b], LEFT
+            if of_second[b] == family:
+                paired = before + _weight(row, second[b], family)
+                if paired > weight:
+                    weight, choice = paired, PAIRED
+            before, line[b + 1], way[b - start] = line[b + 1], weight, choice
+        ways.append((start, way))
+    return _followed(ways, len(second))
+
+
+def _followed(ways: list[tuple[int, bytearray]], b: int) -> list[tuple[int, int]]:
+    """The pairs, from the end back; what is not in a row's bytes is left out above."""
+    found = []
+    a = len(ways)
+    while a and b:
+        start, way = ways[a - 1]
+        at = b - 1 - start
+        choice = way[at] if 0 <= at < len(way) else ABOVE
+        a, b = a - (choice != LEFT), b - (choice != ABOVE)
+        if choice == PAIRED:
+            found.append((a, b))
+    return found[::-1]
+
+
+def _weight(first: Row, second: Row, family: str) -> int:
+    """How much two rows of a family stand for each other: by what it is, size, shape and name."""
+    weight = next((w for part, w in WEIGHTS.items() if part in family), 10)
+    if first.total and first.without_moving == second.without_moving:
+        weight += 40
+    if first.shape[1:] == second.shape[1:]:
+        weight += 8
+    return weight + (first.name == second.name)
 
 
 def _pair(first: Row, second: Row) -> Pair:
@@ -196,6 +267,31 @@ def _same_shape(first: Row, second: Row) -> bool:
         return True
     pairs = zip(first.shape[1:], second.shape[1:], strict=True)
     return all(x is None or y is None or x == y for x, y in pairs)
+
+
+def _by_row(table: Table) -> bool:
+    """Whether each row says how much of it is trained."""
+    return table.style in ("", "torchinfo", "torch-summary", "pytorch-model-summary")
+
+
+def _frozen(row: Row) -> int:
+    """The parameters that could be trained and are not; moving statistics never are."""
+    return max(row.without_moving - row.trainable, 0) if row.call == 0 else 0
+
+
+def _untrained(table: Table) -> int | None:
+    """The same of a whole table, from its totals if its rows do not say it; None if none does."""
+    if _by_row(table):
+        return sum(map(_frozen, table))
+    stated = table.stated
+    if "trainable" not in stated or table.doubts() or not all(row.kind for row in table):
+        return None
+    return max(table.without_moving - stated["trainable"], 0)
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    return ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" * (len(names) > 3))
 
 
 def _described(row: Row | None) -> dict[str, Any] | None:
@@ -214,5 +310,5 @@ def _lines(pair: Pair) -> list[str]:
     for row in (pair.first, pair.second):
         if row is not None:
             shape = " x ".join("?" if size is None else str(size) for size in row.shape[1:])
-            texts.append(f"{row.name} ({row.kind}, {shape}, {row.without_moving:,})")
+            texts.append(printable(f"{row.name} ({row.kind}, {shape}, {row.without_moving:,})"))
     return [f"{SIGNS[pair.status]} {' -> '.join(texts)}"]

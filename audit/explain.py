@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 
-from audit.diff import Diff, Pair, diff
+from audit.diff import Diff, Pair, diff, shown
 from audit.quirks import quirks
 from audit.table import Row, Table
 
@@ -25,10 +25,7 @@ class Cause:
     rows: tuple[str, ...]
 
     def __str__(self) -> str:
-        shown = ", ".join(self.rows[:3]) + (
-            f" and {len(self.rows) - 3} more" * (len(self.rows) > 3)
-        )
-        return f"{self.parameters:>+15,}  {self.cause} ({shown})"
+        return f"{self.parameters:>+15,}  {self.cause} ({shown(self.rows)})"
 
 
 @dataclass(frozen=True)
@@ -104,9 +101,12 @@ def _all_deltas(aligned: Diff) -> Iterator[Delta]:
     yield "optimizer variables", optimizers[1] - optimizers[0], "the total"
     both = [pair for pair in aligned.pairs if pair.first and pair.second and _is_conv(pair.first)]
     interpolates = [_interpolates(table) for table in tables]
+    single = [{_sort(p.first or p.second) for p in aligned.pairs if p.status == status}
+              for status in ("missing", "extra")]  # fmt: skip
     for run in _runs(aligned.pairs):
         if run[0].status in ("missing", "extra"):
-            yield from _one_sided(run, interpolates[run[0].status == "missing"])
+            other = run[0].status == "missing"
+            yield from _one_sided(run, interpolates[other], single[other])
             continue
         for pair in run:
             yield from _deltas(pair, head=bool(both) and pair is both[-1])
@@ -162,8 +162,12 @@ def _norm_deltas(first: Row, second: Row) -> Iterator[Delta]:
         yield "moving statistics counted by one side", moving[1] - moving[0], first.name
 
 
-def _one_sided(run: list[Pair], other_interpolates: bool) -> Iterator[Delta]:
-    """Rows that stand in one table alone; several convolutions in a row are a block."""
+def _one_sided(run: list[Pair], other_interpolates: bool, others: set[str]) -> Iterator[Delta]:
+    """Rows that stand in one table alone; several convolutions in a row are a block.
+
+    ``others`` are the sorts of rows that the other table has alone: of these none of the two is
+    "the only one", they stand at other places.
+    """
     where = "second" if run[0].second else "first"
     sign = 1 if run[0].second else -1
     rows = [row for pair in run if (row := pair.first or pair.second) and row.call == 0]
@@ -173,15 +177,22 @@ def _one_sided(run: list[Pair], other_interpolates: bool) -> Iterator[Delta]:
             cause = "up-convolution against interpolation"
         elif a_block:
             cause = f"a block that only the {where} has"
-        elif "Normalization" in row.kind:
-            cause = f"norms that only the {where} has"
-        elif row.kind.endswith("Transpose"):
-            cause = f"up-convolutions that only the {where} has"
-        elif _is_conv(row):
-            cause = f"convolutions that only the {where} has"
+        elif (sort := _sort(row)) in others:
+            cause = f"{sort} at other places"
         else:
-            cause = f"{row.kind} that only the {where} has"
+            cause = f"{sort} that only the {where} has"
         yield cause, sign * row.total, row.name
+
+
+def _sort(row: Row | None) -> str:
+    """What to call rows such as this one."""
+    if row is None:
+        return ""
+    if "Normalization" in row.kind:
+        return "norms"
+    if row.kind.endswith("Transpose"):
+        return "up-convolutions"
+    return "convolutions" if _is_conv(row) else row.kind
 
 
 # === Convolutions: channels, width, kernel and bias, one after the other ===

@@ -52,7 +52,7 @@ def mismatch(published: list[Table], model: Table, where: str) -> str:
         where = f"{where}, table {diffs.index(best) + 1} of {len(diffs)}"
     count = _differing(best)
     reason = f"{count} of {len(best.pairs)} rows differ{'s' * (count == 1)}"
-    reason = reason if count else _wrong_total(best.first, model)
+    reason = reason if count else _wrong_total(best.first, model) or "; ".join(best.frozen)
     if not reason:
         return ""
     lines = [

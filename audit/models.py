@@ -7,6 +7,7 @@ from typing import Any
 
 from audit.formats.keras import path_of
 from audit.table import NOTHING, Row, Table
+from unetzoo.text import printable
 
 ROLES = {
     "alpha": "slope",
@@ -42,14 +43,16 @@ def table_of(model: Any) -> Table:
             f"found {type(model).__name__}; call its build(input_shape) first, or make it "
             "functional."
         )
-    names = {call[0].name for call in calls}
+    names = {printable(call[0].name) for call in calls}
     seen: set[int] = set()
     optimizer = getattr(model, "optimizer", None)
     made = optimizer.variables if optimizer is not None and optimizer.built else []
     sizes = [math.prod(variable.shape) for variable in made]
     held = sum(size * _bytes(variable) for size, variable in zip(sizes, made, strict=True))
     stated = {"optimizer": sum(sizes), "optimizer bytes": held} if made else NOTHING
-    return Table(model.name, tuple(_row(*call, names, seen) for call in calls), stated=stated)
+    return Table(
+        printable(model.name), tuple(_row(*call, names, seen) for call in calls), stated=stated
+    )
 
 
 def load(path: Path) -> Any:
@@ -57,18 +60,17 @@ def load(path: Path) -> Any:
 
     Raises: ValueError where the file holds no such model.
     """
-    import json
     import zipfile
 
+    from unetzoo.json_values import parsed
+    from unetzoo.registry import check_saved, reading_model, without_weights
+
+    check_saved(path)
     import keras
 
-    from unetzoo.registry import reading_model, without_weights
-
-    if not path.exists():
-        raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
     with reading_model(path), without_weights():
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+            config = parsed(archive.read("config.json"))
         config["compile_config"] = None
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         if not isinstance(model, keras.Model):
@@ -106,13 +108,13 @@ def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]
         math.prod(w.shape) for w in getattr(operation, "trainable_weights", []) if id(w) in kept
     )
     return Row(
-        name=operation.name,
+        name=printable(operation.name),
         kind=_kind(operation),
         shape=tuple(node.output_tensors[0].shape),
         parameters=parameters,
         trainable=trainable,
         inputs=tuple(_source(tensor, keras) for tensor in node.input_tensors),
-        path=path_of(operation.name, names),
+        path=path_of(printable(operation.name), names),
         settings=_settings(operation, node),
         call=number,
     )
@@ -140,11 +142,16 @@ def _kind(operation: Any) -> str:
 
 def _source(tensor: Any, keras: Any) -> str:
     operation, call, index = tensor._keras_history
-    return f"{operation.name}[{call}][{index}]"
+    return f"{printable(operation.name)}[{call}][{index}]"
+
+
+def _plain(value: Any) -> Any:
+    """A list, such as Keras's own kind of them, as the tuple that it stands for."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _settings(operation: Any, node: Any) -> dict[str, Any]:
-    found = {key: getattr(operation, key) for key in SETTINGS if hasattr(operation, key)}
+    found = {key: _plain(getattr(operation, key)) for key in SETTINGS if hasattr(operation, key)}
     if type(operation).__name__ != _kind(operation).removeprefix("ops."):
         found["class"] = type(operation).__name__
     if node.input_tensors:

@@ -1,6 +1,5 @@
 """Text -> Table: find the published summaries in a README, a notebook, a log or a paste."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from audit.formats.cells import BadTextError
 from audit.formats.keras import path_of
 from audit.recover import recovered
 from audit.table import Table
+from unetzoo.json_values import parsed
 
 LIMIT = 64 * 2**20  # bytes
 PARSERS = (
@@ -90,7 +90,7 @@ def _is_file(text: str) -> bool:
 def _notebook(text: str, path: Path) -> str:
     """The Markdown and the printed outputs of a notebook's cells."""
     try:
-        cells = json.loads(text)["cells"]
+        cells = parsed(text)["cells"]
         return "\n\n".join(part for cell in cells for part in _cell(cell))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: expected a Jupyter notebook ({error}).") from error

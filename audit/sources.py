@@ -1,11 +1,13 @@
 """A table from whatever names one: a table, a model, a file, a text, a network of the zoo."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from audit.reading import read
 from audit.table import Table
+from audit.zoo import kept
 
 
 def as_table(source: Any) -> Table:
@@ -22,13 +24,13 @@ def as_table(source: Any) -> Table:
         from audit.models import table_of
 
         return table_of(source)
-    from unetzoo.registry import card, list_models, skeleton
+    from unetzoo.registry import card, skeleton
 
     name = str(source)
-    if name.replace("-", "_") in list_models():
+    if key := zoo_id(name):
         from audit.models import table_of
 
-        return table_of(skeleton(name))
+        return kept(key) or table_of(skeleton(key))
     if name.endswith(".keras"):
         from audit.models import load, table_of
 
@@ -36,3 +38,46 @@ def as_table(source: Any) -> Table:
     if re.fullmatch(r"[\w-]+", name) and not Path(name).exists():
         card(name)  # raises, with the closest names
     return read(source)
+
+
+def zoo_id(source: Any) -> str:
+    """The id of the zoo that a source is, hyphens or not; empty for any other source.
+
+    >>> zoo_id("unet3d-90m"), zoo_id("paper.md")
+    ('unet3d_90m', '')
+    """
+    from unetzoo.registry import list_models
+
+    name = str(source).replace("-", "_") if isinstance(source, str | Path) else ""
+    return name if name in list_models() else ""
+
+
+def ready(*sources: str | Path) -> None:
+    """Load Keras, and say so on stderr, if the table of what a command line names takes it."""
+    waiting = [str(source) for source in sources if _needs_keras(source)]
+    if waiting:
+        from unetzoo.console import load_keras
+
+        load_keras(f"reading {' and '.join(waiting)}")
+
+
+def _needs_keras(source: str | Path) -> bool:
+    if key := zoo_id(source):
+        return kept(key) is None
+    return str(source).endswith(".keras") and Path(source).is_file()
+
+
+def zoo_table(name: str, arguments: Mapping[str, object]) -> Table:
+    """The table of a network of the zoo, built without weights where arguments are given.
+
+    Raises: ValueError for an unknown name or a value that cannot work.
+    """
+    from unetzoo.console import load_keras
+    from unetzoo.registry import check_arguments, skeleton
+
+    check_arguments(name, **arguments)  # before Keras is loaded
+    if not arguments:
+        ready(name)
+        return as_table(name)
+    load_keras(f"building {name}")
+    return as_table(skeleton(name, **arguments))

@@ -22,7 +22,7 @@ from audit.building import SpecError, built, find_builder, split_spec
 from audit.formats import RENDERERS
 from audit.matching import mismatch
 from audit.reading import read_all
-from audit.sources import as_table
+from audit.sources import as_table, ready, zoo_id, zoo_table
 from audit.table import Table
 from unetzoo.console import ShapeType, load_keras
 from unetzoo.files import replacing
@@ -62,7 +62,7 @@ class Page:
 
     def write(self) -> None:
         """Put the text in the file's place, whole; a link keeps pointing there."""
-        path = self.path.resolve()
+        path = self.path.resolve() if self.path.is_symlink() else self.path
         with replacing(path) as beside:
             beside.write_bytes(self.text.encode("utf-8", "surrogateescape"))
             copymode(path, beside)
@@ -83,11 +83,8 @@ class Networks:
 
     def table(self, name: str, arguments: Mapping[str, object], folder: Path) -> Table:
         """The network's table. Raises: ValueError for a name that leads to none."""
-        from unetzoo.registry import list_models, skeleton
-
-        load_keras()
-        if name.replace("-", "_") in list_models() and name not in self.specs:
-            return as_table(skeleton(name, **arguments))
+        if name not in self.specs and zoo_id(name):
+            return zoo_table(name, arguments)
         if arguments:
             raise ValueError(f"{name!r}: only networks of the zoo take a shape and classes.")
         if name in self.specs:
@@ -95,6 +92,7 @@ class Networks:
                 self.tables[name] = _users_table(self.specs[name])
             return self.tables[name]
         if name.endswith(".keras"):
+            ready(folder / name)
             return as_table(folder / name)
         raise ValueError(
             f"{name!r}: expected a network of the zoo (unetzoo list), a .keras file, or a name "
@@ -104,6 +102,7 @@ class Networks:
 
 def _users_table(spec: str) -> Table:
     """The table of what a builder returns; layers without a name are counted from 1 in each."""
+    load_keras(f"building {spec}")
     import keras
 
     keras.utils.clear_session(free_memory=False)

@@ -111,16 +111,28 @@ def check(name: str | None = None) -> list[Verdict]:
     >>> [verdict.verdict for verdict in check("unet3d_90m")]
     ['confirmed', 'confirmed', 'confirmed', 'contradicted']
     """
+    return [_verdict(each) for each in statements(name)]
+
+
+def statements(name: str | None = None) -> list[Statement]:
+    """What the documents state of all networks, or of one. Nothing is built.
+
+    Raises: ValueError for a network without statements.
+
+    >>> [each.id for each in statements("unet3d-90m")]
+    ['S1.1', 'S1.2', 'S1.3', 'S1.4']
+    """
     import audit.documents.s1_to_s4
     import audit.documents.s5_in_2d
     import audit.documents.s5_in_3d
     import audit.documents.variants  # noqa: F401
 
-    wanted = [s for s in STATEMENTS if name is None or s.network == name.replace("-", "_")]
+    key = str(name).replace("-", "_")
+    wanted = [s for s in STATEMENTS if name is None or s.network == key]
     if not wanted:
         networks = ", ".join(sorted({s.network for s in STATEMENTS}))
         raise ValueError(f"network {name!r}: expected one with statements: {networks}.")
-    return [_verdict(each) for each in wanted]
+    return wanted
 
 
 def _verdict(each: Statement) -> Verdict:

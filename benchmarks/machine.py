@@ -10,10 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+NARROW = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # no AVX-512 in a child
 
 
 def heading(*packages):
-    """The date, the processor and the versions, one line."""
+    """The date, the processor, its vector units, oneDNN in TensorFlow, the versions; one line."""
     cpu = next(
         (
             line.split(":")[1].strip()
@@ -25,7 +27,20 @@ def heading(*packages):
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     cores = len(os.sched_getaffinity(0))
     python = platform.python_version()
-    return f"{datetime.date.today()}, {cores} cores of {cpu}, Python {python}, {versions}"
+    return (
+        f"{datetime.date.today()}, {cores} cores of {cpu} ({_units()}), Python {python}, {versions}"
+    )
+
+
+def _units():
+    import unetzoo  # noqa: F401  (turns oneDNN on)
+    from unetzoo.kernels import SWITCH, on_by_itself, vector_units
+
+    switch = os.environ.get(SWITCH)
+    onednn = switch == "1" or (switch is None and on_by_itself())
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    limit = f", used up to {most}" if most else ""
+    return f"{vector_units()}{limit}; oneDNN {'on' if onednn else 'off'}"
 
 
 def child(script, *words, **environment):

@@ -1,49 +1,77 @@
-"""A training step and a prediction of unet3d_19m at 48 cubed, against PyTorch and Keras's choices.
+"""A network's first step, training step, prediction and memory against its PyTorch twin.
 
-    python benchmarks/step.py
+    python benchmarks/step.py [avx2] [NETWORK ...]
 
-Each runs in a fresh process with as many threads as there are cores; batch 1, float32, Adam,
-Dice + cross-entropy (MONAI's on PyTorch). Medians after two steps to warm up.
+Each runs in a fresh process with as many threads as there are cores; float32, Adam, Dice +
+cross-entropy (MONAI's on PyTorch). The first step is all that comes after the imports: the network
+built, compiled and trained on a batch. Medians of seven after two more to warm up; the processor's
+seconds are those of all threads. Memory is the process's at its peak, libraries included. With
+"avx2" neither side uses wider vector units, which stands in for a processor without them.
 """
 
 import json
+import os
+import resource
 import statistics
 import sys
 import time
 
 import numpy as np
-from machine import child, heading
+from machine import NARROW, child, heading
 
-SIZE = 48
-RUNS = 7
+RUNS, WARM = 7, 2
+NETWORKS = {  # sizes, of the output, batch, classes; one input channel
+    "unet3d_2_5m": ((48, 48, 48), (48, 48, 48), 2, 1),
+    "unet3d_19m": ((48, 48, 48), (48, 48, 48), 1, 4),
+    "plain_unet": ((64, 64, 64), (64, 64, 64), 1, 2),  # its twin is nnU-Net's own class
+    "unet2d_original": ((572, 572), (388, 388), 1, 2),
+}
+SIDES = {"unetzoo": "tensorflow", "unetzoo on torch": "torch", "PyTorch": "torch"}
 
 
-def data():
+def data(name):
+    """Images and labels, channels last."""
+    sizes, output, batch, classes = NETWORKS[name]
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((1, SIZE, SIZE, SIZE, 1), dtype="float32")
-    return x, rng.integers(0, 4, (1, SIZE, SIZE, SIZE))
+    x = rng.standard_normal((batch, *sizes, 1), "float32")
+    return x, rng.integers(0, max(classes, 2), (batch, *output))
 
 
-def keras_model(**choice):
+def keras_model(name, x, y):
     import unetzoo
     from unetzoo.training import compile_model
 
-    model = unetzoo.build("unet3d_19m", input_shape=(SIZE, SIZE, SIZE, 1))
-    compile_model(model, **choice)
-    x, y = data()
+    model = compile_model(unetzoo.build(name, input_shape=x.shape[1:]))
     return lambda: model.train_on_batch(x, y), lambda: model.predict_on_batch(x)
 
 
-def pytorch_twin():
+def twin_of(name):
+    if name != "plain_unet":
+        from twins import TWINS
+
+        return TWINS[name]()
+    from dynamic_network_architectures.architectures.unet import PlainConvUNet
+    from torch import nn
+
+    return PlainConvUNet(
+        1, 6, (32, 64, 128, 256, 320, 320), nn.Conv3d, 3, (1, 2, 2, 2, 2, 2), 2, 2, 2,
+        conv_bias=True, norm_op=nn.InstanceNorm3d, norm_op_kwargs={"affine": True},
+        nonlin=nn.LeakyReLU, nonlin_kwargs={"inplace": True},
+    )  # fmt: skip
+
+
+def pytorch_twin(name, x, y):
     import torch
     from monai.losses import DiceCELoss
-    from twins import TWINS
 
-    twin = TWINS["unet3d_19m"]()
-    loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False)
-    optimizer = torch.optim.Adam(twin.parameters(), 1e-4)
-    x, y = data()
+    twin = twin_of(name)
     x, y = torch.from_numpy(np.moveaxis(x, -1, 1).copy()), torch.from_numpy(y)[:, None]
+    one = NETWORKS[name][-1] == 1
+    loss = DiceCELoss(
+        softmax=not one, sigmoid=one, to_onehot_y=not one, include_background=one
+    )  # fmt: skip
+    y = y.float() if one else y
+    optimizer = torch.optim.Adam(twin.parameters(), 1e-4)
 
     def step():
         twin.train()
@@ -61,41 +89,62 @@ def pytorch_twin():
     return step, predict
 
 
-def measure(who):
-    step, predict = {
-        "unetzoo": keras_model,
-        "xla": lambda: keras_model(jit_compile=True),
-        "pytorch": pytorch_twin,
-    }[who]()
-    print(json.dumps([median(step), median(predict)]))
+def measure(side, name):
+    """First step, step, its processor seconds, prediction; GiB."""
+    x, y = data(name)
+    if side == "PyTorch":
+        sys.modules["tensorflow"] = None  # tensorboard, which MONAI imports, would load it
+        import torch
+        import twins  # noqa: F401
+
+        torch.zeros(1)
+        make = pytorch_twin
+    else:
+        import keras
+
+        keras.ops.zeros(1)
+        make = keras_model
+    begun = time.perf_counter()
+    step, predict = make(name, x, y)
+    step()
+    first = time.perf_counter() - begun
+    train, busy = medians(step)
+    predicted, _ = medians(predict)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps([first, train, busy, predicted, peak]))
 
 
-def median(work):
-    seconds = []
-    for _ in range(RUNS + 2):
-        start = time.perf_counter()
+def medians(work):
+    """Seconds on the wall, and of the processor, of one piece of work."""
+    wall, busy = [], []
+    for _ in range(RUNS + WARM):
+        began, used = time.perf_counter(), time.process_time()
         work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[2:])
+        wall.append(time.perf_counter() - began)
+        busy.append(time.process_time() - used)
+    return statistics.median(wall[WARM:]), statistics.median(busy[WARM:])
 
 
-def main():
+def main(*words):
+    narrow = NARROW if "avx2" in words else {}
+    os.environ.update(narrow)
     print(heading("keras", "tensorflow", "torch", "monai"), end="\n\n")
-    print("| unet3d_19m at 48 cubed, batch 1 | training step, s | ratio | prediction, s | ratio |")
-    print("|---|---:|---:|---:|---:|")
-    base = None
-    for who, name in (
-        ("unetzoo", "unetzoo (`compile_model`)"),
-        ("pytorch", "the PyTorch twin"),
-        ("xla", "XLA, `jit_compile=True`"),
-    ):
-        step, predict = child("step.py", who)
-        base = base or (step, predict)
-        print(
-            f"| {name} | {step:.2f} | {step / base[0]:.2f} "
-            f"| {predict:.2f} | {predict / base[1]:.2f} |"
-        )
+    print(
+        "| network | side | first step, s | step, s | ratio | processor, s | ratio "
+        "| prediction, s | ratio | GiB | ratio |"
+    )
+    print(f"|---|---|{'---:|' * 9}")
+    for name in [word for word in words if word in NETWORKS] or NETWORKS:
+        found = {side: child("step.py", side, name, KERAS_BACKEND=of) for side, of in SIDES.items()}
+        for side, figures in found.items():
+            first, *others = figures
+            pairs = zip(others, found["PyTorch"][1:], strict=True)
+            cells = " | ".join(f"{ours:.2f} | {ours / peer:.2f}" for ours, peer in pairs)
+            print(f"| `{name}` | {side} | {first:.1f} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":
-    measure(sys.argv[1]) if len(sys.argv) > 1 else main()
+    if sys.argv[1:2] and sys.argv[1] in SIDES:
+        measure(sys.argv[1], sys.argv[2])
+    else:
+        main(*sys.argv[1:])

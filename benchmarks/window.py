@@ -1,6 +1,6 @@
 """The sliding window on a 256 cubed volume, from image to classes, against MONAI's.
 
-    python benchmarks/window.py [SIZE]
+    python benchmarks/window.py [avx2] [SIZE]
 
 unet3d_2_5m with four classes and the same random weights on both sides, float32, patches of 128
 cubed, overlap 0.5, Gaussian, one patch at a time. Each in a fresh process, without warming up,
@@ -8,10 +8,12 @@ with as many threads as there are cores. MONAI runs the network's PyTorch twin o
 inference mode, with the same Gaussian, so that what differs in the logits is rounding; its twin
 also with PyTorch's channels_last_3d. "CPU" is the time of all threads, which other work on the
 machine stretches less. "window" is the process's largest resident memory above what
-it was with libraries, network and image, "process" the largest in all.
+it was with libraries, network and image, "process" the largest in all. unetzoo's network is
+fused, as in ``unetzoo predict``. With "avx2" no side uses wider vector units.
 """
 
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -19,7 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from machine import child, heading
+from machine import NARROW, child, heading
 
 PATCH = (128, 128, 128)
 CLASSES = 4
@@ -49,10 +51,12 @@ def keras_model():
 
 
 def with_unetzoo(folder, image):
+    from unetzoo.fusing import fuse
     from unetzoo.inference import sliding_window_slabs
 
     model = keras_model()
     model.load_weights(folder / "model.weights.h5")
+    model = fuse(model)
 
     def work():
         classes, planes, done = np.empty(image.shape, "uint8"), [], 0
@@ -114,7 +118,8 @@ def result(folder):
 
 
 def main():
-    size = sys.argv[1] if len(sys.argv) > 1 else "256"
+    size = next((word for word in sys.argv[1:] if word.isdecimal()), "256")
+    os.environ.update(NARROW if "avx2" in sys.argv[1:] else {})
     print(heading("keras", "tensorflow", "torch", "monai"), end="\n\n")
     print(
         f"| {size} cubed | s | ratio | CPU, s | ratio | window, MiB | ratio | process, MiB |",
@@ -122,7 +127,7 @@ def main():
     )
     print(f" ratio | logits differ by | other class |\n|---|{'---:|' * 10}")
     with tempfile.TemporaryDirectory() as name:
-        child("window.py", "weights", name, size)
+        child("window.py", "weights", name, KERAS_BACKEND="torch")
         base = None
         for who, backend, title in (
             ("monai", "torch", "MONAI, the PyTorch twin"),
@@ -144,7 +149,7 @@ def main():
 if __name__ == "__main__":
     if sys.argv[1:2] == ["weights"]:
         write_weights(Path(sys.argv[2]))
-    elif len(sys.argv) > 2:
+    elif len(sys.argv) > 3:
         measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
     else:
         main()

@@ -233,8 +233,10 @@ def test_a_region_must_be_the_one_that_the_draw_reads():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"patch": 3}', json.dumps({"patch": [8, 8], "twist": []})]
-)
+    "text",
+    ["", "[]", "{}", '{"patch": 3}', json.dumps({"patch": [8, 8], "twist": []}),
+     "[" * 200_000],
+)  # fmt: skip
 def test_a_text_that_is_no_draw_is_refused(text):
-    with pytest.raises(ValueError, match=r"not JSON|not a draw"):
+    with pytest.raises(ValueError, match=r"not JSON|not a draw|lists in lists without end"):
         Draw.from_json(text)

@@ -1,6 +1,7 @@
 """All that can be wrong with a data set on disk, each in a sentence."""
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -64,7 +65,10 @@ def test_all_missing_files_are_listed(tmp_path):
     text = fault(folder, "3 faults:", MISSING)
     assert all(f"{folder / name}: {MISSING}" in text for name in gone)
     (folder / gone[0]).mkdir()
-    fault(folder, f"{folder / gone[0]}: {MISSING}")
+    fault(folder, f"{folder / gone[0]}: it is a folder, no file")
+    (folder / gone[0]).rmdir()
+    os.mkfifo(folder / gone[0])
+    fault(folder, f"{folder / gone[0]}: it is a pipe or a device, no file")
 
 
 def test_of_many_faults_the_first_are_listed_and_the_others_counted(tmp_path):
@@ -187,4 +191,4 @@ def test_volumes_with_labels_that_are_pictures(tmp_path):
 
 def test_a_manifest_that_is_no_file(tmp_path):
     (tmp_path / "dataset.json").mkdir()
-    fault(tmp_path, "no file of up to 64 MiB")
+    fault(tmp_path, "it is a folder, no file")

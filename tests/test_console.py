@@ -1,11 +1,19 @@
 """How the command lines end: one line on stderr, whatever went wrong."""
 
+import os
+import signal
+import subprocess
+import sys
 import warnings
+from dataclasses import replace
 from unittest import mock
 
+import keras
 import pytest
 from commands import command
 
+import audit
+import unetzoo
 from unetzoo.history import RunStopped
 
 LIST = "unetzoo.registry.list_models"
@@ -51,7 +59,7 @@ def test_backends_raise_what_is_looked_for():
 
 
 def test_the_exit_codes():
-    ends = {RunStopped("stopped"): 1, ValueError("two\nlines"): 2, KeyboardInterrupt(): 1}
+    ends = {RunStopped("stopped"): 1, ValueError("two\nlines"): 2, KeyboardInterrupt(): 130}
     for error, code in ends.items():
         with mock.patch(LIST, side_effect=error):
             done = command("unetzoo", "list")
@@ -105,3 +113,105 @@ def test_a_warning_is_one_line_and_said_once():
     *told, last = done.stderr.splitlines()
     assert told == ["warning: case 'a': none", "warning: case 'a': *"]
     assert last.startswith("error: pattern 'none'")
+
+
+# === What is printed ===
+
+ODD = "a\x1b[31mb\u202ec\u2066d\u200fe\x07"  # a colour, letters turned around, a bell
+SHOWN = r"a\x1b[31mb\u202ec\u2066d\u200fe\x07"
+
+
+def test_control_codes_and_turned_letters_are_shown_escaped(tmp_path):
+    table = audit.table("unet2d_small")
+    row = replace(table.rows[3], name=f"{ODD}\nforged", parameters={"all": 1})
+    table = replace(table, name=ODD, rows=(*table.rows[:3], row, *table.rows[4:]))
+    path = tmp_path / "odd.json"
+    path.write_text(table.to_text("json"))
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 1, name=ODD)])
+    model.save(tmp_path / "odd.keras")
+    for words in (
+        *(("table", path, "--style", style) for style in ("markdown", "csv", "html", "keras2b")),
+        ("table", tmp_path / "odd.keras"),
+        ("diff", path, "unet2d_small"),
+        ("diff", "unet2d_small", path, "--json"),
+        ("explain", path, "unet2d_small"),
+        ("table", f"{ODD}.md"),
+        ("report", f"{ODD}.md", "-o", tmp_path / "page.html"),
+    ):
+        done = command("unetzoo-audit", *words)
+        for text in (done.stdout, done.stderr):
+            assert all(line.isprintable() for line in text.splitlines()), words
+            assert "\nforged" not in text
+        assert "x1b[31mb" in done.stdout + done.stderr, words
+    for text in (str(audit.diff(table, "unet2d_small")), str(audit.explain(table, "unet2d_small"))):
+        assert SHOWN in text
+        assert "\x1b" not in text
+
+
+def test_a_name_with_control_codes_in_an_error_or_a_warning_is_escaped():
+    def warn(pattern):
+        warnings.warn(f"case {pattern!s}: odd", stacklevel=1)
+        raise ValueError(f"{pattern}: worse")
+
+    with mock.patch(LIST, side_effect=warn):
+        done = command("unetzoo", "list", ODD)
+    assert done.stderr == f"warning: case {SHOWN}: odd\nerror: {SHOWN}: worse\n"
+
+
+def test_a_reason_is_cut_at_a_word(tmp_path):
+    path = tmp_path / "model.keras"
+    inputs = keras.Input((4, 4, 1))
+    outputs = keras.layers.Lambda(lambda x: x + 1, output_shape=(4, 4, 1))(inputs)
+    keras.Model(inputs, outputs).save(path)
+    with pytest.raises(ValueError, match=r"disallowed by default\.$"):
+        unetzoo.load_model(path)
+
+
+def piped(*words, **options):
+    code = f"from {words[0]}.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words[1:])], stderr=subprocess.PIPE, **options
+    )
+
+
+def test_a_reader_who_has_gone_is_no_fault():
+    for words in (("unetzoo", "list"), ("unetzoo", "card", "vnet"), ("audit", "table", "vnet")):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = piped(*words, stdout=writing)
+        os.close(writing)
+        assert (process.communicate()[1], process.returncode) == (b"", 0), words
+
+
+def test_an_output_that_takes_no_more_is_a_sentence():
+    with open("/dev/full", "w") as full:
+        process = piped("unetzoo", "list", stdout=full)
+        told = process.communicate()[1].decode()
+    assert told.startswith("error: standard output: cannot be written (No space left on device);")
+    assert (process.returncode, told.count("\n")) == (2, 1)
+
+
+def test_ctrl_c_ends_with_130(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = piped("audit", "table", pipe, stdout=subprocess.PIPE)
+    with pipe.open("wb"):  # it is reading now, and waits
+        process.send_signal(signal.SIGINT)
+        out, told = process.communicate(timeout=60)
+    assert (process.returncode, out, told.split()) == (130, b"", [b"stopped"])
+
+
+def test_what_is_told_already_is_not_told_again():
+    for error, code in ((RunStopped("No space left on device; x."), 1), (ValueError("y"), 2)):
+        with mock.patch(LIST, side_effect=error):
+            done = command("unetzoo", "list")
+        assert (done.returncode, done.stderr) == (code, f"error: {error}\n")
+
+
+@pytest.mark.parametrize("reason", ["No space left on device", "Read-only file system"])
+def test_a_backend_that_cannot_write_is_a_sentence(reason):
+    error = ResourceExhaustedError(f"/run/tensorboard/events;\n{reason}")
+    with mock.patch(LIST, side_effect=error):
+        done = command("unetzoo", "list")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"error: /run/tensorboard/events; {reason}; look at the folder")

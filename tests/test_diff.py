@@ -2,7 +2,9 @@
 
 import io
 import json
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 
 import commands
 import pytest
@@ -11,6 +13,7 @@ from summaries import DOCUMENTS, table_of
 
 import audit
 import unetzoo
+from audit.report import report_diff
 
 PUBLISHED = [
     ("unet3d_90m", "unet3d_90m.torchsummary.txt"),
@@ -57,6 +60,31 @@ def test_the_gap_is_the_difference_of_the_counts():
             assert diff.same == (first == second)
 
 
+@pytest.mark.parametrize("band", [1000, 3])
+def test_rows_that_were_taken_out_are_the_ones_that_are_missing(band, monkeypatch):
+    """Of a long table with equal blocks: every seventh row taken out, every fifth wider."""
+    monkeypatch.setattr(import_module("audit.diff"), "BAND", band)
+    rows = audit.table("unet3d_90m").rows * 2
+    rows = tuple(replace(row, name=f"{row.name}_{n}") for n, row in enumerate(rows))
+    other = tuple(
+        row if n % 5 else replace(row, parameters={"all": row.total + 8})
+        for n, row in enumerate(rows)
+        if n % 7
+    )
+    diff = audit.diff(audit.Table("a", rows), audit.Table("b", other))
+    missing = [pair.first for pair in diff.pairs if pair.second is None]
+    assert missing == list(rows[::7])
+    assert sum(pair.status == "changed" for pair in diff.pairs) == sum(
+        n % 5 == 0 and n % 7 > 0 for n in range(len(rows))
+    )
+    back = audit.diff(audit.Table("b", other), audit.Table("a", rows))
+    assert [pair.second for pair in back.pairs if pair.first is None] == missing
+    for kept in (slice(60, None), slice(0, -60), slice(60, 120)):
+        diff = audit.diff(audit.Table("a", rows), audit.Table("b", rows[kept]))
+        assert [pair.second for pair in diff.pairs if pair.second] == list(rows[kept])
+        assert [pair.status for pair in diff.pairs].count("same") == len(rows[kept])
+
+
 command = partial(commands.command, "unetzoo-audit", "diff")
 
 
@@ -90,3 +118,46 @@ def test_colour_in_a_terminal_and_none_in_a_pipe(monkeypatch):
     assert "\x1b[" in command(words[0], "unet2d_large").stdout
     monkeypatch.delenv("FORCE_COLOR")
     assert "\x1b[" not in command(words[0], "unet2d_large").stdout
+
+
+# === What is frozen ===
+
+
+def frozen():
+    """unet2d_small with a frozen encoder: three blocks of a convolution and a norm."""
+    model = unetzoo.skeleton("unet2d_small")
+    for layer in model.layers:
+        if layer.name.startswith("enc"):
+            layer.trainable = False
+    return audit.table(model)
+
+
+FROZEN = 112 + 8 + 296 + 16 + 2_336 + 64
+
+
+def test_what_is_frozen_is_said_and_is_a_difference():
+    diff = audit.diff(frozen(), "unet2d_small")
+    assert (diff.same, diff.gap) == (False, 0)
+    sentence = (
+        f"frozen in the first alone: enc1-0, enc1-1, enc2-1 and 3 more ({FROZEN:,} parameters)"
+    )
+    assert str(diff) == f"{sentence}\nrows: 35 same; parameters: +0"
+    assert json.loads(diff.to_json())["frozen"] == [sentence]
+    assert audit.diff("unet2d_small", frozen()).frozen == (sentence.replace("first", "second"),)
+    assert audit.diff(frozen(), frozen()).same
+
+
+@pytest.mark.parametrize("style", ["keras2", "keras3", "torchsummary", "markdown", "torchinfo"])
+def test_a_text_states_what_is_frozen(style):
+    text = frozen().to_text(style)
+    (sentence,) = audit.diff(text, "unet2d_small").frozen
+    assert f"{FROZEN:,}" in sentence
+    assert audit.diff(text, frozen()).same
+    plain = audit.table("unet2d_small").to_text(style)
+    assert audit.diff(plain, "unet2d_small").same
+    assert f"{FROZEN:,}" in audit.diff(plain, text).frozen[0]
+    with pytest.raises(AssertionError, match=r"is not that of 'UNetSmall' \(the second\): frozen"):
+        audit.assert_matches("unet2d_small", text)
+    page = report_diff(text, "unet2d_small")
+    assert "Frozen" in page
+    assert f"{FROZEN:,} parameters" in page

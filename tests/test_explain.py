@@ -95,6 +95,37 @@ def test_a_known_story_with_two_causes():
     }
 
 
+def test_layers_that_both_have_are_not_those_of_one():
+    """In unet2d_large blocks stand before and after what unet2d_small has, three ups included."""
+    diff = audit.diff("unet2d_small", "unet2d_large")
+    assert all(pair.status != "missing" for pair in diff.pairs)
+    for pair in diff.pairs:
+        if pair.first is not None:
+            assert pair.first.name == pair.second.name
+    assert causes_of(audit.explain("unet2d_small", "unet2d_large")).keys() == {
+        "a block that only the second has",
+        "widths",
+        "input channels",
+        "number of classes",
+    }
+
+
+def test_what_stands_at_another_place_is_not_of_one_alone():
+    """An up-convolution before a convolution or after it: the two cannot both be paired."""
+
+    def table(*layers):
+        x = inputs = keras.Input((8, 8, 4))
+        for name in layers:
+            kind = keras.layers.Conv2DTranspose if name == "up" else keras.layers.Conv2D
+            x = kind(2 if name == "up" else 4, 2, padding="same", name=name)(x)
+        return audit.table(keras.Model(inputs, x))
+
+    explanation = audit.explain(table("up", "a"), table("a", "up"))
+    assert not any("only" in cause for cause in causes_of(explanation)), str(explanation)
+    only = audit.explain(table("up", "a"), table("a"))
+    assert "up-convolutions that only the first has" in causes_of(only)
+
+
 def network(convolutions, bias, norm):
     x = inputs = keras.Input((8, 8, 1))
     for number, (filters, kernel) in enumerate(convolutions):
@@ -260,6 +291,17 @@ def test_the_simplest_way_to_a_number(name, count, simplest):
     assert search.matches[0].ways == simplest
     lengths = [len(match.ways) for match in search.matches]
     assert lengths == sorted(lengths)
+
+
+def test_a_number_of_what_is_no_network_of_the_zoo():
+    for first in (unetzoo.skeleton("unet2d_small"), audit.table("unet2d_small"), 5):
+        with pytest.raises(
+            ValueError, match=r"with count= the first .*: expected an id of the zoo"
+        ) as error:
+            audit.explain(first, count=63_972)
+        assert len(str(error.value)) < 200
+    with pytest.raises(ValueError, match="network 'unet': expected a name of the zoo"):
+        audit.explain("unet", count=5)
 
 
 def test_a_number_that_nothing_gives():

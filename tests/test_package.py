@@ -1,9 +1,8 @@
-"""The package as it is installed: its commands, how fast they start, how they fail."""
+"""The package as it is installed: its commands, what they import, how they fail."""
 
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import commands
@@ -15,24 +14,6 @@ ROOT = Path(__file__).parent.parent
 
 def command(*words):
     return subprocess.run(words, capture_output=True, text=True, env=os.environ)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        (sys.executable, "-c", "import unetzoo"),
-        (BIN / "unetzoo", "--help"),
-        (BIN / "unetzoo", "list"),
-        (BIN / "unetzoo", "card", "unet3d_90m"),
-    ],
-)
-def test_what_needs_no_keras_is_fast(words):
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert command(*words).returncode == 0
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.5
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["list"], ["card", "unet3d_90m"]])
@@ -59,8 +40,8 @@ def test_the_card_says_what_is_documented_and_what_is_assumed():
         (["unetzoo", "list", "4d"], "pattern '4d': expected one that matches"),
         (["unetzoo", "lst"], "Did you mean 'list'"),
         (["unetzoo", "demo", "--epochs", "0"], "0 is not in the range"),
-        (["unetzoo-audit", "table", "nothing.keras"], "nothing.keras: no such file"),
-        (["unetzoo-audit", "table", "unet2d_smal"], "closest are unet2d_small"),
+        (["unetzoo-audit", "table", "nothing.keras"], "nothing.keras: there is no such file"),
+        (["unetzoo-audit", "table", "unet2d_smal"], "name of the zoo; try unet2d_small."),
         (["unetzoo-audit", "table", "unet2d_small", "--style", "x"], "'x' is not one of"),
         (["unetzoo-audit", "table", "unet2d_small", "--input-shape", "1,a"], "'1,a': expected"),
         (
@@ -94,7 +75,7 @@ def test_a_file_that_is_no_model_is_a_sentence(tmp_path):
 def test_a_backend_that_is_not_installed_is_a_sentence():
     code = "import sys; sys.modules['jax'] = None; from audit.cli import main; main()"
     result = subprocess.run(
-        [sys.executable, "-c", code, "table", "unet2d_small"],
+        [sys.executable, "-c", code, "check", "unet2d_small"],
         capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"},
     )  # fmt: skip
     assert result.returncode == 2

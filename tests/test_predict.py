@@ -13,11 +13,11 @@ from PIL import Image
 from samples import dice
 
 from unetzoo.callbacks import CHECKPOINT
-from unetzoo.data.inputs import cases_of
+from unetzoo.data.inputs import cases_of, shard
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preparation import Preparation, ZScore
 from unetzoo.data.reading import read_case
-from unetzoo.predict import load_predictor, predict_cases, shard
+from unetzoo.predict import load_predictor, predict_cases
 from unetzoo.runs import Run, Settings
 
 predict = partial(commands.command, "unetzoo", "predict")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from commands import command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seconds import seconds_of
@@ -120,6 +121,21 @@ def test_bad_files_are_one_sentence(tmp_path, content, message):
     assert str(path) in str(error.value)
     with pytest.raises(ValueError, match="no such file"):
         audit.read(tmp_path / "nothing.txt")
+
+
+def test_a_notebook_or_a_table_of_lists_without_end_is_a_sentence(tmp_path):
+    notebook = tmp_path / "notes.ipynb"
+    table = tmp_path / "table.json"
+    for text in ("[" * 200_000, '{"cells": ' * 200_000):
+        notebook.write_text(text)
+        with pytest.raises(ValueError, match=r"notes.ipynb: expected a Jupyter .*without end"):
+            audit.read(notebook)
+        table.write_text('{"format": "unetzoo table 1", "rows": ' + text)
+        with pytest.raises(ValueError, match=r"table.json: expected the json of a table"):
+            audit.read(table)
+    for path in (notebook, table):
+        done = command("unetzoo-audit", "table", path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def test_a_file_of_100_mb_is_a_sentence(tmp_path):

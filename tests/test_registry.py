@@ -1,6 +1,8 @@
 """Names, cards, errors, and what a skeleton costs."""
 
+import inspect
 import os
+import pydoc
 import subprocess
 import sys
 from zipfile import ZIP_DEFLATED, ZipExtFile, ZipFile
@@ -47,9 +49,54 @@ def test_an_unknown_name_is_told_the_closest():
         unetzoo.card("xyz")
 
 
+def test_a_part_of_a_name_is_told_all_that_have_it():
+    with pytest.raises(ValueError, match=r"'unet'.*there are (.*)\.$") as error:
+        unetzoo.build("unet")
+    told = str(error.value).partition("there are ")[2].removesuffix(".").split(", ")
+    assert told == [name for name in unetzoo.list_models() if name != "vnet"]
+    with pytest.raises(ValueError, match=r"'U-Net3D'.* there are unet3d_19m, .*unet3d_textbook\.$"):
+        unetzoo.build("U-Net3D")
+    with pytest.raises(ValueError, match=r"'residual': .* try residual_unet\.$"):
+        unetzoo.card("residual")
+
+
+@pytest.mark.parametrize("name", [1, None, ["unet3d_90m"], np.zeros(9), unetzoo])
+def test_what_is_no_name_is_a_sentence(name):
+    for call in (unetzoo.build, unetzoo.skeleton, unetzoo.card):
+        with pytest.raises(ValueError, match=r"^network .*: expected a name of the zoo") as error:
+            call(name)
+        assert len(str(error.value)) < 200
+    with pytest.raises(ValueError, match=r"pattern .*: expected a text"):
+        unetzoo.list_models(name)
+
+
+def test_help_and_tab_show_the_arguments():
+    for function in (unetzoo.build, unetzoo.skeleton):
+        assert list(inspect.signature(function).parameters) == [
+            "name", "input_shape", "num_classes", "norm", "dropout", "activation", "arguments",
+        ]  # fmt: skip
+        assert "num_classes=..." in str(inspect.signature(function))
+    for name in unetzoo.list_models():
+        module = getattr(unetzoo.models, name)
+        builder = inspect.signature(getattr(module, name))
+        assert f"{name}(input_shape=(" in pydoc.plain(pydoc.render_doc(module))
+        arguments = unetzoo.card(name).arguments
+        assert list(arguments) == [f"{p.name}={p.default!r}" for p in builder.parameters.values()]
+        text = str(unetzoo.card(name))
+        assert all(argument in text for argument in arguments)
+    assert set(dir(unetzoo.models)) >= set(unetzoo.list_models())
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
+        (
+            "unet2d_small",
+            {"input_shape": (3, 64, 64)},
+            r"\(3, 64, 64\): shapes are channels last, such as \(64, 64, 3\); 'unet2d_small' needs",
+        ),
+        ("unet3d_90m", {"input_shape": (4, 50, 50, 50)}, r"such as \(50, 50, 50, 4\);"),
+        ("unet2d_small", {"input_shape": (3, 64, 3)}, r"\(3, 64, 3\): 'unet2d_small' needs"),
         (
             "unet2d_original",
             {"input_shape": (50, 51, 3)},

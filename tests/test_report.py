@@ -168,5 +168,5 @@ def test_bad_input_is_one_sentence_and_leaves_no_file(tmp_path):
     assert done.stdout == ""
     assert re.fullmatch(r"error: network 'unet3d_91m': .*\.\n", done.stderr)
     assert not path.exists()
-    with pytest.raises(ValueError, match="no folder"):
+    with pytest.raises(ValueError, match=r"page\.html: cannot be written \(No such file"):
         write("", tmp_path / "nowhere" / "page.html")

@@ -277,3 +277,26 @@ def test_channels_first_is_refused():
     pool = keras.layers.MaxPooling2D(2, data_format="channels_first", name="pool")
     with pytest.raises(ValueError, match="layer 'pool' has its channels first"):
         audit.table(keras.Model(inputs, pool(inputs)))
+
+
+def test_a_table_of_whatever_names_a_network(tmp_path):
+    model = unetzoo.build("unet2d_small", input_shape=(32, 32, 3))
+    model.save(tmp_path / "model.keras")
+    text = audit.table("unet2d-small").to_text("torchsummary")
+    (tmp_path / "README.md").write_text(text)
+    for source in (
+        "unet2d_small", model, tmp_path / "model.keras", str(tmp_path / "model.keras"), text,
+        tmp_path / "README.md", audit.table(model),
+    ):  # fmt: skip
+        assert audit.table(source).without_moving == 63_972
+    for source in (5, None, b"unet2d_small"):
+        with pytest.raises(ValueError, match="expected a Keras model"):
+            audit.table(source)
+
+
+def test_a_report_is_a_function_of_the_package(tmp_path):
+    path = audit.report("unet2d_small", tmp_path / "page.html")
+    assert path == tmp_path / "page.html"
+    assert "63,972" in path.read_text()
+    both = audit.report("unet2d_small", path, against="unet2d_large").read_text()
+    assert "unet2d_small and unet2d_large" in both

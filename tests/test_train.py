@@ -122,7 +122,9 @@ def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
     with pytest.raises(ValueError, match=r"epoch-0001.keras: is damaged, .* to start over\.$"):
         train(settings(small_data, epochs=1), tmp_path)
     (tmp_path / "run.json").unlink()
-    with pytest.raises(ValueError, match=r"run.json: not there; expected the folder of a run"):
+    with pytest.raises(
+        ValueError, match=r"run.json: there is no such file; expected the folder of a run"
+    ):
         train(settings(small_data, epochs=1), tmp_path)
     checkpoint.unlink()
     with mock.patch("unetzoo.train._fit"):
@@ -181,7 +183,7 @@ def test_mixed_precision_and_sgd_train_and_go_back_to_float32(small_data, tmp_pa
         ({"network": "unet3d_19m"}, r"'unet3d_19m' has 3 axes of space, .* unet2d_large"),
         ({"patch": (32, 32, 32)}, r"patch \(32, 32, 32\) has 3, the data have 2"),
         ({"network": "unet2d_original"}, r"'unet2d_original' needs sizes of 16 n \+ 188"),
-        ({"network": "unet2d_smal"}, "'unet2d_smal': expected a name .* closest are unet2d_small"),
+        ({"network": "unet2d_smal"}, "'unet2d_smal': expected a name .* try unet2d_small"),
         ({"folds": 11}, "10 cases for 11 folds; expected a case for each: give fewer folds"),
         ({"data": "/nowhere"}, "/nowhere: expected a folder, a .csv file, or two patterns"),
         ({"optimizer": "adamw"}, "optimizer 'adamw', .*: expected one of adam, sgd"),
@@ -214,8 +216,10 @@ def test_settings_are_checked(small_data, name, value):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"settings": 3}', '{"settings": {"data": "x", "evil": 1}}', "\xff"]
-)
+    "text",
+    ["", "[]", "{}", '{"settings": 3}', '{"settings": {"data": "x", "evil": 1}}', "\xff",
+     "[" * 200_000, '{"settings": {"patch": ' + "[" * 900 + "]" * 900 + "}}", '{"a": 1, "a": 2}'],
+)  # fmt: skip
 def test_a_damaged_record_is_one_sentence(tmp_path, text):
     (tmp_path / "run.json").write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"run.json: not the record of a run") as error:

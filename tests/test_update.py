@@ -136,7 +136,7 @@ def test_markers_in_code_are_examples(update):
         (marked("unet2d_smal"), "line 1: 'unet2d_smal': expected a network of the zoo"),
         (marked("unet2d_small --style x"), "line 1: Invalid value for '--style': 'x'"),
         (marked("unet2d_small --input-shape 7,7,3"), "line 1: input_shape (7, 7, 3):"),
-        (marked("no.keras"), "line 1: no.keras: no such file"),
+        (marked("no.keras"), "line 1: no.keras: there is no such file"),
         (marked("no.keras --num-classes 2"), "line 1: 'no.keras': only networks of the zoo"),
         ("\0", "expected a text, found a binary file."),
     ],
@@ -200,7 +200,12 @@ def test_a_file_is_written_whole_or_not_at_all(update, monkeypatch):
 
     Path("README.md").write_text(marked("unet2d_small"))
     monkeypatch.setattr("audit.update.copymode", full)
-    assert update("README.md") == (2, "", "error: README.md: No space left on device\n")
+    assert update("README.md") == (
+        2,
+        "",
+        "error: README.md: cannot be written (No space left on device); look at the folder, its "
+        "permissions and the room on the disk.\n",
+    )
     assert Path("README.md").read_text() == marked("unet2d_small")
     assert os.listdir() == ["README.md"]
 

@@ -17,6 +17,14 @@ UPSAMPLINGS = ("linear", "transposed")
 
 
 def closest(word: str, known: list[str]) -> str:
+    """What to say of a name that is not known: those that contain it, or else those most like it.
+
+    >>> closest("unet", ["unet2d_small", "vnet", "plain_unet"])
+    'there are unet2d_small, plain_unet'
+    """
+    plain = word.lower().replace("_", "")
+    if len(plain) > 1 and (found := [name for name in known if plain in name.replace("_", "")]):
+        return f"there are {', '.join(found)}" if len(found) > 1 else f"try {found[0]}"
     close = get_close_matches(word, known, n=3, cutoff=0.5)
     if close:
         return f"the closest are {', '.join(close)}" if len(close) > 1 else f"try {close[0]}"
@@ -51,10 +59,12 @@ def check(arguments: dict[str, Any], network: str, ranks: tuple[int, ...], sizes
 
 
 def _is_activation(value: Any) -> bool:
+    if value is None:
+        return True
     import keras
 
     try:
-        return value is None or callable(keras.activations.get(value))
+        return callable(keras.activations.get(value))
     except (ValueError, TypeError):
         return False
 
@@ -104,5 +114,8 @@ def _check_shape(
         raise ValueError(f"{given}: {network!r} needs a number of channels of at least 1 last.")
     wrong = [size for size in shape[:-1] if size is not None and not sizes.allow(size)]
     if wrong:
-        raise ValueError(f"{given}: {network!r} {sizes.needed(wrong)}")
+        turned = (*shape[1:], shape[0])
+        first = shape[0] in wrong and shape[0] < shape[-1]  # as PyTorch has its channels
+        hint = f"shapes are channels last, such as {turned}; " if first else ""
+        raise ValueError(f"{given}: {hint}{network!r} {sizes.needed(wrong)}")
     return shape

@@ -9,6 +9,7 @@ from math import gcd
 
 import keras
 
+from unetzoo import convolutions
 from unetzoo.layers import (
     CheckSizes,
     CropToMatch,
@@ -23,8 +24,9 @@ HALF = ("float16", "bfloat16")
 
 def _layer(kind, x, **arguments):
     """The 2D or 3D layer that fits x, channels last whatever Keras's global setting."""
-    rank = len(x.shape) - 2
-    cls = getattr(keras.layers, kind.format(rank))
+    name = kind.format(len(x.shape) - 2)
+    ours = keras.backend.backend() == "torch" and name in ("Conv2D", "Conv3D")
+    cls = getattr(convolutions if ours else keras.layers, name)
     return cls(data_format="channels_last", **arguments)(x)
 
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -11,9 +10,18 @@ from click import Choice
 
 from unetzoo import registry
 from unetzoo.arguments import NORMS
-from unetzoo.choices import CONFIGURATIONS, LAST_SEED, MODELS, PLANNED, PRECISIONS, RATES, SCHEDULES
-from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run
-from unetzoo.files import explained_writing
+from unetzoo.choices import (
+    CONFIGURATIONS,
+    LAST_SEED,
+    MODELS,
+    PLANNED,
+    PRECISIONS,
+    RATES,
+    SCHEDULES,
+    TFDS,
+)
+from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run, say
+from unetzoo.files import check_folder, check_writable
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -66,14 +74,14 @@ def list_models(pattern: str) -> None:
         raise ValueError(f"pattern {pattern!r}: expected one that matches a network of {known}.")
     for name in names:
         card = registry.card(name)
-        click.echo(f"{name:<16} {card.parameters:>11,} parameters  {card.source}")
+        say(f"{name:<16} {card.parameters:>11,} parameters  {card.source}")
 
 
 @cli.command()
 @click.argument("name")
 def card(name: str) -> None:
     """Show what is documented of the network NAME, and what is assumed."""
-    click.echo(registry.card(name))
+    say(registry.card(name))
 
 
 @cli.command()
@@ -87,7 +95,8 @@ def demo(folder: Path, epochs: int) -> None:
 
     Started again after it was stopped, it goes on from its last epoch.
     """
-    load_keras()
+    check_folder(folder)
+    load_keras("the demo")
     from unetzoo.demo import run as run_demo
     from unetzoo.lock import owned
 
@@ -111,10 +120,9 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
     from unetzoo.planning.measure import plan_dataset
 
     if path is not None:
-        with explained_writing(path), TemporaryFile(dir=path.parent):
-            pass  # or the data would be read for nothing
+        check_writable(path)  # or the data would be read for nothing
     found = plan_dataset(data, **options)
-    click.echo(found)
+    say(found)
     if path is not None:
         found.write(path)
 
@@ -162,7 +170,8 @@ def train(
 
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
-    load_keras()
+    _look(given["data"], given["layout"], given["network"], path)
+    load_keras(f"training on {given['data']} into {folder}")
     from unetzoo.data.survey import Survey
     from unetzoo.lock import owned
     from unetzoo.planning.settings import plan_of_run, settings_of
@@ -170,12 +179,12 @@ def train(
     from unetzoo.train import train as run_training
 
     context = click.get_current_context()
-    context.with_resource(owned(folder))
     survey = context.with_resource(Survey(cache or folder / PREPARED))
     values = {name: value for name, value in given.items() if value is not None}
     planned: dict[str, Any] = {}
     found = None
     if path is not None or values.get("network") == "planned":
+        context.with_resource(owned(folder))
         data = {name: given[name] for name in ("data", *DATA)}
         found = plan_of_run(folder, path, workers=workers, survey=survey, **data)
         planned = settings_of(found, configuration)
@@ -204,7 +213,7 @@ def train(
         **{**planned, **values},
     )
     run_training(settings, folder, cache=cache, workers=workers, plan=found, survey=survey)
-    click.echo(folder)
+    say(folder)
 
 
 @cli.command()
@@ -223,19 +232,22 @@ def predict(
 
     Each mask lies on its image's own grid. A file that cannot be done is told at the end.
     """
-    load_keras()
     from unetzoo.data.inputs import cases_of
+    from unetzoo.data.inputs import shard as share
+    from unetzoo.runs import Run
+
+    cases = share(cases_of(images, Run.read(run_folder).channels), shard)
+    check_folder(folder)
+    load_keras(f"segmenting {len(cases)} images with {run_folder}")
     from unetzoo.predict import load_predictor, predict_cases
-    from unetzoo.predict import shard as share
     from unetzoo.progress import bar
 
     predictor = load_predictor(run_folder, which, **options)
-    cases = share(cases_of(images, predictor.run.channels), shard)
     outcome = predict_cases(
         predictor, cases, folder, overwrite=overwrite, progress=bar("segmenting")
     )
     for path in outcome.written.values():
-        click.echo(path)
+        say(path)
     _tell(outcome.failed, str(outcome))
 
 
@@ -264,22 +276,43 @@ def evaluate(
 
     Of the run's own data the held-out cases are scored, of other data all.
     """
-    load_keras()
+    from unetzoo.runs import Run
+
+    own = Run.read(run_folder).settings
+    _look(data or own.data, own.layout if data in (None, own.data) else None)
+    check_folder(folder or run_folder)
+    load_keras(f"scoring {run_folder} on {data or own.data}")
     from unetzoo.evaluate import evaluate as run_evaluation
     from unetzoo.predict import load_predictor
 
     predictor = load_predictor(run_folder, which, **options)
     out = folder or run_folder / "evaluation"
     found = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
-    click.echo(found)
+    say(found)
     _tell(found.failed, f"{len(found.failed)} cases could not be scored" if found.failed else out)
+
+
+def _look(
+    data: str, layout: str | None, network: str | None = None, path: Path | None = None
+) -> None:
+    """Names that lead nowhere are told before Keras is loaded."""
+    if network not in (None, "planned"):
+        registry.card(network)
+    if path is not None:
+        from unetzoo.planning.plans import Plan
+
+        Plan.read(path)
+    if layout is None and not data.startswith(TFDS):
+        from unetzoo.data.layouts import layout_of
+
+        layout_of(data)
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:
     """The summary and the cases that failed on stderr; exit code 1 if any did."""
-    click.echo(summary, err=True)
+    say(summary, err=True)
     for name, sentence in failed.items():
-        click.echo(f"{name}: {sentence}", err=True)
+        say(f"{name}: {sentence}", err=True)
     if failed:
         sys.exit(1)
 

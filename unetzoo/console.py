@@ -6,20 +6,31 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from unetzoo.files import explained_writing
 from unetzoo.history import RunStopped
+from unetzoo.json_values import parsed
+from unetzoo.text import printable, shortened
+
+# What the backends' own errors say where a disk is full or a folder read-only.
+UNWRITTEN = ("No space left on device", "Read-only file system", "Permission denied")
 
 
-def load_keras() -> None:
+def load_keras(task: str = "") -> None:
     """Import Keras without the lines that TensorFlow prints at every start.
+
+    That takes seconds, so it is told on stderr for which task, unless Keras is there already.
 
     TensorFlow 2.21 prints them whatever its log level, so stderr is closed for that moment. At
     level 3 it does not report either that it leaves a padded convolution's graph as it is
     ("remapper failed"); what stops it are exceptions.
     """
+    if task and "keras" not in sys.modules:
+        print(f"{_line(task)}: loading Keras ({_backend()}) ...", file=sys.stderr)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -35,28 +46,40 @@ def load_keras() -> None:
         os.close(stderr)
 
 
+def _backend() -> str:
+    """The backend that Keras will take: the environment's, its settings', or TensorFlow."""
+    settings = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    try:
+        kept = parsed(settings.read_bytes())["backend"]
+    except (OSError, ValueError, LookupError, TypeError):
+        kept = "tensorflow"
+    return os.environ.get("KERAS_BACKEND") or str(kept)
+
+
 def run(command: click.Command) -> None:
     """Run a click command; what goes wrong is a sentence on stderr, no traceback.
 
-    Exit code 2 for bad input, 1 for a run that cannot go on or a machine without the memory.
+    Exit code 2 for bad input, 1 for a run that cannot go on or a machine without the memory or the
+    room on the disk, 130 for Ctrl-C.
     """
     try:
         with _warnings_in_a_line():
             sys.exit(command(standalone_mode=False))
     except click.Abort:
-        _end("Aborted!", 1)
+        _end("stopped", 130)
     except click.ClickException as error:
         if not sys.argv[1:]:
             error.show()  # the help
             sys.exit(2)
         _end(f"error: {error.format_message()}", 2)
     except Exception as error:
+        told = isinstance(error, OSError | ValueError | RunStopped)
+        if not told and any(word in str(error) for word in UNWRITTEN):
+            _end(f"error: {shortened(str(error), 200)}; look at the folder and make room.", 1)
         if out_of_memory(error):
-            _end(
-                f"error: out of memory: {_line(error)[:100] or 'no more to be had'}; give a "
-                "smaller --batch-size, --patch or --memory-gb.",
-                1,
-            )
+            reason = shortened(str(error), 100) or "no more to be had"
+            advice = "give a smaller --batch-size, --patch or --memory-gb."
+            _end(f"error: out of memory: {reason}; {advice}", 1)
         if isinstance(error, RunStopped):
             _end(f"error: {error}", 1)
         if not isinstance(error, ValueError | OSError | ImportError):
@@ -69,8 +92,33 @@ def _end(text: object, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def say(text: object, *, err: bool = False, styled: bool = False) -> None:
+    """Print a result, or to stderr what is no result; a reader who has gone is no fault.
+
+    Control codes and what else does not print are shown escaped, so that no name from a file
+    changes the terminal or the order of the letters.
+
+    Args:
+        text: the lines.
+        err: whether they go to stderr.
+        styled: whether the codes in it are colours, of a text whose names are escaped already.
+
+    Raises: WriteError where standard output takes no more.
+    """
+    lines = str(text) if styled else "\n".join(map(printable, str(text).split("\n")))
+    try:
+        click.echo(lines, err=err, color=styled or None)
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())  # for what is buffered
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            with explained_writing("standard error" if err else "standard output"):
+                raise
+
+
 def _line(text: object) -> str:
-    return " ".join(str(text).split())
+    return printable(" ".join(str(text).split()))
 
 
 def _sentence(error: Exception) -> str:

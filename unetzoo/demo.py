@@ -23,7 +23,7 @@ from unetzoo.history import read_history
 from unetzoo.inference import classes_of, sliding_window
 from unetzoo.progress import bar
 from unetzoo.registry import build
-from unetzoo.training import compile_model
+from unetzoo.training import compile_model, make_optimizer
 
 CLASSES = ("background", "grey matter", "white matter", "other brain")
 PATCH = (48, 48, 48)
@@ -104,8 +104,10 @@ def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
     if model is None:
         keras.utils.set_random_seed(SEED)
         model = build("unet3d_2_5m", input_shape=(None, None, None, 1), num_classes=len(CLASSES))
-        decay = keras.optimizers.schedules.CosineDecay(3e-3, epochs * STEPS)
-        compile_model(model, optimizer=keras.optimizers.Adam(decay))
+        optimizer = make_optimizer(
+            "adam", learning_rate=3e-3, schedule="cosine", steps=epochs * STEPS, clip=None
+        )
+        compile_model(model, optimizer=optimizer)
     else:
         _check_same_run(model, folder, epochs)
         print(f"going on after epoch {done} of {epochs}, from {folder}", file=sys.stderr)

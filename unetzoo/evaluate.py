@@ -13,6 +13,7 @@ from unetzoo.data.reading import read_case, read_case_labels
 from unetzoo.evaluation import Evaluation, evaluate_files
 from unetzoo.feeds import find_dataset, find_tfds
 from unetzoo.figures import case_figure
+from unetzoo.files import make_folder
 from unetzoo.predict import Predictor, predict_cases
 from unetzoo.progress import bar
 from unetzoo.runs import Run
@@ -49,7 +50,7 @@ def evaluate(
     of_tfds = (data or run.settings.data).startswith(TFDS)
     look = _evaluate_tfds if of_tfds else _evaluate_files
     scored, shown = look(predictor, data, folder, tolerance)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     scored.to_text(folder / "scores.txt")
     scored.to_csv(folder / "scores.csv")
     scored.to_json(folder / "scores.json")

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from unetzoo.convolutions import Conv2D, Conv3D
 from unetzoo.resizing import LinearUpsampling, ResizeToMatch
 from unetzoo.sizes import Sizes
 from unetzoo.transformer import (
@@ -14,6 +15,8 @@ from unetzoo.transformer import (
 
 __all__ = [
     "CheckSizes",
+    "Conv2D",
+    "Conv3D",
     "CropToMatch",
     "CropToMultiple",
     "LeakyReLU",
@@ -49,6 +52,9 @@ class PadToMatch(keras.layers.Layer):
         for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
             gap = target - size
             before_after.append((gap // 2, gap - gap // 2))
+        known = all(isinstance(n, int) for sides in before_after for n in sides)
+        if known and not any(map(any, before_after)):
+            return x  # without a copy
         return ops.pad(x, [*before_after, (0, 0)])
 
     def compute_output_shape(self, x_shape, reference_shape):

@@ -17,7 +17,8 @@ from unetzoo.data.preparation import Grid, prepare
 from unetzoo.data.reading import file_ending, read_case, write_case_labels
 from unetzoo.data.restoring import restore_labels, restore_probabilities
 from unetzoo.data.volumes import Volume, write_image
-from unetzoo.files import replacing
+from unetzoo.files import make_folder, replacing
+from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.registry import load_model
 from unetzoo.runs import RUN, Run
@@ -140,7 +141,7 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
         path = last[max(last)]
     model = load_model(path)
     _check_record(run, model, path)
-    return Predictor(run, model, **options)  # type: ignore[arg-type]
+    return Predictor(run, fuse(model), **options)  # type: ignore[arg-type]
 
 
 def _check_record(run: Run, model: keras.Model, path: Path) -> None:
@@ -176,7 +177,7 @@ def predict_cases(
     """
     folder = Path(folder)
     _check_targets(cases, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     outcome = Outcome()
     for case in progress(list(cases)):
         path = target(case, folder)
@@ -202,18 +203,6 @@ def _write_scores(stem: Path, scores: np.ndarray, image: Volume | Picture) -> No
 def target(case: Case, folder: Path) -> Path:
     """Where a case's mask is written."""
     return folder / f"{case.name}{file_ending(case.images[0])}"
-
-
-def shard(cases: Sequence[Case], part: str) -> list[Case]:
-    """The share of one job of several: "2/8" is every eighth case from the second on.
-
-    >>> shard("abcde", "2/3")
-    ['b', 'e']
-    """
-    number, _, count = part.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise ValueError(f"shard {part!r}: expected such as 2/8, the second of eight.")
-    return list(cases[int(number) - 1 :: int(count)])
 
 
 def _check_targets(cases: Sequence[Case], folder: Path) -> None:

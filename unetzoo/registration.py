@@ -1,4 +1,4 @@
-"""Keras knows our layers, losses and metrics wherever it and this package are imported."""
+"""Keras knows our layers, losses, metrics and optimizers once it and this package are imported."""
 
 import importlib
 import importlib.util
@@ -9,7 +9,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-MODULES = ("unetzoo.layers", "unetzoo.losses", "unetzoo.metrics")  # they register their classes
+# They register their classes.
+MODULES = ("unetzoo.layers", "unetzoo.losses", "unetzoo.metrics", "unetzoo.optimizers")
 
 
 def register_with_keras() -> None:

@@ -5,21 +5,27 @@ import importlib
 import inspect
 import pkgutil
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import ZipFile, is_zipfile
 
 from unetzoo import models
 from unetzoo.arguments import bind, check, closest
+from unetzoo.checks import check as check_value
+from unetzoo.files import missing
 from unetzoo.sizes import Sizes
+from unetzoo.text import shortened
 
 if TYPE_CHECKING:
     import keras
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Card:
     """What is documented of a network, and what is assumed.
 
     ``ranks`` are the numbers of axes of space that it takes; ``input_shape`` has the first.
+    ``arguments`` are those of its builder with their defaults, such as "num_classes=3".
     ``parameters`` is PyTorch's count, ``with_moving`` Keras's, which adds the moving statistics of
     batch norm; both are those of the network at its defaults.
     """
@@ -41,6 +48,7 @@ class Card:
     with_moving: int
     stated: str
     assumed: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -54,8 +62,11 @@ class Card:
         ]
         if len(self.ranks) > 1:
             lines.insert(3, f"  axes        {' or '.join(map(str, self.ranks))} of space")
-        for number, assumption in enumerate(self.assumed):
-            lines.append(f"  {'assumed' if number == 0 else '':<12}{assumption}")
+        joined = ", ".join(text.replace(" ", "\xa0") for text in self.arguments)
+        wrapped = [line.replace("\xa0", " ") for line in textwrap.wrap(joined, 86)]
+        for label, texts in (("arguments", wrapped), ("assumed", self.assumed)):
+            for number, text in enumerate(texts):
+                lines.append(f"  {'' if number else label:<12}{text}")
         return "\n".join(lines)
 
 
@@ -99,15 +110,20 @@ def register(
             with_moving=with_moving,
             stated=stated,
             assumed=assumed,
+            arguments=tuple(f"{key}={value!r}" for key, value in defaults.items()),
         )
         _CARDS[card.name] = card
 
-        @functools.wraps(builder)
-        def checked(*args: Any, **kwargs: Any) -> Any:
+        def completed(*args: Any, **kwargs: Any) -> dict[str, Any]:
             arguments = bind(builder, args, kwargs)
             check(arguments, card.name, card.ranks, card.sizes)
-            return builder(**arguments)
+            return arguments
 
+        @functools.wraps(builder)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            return builder(**completed(*args, **kwargs))
+
+        checked.completed = completed  # type: ignore[attr-defined]
         return checked
 
     return decorate
@@ -121,6 +137,7 @@ def list_models(pattern: str = "*") -> list[str]:
     >>> list_models("unet2d_t*")
     ['unet2d_textbook']
     """
+    check_value(isinstance(pattern, str), "pattern", pattern, "a text, such as '3d' or 'unet2d_*'")
     pattern = pattern.replace("-", "_")
     names = sorted(module.name for module in pkgutil.iter_modules(models.__path__))
     if pattern in ("2d", "3d"):
@@ -139,8 +156,31 @@ def card(name: str) -> Card:
     return _CARDS[_builder(name).__name__]
 
 
+class _Own:
+    """Stands in a signature for a default that each network has for itself."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def _shows_arguments(function: Function) -> Function:
+    """Let ``help`` and Tab show the arguments that every builder takes."""
+    common = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=_Own())
+        for key in ("input_shape", "num_classes", "norm", "dropout", "activation")
+    ]
+    signature = inspect.signature(function)
+    name, arguments = signature.parameters.values()
+    function.__signature__ = signature.replace(parameters=[name, *common, arguments])  # type: ignore[attr-defined]
+    return function
+
+
+@_shows_arguments
 def build(name: str, /, **arguments: Any) -> "keras.Model":
     """A network of the zoo, as a plain ``keras.Model`` with fresh weights.
+
+    ``print(card(name))`` lists all its arguments with their defaults; what each does stands in the
+    builder's own docstring, ``help(unetzoo.models.unet3d_90m)``.
 
     Args:
         name: an id of ``list_models()``; hyphens are accepted.
@@ -159,6 +199,7 @@ def build(name: str, /, **arguments: Any) -> "keras.Model":
     return _builder(name)(**arguments)
 
 
+@_shows_arguments
 def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
     """The same graph as ``build``, without weights: shapes, names and counts, no memory.
 
@@ -181,6 +222,14 @@ def _refuse(name: str, method: str, *_: Any, **__: Any) -> None:
         f"{method} of {name!r}: it is a skeleton, without weights; expected a network of "
         "unetzoo.build."
     )
+
+
+def check_arguments(name: str, /, **arguments: Any) -> None:
+    """Whether ``build`` takes them: its errors, without Keras but for an activation's name.
+
+    >>> check_arguments("unet2d_small", num_classes=2)
+    """
+    _builder(name).completed(**arguments)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -210,19 +259,24 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 
     Raises: ValueError where there is no such file or it is no Keras model.
     """
-    if not Path(path).exists():
-        raise ValueError(f"{path}: no such file; expected a model saved as .keras.")
+    check_saved(path)
     import keras
 
     with reading_model(path):
         return keras.models.load_model(path, safe_mode=True)
 
 
+def check_saved(path: "str | PathLike[str]") -> None:
+    """Raises: ValueError where there is no file, or none that Keras has written."""
+    if reason := missing(path):
+        raise ValueError(f"{path}: {reason}; expected a model saved as .keras.")
+    if not is_zipfile(path):
+        raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
+
+
 @contextmanager
 def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
     """Whatever a file makes Keras raise, as a ValueError of one sentence that names the file."""
-    if not is_zipfile(path):
-        raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
     try:
         _check_unpacked(path)
         yield
@@ -231,9 +285,10 @@ def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
         reason = (
             f"it holds a layer of an unknown class, {unknown[1]}; import its module first"
             if unknown
-            else " ".join(str(error).split())[:120] or type(error).__name__
+            else shortened(str(error), 200) or type(error).__name__
         )
-        raise ValueError(f"{path}: expected a model saved as .keras: {reason}.") from error
+        end = "" if reason.endswith(".") else "."
+        raise ValueError(f"{path}: expected a model saved as .keras: {reason}{end}") from error
 
 
 def _check_unpacked(path: "str | PathLike[str]") -> None:
@@ -251,6 +306,7 @@ def _check_unpacked(path: "str | PathLike[str]") -> None:
 
 
 def _builder(name: str) -> Callable[..., Any]:
+    check_value(isinstance(name, str), "network", name, "a name of the zoo, such as 'unet3d_90m'")
     known = list_models()
     key = name.replace("-", "_")
     if key not in known:

@@ -14,7 +14,8 @@ from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.normalisation import CT, ZScore, is_number
 from unetzoo.data.preparation import Preparation, Spacing
-from unetzoo.files import replacing
+from unetzoo.files import missing, replacing
+from unetzoo.json_values import parsed
 
 RUN = "run.json"
 PLAN = "plan.json"  # that the settings are made of, where there is one
@@ -173,10 +174,10 @@ class Run:
     def read(cls, folder: Path | str) -> "Run":
         """Raises: ValueError for a folder without a run, or a file that is not a run's."""
         path = Path(folder) / RUN
-        if not path.is_file():
-            raise ValueError(f"{path}: not there; expected the folder of a run of unetzoo train.")
+        if reason := missing(path):
+            raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = parsed(path.read_bytes())
             return cls(
                 folder=Path(folder),
                 settings=Settings.from_json(record["settings"]),
@@ -189,7 +190,7 @@ class Run:
                 versions=dict(record["versions"]),
                 backend=str(record["backend"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ValueError(
                 f"{path}: not the record of a run ({type(error).__name__}: {error}); expected what "
                 "unetzoo train wrote."

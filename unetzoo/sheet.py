@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from unetzoo.files import writing
+from unetzoo.files import replacing
 from unetzoo.text import printable
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
@@ -115,6 +115,6 @@ def add_legend(on: Figure | Axes, entries: Sequence[tuple[str, Artist]], **place
 
 def save(figure: Figure, path: Path | str) -> None:
     """Write a figure as PNG, whole or not at all. Raises: ValueError where it cannot be written."""
-    with writing(path) as beside, warnings.catch_warnings():
+    with replacing(path) as beside, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
         figure.savefig(beside, format="png", dpi=DPI)

@@ -1,20 +1,23 @@
 """Names and tables as lines of text: what comes from files is escaped."""
 
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.cells import cell_len
-
-from unetzoo.files import writing
+from unetzoo.files import replacing
 
 
 def printable(text: str) -> str:
-    r"""A name for a line of text: what does not print (newlines, escape codes) is escaped.
+    r"""A name for a line of text: what does not print is escaped.
+
+    That is newlines, escape codes, and what turns the order of letters around.
 
     >>> print(printable("a\nb\x1b[31m"))
     a\nb\x1b[31m
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -41,6 +44,21 @@ def few(words: Sequence[str], most: int = 10) -> str:
     return ", ".join(words[:most]) + more
 
 
+def shortened(text: str, limit: int) -> str:
+    """A text on one line, of so many characters at most, cut after a sentence or else a word.
+
+    >>> shortened("This carries a potential risk", 24)
+    'This carries a ...'
+    >>> shortened("It is damaged. Copy it again.", 24)
+    'It is damaged.'
+    """
+    line = " ".join(text.split())
+    if len(line) <= limit or " " not in line:
+        return line[:limit]
+    sentences = line[:limit].rpartition(". ")[0]
+    return f"{sentences}." if sentences else textwrap.shorten(line, limit, placeholder=" ...")
+
+
 def spreadsheet_cell(text: str) -> str:
     """A name for a CSV file: printable, and no formula.
 
@@ -60,6 +78,8 @@ def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
     >>> aligned([["a", "10"], ["bcd", "2"]], left=1)
     ['a    10', 'bcd   2']
     """
+    from rich.cells import cell_len
+
     widths = [max(cell_len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -74,5 +94,5 @@ def write_text(path: Path | str, text: str) -> None:
 
     Raises: ValueError where it cannot be written.
     """
-    with writing(path) as beside:
+    with replacing(path) as beside:
         beside.write_bytes(text.encode())

@@ -20,6 +20,7 @@ from unetzoo.callbacks import (
 from unetzoo.choices import TFDS
 from unetzoo.data.survey import Survey
 from unetzoo.feeds import Feed, from_files, from_tfds, new_run
+from unetzoo.files import check_folder, make_folder
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.lock import owned
 from unetzoo.planning.plans import Plan
@@ -59,6 +60,10 @@ def train(
         at work in, RunStopped for a run that cannot go on.
     """
     folder = Path(folder)
+    if checkpoints(folder):
+        _check_same(settings, Run.read(folder))
+        if (model := _finished(settings, folder)) is not None:
+            return model
     with owned(folder):
         run, feed = _begun(
             settings, folder, Path(cache or folder / PREPARED), workers, plan, survey
@@ -78,6 +83,7 @@ def _begun(
     begun = Run.read(folder) if checkpoints(folder) else None
     if begun is not None:
         _check_same(settings, begun)
+    check_folder(folder)
     _optimizer(settings)  # before the data are read
     registry.card(settings.network)
     with survey or Survey(cache) as looking:
@@ -90,6 +96,7 @@ def _begun(
         else:
             run, feed = from_files(run, cache, workers, looks)
     if begun is None:
+        make_folder(folder)
         (folder / BEST).unlink(missing_ok=True)  # of a run that did not finish an epoch
         if plan is not None:
             plan.write(folder / PLAN)
@@ -124,6 +131,12 @@ def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
         steps=settings.epochs * settings.steps,
         clip=settings.clip,
     )
+
+
+def _finished(settings: Settings, folder: Path) -> keras.Model | None:
+    """The model of a run that has all its epochs: nothing is left to do, and nothing is written."""
+    done = max(checkpoints(folder), default=0)
+    return resume(folder)[0] if done >= settings.epochs else None
 
 
 def _check_same(settings: Settings, begun: Run) -> None:

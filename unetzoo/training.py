@@ -9,6 +9,7 @@ from unetzoo.choices import RATES, SCHEDULES
 from unetzoo.deep_supervision import DeepSupervision, deep_supervision_weights
 from unetzoo.losses import DiceCrossentropy
 from unetzoo.metrics import DiceScore
+from unetzoo.optimizers import adam, sgd
 
 
 def compile_model(
@@ -56,7 +57,7 @@ def compile_model(
     dice = DiceScore(classes, activation=activation, ignore_label=ignore_label)
     several = len(model.outputs) > 1
     model.compile(
-        optimizer=optimizer or keras.optimizers.Adam(learning_rate),
+        optimizer=optimizer or adam(learning_rate),
         loss=[DeepSupervision(loss) for _ in model.outputs] if several else loss,
         loss_weights=loss_weights(model) if several else None,
         metrics=[[dice], *[[] for _ in model.outputs[1:]]] if several else [dice],
@@ -97,11 +98,12 @@ def _last_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def build_state(model: keras.Model) -> None:
-    """Build the state of the loss and the metrics of a network.
+    """Build the state of the optimizer, the loss and the metrics of a network.
 
-    Otherwise ``fit`` does it with the first batch, which Keras on jax and torch does not train on
-    where several workers make the batches.
+    Otherwise ``fit`` does it with the first batch: with TensorFlow it then makes its graph twice,
+    and on jax and torch it does not train on that batch where several workers make the batches.
     """
+    model.optimizer.build(model.trainable_variables)
     sizes = (1,) * (len(model.outputs[0].shape) - 1)
     labels = [keras.ops.zeros(sizes, "int32") for _ in model.outputs]
     logits = [keras.ops.zeros((*sizes, output.shape[-1])) for output in model.outputs]
@@ -155,7 +157,5 @@ def make_optimizer(
         ),
     }[schedule]()
     if name == "adam":
-        return keras.optimizers.Adam(falling, global_clipnorm=clip)
-    return keras.optimizers.SGD(
-        falling, momentum=0.99, nesterov=True, weight_decay=3e-5, global_clipnorm=clip
-    )
+        return adam(falling, global_clipnorm=clip)
+    return sgd(falling, momentum=0.99, nesterov=True, weight_decay=3e-5, global_clipnorm=clip)

@@ -8,6 +8,8 @@ from typing import Any
 
 from audit.formats.cells import BadTextError
 from audit.table import Row, Table
+from unetzoo.json_values import parsed
+from unetzoo.text import printable
 
 FORMAT = "unetzoo table 1"
 HEADER = ("layer", "type", "output", "parameters", "trainable", "inputs")
@@ -39,7 +41,7 @@ def _cells(row: Row) -> tuple[Any, ...]:
 
 
 def render_json(table: Table) -> str:
-    """All that the table holds; ``audit.read`` gives the same table back."""
+    """All that the table holds, a line a row; ``audit.read`` gives the same table back."""
     rows = [
         {
             "name": row.name,
@@ -60,9 +62,9 @@ def render_json(table: Table) -> str:
         "style": table.style,
         "stated": dict(table.stated),
         "repairs": list(table.repairs),
-        "rows": rows,
     }
-    return json.dumps(whole, indent=1)
+    head = ",\n ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in whole.items())
+    return f'{{{head},\n "rows": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]}"
 
 
 def _plain(value: Any) -> Any:
@@ -80,10 +82,10 @@ def parse_json(text: str) -> Table | None:
     if not text.lstrip().startswith("{") or FORMAT not in text[:200]:
         return None
     try:
-        whole = json.loads(text)
+        whole = parsed(text)
         rows = tuple(_row(row) for row in whole["rows"])
         stated, repairs = dict(whole["stated"]), tuple(whole["repairs"])
-        return Table(whole["name"], rows, whole["style"], stated, repairs)
+        return Table(_text(whole["name"]), rows, whole["style"], stated, repairs)
     except (
         ValueError,
         LookupError,
@@ -99,16 +101,21 @@ def parse_json(text: str) -> Table | None:
 
 def _row(row: dict[str, Any]) -> Row:
     return Row(
-        name=str(row["name"]),
-        kind=str(row["kind"]),
+        name=_text(row["name"]),
+        kind=_text(row["kind"]),
         shape=tuple(None if size is None else int(size) for size in row["shape"]),
         parameters={str(role): int(count) for role, count in row["parameters"].items()},
         trainable=int(row["trainable"]),
-        inputs=tuple(map(str, row["inputs"])),
-        path=tuple(map(str, row["path"])),
+        inputs=tuple(map(_text, row["inputs"])),
+        path=tuple(map(_text, row["path"])),
         settings={str(key): _tupled(value) for key, value in row["settings"].items()},
         call=int(row["call"]),
     )
+
+
+def _text(name: Any) -> str:
+    """A name, which anybody may have written, without control codes."""
+    return printable(str(name))
 
 
 def _tupled(value: Any) -> Any:

@@ -3,15 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-__all__ = ["needs_keras", "report", "report_diff", "write"]
-
-
-def needs_keras(source: Any) -> bool:
-    """Whether a source is a network of the zoo or a ``.keras`` file; a text is read without."""
-    from unetzoo.registry import list_models
-
-    name = str(source)
-    return name.endswith(".keras") or name.replace("-", "_") in list_models()
+__all__ = ["report", "report_diff", "write"]
 
 
 def report(source: Any) -> str:
@@ -37,13 +29,10 @@ def report_diff(first: Any, second: Any) -> str:
 def write(page: str, path: Path | str) -> Path:
     """Write a page whole or not at all; its path.
 
-    Raises: ValueError where there is no such folder.
+    Raises: ValueError where it cannot be written.
     """
     from unetzoo.files import replacing
 
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: no folder {str(path.parent)!r} to write the page in.")
     with replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")
-    return path
+    return Path(path)

@@ -60,9 +60,12 @@ def _summary(found: Diff) -> str:
         for status, word in WORDS.items()
         if any(pair.status == status for pair in found.pairs)
     ]
-    return (
-        f"Rows: {', '.join(counts)}. The second has {found.gap:+,} parameters, "
-        "without moving statistics."
+    return " ".join(
+        [
+            f"Rows: {', '.join(counts)}. The second has {found.gap:+,} parameters, "
+            "without moving statistics.",
+            *(f"{sentence.capitalize()}." for sentence in found.frozen),
+        ]
     )
 
 

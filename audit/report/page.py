@@ -11,8 +11,9 @@ from audit.report.graph import drawable, graph_of
 from audit.report.layout import layout
 from audit.report.sizes import Sized
 from audit.report.text import TIMES, e, of_sample
+from audit.sources import as_table, zoo_id
 from audit.table import Table
-from unetzoo.registry import card, list_models
+from unetzoo.registry import card
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
@@ -86,10 +87,7 @@ def _file(name: str) -> str:
 
 def _read(source: Any) -> tuple[Sized, str, str, str]:
     """The tables, the name to show, a sentence about it, and the zoo's id if it is one."""
-    from audit.sources import as_table
-
-    name = str(source).replace("-", "_") if isinstance(source, str) else ""
-    if name in list_models():
+    if name := zoo_id(source):
         known = card(name)
         return sizes.of_zoo(name), name, f"{known.source}; takes {known.sizes}.", name
     if isinstance(source, str | Path) and str(source).endswith(".keras"):
@@ -100,8 +98,8 @@ def _read(source: Any) -> tuple[Sized, str, str, str]:
 
 def name_of(source: Any, table: Table) -> str:
     """What to call a network: its id, its file's name or its table's."""
-    if str(source).replace("-", "_") in list_models():
-        return str(source).replace("-", "_")
+    if name := zoo_id(source):
+        return name
     if isinstance(source, str | Path) and "\n" not in str(source):
         return Path(source).name
     return table.name or "A published table"

@@ -1,7 +1,7 @@
 """Images named on a command line, as cases: files, folders, channels that belong together."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unetzoo.data.layouts.case import ENDINGS, Case, listed, stem_of
@@ -38,6 +38,18 @@ def cases_of(paths: Iterable[Path | str], channels: int) -> list[Case]:
         if known.setdefault(number, path) != path:
             raise ValueError(f"{path}, {known[number]}: the same case twice; give one of them.")
     return [_case(place.name, parts, channels) for place, parts in found.items()]
+
+
+def shard(cases: Sequence[Case], part: str) -> list[Case]:
+    """The share of one job of several: "2/8" is every eighth case from the second on.
+
+    >>> shard("abcde", "2/3")
+    ['b', 'e']
+    """
+    number, _, count = part.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"shard {part!r}: expected such as 2/8, the second of eight.")
+    return list(cases[int(number) - 1 :: int(count)])
 
 
 def _files(place: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from nibabel.orientations import (
 )
 from nibabel.spatialimages import HeaderDataError
 
-from unetzoo.files import writing
+from unetzoo.files import replacing
 
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
 DEFLATE = 1032  # gzip's best ratio
@@ -133,7 +133,7 @@ def write_values(path: Path | str, values: np.ndarray, like: NiftiFile) -> None:
                   "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"):  # fmt: skip
         header[field] = old[field]
     image = _image_class(header)(values, None, header)
-    with writing(path) as beside:
+    with replacing(path) as beside:
         image.to_filename(beside)
 
 

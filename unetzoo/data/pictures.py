@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from unetzoo.data.labels import LabelScheme
-from unetzoo.files import writing
+from unetzoo.files import replacing
 
 LOSSLESS = (".png", ".tif", ".tiff")
 SUFFIXES = (*LOSSLESS, ".jpg", ".jpeg")
@@ -147,7 +147,7 @@ def write_mask(path: Path | str, classes: np.ndarray, like: Picture, scheme: Lab
             f"{path}: labels from {numbers.min()} to {numbers.max()}; a PNG holds 0 to 65535."
         )
     image = Image.fromarray(numbers.astype("uint8" if numbers.max() < 256 else "uint16"))
-    with writing(path) as beside:
+    with replacing(path) as beside:
         image.save(beside, format="PNG")
 
 

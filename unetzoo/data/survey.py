@@ -23,7 +23,7 @@ from unetzoo.data.layouts.case import Case
 from unetzoo.data.layouts.checks import given_twice
 from unetzoo.data.look import attempt, fingerprint_of, look
 from unetzoo.data.pictures import is_picture
-from unetzoo.files import writing
+from unetzoo.files import replacing
 from unetzoo.json_values import short
 from unetzoo.text import first_of
 
@@ -156,7 +156,7 @@ def remember(cache: Path, looks: Mapping[str, Look]) -> None:
         path = cache / MEASURED / f"{one.key}.json"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            with writing(path) as beside:
+            with replacing(path) as beside:
                 beside.write_text(json.dumps(one.measured))
 
 

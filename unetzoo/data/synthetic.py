@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from unetzoo.files import replacing
+from unetzoo.files import make_folder, replacing
 
 RADII = 0.06, 0.2  # of an ellipsoid, as shares of the image's size
 
@@ -143,7 +143,7 @@ def _ellipsoid(
 def _write_volume(path: Path, values: np.ndarray, spacing: Sequence[float]) -> None:
     import nibabel
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as beside:
         nibabel.save(nibabel.Nifti1Image(values, np.diag([*spacing, 1.0])), beside)
 
@@ -151,7 +151,7 @@ def _write_volume(path: Path, values: np.ndarray, spacing: Sequence[float]) -> N
 def _write_picture(path: Path, values: np.ndarray) -> None:
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as beside:
         Image.fromarray(np.clip(np.rint(values), 0, 255).astype("uint8")).save(beside)
 

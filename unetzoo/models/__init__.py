@@ -1,1 +1,10 @@
 """One module a network, named after it, read top to bottom like its document."""
+
+import pkgutil
+
+from unetzoo.lazy import lazy
+
+__all__: list[str] = []
+__getattr__, __dir__ = lazy(
+    __name__, {}, [module.name for module in pkgutil.iter_modules(__path__)]
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unetzoo.data import normalisation
-from unetzoo.json_values import short, tuples, unique_keys
+from unetzoo.json_values import parsed, short, tuples
 from unetzoo.planning.plans import Configuration, Measured, Plan
 from unetzoo.text import printable, write_text
 
@@ -42,15 +42,13 @@ def read_plan(path: Path | str) -> Plan:
     Raises: ValueError, one sentence that names the file, the place in it and the fault.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        found = parsed(Path(path).read_bytes())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}; expected a plan.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text of UTF-8; expected a plan.") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; expected a plan.") from error
     try:
-        return _plan(json.loads(text, object_pairs_hook=unique_keys))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON, {error}; mend that line.") from error
+        return _plan(found)
     except RecursionError as error:
         raise ValueError(f"{path}: lists in lists without end; expected a plan.") from error
     except ValueError as error:

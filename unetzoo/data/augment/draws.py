@@ -10,7 +10,7 @@ import numpy as np
 
 from unetzoo.data.augment import intensity, spatial
 from unetzoo.data.augment.resampling import resample
-from unetzoo.json_values import tuples
+from unetzoo.json_values import parsed, tuples
 
 # By the name of a draw's parameters for the channels; in nnU-Net's order.
 TWINS: dict[str, Callable[..., None]] = {
@@ -61,9 +61,9 @@ class Draw:
         (1,)
         """
         try:
-            values = json.loads(text)
+            values = parsed(text)
         except ValueError as error:
-            raise ValueError(f"{text[:60]!r}: not JSON ({error}).") from None
+            raise ValueError(f"{text[:60]!r}: {error}.") from None
         names = [field.name for field in fields(cls)]
         if not isinstance(values, dict) or "patch" not in values or not {*values} <= {*names}:
             raise ValueError(

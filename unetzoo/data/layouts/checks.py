@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unetzoo.data.layouts.case import Case, Found, ending_of
 from unetzoo.data.pictures import is_picture
+from unetzoo.files import missing
 from unetzoo.text import first_of
 
 LONGEST = 200  # bytes of a case's name: results add endings to it
@@ -90,7 +91,7 @@ def _fault_of(path: Path) -> str:
     if not ending_of(path):
         return f"{path}: expected NIfTI (.nii, .nii.gz), PNG, TIFF or JPEG."
     try:
-        return "" if path.is_file() else f"{path}: there is no such file."
+        return f"{path}: {reason}." if (reason := missing(path)) else ""
     except OSError as error:
         return f"{path}: {error.strerror or error}."
 

@@ -45,7 +45,7 @@ def find(
     pictures: 1 cases with labels, 0 without
     """
     given = LabelScheme(classes, labels, ignore)
-    name = layout or _layout(place)
+    name = layout or layout_of(place)
     if name not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}.")
     found = _found(name, place, regions=given.mapping is not None)
@@ -82,7 +82,14 @@ def _found(layout: str, place: Place, regions: bool) -> Found:
     return finders[layout](folder)
 
 
-def _layout(place: Place) -> str:
+def layout_of(place: Place) -> str:
+    """The layout of a place, one of ``LAYOUTS``; no case is looked for.
+
+    Raises: ValueError for a place that is not there, or has none.
+
+    >>> layout_of("images/*.png;masks/*.png")
+    'glob'
+    """
     if not isinstance(place, str | Path) or "*" in str(place):
         return "glob"
     path = Path(place)

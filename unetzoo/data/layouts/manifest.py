@@ -1,11 +1,11 @@
 """A ``dataset.json``, which comes from elsewhere: nothing in it is taken on trust."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from unetzoo.json_values import short, unique_keys
+from unetzoo.files import missing
+from unetzoo.json_values import parsed, short
 
 MAX_BYTES = 64 * 2**20
 
@@ -16,15 +16,16 @@ def read_manifest(path: Path) -> dict[str, Any]:
     Raises: ValueError for a file that is none, or too large, or that names a key twice.
     """
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        if reason := missing(path):
+            raise ValueError(reason)
+        if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"no file of up to {MAX_BYTES // 2**20} MiB")
-        content = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=unique_keys)
+        content = parsed(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
+    except ValueError as error:
         raise ValueError(
-            f"{path}: not the JSON of a data set ({reason}); download it again."
+            f"{path}: not the JSON of a data set ({error}); download it again."
         ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected an object, {{...}}, with the keys of a data set.")

@@ -1,0 +1,14 @@
+"""``python -m audit.zoo``: write the kept tables anew."""
+
+from audit.zoo import FOLDER, written
+from unetzoo.console import load_keras
+from unetzoo.files import replacing
+from unetzoo.registry import list_models
+
+load_keras()
+for old in FOLDER.glob("*.json"):
+    if old.stem not in list_models():
+        old.unlink()
+for name in list_models():
+    with replacing(FOLDER / f"{name}.json") as beside:
+        beside.write_text(written(name), encoding="utf-8")

@@ -1,0 +1,34 @@
+"""The kept tables of the zoo are those of the networks as they are."""
+
+import pytest
+
+import audit
+import unetzoo
+from audit.formats import RENDERERS
+from audit.sources import zoo_table
+from audit.zoo import FOLDER, kept, written
+
+WHAT_TO_DO = "the network has changed; write the kept tables anew: python -m audit.zoo"
+
+
+@pytest.mark.parametrize("name", unetzoo.list_models())
+def test_a_kept_table_is_that_of_the_network(name):
+    built = audit.table(unetzoo.skeleton(name))
+    found = kept(name)
+    assert found is not None, WHAT_TO_DO
+    for mine, theirs in zip(found.rows, built.rows, strict=True):
+        assert mine == theirs, WHAT_TO_DO
+    assert found == built, WHAT_TO_DO
+    assert (FOLDER / f"{name}.json").read_text() == written(name), WHAT_TO_DO
+    for style in RENDERERS:
+        assert found.to_text(style) == built.to_text(style), style
+
+
+def test_nothing_else_is_kept():
+    assert sorted(path.stem for path in FOLDER.glob("*.json")) == unetzoo.list_models(), WHAT_TO_DO
+
+
+def test_a_table_with_arguments_is_built():
+    assert zoo_table("unet2d-small", {"num_classes": 2}).total == 63_790
+    assert zoo_table("unet2d-small", {}) == kept("unet2d_small")
+    assert kept("unet2d_smal") is None
