@@ -105,6 +105,11 @@ def test_without_a_shift_or_a_scale():
         assert_the_same(fused, model, RNG.standard_normal((1, 8, 8, 8, 3), "float32"))
 
 
+def test_a_sequential_model_is_returned_itself():
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)])
+    assert fuse(model) is model
+
+
 def test_the_model_stays_as_it_is():
     model = build_small("unet2d_small")
     before = [np.array(weight) for weight in model.get_weights()]

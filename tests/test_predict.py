@@ -194,12 +194,17 @@ def test_an_image_of_other_channels_is_one_sentence(tmp_path):
     ("scheme", {"classes": 5, "labels": None, "ignore": None}, "5 classes of the labels, but"),
     ("channels", 1, "1 channels, but the network in epoch-0001.keras has 2"),
 ])  # fmt: skip
-@pytest.mark.parametrize("words", [["predict", "{run}", "{run}"], ["evaluate", "{run}"]])
+@pytest.mark.parametrize(
+    "words", [["predict", "{run}", "{run}"], ["evaluate", "{run}", "--data", "{data}"]]
+)
 def test_a_record_of_another_network_is_refused(tmp_path, key, value, sentence, words):
     threshold_run(tmp_path)
     record = json.loads((tmp_path / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({**record, key: value}))
-    given = [word.format(run=tmp_path) for word in words]
+    scan, data = tmp_path / "a.nii", tmp_path / "data.csv"
+    nibabel.save(nibabel.Nifti1Image(np.ones((9, 9, 9), "int16"), np.eye(4)), scan)
+    data.write_text(f"image,label\n{scan},{scan}\n")
+    given = [word.format(run=tmp_path, data=data) for word in words]
     done = commands.command("unetzoo", *given, "-o", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
     assert f"run.json: {sentence}" in done.stderr

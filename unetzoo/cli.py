@@ -178,13 +178,15 @@ def train(
     from unetzoo.runs import PREPARED, Settings
     from unetzoo.train import train as run_training
 
-    context = click.get_current_context()
-    survey = context.with_resource(Survey(cache or folder / PREPARED))
     values = {name: value for name, value in given.items() if value is not None}
     planned: dict[str, Any] = {}
     found = None
-    if path is not None or values.get("network") == "planned":
+    by_plan = path is not None or values.get("network") == "planned"
+    context = click.get_current_context()
+    if by_plan:
         context.with_resource(owned(folder))
+    survey = context.with_resource(Survey(cache or folder / PREPARED))
+    if by_plan:
         data = {name: given[name] for name in ("data", *DATA)}
         found = plan_of_run(folder, path, workers=workers, survey=survey, **data)
         planned = settings_of(found, configuration)

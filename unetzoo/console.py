@@ -6,14 +6,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from unetzoo.files import explained_writing
 from unetzoo.history import RunStopped
-from unetzoo.json_values import parsed
+from unetzoo.kernels import keras_backend
 from unetzoo.text import printable, shortened
 
 # What the backends' own errors say where a disk is full or a folder read-only.
@@ -30,7 +29,7 @@ def load_keras(task: str = "") -> None:
     ("remapper failed"); what stops it are exceptions.
     """
     if task and "keras" not in sys.modules:
-        print(f"{_line(task)}: loading Keras ({_backend()}) ...", file=sys.stderr)
+        print(f"{_line(task)}: loading Keras ({keras_backend()}) ...", file=sys.stderr)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr = os.dup(2)
@@ -44,16 +43,6 @@ def load_keras(task: str = "") -> None:
         os.dup2(stderr, 2)
         os.close(nowhere)
         os.close(stderr)
-
-
-def _backend() -> str:
-    """The backend that Keras will take: the environment's, its settings', or TensorFlow."""
-    settings = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
-    try:
-        kept = parsed(settings.read_bytes())["backend"]
-    except (OSError, ValueError, LookupError, TypeError):
-        kept = "tensorflow"
-    return os.environ.get("KERAS_BACKEND") or str(kept)
 
 
 def run(command: click.Command) -> None:

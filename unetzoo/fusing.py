@@ -21,15 +21,17 @@ def fuse(model: keras.Model) -> keras.Model:
     layers. On PyTorch the convolutions are those that copy no maps, whatever wrote the file.
 
     Args:
-        model: functional and built; it stays as it is.
+        model: stays as it is.
 
-    Returns: a network that cannot be trained on as the first one could, not compiled.
+    Returns: a network to predict with, not compiled; of a model that is not functional itself.
 
     >>> import unetzoo
     >>> model = unetzoo.build("unet2d_small")
     >>> len(model.layers) - len(fuse(model).layers)
     7
     """
+    if isinstance(model, keras.Sequential) or not model.inputs:
+        return model
     pairs = dict(_pairs(model))
     norms = {norm.name for norm in pairs.values()}
 

@@ -5,12 +5,13 @@ most laptops among them, a 3D network then trains two to four times slower with 
 (benchmarks/kernels.py). It looks at ``TF_ENABLE_ONEDNN_OPTS`` once, when it is imported.
 """
 
-import json
 import os
 import platform
 import sys
 import warnings
 from pathlib import Path
+
+from unetzoo.json_values import parsed
 
 SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 ON_BY_ITSELF = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
@@ -41,7 +42,7 @@ def keras_backend() -> str:
         return name
     folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     try:
-        return str(json.loads((folder / "keras.json").read_text())["backend"])
+        return str(parsed((folder / "keras.json").read_bytes())["backend"])
     except (OSError, ValueError, LookupError, TypeError):
         return "tensorflow"
 
