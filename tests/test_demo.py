@@ -1,5 +1,6 @@
 """``unetzoo demo`` as a user runs it: the result, the files, and a run killed half-way."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -37,10 +38,11 @@ def finish(process):
 def test_the_demo_learns_and_leaves_its_files(tmp_path):
     from nilearn import datasets
 
-    began = time.perf_counter()
     out, err = finish(start(tmp_path, 25))
-    assert time.perf_counter() - began < 300
-    assert "10/10" in err  # Keras's progress bar
+    assert re.search(r"the demo: 25 epochs of 10 steps, about .* on this machine", err)
+    assert len(re.findall(r"^epoch \d+/25: .*dice 0\.", err, re.M)) == 25
+    assert len(err.splitlines()) < 40
+    assert "\r" not in err
     front = {line[:12]: float(line.split()[-1]) for line in out.splitlines() if " matter" in line}
     assert set(front) == {"grey matter ", "white matter"}
     assert min(front.values()) >= 0.88

@@ -18,6 +18,7 @@ from unetzoo.callbacks import SaveRun, resume
 from unetzoo.cases import overlaps
 from unetzoo.data.augment import Augmentation
 from unetzoo.data.patches import PatchDataset
+from unetzoo.epochs import ShowEpochs
 from unetzoo.files import replacing
 from unetzoo.history import read_history
 from unetzoo.inference import classes_of, sliding_window
@@ -115,14 +116,15 @@ def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
     patches = PatchDataset(
         [back], patch=PATCH, batch_size=2, augment=VARY, seed=SEED, first_batch=done * STEPS
     )
-    with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar is no result
+    with contextlib.closing(ShowEpochs("the demo")) as shown:
         model.fit(
             patches,
             shuffle=False,
             steps_per_epoch=STEPS,
             epochs=epochs,
             initial_epoch=done,
-            callbacks=[SaveRun(folder, first_epoch=done)],
+            verbose=0,
+            callbacks=[SaveRun(folder, first_epoch=done), shown],
         )
     return model
 

@@ -20,6 +20,11 @@ Item = TypeVar("Item")
 SCREEN = threading.Lock()  # held by the one bar that is shown
 
 
+def on_terminal() -> bool:
+    """Whether stderr is a terminal, where a line can be drawn anew."""
+    return Console(stderr=True).is_terminal
+
+
 def bar(description: str, total: int | None = None) -> Callable[[Iterable[Item]], Iterable[Item]]:
     """What wraps an iterable and shows how far it is; nothing where stderr is no terminal.
 
@@ -35,7 +40,7 @@ def bar(description: str, total: int | None = None) -> Callable[[Iterable[Item]]
 
     def shown(items: Iterable[Item]) -> Iterator[Item]:
         console = Console(stderr=True)
-        if not console.is_terminal or not SCREEN.acquire(blocking=False):
+        if not on_terminal() or not SCREEN.acquire(blocking=False):
             yield from items
             return
         columns = (

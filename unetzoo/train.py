@@ -19,6 +19,7 @@ from unetzoo.callbacks import (
 )
 from unetzoo.choices import TFDS
 from unetzoo.data.survey import Survey
+from unetzoo.epochs import ShowEpochs
 from unetzoo.feeds import Feed, from_files, from_tfds, new_run
 from unetzoo.files import check_folder, make_folder
 from unetzoo.history import read_history, waited_in_vain
@@ -189,15 +190,15 @@ def _fit(run: Run, feed: Feed) -> keras.Model:
     rows = [row for row in read_history(run.folder) if row["epoch"] <= done]
     if settings.patience and rows and waited_in_vain(rows, MONITOR, settings.patience):
         return model
-    with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar is no result
+    with contextlib.closing(ShowEpochs(settings.network)) as shown:
         model.fit(
             feed.batches(done * settings.steps),
             shuffle=False,
             steps_per_epoch=settings.steps,
             epochs=settings.epochs,
             initial_epoch=done,
-            verbose=1 if sys.stderr.isatty() else 2,
-            callbacks=_callbacks(run, feed, done),
+            verbose=0,
+            callbacks=[*_callbacks(run, feed, done), shown],
         )
     return model
 

@@ -1,0 +1,107 @@
+"""How far a training is and how long it takes: a bar in a terminal, a line an epoch in a log."""
+
+import re
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from unetzoo.progress import SCREEN, on_terminal
+
+TRIED = 3  # steps after which the time of all is said; the first, which makes the graph, is none
+
+
+class ShowEpochs(keras.callbacks.Callback):
+    """What ``fit`` does, on stderr: give it ``verbose=0``, and this callback last, then ``close``.
+
+    Says after its first steps about how long the training takes on this machine, then a line an
+    epoch with its measures and the time that is left, and in a terminal a bar besides.
+
+    Args:
+        name: of what is trained.
+    """
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
+        self.done = -1  # steps after the first
+        self.first = -1  # epoch
+        self.began = 0.0  # when the first step ended
+        self.bar: Progress | None = None
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self.done, self.first = -1, -1
+        if on_terminal() and SCREEN.acquire(blocking=False):
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[left]}"),
+            )
+            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self.task = self.bar.add_task(f"{self.name}: the first step", total=None, left="")
+            self.bar.start()
+
+    def close(self) -> None:
+        """Take the bar off the screen: a callback does not hear of errors in ``fit``."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+            SCREEN.release()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.first = epoch if self.first < 0 else self.first
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.done += 1
+        if self.done == 0:
+            self.began = time.perf_counter()
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        if self.done == TRIED and steps is not None:
+            rest = f"{epochs - self.first} epochs of {steps} steps"
+            self._say(f"{self.name}: {rest}, about {duration(self._left())} on this machine")
+        if self.bar is not None and steps is not None:
+            self.bar.update(
+                self.task,
+                total=(epochs - self.first) * steps,
+                completed=self.done + 1,
+                description=f"epoch {self.epoch + 1}/{epochs}, step {batch + 1}/{steps}",
+                left=f"{duration(self._left())} left" if self.done > 0 else "",
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        means = {k: v for k, v in (logs or {}).items() if not re.search(r"_\d+$", k)}
+        measures = ", ".join(f"{name} {float(value):.4f}" for name, value in means.items())
+        last = epoch + 1 == self.params["epochs"]
+        left = "" if last or self.params["steps"] is None else f"; {duration(self._left())} left"
+        self._say(f"epoch {epoch + 1}/{self.params['epochs']}: {measures}{left}")
+
+    def _left(self) -> float:
+        """Seconds, by the mean of all steps but the first, what stands between epochs included."""
+        all_steps = (self.params["epochs"] - self.first) * self.params["steps"]
+        passed = time.perf_counter() - self.began
+        return passed / max(self.done, 1) * (all_steps - self.done - 1)
+
+    def _say(self, line: str) -> None:
+        if self.bar is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> [duration(s) for s in (0.2, 42, 61, 200, 4000, 90000)]
+    ['1 s', '42 s', '1 min 1 s', '3 min 20 s', '1 h 6 min', '25 h 0 min']
+    """
+    whole = max(round(seconds), 1)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
