@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import keras
 
 from unetzoo.choices import TFDS
+from unetzoo.data import jobs
 from unetzoo.data.augment import Augmentation
-from unetzoo.data.cache import PreparedCase, prepare_cases
+from unetzoo.data.cache import PreparedCase, key_of, prepare_cases
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.layouts import Case, Dataset, find
 from unetzoo.data.normalisation import ZScore
@@ -211,9 +212,20 @@ def _run(
     )
 
 
-def _prepare(
-    run: Run, cache: Path, workers: int, looks: Mapping[str, Look]
-) -> dict[str, PreparedCase]:
+def check_files(run: Run) -> None:
+    """Whether a run's files are those that it was begun with; they are hashed, nothing is written.
+
+    Raises: ValueError where they are not, or not there.
+    """
+    settings = run.preparation.to_json()
+    boundary = run.settings.boundary_weights
+    each = jobs.by_name(_wanted(run), run.scheme).items()
+    found = {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in each}
+    _with_fingerprints(run, found)
+
+
+def _wanted(run: Run) -> list[Case]:
+    """A run's cases, from where its data lie."""
     cases: dict[str, Case] = {case.name: case for case in find_dataset(run.settings).cases}
     wanted = [*run.train, *run.held_out]
     if missing := sorted(set(wanted) - set(cases)):
@@ -221,8 +233,14 @@ def _prepare(
             f"{run.settings.data}: the cases {missing[:5]} of the run in {run.folder} are not "
             "there; expected the data that it was begun with."
         )
+    return [cases[name] for name in wanted]
+
+
+def _prepare(
+    run: Run, cache: Path, workers: int, looks: Mapping[str, Look]
+) -> dict[str, PreparedCase]:
     prepared = prepare_cases(
-        [cases[name] for name in wanted],
+        _wanted(run),
         run.scheme,
         run.preparation,
         cache,

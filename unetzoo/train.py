@@ -20,7 +20,7 @@ from unetzoo.callbacks import (
 from unetzoo.choices import TFDS
 from unetzoo.data.survey import Survey
 from unetzoo.epochs import ShowEpochs
-from unetzoo.feeds import Feed, from_files, from_tfds, new_run
+from unetzoo.feeds import Feed, check_files, from_files, from_tfds, new_run
 from unetzoo.files import check_folder, make_folder
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.lock import owned
@@ -61,10 +61,8 @@ def train(
         at work in, RunStopped for a run that cannot go on.
     """
     folder = Path(folder)
-    if checkpoints(folder):
-        _check_same(settings, Run.read(folder))
-        if (model := _finished(settings, folder)) is not None:
-            return model
+    if max(checkpoints(folder), default=0) >= settings.epochs:
+        return _finished(settings, folder)
     with owned(folder):
         run, feed = _begun(
             settings, folder, Path(cache or folder / PREPARED), workers, plan, survey
@@ -134,10 +132,14 @@ def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
     )
 
 
-def _finished(settings: Settings, folder: Path) -> keras.Model | None:
+def _finished(settings: Settings, folder: Path) -> keras.Model:
     """The model of a run that has all its epochs: nothing is left to do, and nothing is written."""
-    done = max(checkpoints(folder), default=0)
-    return resume(folder)[0] if done >= settings.epochs else None
+    run = Run.read(folder)
+    _check_same(settings, run)
+    model, _ = resume(folder)
+    if not settings.data.startswith(TFDS):
+        check_files(run)
+    return model
 
 
 def _check_same(settings: Settings, begun: Run) -> None:
