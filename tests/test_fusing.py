@@ -95,6 +95,31 @@ def test_what_cannot_be_fused_stays(between, arguments):
     assert_the_same(fused, model, RNG.standard_normal((1, 8, 8, 3), "float32"))
 
 
+def shared(kind):
+    """Graphs in which a convolution or its norm is called or taken more than once."""
+    inputs = keras.Input((8, 8, 3))
+    convolution, norm = keras.layers.Conv2D(3, 1), keras.layers.BatchNormalization()
+    x = convolution(inputs)
+    outputs = {
+        "an operation takes it too": lambda: norm(x) + x * 2.0,
+        "called twice": lambda: norm(x) + convolution(inputs + 1.0),
+        "one norm for two": lambda: norm(x) + norm(keras.layers.Conv2D(3, 1)(inputs)),
+        "cut before the norm": lambda: norm(x),
+    }[kind]()
+    return with_statistics(keras.Model(x if "cut" in kind else inputs, outputs))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["an operation takes it too", "called twice", "one norm for two", "cut before the norm"],
+)
+def test_what_is_taken_or_called_twice_stays(kind):
+    model = shared(kind)
+    fused = fuse(model)
+    assert len(norms(fused)) == 1
+    assert_the_same(fused, model, RNG.standard_normal((1, 8, 8, 3), "float32"))
+
+
 def test_without_a_shift_or_a_scale():
     for arguments in ({"scale": False}, {"center": False}, {"scale": False, "center": False}):
         inputs = keras.Input((8, 8, 8, 3))

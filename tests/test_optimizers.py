@@ -9,6 +9,7 @@ import pytest
 
 import unetzoo
 from unetzoo import optimizers
+from unetzoo.callbacks import resume
 from unetzoo.inference import sliding_window
 from unetzoo.training import compile_model, make_optimizer
 
@@ -123,9 +124,23 @@ def test_a_saved_run_goes_on_with_its_moments(tmp_path):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+def test_a_resumed_run_in_half_precision_keeps_its_scale(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = compile_model(unetzoo.build("unet2d_small", input_shape=(16, 16, 3)))
+        model.optimizer.dynamic_scale.assign(1024.0)
+        model.save(tmp_path / "epoch-0001.keras")
+        again, _ = resume(tmp_path)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert float(again.optimizer.dynamic_scale) == 1024
+    assert len(again.optimizer.variables) == len(model.optimizer.variables)
+
+
 DISTRIBUTED = """
 import keras, numpy as np, sys, tensorflow as tf
 from unetzoo import optimizers
+from unetzoo.callbacks import resume
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 found = []

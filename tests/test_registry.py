@@ -304,3 +304,18 @@ def test_a_skeleton_never_gets_weights():
     with keras.StatelessScope():
         pass
     assert weight._value is None
+
+
+@pytest.mark.parametrize("name", ["targets", "convolutions", "resizing", "overlap_losses"])
+def test_each_module_can_be_imported_first(name):
+    """Keras, which they import, has our classes registered."""
+    code = f"import unetzoo.{name}, keras, unetzoo.layers; unetzoo.layers.Conv3D"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_look_for_keras_does_not_end_the_registration():
+    code = (
+        "import unetzoo, sys, importlib.util; assert importlib.util.find_spec('keras'); "
+        "import keras; sys.exit('unetzoo.layers' not in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

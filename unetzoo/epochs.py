@@ -76,8 +76,9 @@ class ShowEpochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         means = {k: v for k, v in (logs or {}).items() if not re.search(r"_\d+$", k)}
         measures = ", ".join(f"{name} {float(value):.4f}" for name, value in means.items())
-        last = epoch + 1 == self.params["epochs"]
-        left = "" if last or self.params["steps"] is None else f"; {duration(self._left())} left"
+        known = self.params["steps"] is not None and self.done > 0
+        more = known and epoch + 1 < self.params["epochs"]
+        left = f"; {duration(self._left())} left" if more else ""
         self._say(f"epoch {epoch + 1}/{self.params['epochs']}: {measures}{left}")
 
     def _left(self) -> float:

@@ -1,5 +1,6 @@
 """Batch norms folded into convolutions: the same logits with less to compute."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,20 +60,24 @@ def fuse(model: keras.Model) -> keras.Model:
 
 def _pairs(model: keras.Model) -> Iterator[tuple[str, keras.layers.BatchNormalization]]:
     """The names of convolutions, each with the batch norm that alone takes its output."""
-    taken = [id(output) for output in model.outputs]
-    for layer in model.layers:
-        taken += [id(x) for x in keras.tree.flatten(layer.input)]
-    for norm in model.layers:
+    nodes = [node for level in model._nodes_by_depth.values() for node in level]
+    taken = Counter(id(x) for node in nodes for x in node.input_tensors)
+    taken.update(id(output) for output in model.outputs)
+    calls = Counter(id(node.operation) for node in nodes)
+    for node in nodes:
+        norm = node.operation
         if type(norm) is not keras.layers.BatchNormalization:
             continue
-        convolution = norm.input._keras_history.operation
+        x = node.input_tensors[0]
+        convolution = x._keras_history.operation
+        once = calls[id(norm)] == calls[id(convolution)] == taken[id(x)] == 1
         linear = getattr(convolution, "activation", None) is keras.activations.linear
         if (
             type(convolution) in (*CONVOLUTIONS, *TRANSPOSED)
             and linear
-            and taken.count(id(norm.input)) == 1
+            and once
             and convolution.compute_dtype == norm.compute_dtype == "float32"
-            and norm.axis in (-1, len(norm.input.shape) - 1)
+            and norm.axis in (-1, len(x.shape) - 1)
         ):
             yield convolution.name, norm
 

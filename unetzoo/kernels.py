@@ -40,7 +40,7 @@ def keras_backend() -> str:
         return str(sys.modules["keras"].config.backend())
     if name := os.environ.get("KERAS_BACKEND"):
         return name
-    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    folder = Path(os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras"))
     try:
         return str(parsed((folder / "keras.json").read_bytes())["backend"])
     except (OSError, ValueError, LookupError, TypeError):

@@ -56,7 +56,9 @@ def shortened(text: str, limit: int) -> str:
     if len(line) <= limit or " " not in line:
         return line[:limit]
     sentences = line[:limit].rpartition(". ")[0]
-    return f"{sentences}." if sentences else textwrap.shorten(line, limit, placeholder=" ...")
+    words = textwrap.shorten(line, limit, placeholder=" ...")
+    few = line[:limit] if words.strip() == "..." else words  # one word that is longer
+    return f"{sentences}." if sentences else few
 
 
 def spreadsheet_cell(text: str) -> str:

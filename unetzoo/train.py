@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -107,9 +108,7 @@ def build(run: Run) -> keras.Model:
     """The run's network with fresh weights from its seed, compiled; it takes any size."""
     settings = run.settings
     keras.utils.set_random_seed(settings.seed)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(settings.precision)
-    try:
+    with _precision(settings.precision):
         model = registry.build(
             settings.network,
             input_shape=(*[None] * run.rank, run.channels),
@@ -118,6 +117,14 @@ def build(run: Run) -> keras.Model:
         )
         optimizer = _optimizer(settings)
         return compile_model(model, optimizer=optimizer, ignore_label=run.scheme.ignore)
+
+
+@contextlib.contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -184,7 +191,8 @@ def _check_network(run: Run) -> None:
 
 def _fit(run: Run, feed: Feed) -> keras.Model:
     settings = run.settings
-    model, done = resume(run.folder)
+    with _precision(settings.precision):  # or Keras leaves the scale of float16's loss out
+        model, done = resume(run.folder)
     if model is None:
         model = build(run)
     else:

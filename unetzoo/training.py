@@ -37,6 +37,8 @@ def compile_model(
             with tensorflow on a CPU, where it makes these 3D networks four times slower
             (benchmarks/step.py), XLA with jax and with tensorflow on a GPU, eager with torch.
 
+    Freeze layers before: the optimizer is built here, for the weights that are trainable now.
+
     Returns: the model.
     Raises: ValueError for a model that ends in a softmax or a sigmoid.
     Source: S5.7, S5.32.
@@ -103,7 +105,8 @@ def build_state(model: keras.Model) -> None:
     Otherwise ``fit`` does it with the first batch: with TensorFlow it then makes its graph twice,
     and on jax and torch it does not train on that batch where several workers make the batches.
     """
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # building that of half precision again would lose its scale
+        model.optimizer.build(model.trainable_variables)
     sizes = (1,) * (len(model.outputs[0].shape) - 1)
     labels = [keras.ops.zeros(sizes, "int32") for _ in model.outputs]
     logits = [keras.ops.zeros((*sizes, output.shape[-1])) for output in model.outputs]
