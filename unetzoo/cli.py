@@ -22,6 +22,7 @@ from unetzoo.choices import (
 )
 from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run, say
 from unetzoo.files import check_folder, check_writable
+from unetzoo.lock import check_free
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -96,6 +97,7 @@ def demo(folder: Path, epochs: int) -> None:
     Started again after it was stopped, it goes on from its last epoch.
     """
     check_folder(folder)
+    check_free(folder)
     load_keras("the demo")
     from unetzoo.demo import run as run_demo
     from unetzoo.lock import owned
@@ -171,6 +173,7 @@ def train(
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
     _look(given["data"], given["layout"], given["network"], path)
+    check_free(folder)
     load_keras(f"training on {given['data']} into {folder}")
     from unetzoo.data.survey import Survey
     from unetzoo.lock import owned
@@ -282,7 +285,7 @@ def evaluate(
 
     own = Run.read(run_folder).settings
     _look(data or own.data, own.layout if data in (None, own.data) else None)
-    check_folder(folder or run_folder)
+    check_folder(folder or run_folder / "evaluation")
     load_keras(f"scoring {run_folder} on {data or own.data}")
     from unetzoo.evaluate import evaluate as run_evaluation
     from unetzoo.predict import load_predictor

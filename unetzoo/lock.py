@@ -55,6 +55,16 @@ def owned(folder: Path | str) -> Iterator[None]:
                 path.rmdir()
 
 
+def check_free(folder: Path | str) -> None:
+    """Look at once, before what takes time, whether another process has a folder.
+
+    Raises: ValueError where it has.
+    """
+    if (Path(folder) / LOCK).exists():
+        with owned(folder):
+            pass
+
+
 def _taken(folder: Path) -> TextIO:
     while True:
         file = open(folder / LOCK, "a+")  # noqa: SIM115
