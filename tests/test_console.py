@@ -183,9 +183,16 @@ def test_a_reader_who_has_gone_is_no_fault():
         assert (process.communicate()[1], process.returncode) == (b"", 0), words
 
 
-def test_an_output_that_takes_no_more_is_a_sentence():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words",
+    ["unetzoo list", "unetzoo -h", "unetzoo card -h", "unetzoo --version", "audit -h",
+     "audit diff unet2d_small vnet", "audit diff unet2d_small vnet --json"],
+)  # fmt: skip
+def test_an_output_that_takes_no_more_is_a_sentence(words, unbuffered):
     with open("/dev/full", "w") as full:
-        process = piped("unetzoo", "list", stdout=full)
+        environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        process = piped(*words.split(), stdout=full, env=environ)
         told = process.communicate()[1].decode()
     assert told.startswith("error: standard output: cannot be written (No space left on device);")
     assert (process.returncode, told.count("\n")) == (2, 1)

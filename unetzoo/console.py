@@ -6,11 +6,12 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from traceback import walk_tb
+from typing import Any, NoReturn, TextIO
 
 import click
 
-from unetzoo.files import explained_writing
+from unetzoo.files import unwritten
 from unetzoo.history import RunStopped
 from unetzoo.kernels import keras_backend
 from unetzoo.text import printable, shortened
@@ -52,7 +53,7 @@ def run(command: click.Command) -> None:
     room on the disk, 130 for Ctrl-C.
     """
     try:
-        with _warnings_in_a_line():
+        with _warnings_in_a_line(), _help_written():
             sys.exit(command(standalone_mode=False))
     except click.Abort:
         _end("stopped", 130)
@@ -98,12 +99,28 @@ def say(text: object, *, err: bool = False, styled: bool = False) -> None:
     try:
         click.echo(lines, err=err, color=styled or None)
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())  # for what is buffered
-        os.close(nowhere)
+        _close(sys.stderr if err else sys.stdout)
         if not isinstance(error, BrokenPipeError):
-            with explained_writing("standard error" if err else "standard output"):
-                raise
+            raise unwritten("standard error" if err else "standard output", error) from error
+
+
+def _close(stream: TextIO) -> None:
+    """What is printed there from now on, or is buffered still, is dropped."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def _help_written() -> Iterator[None]:
+    """click prints its help itself. Raises: WriteError where standard output takes no more."""
+    try:
+        yield
+    except OSError as error:
+        if all(frame.f_code is not click.echo.__code__ for frame, _ in walk_tb(error.__traceback__)):
+            raise
+        _close(sys.stdout)
+        raise unwritten("standard output", error) from error
 
 
 def _line(text: object) -> str:

@@ -68,12 +68,26 @@ def explained_writing(path: Path | str) -> Iterator[None]:
     except WriteError:
         raise
     except OSError as error:
-        told = WriteError(
-            f"{path}: cannot be written ({error.strerror or error}); look at the folder, its "
-            "permissions and the room on the disk."
-        )
-        told.strerror = error.strerror
-        raise told from error
+        raise unwritten(path, error) from error
+
+
+def unwritten(place: Path | str, error: OSError) -> WriteError:
+    """What to say of a place that cannot be written to.
+
+    >>> print(unwritten("/dev/null", FileExistsError()))  # doctest: +ELLIPSIS
+    /dev/null: cannot be written (/dev/null is no folder); look at the folder, ...
+    """
+    reason = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        path = Path(place)
+        there = [one for one in (path, *path.parents) if one.exists() and not one.is_dir()]
+        reason = f"{there[0]} is no folder" if there else reason
+    told = WriteError(
+        f"{place}: cannot be written ({reason}); look at the folder, its permissions and the room "
+        "on the disk."
+    )
+    told.strerror = error.strerror
+    return told
 
 
 def check_writable(path: Path | str) -> None:
