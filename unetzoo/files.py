@@ -1,6 +1,7 @@
 """Files written whole or not at all; what cannot be written is told in one way."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EISDIR
@@ -114,6 +115,14 @@ def check_folder(folder: Path | str) -> None:
         TemporaryFile(dir=next(p for p in (folder, *folder.absolute().parents) if p.exists())),
     ):
         pass
+
+
+def abandoned(folder: Path, pattern: str, seconds: float) -> Iterator[Path]:
+    """What processes that were killed left in a folder: nothing has changed there for so long."""
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another process is deleting it
+            if time.time() - path.stat().st_mtime > seconds:
+                yield path
 
 
 def make_folder(folder: Path | str) -> Path:
