@@ -59,6 +59,7 @@ def search(name: Any, count: int) -> Search:
     from audit.models import table_of
     from unetzoo.checks import check, is_whole
     from unetzoo.registry import card, skeleton
+    from unetzoo.text import counted
 
     check(isinstance(name, str), "with count= the first network,", name, "an id of the zoo")
     check(is_whole(count, least=0), "count", count, "a whole number of parameters")
@@ -73,8 +74,8 @@ def search(name: Any, count: int) -> Search:
             continue
         shape = (*known.input_shape[:-1], inputs)
         table = table_of(skeleton(name, input_shape=shape, num_classes=outputs, **more))
-        built = [f"{inputs} channels in"] * (inputs != known.input_shape[-1])
-        built += [f"{outputs} classes"] * (outputs != known.num_classes)
+        built = [f"{counted(inputs, 'channel')} in"] * (inputs != known.input_shape[-1])
+        built += [counted(outputs, "class")] * (outputs != known.num_classes)
         built += ["a head at every level"] * len(more)
         for ways, total in _counts(table):
             tried += 1
