@@ -102,7 +102,7 @@ def test_a_device_is_no_folder(small_run, small_data):
         assert last.startswith("error: /dev/full: cannot be written (/dev/full is no folder); ")
 
 
-def test_a_finished_run_is_left_as_it_is(small_run, small_data):
+def test_a_finished_run_is_left_as_it_is(small_run, small_data, capsys):
     """So a read-only folder is no fault: there is nothing to do in it."""
 
     def state():
@@ -113,4 +113,8 @@ def test_a_finished_run_is_left_as_it_is(small_run, small_data):
     with nowhere, mock.patch("keras.Model.fit", side_effect=AssertionError):
         model = train(settings(small_data), small_run)
     assert model.optimizer.iterations > 0
+    assert capsys.readouterr().err == (
+        f"{small_run}: the run there is finished, epoch 4 of 4: nothing was done; give its folder "
+        "to unetzoo predict or evaluate, or another --out to train anew.\n"
+    )
     assert state() == before

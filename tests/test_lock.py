@@ -12,6 +12,7 @@ import pytest
 from commands import command
 from small_runs import settings
 
+from unetzoo import lock
 from unetzoo.lock import LOCK, owned
 from unetzoo.train import train
 
@@ -72,6 +73,17 @@ def test_a_killed_process_does_not_block_the_next(held, tmp_path):
     with owned(tmp_path):
         assert (tmp_path / LOCK).read_text() == f"process {os.getpid()} on {socket.gethostname()}"
     assert not any(tmp_path.iterdir())
+
+
+def test_looking_whether_a_folder_is_free_writes_nothing(held, tmp_path):
+    with mock.patch.object(lock, "owned", side_effect=OSError(30, "Read-only file system")):
+        lock.check_free(tmp_path)
+        (tmp_path / LOCK).touch()  # of a process that was killed
+        lock.check_free(tmp_path)
+    (tmp_path / LOCK).unlink()
+    held(tmp_path)
+    with pytest.raises(ValueError, match="is at work there"):
+        lock.check_free(tmp_path)
 
 
 def test_a_lock_that_its_owner_deletes_is_taken_anew(tmp_path, monkeypatch):

@@ -45,7 +45,9 @@ def test_hyphens_are_accepted():
 def test_an_unknown_name_is_told_the_closest():
     with pytest.raises(ValueError, match=r"'unet3d_91m'.*closest are unet3d_90m, unet3d_19m"):
         unetzoo.build("unet3d_91m")
-    with pytest.raises(ValueError, match=r"'xyz'.*there are attention_unet, .*vnet"):
+    with pytest.raises(
+        ValueError, match=r"'xyz': expected a name of the zoo; unetzoo list shows them\.$"
+    ):
         unetzoo.card("xyz")
 
 
@@ -201,6 +203,25 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path, content):
         unetzoo.load_model(path)
     with pytest.raises(ValueError, match="no such file"):
         unetzoo.load_model(tmp_path / "other.keras")
+
+
+@pytest.mark.parametrize("damage", ["config.json", "model.weights.h5", "cut"])
+def test_a_damaged_model_is_told_in_plain_words(tmp_path, damage):
+    path, found = tmp_path / "damaged.keras", tmp_path / "whole.keras"
+    unetzoo.build("unet2d_small", input_shape=(8, 8, 1)).save(found)
+    with ZipFile(found) as whole, ZipFile(path, "w") as copy:
+        for member in whole.namelist():
+            content = whole.read(member)
+            if damage == "cut" and member.endswith("h5"):
+                copy.writestr(member, content[:-46080])
+            elif member != damage:
+                copy.writestr(member, content)
+    with pytest.raises(ValueError, match=f"^{path}: .*it is damaged, or was saved by another vers"):
+        unetzoo.load_model(path)
+    path.write_bytes(found.read_bytes().replace(b'"Functional"', b'"Fanctional"'))
+    for read in (unetzoo.load_model, audit.models.load):
+        with pytest.raises(ValueError, match=r"it is damaged, or was saved|of an unknown class"):
+            read(path)
 
 
 def packed(path, name, size):

@@ -150,7 +150,9 @@ from {}.cli import main
 main()
 """
     words = {
-        "train": ["--data", small_data, "--network", "unet2d_small", "--out", "x"],
+        "train": [
+            "--data", small_data, "--network", "unet2d_small", "--patch", "16,16", "--out", "x"
+        ],
         "predict": [small_run, small_data / "images", "-o", tmp_path],
         "evaluate": [small_run],
         "demo": [],

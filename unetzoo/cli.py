@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import Choice
@@ -20,9 +20,13 @@ from unetzoo.choices import (
     SCHEDULES,
     TFDS,
 )
-from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run, say
+from unetzoo.console import Finite, PairsType, SizesType, load_keras, run, say
 from unetzoo.files import check_folder, check_writable
 from unetzoo.lock import check_free
+from unetzoo.text import counted
+
+if TYPE_CHECKING:
+    from unetzoo.planning.plans import Plan
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -138,7 +142,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
     type=Choice(CONFIGURATIONS),
     help="Of the plan; else 3d_fullres or 2d.",
 )
-@click.option("--patch", type=NumbersType(int, "X,Y,Z"), help="Sizes, voxels.")
+@click.option("--patch", type=SizesType(), help="Sizes, voxels.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="Folder of the run.")
 @click.option("--fold", default="0", show_default=True, help="Held-out fold, or 'all' for none.")
 @click.option("--folds", default=5, show_default=True, type=WHOLE)
@@ -172,9 +176,12 @@ def train(
 
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
-    _look(given["data"], given["layout"], given["network"], path)
+    _look(given["data"], given["layout"], given["network"])
+    _check_choice(path, given["network"], given["patch"], configuration)
+    found = None if path is None else _read_plan(path)
     check_free(folder)
     load_keras(f"training on {given['data']} into {folder}")
+    from unetzoo.callbacks import checkpoints
     from unetzoo.data.survey import Survey
     from unetzoo.lock import owned
     from unetzoo.planning.settings import plan_of_run, settings_of
@@ -183,26 +190,17 @@ def train(
 
     values = {name: value for name, value in given.items() if value is not None}
     planned: dict[str, Any] = {}
-    found = None
-    by_plan = path is not None or values.get("network") == "planned"
     context = click.get_current_context()
-    if by_plan:
+    measure = values.get("network") == "planned"
+    if measure and not checkpoints(folder):  # the data are measured before the run is begun
         context.with_resource(owned(folder))
     survey = context.with_resource(Survey(cache or folder / PREPARED))
-    if by_plan:
+    if measure:
         data = {name: given[name] for name in ("data", *DATA)}
-        found = plan_of_run(folder, path, workers=workers, survey=survey, **data)
+        found = plan_of_run(folder, workers=workers, survey=survey, **data)
+    if found is not None:
         planned = settings_of(found, configuration)
         values = {name: value for name, value in values.items() if value != "planned"}
-        if values.get("network", found.network).replace("-", "_") not in PLANNED:
-            raise ValueError(
-                f"--network {values['network']}: a plan has the stages of {' or '.join(PLANNED)}; "
-                "give one of these, or --network and --patch without a plan."
-            )
-    elif configuration:
-        raise ValueError(f"--configuration {configuration}: expected --plan, or --network planned.")
-    elif not {"network", "patch"} <= set(values):
-        raise ValueError("expected --network and --patch, or --network planned, or --plan.")
     build = planned.pop("build", {})
     if norm:
         build["norm"] = None if norm == "none" else norm
@@ -237,13 +235,14 @@ def predict(
 
     Each mask lies on its image's own grid. A file that cannot be done is told at the end.
     """
-    from unetzoo.data.inputs import cases_of
+    from unetzoo.data.inputs import cases_of, check_apart
     from unetzoo.data.inputs import shard as share
     from unetzoo.runs import Run
 
     cases = share(cases_of(images, Run.read(run_folder).channels), shard)
+    check_apart(cases, folder)
     check_folder(folder)
-    load_keras(f"segmenting {len(cases)} images with {run_folder}")
+    load_keras(f"segmenting {counted(len(cases), 'image')} with {run_folder}")
     from unetzoo.predict import load_predictor, predict_cases
     from unetzoo.progress import bar
 
@@ -294,23 +293,48 @@ def evaluate(
     out = folder or run_folder / "evaluation"
     found = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
     say(found)
-    _tell(found.failed, f"{len(found.failed)} cases could not be scored" if found.failed else out)
+    _tell(
+        found.failed,
+        f"{counted(len(found.failed), 'case')} could not be scored" if found.failed else out,
+    )
 
 
-def _look(
-    data: str, layout: str | None, network: str | None = None, path: Path | None = None
-) -> None:
+def _look(data: str, layout: str | None, network: str | None = None) -> None:
     """Names that lead nowhere are told before Keras is loaded."""
     if network not in (None, "planned"):
         registry.card(network)
-    if path is not None:
-        from unetzoo.planning.plans import Plan
-
-        Plan.read(path)
     if layout is None and not data.startswith(TFDS):
         from unetzoo.data.layouts import layout_of
 
         layout_of(data)
+
+
+def _check_choice(
+    path: Path | None, network: str | None, patch: tuple | None, configuration: str | None
+) -> None:
+    """Whether it is said, and once, which network is to be trained on which patch."""
+    if path is not None and network == "planned":
+        raise ValueError(
+            f"--network planned, --plan {path}: expected one of them; --network planned measures "
+            "the data, --plan follows the file."
+        )
+    if path is not None and network is not None and network.replace("-", "_") not in PLANNED:
+        raise ValueError(
+            f"--network {network}: a plan has the stages of {' or '.join(PLANNED)}; give one of "
+            "these, or --network and --patch without a plan."
+        )
+    if path is not None or network == "planned":
+        return
+    if configuration is not None:
+        raise ValueError(f"--configuration {configuration}: expected --plan, or --network planned.")
+    if network is None or patch is None:
+        raise ValueError("expected --network and --patch, or --network planned, or --plan.")
+
+
+def _read_plan(path: Path) -> "Plan":
+    from unetzoo.planning.plans import Plan
+
+    return Plan.read(path)
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:

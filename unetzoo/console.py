@@ -117,7 +117,8 @@ def _help_written() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if all(frame.f_code is not click.echo.__code__ for frame, _ in walk_tb(error.__traceback__)):
+        places = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+        if click.echo.__code__ not in places:
             raise
         _close(sys.stdout)
         raise unwritten("standard output", error) from error
@@ -164,7 +165,12 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 class Finite(click.FloatRange):
-    """A number in a range; NaN and infinity are in none."""
+    """A number, in a range or any; NaN and infinity are none."""
+
+    name = "number"
+
+    def _describe_range(self) -> str:
+        return "" if self.min is None and self.max is None else super()._describe_range()
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -175,33 +181,34 @@ class Finite(click.FloatRange):
         return number
 
 
-class NumbersType(click.ParamType):
-    """Numbers with commas between them."""
+class SizesType(click.ParamType):
+    """Whole numbers above 0 with commas between them."""
 
-    def __init__(self, kind: type, name: str):
-        self.kind = kind
-        self.name = name
+    name = "X,Y,Z"
+    kind = "whole numbers above 0"
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int | float | None, ...]:
+    ) -> tuple[int | None, ...]:
         try:
-            return tuple(self.number(part.strip()) for part in value.split(","))
+            return tuple(self.size(part.strip()) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r}: expected numbers with commas between, {self.name}.")
+            self.fail(f"{value!r}: expected {self.kind} with commas between, {self.name}.")
 
-    def number(self, text: str) -> int | float | None:
-        return self.kind(text)
+    def size(self, text: str) -> int | None:
+        if (number := int(text)) < 1:
+            raise ValueError(number)
+        return number
 
 
-class ShapeType(NumbersType):
+class ShapeType(SizesType):
     """Sizes with commas between them; ``?`` leaves one open."""
 
-    def __init__(self) -> None:
-        super().__init__(int, "D,H,W,C")
+    name = "D,H,W,C"
+    kind = "whole numbers above 0, or ? for an open size,"
 
-    def number(self, text: str) -> int | float | None:
-        return None if text == "?" else int(text)
+    def size(self, text: str) -> int | None:
+        return None if text == "?" else super().size(text)
 
 
 class PairsType(click.ParamType):

@@ -11,7 +11,7 @@ from unetzoo.choices import TFDS
 from unetzoo.data.layouts import Case
 from unetzoo.data.reading import read_case, read_case_labels
 from unetzoo.evaluation import Evaluation, evaluate_files
-from unetzoo.feeds import find_dataset, find_tfds
+from unetzoo.feeds import check_held_out, find_dataset, find_tfds
 from unetzoo.figures import case_figure
 from unetzoo.files import make_folder
 from unetzoo.predict import Predictor, predict_cases
@@ -106,10 +106,8 @@ def _cases(run: Run, data: str | None) -> tuple[Case, ...]:
     dataset = find_dataset(settings, place)
     if Path(place).resolve() != Path(settings.data).resolve():
         return dataset.cases
-    held_out = tuple(case for case in dataset.cases if case.name in run.held_out)
-    if not held_out:
-        raise _nothing_left(run, place)
-    return held_out
+    check_held_out(run)
+    return tuple(case for case in dataset.cases if case.name in run.held_out)
 
 
 # === Pictures of TFDS ===
@@ -121,10 +119,10 @@ def _evaluate_tfds(
     from unetzoo.data.tfds import samples
 
     run = predictor.run
+    if data is None:
+        check_held_out(run)
     source = find_tfds(run.settings, data)
     split = "test" if data else "+".join(run.held_out)
-    if not split:
-        raise _nothing_left(run, run.settings.data)
     scores, ignore = {}, run.scheme.ignore
     labels = range(1, len(run.class_names))
     progress = bar("segmenting and scoring", source.count(split))
@@ -138,10 +136,3 @@ def _evaluate_tfds(
         return np.asarray(sample.image), np.asarray(sample.labels), found, (1.0, 1.0)
 
     return Evaluation(scores, run.class_names, tolerance, "px"), shown
-
-
-def _nothing_left(run: Run, place: str) -> ValueError:
-    return ValueError(
-        f"{place}: the run in {run.folder} was trained on all of its labelled cases; expected "
-        "others, given with --data."
-    )

@@ -60,26 +60,33 @@ def check_free(folder: Path | str) -> None:
 
     Raises: ValueError where it has.
     """
-    if (Path(folder) / LOCK).exists():
-        with owned(folder):
-            pass
+    folder = Path(folder).resolve()
+    if fcntl is not None and folder not in HELD:
+        with suppress(OSError), open(folder / LOCK) as file:  # in a read-only folder too
+            _lock(file, folder)
+
+
+def _lock(file: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        who = file.read(200).strip() or "another process"
+        raise ValueError(
+            f"{folder}: {who} is at work there; wait until it has ended, or give another folder."
+        ) from None
+    except OSError:  # a file system without locks
+        pass
 
 
 def _taken(folder: Path) -> TextIO:
     while True:
         file = open(folder / LOCK, "a+")  # noqa: SIM115
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            who = file.read(200).strip() or "another process"
+            _lock(file, folder)
+        except ValueError:
             file.close()
-            raise ValueError(
-                f"{folder}: {who} is at work there; wait until it has ended, or give another "
-                "folder."
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+            raise
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), os.stat(folder / LOCK)):
                 file.truncate(0)

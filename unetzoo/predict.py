@@ -1,5 +1,6 @@
 """``unetzoo predict``: masks on the grids of the images, case after case."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from unetzoo.callbacks import BEST, checkpoints
 from unetzoo.checks import check
 from unetzoo.choices import MODELS
 from unetzoo.cleanup import largest_component
+from unetzoo.data.inputs import check_apart
 from unetzoo.data.layouts import Case
 from unetzoo.data.pictures import Picture
 from unetzoo.data.preparation import Grid, prepare
@@ -22,6 +24,7 @@ from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.registry import load_model
 from unetzoo.runs import RUN, Run
+from unetzoo.text import counted
 
 
 @dataclass
@@ -108,7 +111,7 @@ class Predictor:
         """The logits of the prepared image, and the way back from it."""
         if image.data.shape[-1] != self.run.channels:
             raise ValueError(
-                f"{image.files[0].path}: {image.data.shape[-1]} channels; the run in "
+                f"{image.files[0].path}: {counted(image.data.shape[-1], 'channel')}; the run in "
                 f"{self.run.folder} was trained with {self.run.channels}."
             )
         prepared = prepare(image, self.run.preparation)
@@ -124,7 +127,7 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
 
     Args:
         folder: of the run.
-        which: "best" (where there was validation; else the last) or "last".
+        which: "best" or "last"; where there was no validation, "best" is the last with a warning.
         options: as in ``Predictor``.
 
     Raises: ValueError for another ``which``, options that cannot work, or a folder without a run or
@@ -139,6 +142,12 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
         if not last:
             raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
         path = last[max(last)]
+        if which == "best":
+            warnings.warn(
+                f"{folder}: no {BEST} there, which a validation writes; the last checkpoint, "
+                f"{path.name}, is taken.",
+                stacklevel=2,
+            )
     model = load_model(path)
     _check_record(run, model, path)
     return Predictor(run, fuse(model), **options)  # type: ignore[arg-type]
@@ -146,20 +155,18 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
 
 def _check_record(run: Run, model: keras.Model, path: Path) -> None:
     """Whether a network is the one that a run's record speaks of."""
-    axes = len(model.inputs[0].shape) - 2
-    expected = {"axes": axes, "channels": model.inputs[0].shape[-1]}
-    expected["classes"] = expected["classes of the labels"] = model.outputs[0].shape[-1]
-    found = {
-        "axes": run.rank,
-        "channels": run.channels,
-        "classes": len(run.class_names),
-        "classes of the labels": run.scheme.num_classes or len(run.class_names),
-    }
-    for what, count in found.items():
-        if count != expected[what]:
+    channels, classes = model.inputs[0].shape[-1], model.outputs[0].shape[-1]
+    for thing, of, recorded, needed in (
+        ("axis", "", run.rank, len(model.inputs[0].shape) - 2),
+        ("channel", "", run.channels, channels),
+        ("class", "", len(run.class_names), classes),
+        ("class", " of the labels", run.scheme.num_classes or len(run.class_names), classes),
+    ):
+        if recorded != needed:
             raise ValueError(
-                f"{run.folder / RUN}: {count} {what}, but the network in {path.name} has "
-                f"{expected[what]}; expected the record that it was trained with: put it back."
+                f"{run.folder / RUN}: {counted(recorded, thing)}{of}, but the network in "
+                f"{path.name} has {needed}; expected the record that it was trained with: put it "
+                "back."
             )
 
 
@@ -173,9 +180,10 @@ def predict_cases(
 ) -> Outcome:
     """Segment every case into a folder; a bad file is told at the end, the others are done.
 
-    Raises: ValueError where two cases would write one file.
+    Raises: ValueError where two cases would write one file, or the folder holds files of theirs.
     """
     folder = Path(folder)
+    check_apart(cases, folder)
     _check_targets(cases, folder)
     make_folder(folder)
     outcome = Outcome()

@@ -19,7 +19,6 @@ from unetzoo.arguments import bind, check, closest
 from unetzoo.checks import check as check_value
 from unetzoo.files import missing
 from unetzoo.sizes import Sizes
-from unetzoo.text import shortened
 
 if TYPE_CHECKING:
     import keras
@@ -281,14 +280,30 @@ def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
         _check_unpacked(path)
         yield
     except Exception as error:
-        unknown = re.search(r"Could not locate class '(\w+)'", str(error))
-        reason = (
-            f"it holds a layer of an unknown class, {unknown[1]}; import its module first"
-            if unknown
-            else shortened(str(error), 200) or type(error).__name__
-        )
-        end = "" if reason.endswith(".") else "."
-        raise ValueError(f"{path}: expected a model saved as .keras: {reason}{end}") from error
+        from unetzoo.console import out_of_memory
+
+        if out_of_memory(error):
+            raise
+        reason = _fault(error)
+        raise ValueError(f"{path}: expected a model saved as .keras: {reason}.") from error
+
+
+class _TooLargeError(ValueError):
+    pass
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a file, in plain words; Keras's own are those of its code."""
+    text = str(error)
+    if isinstance(error, _TooLargeError):
+        return text
+    if unknown := re.search(r"Could not locate class '(\w+)'", text):
+        return f"it holds a layer of an unknown class, {unknown[1]}; import its module first"
+    if "Lambda" in text:
+        return "it holds a Lambda layer, whose code is not run; save the network without it"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "it is damaged, or was saved by another version of Keras"
 
 
 def _check_unpacked(path: "str | PathLike[str]") -> None:
@@ -300,9 +315,9 @@ def _check_unpacked(path: "str | PathLike[str]") -> None:
         for member in archive.infolist():
             name, size = member.filename[:40], member.file_size
             if size > max(MOST, RATIO * member.compress_size):
-                raise ValueError(f"{name} unpacks from {member.compress_size} bytes to {size}")
+                raise _TooLargeError(f"{name} unpacks from {member.compress_size} bytes to {size}")
             if name.endswith(".json") and size > MOST:
-                raise ValueError(f"{name} has {size} bytes, more than {MOST}")
+                raise _TooLargeError(f"{name} has {size} bytes, more than {MOST}")
 
 
 def _builder(name: str) -> Callable[..., Any]:
@@ -310,5 +325,6 @@ def _builder(name: str) -> Callable[..., Any]:
     known = list_models()
     key = name.replace("-", "_")
     if key not in known:
-        raise ValueError(f"network {name!r}: expected a name of the zoo; {closest(key, known)}.")
+        near = closest(key, known, "unetzoo list shows them")
+        raise ValueError(f"network {name!r}: expected a name of the zoo; {near}.")
     return getattr(importlib.import_module(f"unetzoo.models.{key}"), key)

@@ -21,7 +21,7 @@ from unetzoo.callbacks import (
 from unetzoo.choices import TFDS
 from unetzoo.data.survey import Survey
 from unetzoo.epochs import ShowEpochs
-from unetzoo.feeds import Feed, check_files, from_files, from_tfds, new_run
+from unetzoo.feeds import Feed, check_data, from_files, from_tfds, new_run, outputs_of
 from unetzoo.files import check_folder, make_folder
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.lock import owned
@@ -55,15 +55,21 @@ def train(
         cache: where prepared cases are kept, or None for ``prepared`` in the run's folder.
         workers: processes that prepare, and threads that cut patches.
         plan: what the settings are made of; kept as ``plan.json``.
-        survey: for the cache, if it has looked at the data before; it is closed.
+        survey: for the cache, if it has looked at the data before; closed once the run has begun.
 
     Returns: the model after its last epoch.
     Raises: ValueError for data or settings that cannot work, or a folder that another process is
         at work in, RunStopped for a run that cannot go on.
     """
     folder = Path(folder)
-    if max(checkpoints(folder), default=0) >= settings.epochs:
-        return _finished(settings, folder)
+    if end := _end(settings, folder):
+        model = _finished(settings, folder)
+        print(
+            f"{folder}: the run there is finished, {end}: nothing was done; give its folder to "
+            "unetzoo predict or evaluate, or another --out to train anew.",
+            file=sys.stderr,
+        )
+        return model
     with owned(folder):
         run, feed = _begun(
             settings, folder, Path(cache or folder / PREPARED), workers, plan, survey
@@ -85,12 +91,12 @@ def _begun(
         _check_same(settings, begun)
     check_folder(folder)
     _optimizer(settings)  # before the data are read
-    registry.card(settings.network)
+    outputs_of(settings)
     with survey or Survey(cache) as looking:
         run, looks = (begun, {}) if begun else new_run(settings, folder, workers, looking)
         if plan is not None:
             _check_classes(plan, run)
-        _check_network(run)
+        _check_axes(run)
         if settings.data.startswith(TFDS):
             run, feed = from_tfds(run)
         else:
@@ -139,13 +145,23 @@ def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
     )
 
 
+def _end(settings: Settings, folder: Path) -> str:
+    """Why a run is at its end; empty where it is not."""
+    done = max(checkpoints(folder), default=0)
+    if done >= settings.epochs:
+        return f"epoch {done} of {settings.epochs}"
+    rows = [row for row in read_history(folder) if row["epoch"] <= done]
+    if settings.patience and rows and waited_in_vain(rows, MONITOR, settings.patience):
+        return f"epoch {done}, after {settings.patience} without a better Dice"
+    return ""
+
+
 def _finished(settings: Settings, folder: Path) -> keras.Model:
-    """The model of a run that has all its epochs: nothing is left to do, and nothing is written."""
+    """The model of a run that is at its end: nothing is left to do, and nothing is written."""
     run = Run.read(folder)
     _check_same(settings, run)
     model, _ = resume(folder)
-    if not settings.data.startswith(TFDS):
-        check_files(run)
+    check_data(run)
     return model
 
 
@@ -173,20 +189,15 @@ def _check_classes(plan: Plan, run: Run) -> None:
         )
 
 
-def _check_network(run: Run) -> None:
-    """Whether the network takes the patch, said before anything is prepared."""
-    settings = run.settings
-    ranks = registry.card(settings.network).ranks
+def _check_axes(run: Run) -> None:
+    """Whether the data have as many as the patch, said before anything is prepared."""
     data = 3 if run.preparation.crop else 2
-    if run.rank != data or data not in ranks:
-        axes = " or ".join(map(str, ranks))
+    if run.rank != data:
         near = ", ".join(registry.list_models(f"{data}d"))
         raise ValueError(
-            f"network {settings.network!r} has {axes} axes of space, patch {settings.patch} has "
-            f"{run.rank}, the data have {data}: expected the same; for these data choose of {near}."
+            f"patch {run.settings.patch} has {run.rank} axes of space, the data have {data}: "
+            f"expected the same; the networks of {data} axes are {near}."
         )
-    shape = (*settings.patch, run.channels)
-    registry.skeleton(settings.network, input_shape=shape, **(settings.build or {}))
 
 
 def _fit(run: Run, feed: Feed) -> keras.Model:
@@ -197,9 +208,6 @@ def _fit(run: Run, feed: Feed) -> keras.Model:
         model = build(run)
     else:
         print(f"going on after epoch {done} of {settings.epochs}", file=sys.stderr)
-    rows = [row for row in read_history(run.folder) if row["epoch"] <= done]
-    if settings.patience and rows and waited_in_vain(rows, MONITOR, settings.patience):
-        return model
     with contextlib.closing(ShowEpochs(settings.network)) as shown:
         model.fit(
             feed.batches(done * settings.steps),
