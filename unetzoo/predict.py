@@ -22,6 +22,7 @@ from unetzoo.data.volumes import Volume, write_image
 from unetzoo.files import make_folder, replacing
 from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
+from unetzoo.onednn import hasten
 from unetzoo.registry import load_model
 from unetzoo.runs import RUN, Run
 from unetzoo.text import counted
@@ -150,7 +151,7 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
             )
     model = load_model(path)
     _check_record(run, model, path)
-    return Predictor(run, fuse(model), **options)  # type: ignore[arg-type]
+    return Predictor(run, hasten(fuse(model)), **options)  # type: ignore[arg-type]
 
 
 def _check_record(run: Run, model: keras.Model, path: Path) -> None:
