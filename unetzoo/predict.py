@@ -7,9 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unetzoo.callbacks import BEST, checkpoints
 from unetzoo.checks import check
-from unetzoo.choices import MODELS
 from unetzoo.cleanup import largest_component
 from unetzoo.data.layouts import Case
 from unetzoo.data.pictures import Picture
@@ -21,7 +19,7 @@ from unetzoo.files import make_folder, replacing
 from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.registry import load_model
-from unetzoo.runs import RUN, Run
+from unetzoo.runs import RUN, Run, model_file
 
 
 @dataclass
@@ -130,15 +128,8 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
     Raises: ValueError for another ``which``, options that cannot work, or a folder without a run or
         without a model.
     """
-    if which not in MODELS:
-        raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
     run = Run.read(folder)
-    last = checkpoints(folder)
-    path = run.folder / BEST
-    if which != "best" or not path.exists():
-        if not last:
-            raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
-        path = last[max(last)]
+    path = model_file(folder, which)
     model = load_model(path)
     _check_record(run, model, path)
     return Predictor(run, fuse(model), **options)  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ import functools
 import importlib
 import inspect
 import pkgutil
-import re
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +11,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar
-from zipfile import ZipFile, is_zipfile
 
 from unetzoo import models
 from unetzoo.arguments import bind, check, closest
 from unetzoo.checks import check as check_value
-from unetzoo.files import missing
+from unetzoo.model_files import check_saved, reading_model
 from unetzoo.sizes import Sizes
-from unetzoo.text import shortened
 
 if TYPE_CHECKING:
     import keras
@@ -74,8 +71,6 @@ NEEDING_WEIGHTS = (
     "fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch", "save",
     "save_weights", "export",
 )  # fmt: skip
-MOST = 64 * 2**20  # bytes of a .keras file's text
-RATIO = 10  # of its weights, unpacked, to what they take in the file; Keras does not pack them
 
 _CARDS: dict[str, Card] = {}
 
@@ -254,8 +249,8 @@ def without_weights() -> Iterator[None]:
 def load_model(path: "str | PathLike[str]") -> "keras.Model":
     """A network saved with ``model.save``, with the layers, losses and metrics of this package.
 
-    ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence. No code
-    in the file is run.
+    ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence, told
+    before Keras is loaded where no Keras is needed to see it. No code in the file is run.
 
     Raises: ValueError where there is no such file or it is no Keras model.
     """
@@ -264,45 +259,6 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 
     with reading_model(path):
         return keras.models.load_model(path, safe_mode=True)
-
-
-def check_saved(path: "str | PathLike[str]") -> None:
-    """Raises: ValueError where there is no file, or none that Keras has written."""
-    if reason := missing(path):
-        raise ValueError(f"{path}: {reason}; expected a model saved as .keras.")
-    if not is_zipfile(path):
-        raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
-
-
-@contextmanager
-def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
-    """Whatever a file makes Keras raise, as a ValueError of one sentence that names the file."""
-    try:
-        _check_unpacked(path)
-        yield
-    except Exception as error:
-        unknown = re.search(r"Could not locate class '(\w+)'", str(error))
-        reason = (
-            f"it holds a layer of an unknown class, {unknown[1]}; import its module first"
-            if unknown
-            else shortened(str(error), 200) or type(error).__name__
-        )
-        end = "" if reason.endswith(".") else "."
-        raise ValueError(f"{path}: expected a model saved as .keras: {reason}{end}") from error
-
-
-def _check_unpacked(path: "str | PathLike[str]") -> None:
-    """Look at the sizes in a file before anything is unpacked.
-
-    Raises: ValueError for text of more than 64 MiB, or weights packed to less than a tenth.
-    """
-    with ZipFile(path) as archive:
-        for member in archive.infolist():
-            name, size = member.filename[:40], member.file_size
-            if size > max(MOST, RATIO * member.compress_size):
-                raise ValueError(f"{name} unpacks from {member.compress_size} bytes to {size}")
-            if name.endswith(".json") and size > MOST:
-                raise ValueError(f"{name} has {size} bytes, more than {MOST}")
 
 
 def _builder(name: str) -> Callable[..., Any]:

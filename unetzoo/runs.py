@@ -3,13 +3,14 @@
 import importlib.metadata
 import json
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from unetzoo.checks import check, is_whole, whole
-from unetzoo.choices import LAST_SEED, PRECISIONS
+from unetzoo.choices import LAST_SEED, MODELS, PRECISIONS
 from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.normalisation import CT, ZScore, is_number
@@ -19,6 +20,7 @@ from unetzoo.json_values import parsed
 
 RUN = "run.json"
 PLAN = "plan.json"  # that the settings are made of, where there is one
+BEST = "best.keras"
 PREPARED = "prepared"  # folder of prepared cases, where no other is given
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
@@ -195,6 +197,34 @@ class Run:
                 f"{path}: not the record of a run ({type(error).__name__}: {error}); expected what "
                 "unetzoo train wrote."
             ) from error
+
+
+def checkpoints(folder: Path | str) -> dict[int, Path]:
+    """The checkpoints in a run's folder, by epoch."""
+    found = {}
+    for path in Path(folder).glob("epoch-*.keras"):
+        if match := re.fullmatch(r"epoch-(\d+)\.keras", path.name):
+            found[int(match[1])] = path
+    return found
+
+
+def model_file(folder: Path | str, which: str = "best") -> Path:
+    """Where the network of a run lies.
+
+    Args:
+        folder: of the run.
+        which: "best" (where there was validation; else the last) or "last".
+
+    Raises: ValueError for another ``which``, or a run that has no network yet.
+    """
+    if which not in MODELS:
+        raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
+    best, last = Path(folder) / BEST, checkpoints(folder)
+    if which == "best" and best.exists():
+        return best
+    if not last:
+        raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
+    return last[max(last)]
 
 
 def versions() -> dict[str, str]:
