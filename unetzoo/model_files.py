@@ -82,7 +82,6 @@ def _members(archive: ZipFile, size: int) -> dict[str, ZipInfo]:
     """
     members = {member.filename: member for member in archive.infolist()}
     for name, member in members.items():
-        given = member.file_size
         if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
             raise ValueError(f"{name[:40]} is packed in another way than Keras or zip do it")
         if name.endswith(".json") and member.file_size > MOST:
