@@ -257,8 +257,10 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
     check_saved(path)
     import keras
 
+    from unetzoo.stray_labels import tell_plainly
+
     with reading_model(path):
-        return keras.models.load_model(path, safe_mode=True)
+        return tell_plainly(keras.models.load_model(path, safe_mode=True))
 
 
 def _builder(name: str) -> Callable[..., Any]:
