@@ -1,5 +1,6 @@
 """Names, cards, errors, and what a skeleton costs."""
 
+import importlib
 import inspect
 import os
 import pydoc
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 
 import unetzoo
-from unetzoo import registry
 from unetzoo.training import compile_model
 
 
@@ -191,11 +191,39 @@ def test_keras_loads_our_classes_where_unetzoo_is_imported(tmp_path, order):
     assert run(code).split() == ["dice_crossentropy"]
 
 
-@pytest.mark.parametrize("method", registry.NEEDING_WEIGHTS)
+@pytest.mark.parametrize(
+    "method",
+    ["fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch", "save",
+     "save_weights", "load_weights", "get_weights", "set_weights", "export"],
+)  # fmt: skip
 def test_a_skeleton_says_that_it_has_no_weights(tmp_path, method):
     with pytest.raises(ValueError, match=f"^{method} of 'UNetSmall': it is a skeleton, without"):
         getattr(unetzoo.skeleton("unet2d_small"), method)(tmp_path / "model.keras")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_skeleton_takes_shapes_and_no_numbers():
+    """Keras would make it new weights at each call."""
+    model = unetzoo.skeleton("unet2d_small", input_shape=(None, None, 3))
+    assert model(keras.Input((16, 16, 3))).shape == (None, 16, 16, 32)
+    assert model.compute_output_shape((1, 16, 16, 3)) == (1, 16, 16, 32)
+    with pytest.raises(ValueError, match="call of 'UNetSmall': it is a skeleton, without weights"):
+        model(np.zeros((1, 16, 16, 3), "float32"))
+
+
+@pytest.mark.parametrize("name", unetzoo.list_models())
+def test_a_network_s_module_is_called_like_its_builder(name):
+    module = importlib.import_module(f"unetzoo.models.{name}")
+    assert module is getattr(unetzoo.models, name)
+    assert inspect.ismodule(module)
+    assert inspect.signature(module) == inspect.signature(getattr(module, name))
+    with pytest.raises(TypeError, match=f"'num_clases': {name!r} does not"):
+        module(num_clases=3)
+
+
+def test_what_the_module_gives_is_the_network():
+    model = unetzoo.models.unet2d_small((16, 16, 1), num_classes=2)
+    assert model.output_shape == (None, 16, 16, 2)
 
 
 def test_a_network_of_other_classes_gets_all_weights_but_those_of_its_classes():

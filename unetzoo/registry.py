@@ -4,12 +4,14 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from os import PathLike
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unetzoo import models
@@ -69,7 +71,7 @@ class Card:
 
 NEEDING_WEIGHTS = (
     "fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch", "save",
-    "save_weights", "export",
+    "save_weights", "load_weights", "get_weights", "set_weights", "export", "call",
 )  # fmt: skip
 
 _CARDS: dict[str, Card] = {}
@@ -116,12 +118,37 @@ def register(
 
         @functools.wraps(builder)
         def checked(*args: Any, **kwargs: Any) -> Any:
-            return builder(**completed(*args, **kwargs))
+            return _called(builder(**completed(*args, **kwargs)))
 
         checked.completed = completed  # type: ignore[attr-defined]
+        module = sys.modules[builder.__module__]
+        if module.__name__.endswith(f".{builder.__name__}"):
+            module.__class__ = _Network
         return checked
 
     return decorate
+
+
+class _Network(ModuleType):
+    """A network's module, which can be called like the builder of its name that stands in it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "keras.Model":
+        return _builder_in(self)(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(_builder_in(self))
+
+
+def _builder_in(module: ModuleType) -> Callable[..., Any]:
+    return getattr(module, module.__name__.rpartition(".")[2])
+
+
+def _called(model: "keras.Model") -> "keras.Model":
+    """The network, called on its own input, at no cost: Keras exports none that never was."""
+    if (given := getattr(model, "input", None)) is not None:
+        model(given)
+    return model
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -175,7 +202,7 @@ def build(name: str, /, **arguments: Any) -> "keras.Model":
     """A network of the zoo, as a plain ``keras.Model`` with fresh weights.
 
     ``print(card(name))`` lists all its arguments with their defaults; what each does stands in the
-    builder's own docstring, ``help(unetzoo.models.unet3d_90m)``.
+    builder's own docstring, ``help(unetzoo.models.unet3d_90m)``, which can be called itself.
 
     Args:
         name: an id of ``list_models()``; hyphens are accepted.
@@ -260,7 +287,7 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
     from unetzoo.stray_labels import tell_plainly
 
     with reading_model(path):
-        return tell_plainly(keras.models.load_model(path, safe_mode=True))
+        return tell_plainly(_called(keras.models.load_model(path, safe_mode=True)))
 
 
 def _builder(name: str) -> Callable[..., Any]:
@@ -269,4 +296,4 @@ def _builder(name: str) -> Callable[..., Any]:
     key = name.replace("-", "_")
     if key not in known:
         raise ValueError(f"network {name!r}: expected a name of the zoo; {closest(key, known)}.")
-    return getattr(importlib.import_module(f"unetzoo.models.{key}"), key)
+    return _builder_in(importlib.import_module(f"unetzoo.models.{key}"))
