@@ -5,12 +5,10 @@ anything else, so a run that goes on is the run that was stopped.
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import keras
 import numpy as np
@@ -27,11 +25,12 @@ from unetzoo.history import (
     write_rows,
 )
 from unetzoo.inference import segment
+from unetzoo.model_files import check_saved
 from unetzoo.registry import load_model
+from unetzoo.runs import BEST, checkpoints
 from unetzoo.training import build_state
 
 CHECKPOINT = "epoch-{:04d}.keras"
-BEST = "best.keras"
 
 
 class SaveRun(keras.callbacks.Callback):
@@ -244,24 +243,17 @@ def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
     if not found:
         return None, 0
     epoch = max(found)
-    if not is_zipfile(found[epoch]):
+    try:
+        check_saved(found[epoch])
+    except ValueError as error:
         raise ValueError(
-            f"{found[epoch]}: is damaged, expected a whole .keras file; delete it to go on from "
-            "the checkpoint before it, or without one to start over."
-        )
+            f"{error} Delete it to go on from the checkpoint before it, or without one to start "
+            "over."
+        ) from error
     model = load_model(found[epoch])
     if model.compiled:
         build_state(model)
     return model, epoch
-
-
-def checkpoints(folder: Path | str) -> dict[int, Path]:
-    """The checkpoints in a run's folder, by epoch."""
-    found = {}
-    for path in Path(folder).glob("epoch-*.keras"):
-        if match := re.fullmatch(r"epoch-(\d+)\.keras", path.name):
-            found[int(match[1])] = path
-    return found
 
 
 @contextmanager

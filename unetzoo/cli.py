@@ -237,11 +237,13 @@ def predict(
     """
     from unetzoo.data.inputs import cases_of, check_apart
     from unetzoo.data.inputs import shard as share
-    from unetzoo.runs import Run
+    from unetzoo.model_files import check_saved
+    from unetzoo.runs import Run, model_file
 
     cases = share(cases_of(images, Run.read(run_folder).channels), shard)
     check_apart(cases, folder)
     check_folder(folder)
+    check_saved(model_file(run_folder, which))
     load_keras(f"segmenting {counted(len(cases), 'image')} with {run_folder}")
     from unetzoo.predict import load_predictor, predict_cases
     from unetzoo.progress import bar
@@ -280,11 +282,13 @@ def evaluate(
 
     Of the run's own data the held-out cases are scored, of other data all.
     """
-    from unetzoo.runs import Run
+    from unetzoo.model_files import check_saved
+    from unetzoo.runs import Run, model_file
 
     own = Run.read(run_folder).settings
     _look(data or own.data, own.layout if data in (None, own.data) else None)
     check_folder(folder or run_folder / "evaluation")
+    check_saved(model_file(run_folder, which))
     load_keras(f"scoring {run_folder} on {data or own.data}")
     from unetzoo.evaluate import evaluate as run_evaluation
     from unetzoo.predict import load_predictor

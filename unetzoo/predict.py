@@ -1,6 +1,5 @@
 """``unetzoo predict``: masks on the grids of the images, case after case."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unetzoo.callbacks import BEST, checkpoints
 from unetzoo.checks import check
-from unetzoo.choices import MODELS
 from unetzoo.cleanup import largest_component
 from unetzoo.data.inputs import check_apart
 from unetzoo.data.layouts import Case
@@ -24,7 +21,7 @@ from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.onednn import hasten
 from unetzoo.registry import load_model
-from unetzoo.runs import RUN, Run
+from unetzoo.runs import RUN, Run, model_file
 from unetzoo.text import counted
 
 
@@ -134,21 +131,8 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
     Raises: ValueError for another ``which``, options that cannot work, or a folder without a run or
         without a model.
     """
-    if which not in MODELS:
-        raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
     run = Run.read(folder)
-    last = checkpoints(folder)
-    path = run.folder / BEST
-    if which != "best" or not path.exists():
-        if not last:
-            raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
-        path = last[max(last)]
-        if which == "best":
-            warnings.warn(
-                f"{folder}: no {BEST} there, which a validation writes; the last checkpoint, "
-                f"{path.name}, is taken.",
-                stacklevel=2,
-            )
+    path = model_file(folder, which)
     model = load_model(path)
     _check_record(run, model, path)
     return Predictor(run, hasten(fuse(model)), **options)  # type: ignore[arg-type]

@@ -3,13 +3,15 @@
 import importlib.metadata
 import json
 import platform
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from unetzoo.checks import check, is_whole, whole, wholes
-from unetzoo.choices import LAST_SEED, PRECISIONS
+from unetzoo.choices import LAST_SEED, MODELS, PRECISIONS
 from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme, labels_of
 from unetzoo.data.normalisation import CT, ZScore, is_number
@@ -19,6 +21,7 @@ from unetzoo.json_values import parsed, tuples
 
 RUN = "run.json"
 PLAN = "plan.json"  # that the settings are made of, where there is one
+BEST = "best.keras"
 PREPARED = "prepared"  # folder of prepared cases, where no other is given
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
@@ -210,6 +213,41 @@ def _part(record: object, name: str, make: Callable[[Any], Any]) -> Any:
         return make(record[name])
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{name}: something is missing there, or of another kind") from error
+
+
+def checkpoints(folder: Path | str) -> dict[int, Path]:
+    """The checkpoints in a run's folder, by epoch."""
+    found = {}
+    for path in Path(folder).glob("epoch-*.keras"):
+        if match := re.fullmatch(r"epoch-(\d+)\.keras", path.name):
+            found[int(match[1])] = path
+    return found
+
+
+def model_file(folder: Path | str, which: str = "best") -> Path:
+    """Where the network of a run lies.
+
+    Args:
+        folder: of the run.
+        which: "best" (where there was validation; else the last) or "last".
+
+    Raises: ValueError for another ``which``, or a run that has no network yet.
+    """
+    if which not in MODELS:
+        raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
+    best, last = Path(folder) / BEST, checkpoints(folder)
+    if which == "best" and best.exists():
+        return best
+    if not last:
+        raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
+    path = last[max(last)]
+    if which == "best":
+        warnings.warn(
+            f"{folder}: no {BEST} there, which a validation writes; the last checkpoint, "
+            f"{path.name}, is taken.",
+            stacklevel=2,
+        )
+    return path
 
 
 def versions() -> dict[str, str]:

@@ -10,12 +10,10 @@ import keras
 
 from unetzoo import registry
 from unetzoo.callbacks import (
-    BEST,
     DrawCurves,
     SaveRun,
     StopEarly,
     WholeCases,
-    checkpoints,
     resume,
 )
 from unetzoo.choices import TFDS
@@ -26,7 +24,7 @@ from unetzoo.files import check_folder, make_folder
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.lock import owned
 from unetzoo.planning.plans import Plan
-from unetzoo.runs import PLAN, PREPARED, Run, Settings
+from unetzoo.runs import BEST, PLAN, PREPARED, Run, Settings, checkpoints
 from unetzoo.training import compile_model, make_optimizer
 
 MONITOR = "val_dice"
