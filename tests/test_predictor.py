@@ -17,12 +17,12 @@ from unetzoo.runs import Run, Settings
 
 
 @pytest.mark.parametrize("words", [["predict", "RUN", "x.png", "-o", "OUT"], ["evaluate", "RUN"]])
-def test_another_model_than_best_or_last_is_refused(tmp_path, words):
+def test_another_model_than_best_or_last_is_refused(small_run, words):
     done = command("unetzoo", *words, "--model", "bset")
     assert (done.returncode, done.stdout) == (2, "")
     assert "'--model': 'bset' is not one of 'best', 'last'" in done.stderr
     with pytest.raises(ValueError, match="which 'bset': expected one of best, last"):
-        load_predictor(tmp_path, "bset")
+        load_predictor(small_run, "bset")
 
 
 @pytest.mark.parametrize("overlap", [-1, 1, float("nan")])

@@ -5,7 +5,6 @@ anything else, so a run that goes on is the run that was stopped.
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +27,8 @@ from unetzoo.history import (
 )
 from unetzoo.inference import segment
 from unetzoo.registry import load_model
+from unetzoo.runs import BEST, CHECKPOINT, checkpoints
 from unetzoo.training import build_state
-
-CHECKPOINT = "epoch-{:04d}.keras"
-BEST = "best.keras"
 
 
 class SaveRun(keras.callbacks.Callback):
@@ -253,15 +250,6 @@ def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
     if model.compiled:
         build_state(model)
     return model, epoch
-
-
-def checkpoints(folder: Path | str) -> dict[int, Path]:
-    """The checkpoints in a run's folder, by epoch."""
-    found = {}
-    for path in Path(folder).glob("epoch-*.keras"):
-        if match := re.fullmatch(r"epoch-(\d+)\.keras", path.name):
-            found[int(match[1])] = path
-    return found
 
 
 @contextmanager

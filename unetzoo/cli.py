@@ -22,7 +22,7 @@ from unetzoo.choices import (
 )
 from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run, say
 from unetzoo.files import check_folder, check_writable
-from unetzoo.lock import check_free
+from unetzoo.lock import check_free, owned
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -100,7 +100,6 @@ def demo(folder: Path, epochs: int) -> None:
     check_free(folder)
     load_keras("the demo")
     from unetzoo.demo import run as run_demo
-    from unetzoo.lock import owned
 
     with owned(folder):
         run_demo(folder, epochs)
@@ -146,7 +145,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 @click.option("--spacing", help="median, none, or mm: 1,1,2; else median, or as planned.")
 @click.option("--boundary-weights", is_flag=True, help="Weigh voxels between objects (2015).")
 @click.option("--norm", type=Choice([norm or "none" for norm in NORMS]))
-@click.option("--dropout", type=float)
+@click.option("--dropout", type=SHARE)
 @click.option("--epochs", default=100, show_default=True, type=WHOLE)
 @click.option("--steps", default=100, show_default=True, type=WHOLE, help="Batches in an epoch.")
 @click.option("--batch-size", type=WHOLE, help="Else 2, or as planned.")
@@ -174,49 +173,38 @@ def train(
     """
     _look(given["data"], given["layout"], given["network"], path)
     check_free(folder)
-    load_keras(f"training on {given['data']} into {folder}")
     from unetzoo.data.survey import Survey
-    from unetzoo.lock import owned
-    from unetzoo.planning.settings import plan_of_run, settings_of
+    from unetzoo.early import check_data, check_settings
     from unetzoo.runs import PREPARED, Settings
-    from unetzoo.train import train as run_training
 
-    values = {name: value for name, value in given.items() if value is not None}
-    planned: dict[str, Any] = {}
-    found = None
-    by_plan = path is not None or values.get("network") == "planned"
+    asked = {name: value for name, value in given.items() if value is not None}
+    asked["fold"] = None if fold == "all" else _whole("fold", fold)
+    asked |= {"clip": clip or None, "augment": not no_augment}
+    if spacing is not None:
+        asked["spacing"] = _spacing(spacing)
+    build: dict[str, Any] = {} if dropout is None else {"dropout": dropout}
+    if norm:
+        build["norm"] = None if norm == "none" else norm
     context = click.get_current_context()
-    if by_plan:
+    survey = Survey(cache or folder / PREPARED)
+    found = None
+    if _by_plan(asked, path, configuration):
+        from unetzoo.planning.settings import plan_of_run, settings_of
+
+        Settings(**{"network": "planned", "patch": (), **asked})  # before the data are read
         context.with_resource(owned(folder))
-    survey = context.with_resource(Survey(cache or folder / PREPARED))
-    if by_plan:
+        context.with_resource(survey)
         data = {name: given[name] for name in ("data", *DATA)}
         found = plan_of_run(folder, path, workers=workers, survey=survey, **data)
         planned = settings_of(found, configuration)
-        values = {name: value for name, value in values.items() if value != "planned"}
-        if values.get("network", found.network).replace("-", "_") not in PLANNED:
-            raise ValueError(
-                f"--network {values['network']}: a plan has the stages of {' or '.join(PLANNED)}; "
-                "give one of these, or --network and --patch without a plan."
-            )
-    elif configuration:
-        raise ValueError(f"--configuration {configuration}: expected --plan, or --network planned.")
-    elif not {"network", "patch"} <= set(values):
-        raise ValueError("expected --network and --patch, or --network planned, or --plan.")
-    build = planned.pop("build", {})
-    if norm:
-        build["norm"] = None if norm == "none" else norm
-    if dropout is not None:
-        build["dropout"] = dropout
-    if spacing is not None:
-        values["spacing"] = _spacing(spacing)
-    settings = Settings(
-        fold=None if fold == "all" else _whole("fold", fold),
-        clip=clip or None,
-        augment=not no_augment,
-        build=build or None,
-        **{**planned, **values},
-    )
+        build = planned.pop("build") | build
+        asked = planned | {name: value for name, value in asked.items() if value != "planned"}
+    settings = Settings(**asked, build=build or None)
+    check_settings(settings, folder, cache)
+    check_data(settings)
+    load_keras(f"training on {settings.data} into {folder}")
+    from unetzoo.train import train as run_training
+
     run_training(settings, folder, cache=cache, workers=workers, plan=found, survey=survey)
     say(folder)
 
@@ -237,11 +225,14 @@ def predict(
 
     Each mask lies on its image's own grid. A file that cannot be done is told at the end.
     """
-    from unetzoo.data.inputs import cases_of
+    from unetzoo.data.inputs import cases_of, check_targets
     from unetzoo.data.inputs import shard as share
     from unetzoo.runs import Run
 
-    cases = share(cases_of(images, Run.read(run_folder).channels), shard)
+    run = Run.read(run_folder)
+    cases = share(cases_of(images, run.channels), shard)
+    check_targets(cases, folder)
+    registry.check_saved(run.model_file(which))
     check_folder(folder)
     load_keras(f"segmenting {len(cases)} images with {run_folder}")
     from unetzoo.predict import load_predictor, predict_cases
@@ -281,26 +272,28 @@ def evaluate(
 
     Of the run's own data the held-out cases are scored, of other data all.
     """
+    from unetzoo.early import cases_to_score
     from unetzoo.runs import Run
 
-    own = Run.read(run_folder).settings
-    _look(data or own.data, own.layout if data in (None, own.data) else None)
-    check_folder(folder or run_folder / "evaluation")
-    load_keras(f"scoring {run_folder} on {data or own.data}")
+    out = folder or run_folder / "evaluation"
+    run = Run.read(run_folder)
+    place = data or run.settings.data
+    if not place.startswith(TFDS):
+        cases_to_score(run, data)
+    registry.check_saved(run.model_file(which))
+    check_folder(out)
+    load_keras(f"scoring {run_folder} on {place}")
     from unetzoo.evaluate import evaluate as run_evaluation
     from unetzoo.predict import load_predictor
 
     predictor = load_predictor(run_folder, which, **options)
-    out = folder or run_folder / "evaluation"
     found = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
     say(found)
     _tell(found.failed, f"{len(found.failed)} cases could not be scored" if found.failed else out)
 
 
-def _look(
-    data: str, layout: str | None, network: str | None = None, path: Path | None = None
-) -> None:
-    """Names that lead nowhere are told before Keras is loaded."""
+def _look(data: str, layout: str | None, network: str | None, path: Path | None) -> None:
+    """Names that lead nowhere are told first."""
     if network not in (None, "planned"):
         registry.card(network)
     if path is not None:
@@ -311,6 +304,23 @@ def _look(
         from unetzoo.data.layouts import layout_of
 
         layout_of(data)
+
+
+def _by_plan(asked: Mapping[str, Any], path: Path | None, configuration: str | None) -> bool:
+    """Whether a plan says what to train; the options are those that go with it, or without."""
+    network = asked.get("network", "planned").replace("-", "_")
+    if path is not None or asked.get("network") == "planned":
+        if network not in ("planned", *PLANNED):
+            raise ValueError(
+                f"--network {asked['network']}: a plan has the stages of {' or '.join(PLANNED)}; "
+                "give one of these, or --network and --patch without a plan."
+            )
+        return True
+    if configuration:
+        raise ValueError(f"--configuration {configuration}: expected --plan, or --network planned.")
+    if not {"network", "patch"} <= set(asked):
+        raise ValueError("expected --network and --patch, or --network planned, or --plan.")
+    return False
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:

@@ -8,15 +8,14 @@ import numpy as np
 
 from unetzoo.cases import score_case
 from unetzoo.choices import TFDS
-from unetzoo.data.layouts import Case
 from unetzoo.data.reading import read_case, read_case_labels
+from unetzoo.early import cases_to_score, nothing_left
 from unetzoo.evaluation import Evaluation, evaluate_files
-from unetzoo.feeds import find_dataset, find_tfds
+from unetzoo.feeds import find_tfds
 from unetzoo.figures import case_figure
 from unetzoo.files import make_folder
 from unetzoo.predict import Predictor, predict_cases
 from unetzoo.progress import bar
-from unetzoo.runs import Run
 
 Shown = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]
 """Of a case: image, reference, prediction, spacing."""
@@ -78,7 +77,7 @@ def _evaluate_files(
     predictor: Predictor, data: str | None, folder: Path, tolerance: float
 ) -> tuple[Evaluation, Callable[[str], Shown]]:
     run = predictor.run
-    cases = {case.name: case for case in _cases(run, data)}
+    cases = {case.name: case for case in cases_to_score(run, data)}
     masks = predict_cases(
         predictor,
         list(cases.values()),
@@ -100,18 +99,6 @@ def _evaluate_files(
     return dataclasses.replace(scored, failed={**masks.failed, **scored.failed}), shown
 
 
-def _cases(run: Run, data: str | None) -> tuple[Case, ...]:
-    settings = run.settings
-    place = data or settings.data
-    dataset = find_dataset(settings, place)
-    if Path(place).resolve() != Path(settings.data).resolve():
-        return dataset.cases
-    held_out = tuple(case for case in dataset.cases if case.name in run.held_out)
-    if not held_out:
-        raise _nothing_left(run, place)
-    return held_out
-
-
 # === Pictures of TFDS ===
 
 
@@ -124,7 +111,7 @@ def _evaluate_tfds(
     source = find_tfds(run.settings, data)
     split = "test" if data else "+".join(run.held_out)
     if not split:
-        raise _nothing_left(run, run.settings.data)
+        raise nothing_left(run, run.settings.data)
     scores, ignore = {}, run.scheme.ignore
     labels = range(1, len(run.class_names))
     progress = bar("segmenting and scoring", source.count(split))
@@ -138,10 +125,3 @@ def _evaluate_tfds(
         return np.asarray(sample.image), np.asarray(sample.labels), found, (1.0, 1.0)
 
     return Evaluation(scores, run.class_names, tolerance, "px"), shown
-
-
-def _nothing_left(run: Run, place: str) -> ValueError:
-    return ValueError(
-        f"{place}: the run in {run.folder} was trained on all of its labelled cases; expected "
-        "others, given with --data."
-    )

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import keras
-
 from unetzoo.choices import TFDS
 from unetzoo.data import jobs
 from unetzoo.data.augment import Augmentation
 from unetzoo.data.cache import PreparedCase, key_of, prepare_cases
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts import Case, Dataset, find
+from unetzoo.data.layouts import Case
 from unetzoo.data.normalisation import ZScore
 from unetzoo.data.patches import PatchDataset
 from unetzoo.data.preparation import Preparation, preparation_for
 from unetzoo.data.sample import Sample
 from unetzoo.data.splits import folds
 from unetzoo.data.survey import Look, Survey
+from unetzoo.early import find_dataset
+from unetzoo.kernels import keras_backend
 from unetzoo.model_sizes import output_shape
 from unetzoo.progress import bar
 from unetzoo.registry import skeleton
@@ -120,17 +120,6 @@ def new_run(
     return _new_on_files(settings, folder, workers, survey)
 
 
-def find_dataset(settings: Settings, place: str | None = None) -> Dataset:
-    """The run's data set, or another whose labels mean the same."""
-    return find(
-        place or settings.data,
-        settings.layout if place in (None, settings.data) else None,
-        labels=settings.labels,
-        classes=settings.classes,
-        ignore=settings.ignore,
-    )
-
-
 def find_tfds(settings: Settings, place: str | None = None) -> Any:
     """The run's data set of TFDS, or another whose labels mean the same."""
     from unetzoo.data import tfds
@@ -208,7 +197,7 @@ def _run(
         train=dict.fromkeys(kept, ""),
         held_out=dict.fromkeys(held_out, ""),
         versions=versions(),
-        backend=keras.backend.backend(),
+        backend=keras_backend(),
     )
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from unetzoo.callbacks import BEST, checkpoints
 from unetzoo.checks import check
-from unetzoo.choices import MODELS
 from unetzoo.cleanup import largest_component
+from unetzoo.data.inputs import check_targets, target
 from unetzoo.data.layouts import Case
 from unetzoo.data.pictures import Picture
 from unetzoo.data.preparation import Grid, prepare
-from unetzoo.data.reading import file_ending, read_case, write_case_labels
+from unetzoo.data.reading import read_case, write_case_labels
 from unetzoo.data.restoring import restore_labels, restore_probabilities
 from unetzoo.data.volumes import Volume, write_image
 from unetzoo.files import make_folder, replacing
@@ -130,15 +129,8 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
     Raises: ValueError for another ``which``, options that cannot work, or a folder without a run or
         without a model.
     """
-    if which not in MODELS:
-        raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
     run = Run.read(folder)
-    last = checkpoints(folder)
-    path = run.folder / BEST
-    if which != "best" or not path.exists():
-        if not last:
-            raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
-        path = last[max(last)]
+    path = run.model_file(which)
     model = load_model(path)
     _check_record(run, model, path)
     return Predictor(run, fuse(model), **options)  # type: ignore[arg-type]
@@ -176,7 +168,7 @@ def predict_cases(
     Raises: ValueError where two cases would write one file.
     """
     folder = Path(folder)
-    _check_targets(cases, folder)
+    check_targets(cases, folder)
     make_folder(folder)
     outcome = Outcome()
     for case in progress(list(cases)):
@@ -198,19 +190,3 @@ def _write_scores(stem: Path, scores: np.ndarray, image: Volume | Picture) -> No
         return
     with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
         np.save(file, scores, allow_pickle=False)
-
-
-def target(case: Case, folder: Path) -> Path:
-    """Where a case's mask is written."""
-    return folder / f"{case.name}{file_ending(case.images[0])}"
-
-
-def _check_targets(cases: Sequence[Case], folder: Path) -> None:
-    seen: dict[Path, Case] = {}
-    for case in cases:
-        other = seen.setdefault(target(case, folder), case)
-        if other is not case:
-            raise ValueError(
-                f"{case.images[0]}, {other.images[0]}: both would be written to "
-                f"{target(case, folder)}; predict them into different folders."
-            )

@@ -10,23 +10,22 @@ import keras
 
 from unetzoo import registry
 from unetzoo.callbacks import (
-    BEST,
     DrawCurves,
     SaveRun,
     StopEarly,
     WholeCases,
-    checkpoints,
     resume,
 )
 from unetzoo.choices import TFDS
 from unetzoo.data.survey import Survey
+from unetzoo.early import check_axes, check_settings
 from unetzoo.epochs import ShowEpochs
 from unetzoo.feeds import Feed, check_files, from_files, from_tfds, new_run
-from unetzoo.files import check_folder, make_folder
+from unetzoo.files import make_folder
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.lock import owned
 from unetzoo.planning.plans import Plan
-from unetzoo.runs import PLAN, PREPARED, Run, Settings
+from unetzoo.runs import BEST, PLAN, PREPARED, Run, Settings, checkpoints
 from unetzoo.training import compile_model, make_optimizer
 
 MONITOR = "val_dice"
@@ -80,12 +79,8 @@ def _begun(
     survey: Survey | None,
 ) -> tuple[Run, Feed]:
     """The run in a folder, which goes on or begins, and its prepared cases."""
-    begun = Run.read(folder) if checkpoints(folder) else None
-    if begun is not None:
-        _check_same(settings, begun)
-    check_folder(folder)
+    begun = check_settings(settings, folder, cache)
     _optimizer(settings)  # before the data are read
-    registry.card(settings.network)
     with survey or Survey(cache) as looking:
         run, looks = (begun, {}) if begun else new_run(settings, folder, workers, looking)
         if plan is not None:
@@ -142,26 +137,11 @@ def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
 def _finished(settings: Settings, folder: Path) -> keras.Model:
     """The model of a run that has all its epochs: nothing is left to do, and nothing is written."""
     run = Run.read(folder)
-    _check_same(settings, run)
+    run.check_same(settings)
     model, _ = resume(folder)
     if not settings.data.startswith(TFDS):
         check_files(run)
     return model
-
-
-def _check_same(settings: Settings, begun: Run) -> None:
-    """A run goes on with what it was begun with."""
-    if different := settings.differences(begun.settings):
-        raise ValueError(
-            f"{begun.folder}: the run there was begun with {', '.join(different)}; give the same "
-            "settings to go on with it, or another folder."
-        )
-    backend = keras.backend.backend()
-    if begun.backend != backend:
-        raise ValueError(
-            f"{begun.folder}: the run there was begun on {begun.backend}, not {backend}; set "
-            f"KERAS_BACKEND={begun.backend} to go on with it, or give another folder."
-        )
 
 
 def _check_classes(plan: Plan, run: Run) -> None:
@@ -176,15 +156,7 @@ def _check_classes(plan: Plan, run: Run) -> None:
 def _check_network(run: Run) -> None:
     """Whether the network takes the patch, said before anything is prepared."""
     settings = run.settings
-    ranks = registry.card(settings.network).ranks
-    data = 3 if run.preparation.crop else 2
-    if run.rank != data or data not in ranks:
-        axes = " or ".join(map(str, ranks))
-        near = ", ".join(registry.list_models(f"{data}d"))
-        raise ValueError(
-            f"network {settings.network!r} has {axes} axes of space, patch {settings.patch} has "
-            f"{run.rank}, the data have {data}: expected the same; for these data choose of {near}."
-        )
+    check_axes(settings, 3 if run.preparation.crop else 2)
     shape = (*settings.patch, run.channels)
     registry.skeleton(settings.network, input_shape=shape, **(settings.build or {}))
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unetzoo.callbacks import checkpoints
 from unetzoo.planning.measure import plan_dataset
 from unetzoo.planning.plans import Configuration, Plan
-from unetzoo.runs import PLAN
+from unetzoo.runs import PLAN, checkpoints
 
 
 def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
