@@ -84,11 +84,14 @@ def test_the_same_seed_gives_the_same_losses_and_another_does_not(small_run, sma
 
 
 @pytest.mark.parametrize("stop", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_run_that_was_stopped_goes_on_to_the_same_losses(small_run, small_data, tmp_path, stop):
+def test_a_run_that_was_stopped_goes_on_to_the_same_losses(
+    small_run, small_data, tmp_path, stop, capsys
+):
     folder = tmp_path / "run"
     with interrupted(after=stop):
         train(settings(small_data), folder)
     assert len(read_history(folder)) == stop
+    assert "on this machine, without validation and saving" in capsys.readouterr().err
     train(settings(small_data), folder)
     np.testing.assert_allclose(losses(folder), losses(small_run), rtol=1e-5)
     expected, found = (

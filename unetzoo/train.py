@@ -172,7 +172,8 @@ def _fit(run: Run, feed: Feed) -> keras.Model:
     rows = [row for row in read_history(run.folder) if row["epoch"] <= done]
     if settings.patience and rows and waited_in_vain(rows, MONITOR, settings.patience):
         return model
-    with contextlib.closing(ShowEpochs(settings.network)) as shown:
+    validated = None if feed.held_out is None else settings.validate_every
+    with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
         model.fit(
             feed.batches(done * settings.steps),
             shuffle=False,
