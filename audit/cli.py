@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from audit.sources import as_table, ready, zoo_id, zoo_table
-from unetzoo import registry
 from unetzoo.console import ShapeType, load_keras, run, say
 from unetzoo.files import check_writable
 
@@ -87,11 +86,12 @@ def explain(first: str, second: str | None, count: int | None, as_json: bool) ->
     A and B are ids of the zoo, .keras files, or texts with a published summary.
     """
     import audit
+    from audit.counting import check_search
 
     if count is None:
         ready(first, *([second] if second else []))
     elif second is None:
-        registry.card(first)  # raises for an unknown name
+        check_search(first, count)
         load_keras(f"building {first} in many ways")
     result = audit.explain(first, second, count=count)
     say(result.to_json() if as_json else result)

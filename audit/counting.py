@@ -5,9 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.table import Table
+
+if TYPE_CHECKING:
+    from unetzoo.registry import Card
 
 NORMS = {
     "": ("scale", "shift"),
@@ -57,13 +60,10 @@ def search(name: Any, count: int) -> Search:
     Match(ways=('moving statistics counted',))
     """
     from audit.models import table_of
-    from unetzoo.checks import check, is_whole
-    from unetzoo.registry import card, skeleton
+    from unetzoo.registry import skeleton
     from unetzoo.text import counted
 
-    check(isinstance(name, str), "with count= the first network,", name, "an id of the zoo")
-    check(is_whole(count, least=0), "count", count, "a whole number of parameters")
-    known = card(name)
+    known = check_search(name, count)
     tried = 0
     matches = []
     channels = _first(known.input_shape[-1], (1, 2, 3, 4))
@@ -83,6 +83,19 @@ def search(name: Any, count: int) -> Search:
                 matches.append(Match((*built, *ways)))
     matches.sort(key=lambda match: len(match.ways))
     return Search(known.name, count, tried, tuple(matches))
+
+
+def check_search(name: Any, count: int) -> "Card":
+    """The card of the network; nothing is built.
+
+    Raises: ValueError for an unknown name, or what can be no count.
+    """
+    from unetzoo.checks import check, is_whole
+    from unetzoo.registry import card
+
+    check(isinstance(name, str), "with count= the first network,", name, "an id of the zoo")
+    check(is_whole(count, least=0), "count", count, "a whole number of parameters")
+    return card(name)
 
 
 def _first(default: int, others: tuple[int, ...]) -> list[int]:

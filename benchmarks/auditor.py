@@ -8,6 +8,7 @@ Each in a process that has Keras imported; medians of 3.
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import keras  # noqa: F401  (so that no import is measured)
@@ -39,6 +40,11 @@ def long_text(style: str, rows: int) -> str:
     return "\n".join([*lines[:first], *many, *lines[last:]])
 
 
+def refused(text: str) -> None:
+    with suppress(ValueError):
+        audit.read(text)
+
+
 def two_tables() -> tuple[Table, Table]:
     """A thousand rows, and the same with every seventh left out and every fifth wider."""
     rows = (audit.table(unetzoo.skeleton("unet3d_90m")).rows * 14)[:1000]
@@ -58,6 +64,9 @@ def main() -> None:
         text = long_text(style, 100_000)
         seconds = median(lambda text=text: audit.read(text))
         lines.append(f"| reading 100,000 rows, {style} | {seconds:.2f} | 2 |")
+    dashes = ("-" * 99 + "\n") * 100_000
+    seconds = median(lambda: refused(dashes))
+    lines.append(f"| refusing 100,000 lines of dashes | {seconds:.2f} | 2 |")
     first, second = two_tables()
     seconds = median(lambda: audit.diff(first, second))
     lines.append(f"| diff of two 1,000-row tables | {seconds:.2f} | 0.5 |")

@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 
 from machine import HERE, heading
 
+from unetzoo.data.synthetic import write_dataset
+
 DOCUMENTS = HERE.parent / "audit" / "documents"
 TEXTS = [str(DOCUMENTS / name) for name in ("unet3d_90m.torchsummary.txt", "unet3d_19m.keras2.txt")]
 COMMANDS = (
@@ -20,6 +22,10 @@ COMMANDS = (
     ["unetzoo", "list"],
     ["unetzoo", "card", "unet3d_90m"],
     ["unetzoo", "train", "--no-such-option"],
+    ["unetzoo", "train", "--data", "data", "--network", "vnet", "--out", "run"],
+    ["unetzoo", "train", "--data", "data", "--network", "vnet", "--patch", "8,8", "--out", "run"],
+    ["unetzoo", "train", "--data", "data", "--network", "planned", "--fold", "x", "--out", "run"],
+    ["unetzoo", "plan", "no-data"],
     ["unetzoo", "predict", "no-run", "no.nii.gz", "-o", "masks"],
     ["audit", "-h"],
     ["audit", "table", "README.md"],
@@ -27,6 +33,7 @@ COMMANDS = (
     ["audit", "diff", *TEXTS],
     ["audit", "diff", TEXTS[0], "unet3d_90m"],
     ["audit", "explain", *TEXTS],
+    ["audit", "explain", "unet3d_90m", "--count", "-1"],
     ["audit", "report", TEXTS[0], "-o", "page.html"],
     ["audit", "table", "unet3d_90m", "--num-classes", "2"],
 )
@@ -49,6 +56,7 @@ def median(words: list[str], folder: str) -> float:
 def main() -> None:
     lines = ["| command | seconds |", "|---|---:|"]
     with TemporaryDirectory() as folder:
+        write_dataset(Path(folder, "data"), 5, (48, 41), classes=3, layout="pictures")
         table = Path(folder, "README.md")
         table.write_text(Path(TEXTS[0]).read_text())
         for words in COMMANDS:

@@ -7,9 +7,13 @@ import sys
 
 import psutil
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+hypothesis_settings.register_profile("any machine", deadline=None)  # no seconds are asserted
+hypothesis_settings.load_profile("any machine")
 
 STEP = 200 * 2**20  # bytes; the libraries alone take 1 GiB
 kept = 2**30

@@ -23,11 +23,12 @@ class Clock:
 
 
 class Slow(keras.callbacks.Callback):
-    """A first step of a minute, others of two seconds, and ten seconds at an epoch's end."""
+    """A first step of a minute, others of two seconds, ten to save, and thirty to validate."""
 
-    def __init__(self, clock):
+    def __init__(self, clock, validated):
         super().__init__()
         self.clock = clock
+        self.validated = validated
         self.steps = 0
 
     def on_train_batch_end(self, batch, logs=None):
@@ -35,6 +36,9 @@ class Slow(keras.callbacks.Callback):
         self.steps += 1
 
     def on_epoch_end(self, epoch, logs=None):
+        last = epoch + 1 == self.params["epochs"]
+        if self.validated and (last or (epoch + 1) % self.validated == 0):
+            self.clock.now += 30
         self.clock.now += 10
 
 
@@ -44,14 +48,14 @@ def clock(monkeypatch):
     return clock
 
 
-def fit(clock, first=0, last=3, callbacks=()):
+def fit(clock, first=0, last=3, callbacks=(), validated=None):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     model.compile("sgd", "mse", metrics=["mae"])
     x, y = np.zeros((20, 4)), np.zeros((20, 2))
-    with contextlib.closing(ShowEpochs("toy")) as shown:
+    with contextlib.closing(ShowEpochs("toy", validated)) as shown:
         model.fit(
             x, y, batch_size=4, epochs=last, initial_epoch=first, verbose=0,
-            callbacks=[Slow(clock), *callbacks, shown],
+            callbacks=[Slow(clock, validated), *callbacks, shown],
         )  # fmt: skip
 
 
@@ -60,21 +64,43 @@ def test_a_log_has_a_line_for_the_time_and_one_an_epoch(clock, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     first, *lines = captured.err.splitlines()
-    assert first == "toy: 3 epochs of 5 steps, about 22 s on this machine"  # 11 steps of 2 s
+    steps = "22 s on this machine, without saving"  # 11 steps of 2 s
+    assert first == f"toy: 3 epochs of 5 steps, about {steps}"
     measures = "loss 0.0000, mae 0.0000"
     assert lines == [
-        f"epoch 1/3: {measures}; 45 s left",  # 18 s for the last 4 steps: 10 more of 4.5
-        f"epoch 2/3: {measures}; 21 s left",  # 38 s for 9: 5 more
+        f"epoch 1/3: {measures}; 40 s left",  # two epochs of 20 s
+        f"epoch 2/3: {measures}; 20 s left",
         f"epoch 3/3: {measures}",
     ]
     assert "\r" not in captured.err
     assert "\x1b" not in captured.err
 
 
+def test_validation_is_counted_once_it_was_seen(clock, capsys):
+    """Of six epochs the second, fourth and sixth are validated."""
+    fit(clock, last=6, validated=2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("about 52 s on this machine, without validation and saving")
+    assert [line.split("; ")[1] for line in lines[1:-1]] == [
+        "1 min 40 s left, without validation",  # five epochs of 20 s
+        "2 min 20 s left",  # four, and twice 30 s
+        "2 min 0 s left",
+        "1 min 10 s left",
+        "50 s left",
+    ]
+
+
+def test_what_a_run_that_goes_on_has_not_seen_yet_is_said(clock, capsys):
+    fit(clock, first=1, last=4, validated=2)
+    lines = capsys.readouterr().err.splitlines()
+    left = [line.split("; ")[1] for line in lines[1:-1]]
+    assert left == ["1 min 0 s left, without saving", "50 s left"]  # 10 s too few, then right
+
+
 def test_a_run_that_goes_on_has_its_own_epochs_ahead(clock, capsys):
     fit(clock, first=1)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "toy: 2 epochs of 5 steps, about 12 s on this machine"
+    assert lines[0] == "toy: 2 epochs of 5 steps, about 12 s on this machine, without saving"
     assert [line[:9] for line in lines[1:]] == ["epoch 2/3", "epoch 3/3"]
 
 
@@ -95,8 +121,9 @@ def test_a_terminal_has_a_bar_besides(clock, monkeypatch, capsys):
     monkeypatch.setattr(epochs, "Console", lambda stderr: terminal)
     fit(clock)
     err = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err)
-    assert "epoch 1/3: loss 0.0000, mae 0.0000; 45 s left" in err
+    assert "epoch 1/3: loss 0.0000, mae 0.0000; 40 s left" in err
     assert "epoch 3/3, step 5/5" in err
+    assert "10 s left" in err  # while it is saved
     assert epochs.SCREEN.acquire(blocking=False)
     epochs.SCREEN.release()
 

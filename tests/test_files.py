@@ -109,7 +109,7 @@ def test_a_finished_run_is_left_as_it_is(small_run, small_data, capsys):
         return {path: path.stat().st_mtime_ns for path in [small_run, *small_run.rglob("*")]}
 
     before = state()
-    nowhere = mock.patch("unetzoo.train.check_folder", side_effect=AssertionError)
+    nowhere = mock.patch("unetzoo.early.check_folder", side_effect=AssertionError)
     with nowhere, mock.patch("keras.Model.fit", side_effect=AssertionError):
         model = train(settings(small_data), small_run)
     assert model.optimizer.iterations > 0

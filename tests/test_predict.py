@@ -12,13 +12,12 @@ import pytest
 from PIL import Image
 from samples import dice
 
-from unetzoo.callbacks import CHECKPOINT
 from unetzoo.data.inputs import cases_of, shard
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preparation import Preparation, ZScore
 from unetzoo.data.reading import read_case
 from unetzoo.predict import load_predictor, predict_cases
-from unetzoo.runs import Run, Settings
+from unetzoo.runs import CHECKPOINT, Run, Settings
 
 predict = partial(commands.command, "unetzoo", "predict")
 
@@ -228,9 +227,10 @@ def test_a_record_of_another_network_is_refused(tmp_path, key, value, sentence, 
     threshold_run(tmp_path)
     record = json.loads((tmp_path / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({**record, key: value}))
-    scan, data = tmp_path / "a.nii", tmp_path / "data.csv"
-    nibabel.save(nibabel.Nifti1Image(np.ones((9, 9, 9), "int16"), np.eye(4)), scan)
-    data.write_text(f"image,label\n{scan},{scan}\n")
+    scan, label, data = (tmp_path / name for name in ("a.nii", "b.nii", "data.csv"))
+    for path in (scan, label):
+        nibabel.save(nibabel.Nifti1Image(np.ones((9, 9, 9), "int16"), np.eye(4)), path)
+    data.write_text(f"image,label\n{scan},{label}\n")
     given = [word.format(run=tmp_path, data=data) for word in words]
     done = commands.command("unetzoo", *given, "-o", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")

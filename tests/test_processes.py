@@ -150,9 +150,9 @@ def test_a_script_without_a_guard_works_and_ctrl_c_ends_all_its_processes(tmp_pa
         time.sleep(0.02)
         workers = psutil.Process(script.pid).children()
     os.killpg(script.pid, signal.SIGINT)
-    _, errors = script.communicate(timeout=20)
+    _, errors = script.communicate(timeout=120)
     assert errors.count("KeyboardInterrupt\n") == 1
-    assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert not psutil.wait_procs(workers, timeout=120)[1]
 
 
 def test_a_worker_whose_parent_is_killed_ends(tmp_path):
@@ -166,7 +166,7 @@ def test_a_worker_whose_parent_is_killed_ends(tmp_path):
         workers = psutil.Process(parent.pid).children()
     parent.kill()
     parent.wait()
-    assert not psutil.wait_procs(workers, timeout=20)[1]
+    assert not psutil.wait_procs(workers, timeout=120)[1]
 
 
 def test_the_bar_is_quiet_where_nobody_looks(capsys):

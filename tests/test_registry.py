@@ -268,27 +268,25 @@ def test_open_sizes_and_given_sizes_are_the_same_network(name):
 
 
 COST = """
-import os, time, psutil, keras, unetzoo, audit, audit.models, audit.formats
+import os, psutil, keras, unetzoo, audit, audit.models, audit.formats
 import unetzoo.blocks
 keras.Model(i := keras.Input((8, 8, 8, 1)), keras.layers.Conv3D(1, 3)(i))
 process = psutil.Process()
-before, start = process.memory_info().rss, time.perf_counter()
+before = process.memory_info().rss
 model = unetzoo.skeleton("unet3d_90m")
 text = audit.table(model).to_text("torchsummary")
 with open(os.devnull, "w") as nowhere:
     model.summary(print_fn=lambda line, **_: nowhere.write(line))
-seconds = time.perf_counter() - start
-print(seconds, (process.memory_info().rss - before) / 2**20, len(text), model.count_params())
+print((process.memory_info().rss - before) / 2**20, len(text), model.count_params())
 """
 
 
-def test_a_skeleton_and_its_table_take_no_time_and_no_memory():
-    runs = [[float(word) for word in run(COST).split()] for _ in range(2)]
-    seconds, mib, length, parameters = map(min, zip(*runs, strict=True))
+def test_a_skeleton_and_its_table_take_no_memory():
+    """benchmarks/summary.py has the seconds."""
+    mib, length, parameters = map(float, run(COST).split())
     assert parameters == 90_321_539
     assert length == 6029
-    assert seconds < 0.2
-    assert mib < 10
+    assert mib < 10  # of 345 that the weights would take
 
 
 def test_a_skeleton_never_gets_weights():

@@ -84,11 +84,14 @@ def test_the_same_seed_gives_the_same_losses_and_another_does_not(small_run, sma
 
 
 @pytest.mark.parametrize("stop", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_a_run_that_was_stopped_goes_on_to_the_same_losses(small_run, small_data, tmp_path, stop):
+def test_a_run_that_was_stopped_goes_on_to_the_same_losses(
+    small_run, small_data, tmp_path, stop, capsys
+):
     folder = tmp_path / "run"
     with interrupted(after=stop):
         train(settings(small_data), folder)
     assert len(read_history(folder)) == stop
+    assert "on this machine, without validation and saving" in capsys.readouterr().err
     train(settings(small_data), folder)
     np.testing.assert_allclose(losses(folder), losses(small_run), rtol=1e-5)
     expected, found = (
@@ -188,7 +191,7 @@ def test_mixed_precision_and_sgd_train_and_go_back_to_float32(small_data, tmp_pa
         ({"patch": (8,)}, r"patch \(8,\) has 1: expected the same; for 1 axis there are none"),
         (
             {"network": "unet3d_19m", "patch": (16, 16, 16)},
-            r"patch \(16, 16, 16\) has 3 axes of space, the data have 2: .* are attention_unet,",
+            r"patch \(16, 16, 16\) has 3, the data have 2: .* choose of attention_unet,",
         ),
         ({"network": "unet2d_original"}, r"'unet2d_original' needs sizes of 16 n \+ 188"),
         ({"network": "unet2d_smal"}, "'unet2d_smal': expected a name .* try unet2d_small"),

@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from commands import command
-from test_plan_dataset import masks, volumes
+from test_plan_dataset import SPACINGS, masks, volumes
 from test_preparation import scan
 
 import unetzoo
@@ -123,7 +123,7 @@ def test_what_is_given_is_not_measured():
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    return volumes(folder / "d", masks())
+    return volumes(folder / "d", masks(5), spacings=(SPACINGS * 2)[:5])
 
 
 def asked(*words):
@@ -183,7 +183,8 @@ def test_planned_makes_the_plan_first_and_a_run_goes_on_with_its_own(data, tmp_p
     (run / "run.json").touch()
     assert asked(*words).args[0].network == "plain_unet"  # no epoch was finished with it
     (run / "epoch-0001.keras").touch()
-    assert asked(*words).args[0].network == "residual_unet"
+    with mock.patch("unetzoo.early.check_settings"):  # of the run that was begun
+        assert asked(*words).args[0].network == "residual_unet"
 
 
 def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
@@ -194,7 +195,8 @@ def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
     first, second = (
         mock.patch(f"unetzoo.{n}.owned", side_effect=OSError) for n in ("lock", "train")
     )
-    with first, second, mock.patch("unetzoo.train._finished") as finished:
+    begun = mock.patch("unetzoo.early.check_settings")
+    with first, second, begun, mock.patch("unetzoo.train._finished") as finished:
         done = command("unetzoo", "train", *words)
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}\n")
     assert finished.call_count == 1
@@ -205,7 +207,10 @@ def test_a_plan_is_kept_once_the_run_begins(data, tmp_path):
     found, run = unetzoo.plan(data), tmp_path / "run"
     asked_for = Settings(data=str(data), fold=None, **settings_of(found))
     with mock.patch("unetzoo.train._fit") as fit:
-        for change, sentence in (({"build": {"width": 3}}, "width"), ({"fold": 0}, "3 cases")):
+        for change, sentence in (
+            ({"build": {"width": 3}}, "width"),
+            ({"fold": 0, "folds": 9}, "5 cases"),
+        ):
             with pytest.raises((ValueError, TypeError), match=sentence):
                 train(dataclasses.replace(asked_for, **change), run, plan=found)
             assert not run.exists()

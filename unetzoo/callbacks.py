@@ -27,10 +27,8 @@ from unetzoo.history import (
 from unetzoo.inference import segment
 from unetzoo.model_files import check_saved
 from unetzoo.registry import load_model
-from unetzoo.runs import BEST, checkpoints
+from unetzoo.runs import BEST, CHECKPOINT, checkpoints
 from unetzoo.training import build_state
-
-CHECKPOINT = "epoch-{:04d}.keras"
 
 
 class SaveRun(keras.callbacks.Callback):

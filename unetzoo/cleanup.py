@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 
 def largest_component(labels: np.ndarray, classes: Iterable[int] | None = None) -> np.ndarray:
@@ -31,7 +31,7 @@ def largest_component(labels: np.ndarray, classes: Iterable[int] | None = None) 
     wanted = None if classes is None else set(classes)
     if wanted and min(wanted) < 1:
         raise ValueError(f"class {min(wanted)}: expected classes of at least 1; 0 is background.")
-    boxes = ndimage.find_objects(labels) if labels.size else []
+    boxes = scipy.ndimage.find_objects(labels) if labels.size else []
     for label, box in enumerate(boxes, 1):
         if box is not None and (wanted is None or label in wanted):
             _keep_largest(labels[box], label)
@@ -41,7 +41,7 @@ def largest_component(labels: np.ndarray, classes: Iterable[int] | None = None) 
 def _keep_largest(labels: np.ndarray, label: int) -> None:
     """In place; counted plane by plane, as counting takes 8 bytes a voxel."""
     mask = labels == label
-    components, count = ndimage.label(mask, np.ones((3,) * labels.ndim))
+    components, count = scipy.ndimage.label(mask, np.ones((3,) * labels.ndim))
     if count > 1:
         sizes = np.zeros(count + 1, "int64")
         for plane in components:

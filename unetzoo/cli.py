@@ -22,7 +22,7 @@ from unetzoo.choices import (
 )
 from unetzoo.console import Finite, PairsType, SizesType, load_keras, run, say
 from unetzoo.files import check_folder, check_writable
-from unetzoo.lock import check_free
+from unetzoo.lock import check_free, owned
 from unetzoo.text import counted
 
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ def demo(folder: Path, epochs: int) -> None:
     check_free(folder)
     load_keras("the demo")
     from unetzoo.demo import run as run_demo
-    from unetzoo.lock import owned
 
     with owned(folder):
         run_demo(folder, epochs)
@@ -150,7 +149,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 @click.option("--spacing", help="median, none, or mm: 1,1,2; else median, or as planned.")
 @click.option("--boundary-weights", is_flag=True, help="Weigh voxels between objects (2015).")
 @click.option("--norm", type=Choice([norm or "none" for norm in NORMS]))
-@click.option("--dropout", type=float)
+@click.option("--dropout", type=SHARE)
 @click.option("--epochs", default=100, show_default=True, type=WHOLE)
 @click.option("--steps", default=100, show_default=True, type=WHOLE, help="Batches in an epoch.")
 @click.option("--batch-size", type=WHOLE, help="Else 2, or as planned.")
@@ -180,41 +179,41 @@ def train(
     _check_choice(path, given["network"], given["patch"], configuration)
     found = None if path is None else _read_plan(path)
     check_free(folder)
-    load_keras(f"training on {given['data']} into {folder}")
-    from unetzoo.callbacks import checkpoints
     from unetzoo.data.survey import Survey
-    from unetzoo.lock import owned
-    from unetzoo.planning.settings import plan_of_run, settings_of
-    from unetzoo.runs import PREPARED, Settings
-    from unetzoo.train import train as run_training
+    from unetzoo.early import check_data, check_settings
+    from unetzoo.runs import PREPARED, Settings, checkpoints
 
-    values = {name: value for name, value in given.items() if value is not None}
-    planned: dict[str, Any] = {}
+    asked = {name: value for name, value in given.items() if value is not None}
+    asked["fold"] = None if fold == "all" else _whole("fold", fold)
+    asked |= {"clip": clip or None, "augment": not no_augment}
+    if spacing is not None:
+        asked["spacing"] = _spacing(spacing)
+    build: dict[str, Any] = {} if dropout is None else {"dropout": dropout}
+    if norm:
+        build["norm"] = None if norm == "none" else norm
     context = click.get_current_context()
-    measure = values.get("network") == "planned"
-    if measure and not checkpoints(folder):  # the data are measured before the run is begun
-        context.with_resource(owned(folder))
-    survey = context.with_resource(Survey(cache or folder / PREPARED))
-    if measure:
+    survey = Survey(cache or folder / PREPARED)
+    if asked.get("network") == "planned":
+        from unetzoo.planning.settings import plan_of_run
+
+        Settings(**{"patch": (1, 1, 1), **asked})  # before the data are read
+        if not checkpoints(folder):  # they are measured before the run is begun
+            context.with_resource(owned(folder))
+        context.with_resource(survey)
         data = {name: given[name] for name in ("data", *DATA)}
         found = plan_of_run(folder, workers=workers, survey=survey, **data)
     if found is not None:
+        from unetzoo.planning.settings import settings_of
+
         planned = settings_of(found, configuration)
-        values = {name: value for name, value in values.items() if value != "planned"}
-    build = planned.pop("build", {})
-    if norm:
-        build["norm"] = None if norm == "none" else norm
-    if dropout is not None:
-        build["dropout"] = dropout
-    if spacing is not None:
-        values["spacing"] = _spacing(spacing)
-    settings = Settings(
-        fold=None if fold == "all" else _whole("fold", fold),
-        clip=clip or None,
-        augment=not no_augment,
-        build=build or None,
-        **{**planned, **values},
-    )
+        build = planned.pop("build") | build
+        asked = planned | {name: value for name, value in asked.items() if value != "planned"}
+    settings = Settings(**asked, build=build or None)
+    check_settings(settings, folder, cache)
+    check_data(settings)
+    load_keras(f"training on {settings.data} into {folder}")
+    from unetzoo.train import train as run_training
+
     run_training(settings, folder, cache=cache, workers=workers, plan=found, survey=survey)
     say(folder)
 
@@ -235,15 +234,17 @@ def predict(
 
     Each mask lies on its image's own grid. A file that cannot be done is told at the end.
     """
-    from unetzoo.data.inputs import cases_of, check_apart
+    from unetzoo.data.inputs import cases_of, check_apart, check_targets
     from unetzoo.data.inputs import shard as share
     from unetzoo.model_files import check_saved
-    from unetzoo.runs import Run, model_file
+    from unetzoo.runs import Run
 
-    cases = share(cases_of(images, Run.read(run_folder).channels), shard)
+    run = Run.read(run_folder)
+    cases = share(cases_of(images, run.channels), shard)
+    check_targets(cases, folder)
     check_apart(cases, folder)
+    check_saved(run.model_file(which))
     check_folder(folder)
-    check_saved(model_file(run_folder, which))
     load_keras(f"segmenting {counted(len(cases), 'image')} with {run_folder}")
     from unetzoo.predict import load_predictor, predict_cases
     from unetzoo.progress import bar
@@ -282,19 +283,22 @@ def evaluate(
 
     Of the run's own data the held-out cases are scored, of other data all.
     """
+    from unetzoo.early import cases_to_score
     from unetzoo.model_files import check_saved
-    from unetzoo.runs import Run, model_file
+    from unetzoo.runs import Run
 
-    own = Run.read(run_folder).settings
-    _look(data or own.data, own.layout if data in (None, own.data) else None)
-    check_folder(folder or run_folder / "evaluation")
-    check_saved(model_file(run_folder, which))
-    load_keras(f"scoring {run_folder} on {data or own.data}")
+    out = folder or run_folder / "evaluation"
+    run = Run.read(run_folder)
+    place = data or run.settings.data
+    if not place.startswith(TFDS):
+        cases_to_score(run, data)
+    check_saved(run.model_file(which))
+    check_folder(out)
+    load_keras(f"scoring {run_folder} on {place}")
     from unetzoo.evaluate import evaluate as run_evaluation
     from unetzoo.predict import load_predictor
 
     predictor = load_predictor(run_folder, which, **options)
-    out = folder or run_folder / "evaluation"
     found = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
     say(found)
     _tell(

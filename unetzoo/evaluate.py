@@ -8,15 +8,14 @@ import numpy as np
 
 from unetzoo.cases import score_case
 from unetzoo.choices import TFDS
-from unetzoo.data.layouts import Case
 from unetzoo.data.reading import read_case, read_case_labels
+from unetzoo.early import cases_to_score, is_own
 from unetzoo.evaluation import Evaluation, evaluate_files
-from unetzoo.feeds import check_held_out, find_dataset, find_tfds
+from unetzoo.feeds import check_held_out, find_tfds
 from unetzoo.figures import case_figure
 from unetzoo.files import make_folder
 from unetzoo.predict import Predictor, predict_cases
 from unetzoo.progress import bar
-from unetzoo.runs import Run
 
 Shown = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]
 """Of a case: image, reference, prediction, spacing."""
@@ -78,7 +77,9 @@ def _evaluate_files(
     predictor: Predictor, data: str | None, folder: Path, tolerance: float
 ) -> tuple[Evaluation, Callable[[str], Shown]]:
     run = predictor.run
-    cases = {case.name: case for case in _cases(run, data)}
+    if is_own(run, data):
+        check_held_out(run)
+    cases = {case.name: case for case in cases_to_score(run, data)}
     masks = predict_cases(
         predictor,
         list(cases.values()),
@@ -98,16 +99,6 @@ def _evaluate_files(
         return image.data, read_case_labels(case, run.scheme).data, found.data, image.spacing
 
     return dataclasses.replace(scored, failed={**masks.failed, **scored.failed}), shown
-
-
-def _cases(run: Run, data: str | None) -> tuple[Case, ...]:
-    settings = run.settings
-    place = data or settings.data
-    dataset = find_dataset(settings, place)
-    if Path(place).resolve() != Path(settings.data).resolve():
-        return dataset.cases
-    check_held_out(run)
-    return tuple(case for case in dataset.cases if case.name in run.held_out)
 
 
 # === Pictures of TFDS ===

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import keras
-
 from unetzoo.choices import TFDS
 from unetzoo.data import jobs
 from unetzoo.data.augment import Augmentation
 from unetzoo.data.cache import PreparedCase, key_of, prepare_cases
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts import Case, Dataset, find
+from unetzoo.data.layouts import Case
 from unetzoo.data.normalisation import ZScore
 from unetzoo.data.patches import PatchDataset
 from unetzoo.data.preparation import Preparation, preparation_for
 from unetzoo.data.sample import Sample
 from unetzoo.data.splits import folds
 from unetzoo.data.survey import Look, Survey
+from unetzoo.early import cases_named, find_dataset, nothing_left
+from unetzoo.kernels import keras_backend
 from unetzoo.model_sizes import output_shape
 from unetzoo.progress import bar
 from unetzoo.registry import card, list_models, skeleton
@@ -121,17 +121,6 @@ def new_run(
     return _new_on_files(settings, folder, workers, survey)
 
 
-def find_dataset(settings: Settings, place: str | None = None) -> Dataset:
-    """The run's data set, or another whose labels mean the same."""
-    return find(
-        place or settings.data,
-        settings.layout if place in (None, settings.data) else None,
-        labels=settings.labels,
-        classes=settings.classes,
-        ignore=settings.ignore,
-    )
-
-
 def find_tfds(settings: Settings, place: str | None = None) -> Any:
     """The run's data set of TFDS, or another whose labels mean the same."""
     from unetzoo.data import tfds
@@ -212,7 +201,7 @@ def _run(
         train=dict.fromkeys(kept, ""),
         held_out=dict.fromkeys(held_out, ""),
         versions=versions(),
-        backend=keras.backend.backend(),
+        backend=keras_backend(),
     )
 
 
@@ -235,23 +224,12 @@ def check_data(run: Run) -> None:
 def check_held_out(run: Run) -> None:
     """As ``check_data``, of what the run held out alone. Raises: ValueError if that is nothing."""
     if not run.held_out:
-        raise ValueError(
-            f"{run.settings.data}: the run in {run.folder} was trained on all of its labelled "
-            "cases; expected others, given with --data."
-        )
+        raise nothing_left(run, run.settings.data)
     check_data(dataclasses.replace(run, train={}))
 
 
 def _wanted(run: Run) -> list[Case]:
-    """A run's cases, from where its data lie."""
-    cases: dict[str, Case] = {case.name: case for case in find_dataset(run.settings).cases}
-    wanted = [*run.train, *run.held_out]
-    if missing := sorted(set(wanted) - set(cases)):
-        raise ValueError(
-            f"{run.settings.data}: the cases {missing[:5]} of the run in {run.folder} are not "
-            "there; expected the data that it was begun with."
-        )
-    return [cases[name] for name in wanted]
+    return cases_named(run, [*run.train, *run.held_out])
 
 
 def _prepare(

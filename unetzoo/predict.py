@@ -9,11 +9,11 @@ import numpy as np
 
 from unetzoo.checks import check
 from unetzoo.cleanup import largest_component
-from unetzoo.data.inputs import check_apart
+from unetzoo.data.inputs import check_apart, check_targets, target
 from unetzoo.data.layouts import Case
 from unetzoo.data.pictures import Picture
 from unetzoo.data.preparation import Grid, prepare
-from unetzoo.data.reading import file_ending, read_case, write_case_labels
+from unetzoo.data.reading import read_case, write_case_labels
 from unetzoo.data.restoring import restore_labels, restore_probabilities
 from unetzoo.data.volumes import Volume, write_image
 from unetzoo.files import make_folder, replacing
@@ -21,7 +21,7 @@ from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
 from unetzoo.onednn import hasten
 from unetzoo.registry import load_model
-from unetzoo.runs import RUN, Run, model_file
+from unetzoo.runs import RUN, Run
 from unetzoo.text import counted
 
 
@@ -132,7 +132,7 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
         without a model.
     """
     run = Run.read(folder)
-    path = model_file(folder, which)
+    path = run.model_file(which)
     model = load_model(path)
     _check_record(run, model, path)
     return Predictor(run, hasten(fuse(model)), **options)  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ def predict_cases(
     """
     folder = Path(folder)
     check_apart(cases, folder)
-    _check_targets(cases, folder)
+    check_targets(cases, folder)
     make_folder(folder)
     outcome = Outcome()
     for case in progress(list(cases)):
@@ -191,19 +191,3 @@ def _write_scores(stem: Path, scores: np.ndarray, image: Volume | Picture) -> No
         return
     with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
         np.save(file, scores, allow_pickle=False)
-
-
-def target(case: Case, folder: Path) -> Path:
-    """Where a case's mask is written."""
-    return folder / f"{case.name}{file_ending(case.images[0])}"
-
-
-def _check_targets(cases: Sequence[Case], folder: Path) -> None:
-    seen: dict[Path, Case] = {}
-    for case in cases:
-        other = seen.setdefault(target(case, folder), case)
-        if other is not case:
-            raise ValueError(
-                f"{case.images[0]}, {other.images[0]}: both would be written to "
-                f"{target(case, folder)}; predict them into different folders."
-            )

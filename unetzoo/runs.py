@@ -15,14 +15,16 @@ from unetzoo.choices import LAST_SEED, MODELS, PRECISIONS
 from unetzoo.data import normalisation
 from unetzoo.data.labels import LabelScheme, labels_of
 from unetzoo.data.normalisation import CT, ZScore, is_number
-from unetzoo.data.preparation import Preparation, Spacing
+from unetzoo.data.preparation import Preparation, Spacing, check_spacing
 from unetzoo.files import missing, replacing
 from unetzoo.json_values import parsed, tuples
+from unetzoo.kernels import keras_backend
 
 RUN = "run.json"
 PLAN = "plan.json"  # that the settings are made of, where there is one
-BEST = "best.keras"
 PREPARED = "prepared"  # folder of prepared cases, where no other is given
+CHECKPOINT = "epoch-{:04d}.keras"  # the newest
+BEST = "best.keras"
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
 
@@ -92,6 +94,7 @@ class Settings:
         check(right, "fill", self.fill, "a finite number, such as 0")
         for name in ("folds", "epochs", "steps", "batch_size", "validate_every"):
             object.__setattr__(self, name, whole(name, getattr(self, name)))
+        check_spacing(None if self.spacing == "median" else self.spacing)
         if self.patience is not None:
             object.__setattr__(self, "patience", whole("patience", self.patience))
         if self.fold is not None and not 0 <= self.fold < self.folds:
@@ -190,6 +193,47 @@ class Run:
             ) from error
         return cls(Path(folder), **parts)
 
+    def check_same(self, settings: Settings) -> None:
+        """A run goes on with what it was begun with.
+
+        Raises: ValueError for other settings, or another backend.
+        """
+        if different := settings.differences(self.settings):
+            raise ValueError(
+                f"{self.folder}: the run there was begun with {', '.join(different)}; give the "
+                "same settings to go on with it, or another folder."
+            )
+        backend = keras_backend()
+        if self.backend != backend:
+            raise ValueError(
+                f"{self.folder}: the run there was begun on {self.backend}, not {backend}; set "
+                f"KERAS_BACKEND={self.backend} to go on with it, or give another folder."
+            )
+
+    def model_file(self, which: str = "best") -> Path:
+        """Where its network is: "best", where there was validation, else and of "last" the newest.
+
+        Raises: ValueError for another ``which``, or a run without a model.
+        """
+        if which not in MODELS:
+            raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
+        path = self.folder / BEST
+        if which == "best" and path.exists():
+            return path
+        last = checkpoints(self.folder)
+        if not last:
+            raise ValueError(
+                f"{self.folder}: no model yet; expected a run with at least one epoch."
+            )
+        newest = last[max(last)]
+        if which == "best":
+            warnings.warn(
+                f"{self.folder}: no {BEST} there, which a validation writes; the last checkpoint, "
+                f"{newest.name}, is taken.",
+                stacklevel=2,
+            )
+        return newest
+
 
 _PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what makes each of its JSON
     "settings": Settings.from_json,
@@ -222,32 +266,6 @@ def checkpoints(folder: Path | str) -> dict[int, Path]:
         if match := re.fullmatch(r"epoch-(\d+)\.keras", path.name):
             found[int(match[1])] = path
     return found
-
-
-def model_file(folder: Path | str, which: str = "best") -> Path:
-    """Where the network of a run lies.
-
-    Args:
-        folder: of the run.
-        which: "best" (where there was validation; else the last) or "last".
-
-    Raises: ValueError for another ``which``, or a run that has no network yet.
-    """
-    if which not in MODELS:
-        raise ValueError(f"which {which!r}: expected one of {', '.join(MODELS)}.")
-    best, last = Path(folder) / BEST, checkpoints(folder)
-    if which == "best" and best.exists():
-        return best
-    if not last:
-        raise ValueError(f"{folder}: no model yet; expected a run with at least one epoch.")
-    path = last[max(last)]
-    if which == "best":
-        warnings.warn(
-            f"{folder}: no {BEST} there, which a validation writes; the last checkpoint, "
-            f"{path.name}, is taken.",
-            stacklevel=2,
-        )
-    return path
 
 
 def versions() -> dict[str, str]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from matplotlib.colors import to_rgb
-from scipy import ndimage
 
 FILL = 0.3  # of a class's colour within its outline
 SHADE = 0.75  # of the colour of voxels that are covered
@@ -134,7 +134,7 @@ def painted(
         mask = labels == label
         if mask.any():
             _mix(picture, mask, colour, FILL)
-            _mix(picture, mask & ~ndimage.binary_erosion(mask, iterations=width), colour, 1.0)
+            _mix(picture, mask & ~scipy.ndimage.binary_erosion(mask, iterations=width), colour, 1.0)
     return picture
 
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy
 from scipy.spatial import KDTree
 
 ROUNDING = 1e-6  # relative: three steps of 0.1 mm are within a tolerance of 0.3 mm
@@ -81,7 +81,7 @@ def surface_distances(
             f"masks of shapes {reference.shape} and {prediction.shape}: expected the same grid."
         )
     sampling = _spacing(spacing, reference.ndim)
-    box = ndimage.find_objects((reference | prediction).astype("uint8"))
+    box = scipy.ndimage.find_objects((reference | prediction).astype("uint8"))
     if not box:
         return SurfaceDistances(np.zeros(0), np.zeros(0))
     surfaces = [_surface(mask[box[0]]) for mask in (reference, prediction)]
@@ -137,7 +137,7 @@ def _spacing(spacing: Sequence[float], axes: int) -> list[float]:
 
 def _surface(mask: np.ndarray) -> np.ndarray:
     """Erosion counts what is outside the array, or the box, as outside the mask."""
-    return mask & ~ndimage.binary_erosion(mask)
+    return mask & ~scipy.ndimage.binary_erosion(mask)
 
 
 def _distances(surface: np.ndarray, other: np.ndarray, sampling: list[float]) -> np.ndarray:

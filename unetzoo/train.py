@@ -18,9 +18,10 @@ from unetzoo.callbacks import (
 )
 from unetzoo.choices import TFDS
 from unetzoo.data.survey import Survey
+from unetzoo.early import check_axes, check_settings
 from unetzoo.epochs import ShowEpochs
 from unetzoo.feeds import Feed, check_data, from_files, from_tfds, new_run, outputs_of
-from unetzoo.files import check_folder, make_folder
+from unetzoo.files import make_folder
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.lock import owned
 from unetzoo.planning.plans import Plan
@@ -84,17 +85,14 @@ def _begun(
     survey: Survey | None,
 ) -> tuple[Run, Feed]:
     """The run in a folder, which goes on or begins, and its prepared cases."""
-    begun = Run.read(folder) if checkpoints(folder) else None
-    if begun is not None:
-        _check_same(settings, begun)
-    check_folder(folder)
+    begun = check_settings(settings, folder, cache)
     _optimizer(settings)  # before the data are read
     outputs_of(settings)
     with survey or Survey(cache) as looking:
         run, looks = (begun, {}) if begun else new_run(settings, folder, workers, looking)
         if plan is not None:
             _check_classes(plan, run)
-        _check_axes(run)
+        check_axes(settings, 3 if run.preparation.crop else 2)
         if settings.data.startswith(TFDS):
             run, feed = from_tfds(run)
         else:
@@ -157,25 +155,10 @@ def _end(settings: Settings, folder: Path) -> str:
 def _finished(settings: Settings, folder: Path) -> keras.Model:
     """The model of a run that is at its end: nothing is left to do, and nothing is written."""
     run = Run.read(folder)
-    _check_same(settings, run)
+    run.check_same(settings)
     model, _ = resume(folder)
     check_data(run)
     return model
-
-
-def _check_same(settings: Settings, begun: Run) -> None:
-    """A run goes on with what it was begun with."""
-    if different := settings.differences(begun.settings):
-        raise ValueError(
-            f"{begun.folder}: the run there was begun with {', '.join(different)}; give the same "
-            "settings to go on with it, or another folder."
-        )
-    backend = keras.backend.backend()
-    if begun.backend != backend:
-        raise ValueError(
-            f"{begun.folder}: the run there was begun on {begun.backend}, not {backend}; set "
-            f"KERAS_BACKEND={begun.backend} to go on with it, or give another folder."
-        )
 
 
 def _check_classes(plan: Plan, run: Run) -> None:
@@ -187,17 +170,6 @@ def _check_classes(plan: Plan, run: Run) -> None:
         )
 
 
-def _check_axes(run: Run) -> None:
-    """Whether the data have as many as the patch, said before anything is prepared."""
-    data = 3 if run.preparation.crop else 2
-    if run.rank != data:
-        near = ", ".join(registry.list_models(f"{data}d"))
-        raise ValueError(
-            f"patch {run.settings.patch} has {run.rank} axes of space, the data have {data}: "
-            f"expected the same; the networks of {data} axes are {near}."
-        )
-
-
 def _fit(run: Run, feed: Feed) -> keras.Model:
     settings = run.settings
     with _precision(settings.precision):  # or Keras leaves the scale of float16's loss out
@@ -206,7 +178,8 @@ def _fit(run: Run, feed: Feed) -> keras.Model:
         model = build(run)
     else:
         print(f"going on after epoch {done} of {settings.epochs}", file=sys.stderr)
-    with contextlib.closing(ShowEpochs(settings.network)) as shown:
+    validated = None if feed.held_out is None else settings.validate_every
+    with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
         model.fit(
             feed.batches(done * settings.steps),
             shuffle=False,

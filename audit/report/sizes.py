@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.table import Table
+from unetzoo.registry import check_saved
 
 FACTORS = (1.0, 0.5, 2.0, 1.5, 0.75)  # the first are kept where the rows are many
 ROWS = 1400  # of all sizes together: a page stays under 2 MB
@@ -49,6 +50,7 @@ def of_file(path: Path) -> Sized:
 
     Raises: ValueError where the file holds no such model.
     """
+    check_saved(path)
     import keras
 
     from audit.models import load, table_of

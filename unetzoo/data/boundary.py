@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 TILE = 2**18  # voxels worked on at a time, their surroundings apart
 REACH = 5  # sigmas; what lies farther adds less than w0 * exp(-12.5)
@@ -103,7 +103,7 @@ def _components(labels: np.ndarray, counts: Mapping[int, int]) -> np.ndarray:
     corners = np.ones((3,) * labels.ndim)
     total = 0
     for label in set(counts) - {0}:
-        count = ndimage.label(labels == label, corners, output=found)
+        count = scipy.ndimage.label(labels == label, corners, output=found)
         np.add(found, total, out=components, where=found > 0)
         total += count
     return components
@@ -141,13 +141,13 @@ def _distances(objects: np.ndarray, steps: np.ndarray) -> np.ndarray:
     Another object differs from the nearest in a bit of its number. So d2 is the least, over the
     bits, of the distance to the objects that have that bit otherwise.
     """
-    first, where = ndimage.distance_transform_edt(objects == 0, steps, return_indices=True)
+    first, where = scipy.ndimage.distance_transform_edt(objects == 0, steps, return_indices=True)
     nearest = objects[tuple(where)] - 1
     second = np.full(objects.shape, np.inf)
     for bit in range(int(objects.max() - 1).bit_length()):
         for value in (0, 1):
             others = (objects > 0) & ((objects - 1 >> bit & 1) != value)
-            distance = ndimage.distance_transform_edt(~others, steps)
+            distance = scipy.ndimage.distance_transform_edt(~others, steps)
             np.minimum(second, distance, out=second, where=(nearest >> bit & 1) == value)
     return first + second
 

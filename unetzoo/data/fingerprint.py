@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from unetzoo.data import normalisation
 from unetzoo.data.axes import Box, box_of
@@ -68,7 +68,7 @@ def nonzero_mask(image: np.ndarray) -> np.ndarray:
     >>> nonzero_mask(ring[..., np.newaxis]).sum()
     np.int64(9)
     """
-    return ndimage.binary_fill_holes(_nonzero(image))
+    return scipy.ndimage.binary_fill_holes(_nonzero(image))
 
 
 def _nonzero(image: np.ndarray) -> np.ndarray:

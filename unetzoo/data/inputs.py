@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unetzoo.data.layouts.case import ENDINGS, Case, listed, stem_of
+from unetzoo.data.reading import file_ending
 from unetzoo.json_values import short
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -64,6 +65,23 @@ def shard(cases: Sequence[Case], part: str) -> list[Case]:
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise ValueError(f"shard {part!r}: expected such as 2/8, the second of eight.")
     return list(cases[int(number) - 1 :: int(count)])
+
+
+def target(case: Case, folder: Path) -> Path:
+    """Where a case's mask is written."""
+    return folder / f"{case.name}{file_ending(case.images[0])}"
+
+
+def check_targets(cases: Sequence[Case], folder: Path) -> None:
+    """Raises: ValueError where two cases would be written to one file."""
+    seen: dict[Path, Case] = {}
+    for case in cases:
+        other = seen.setdefault(target(case, folder), case)
+        if other is not case:
+            raise ValueError(
+                f"{case.images[0]}, {other.images[0]}: both would be written to "
+                f"{target(case, folder)}; predict them into different folders."
+            )
 
 
 def _files(place: Path) -> list[Path]:

@@ -30,6 +30,16 @@ from unetzoo.text import counted
 Spacing = tuple[float | None, ...]  # None: as it is on that axis
 
 
+def check_spacing(sizes: object) -> None:
+    """Raises: ValueError for what are no sizes of a voxel; None is no resampling."""
+    if sizes is not None and not (
+        isinstance(sizes, Sequence)
+        and len(sizes) in (2, 3)
+        and all(size is None or (is_number(size) and size > 0) for size in sizes)
+    ):
+        raise ValueError(f"spacing {short(sizes)}: expected 2 or 3 positive numbers, millimetres.")
+
+
 @dataclass(frozen=True)
 class Preparation:
     """The settings, the same for training and prediction.
@@ -47,15 +57,7 @@ class Preparation:
     fill: float | None = None  # in place of NaN and infinite voxels; None: they are an error
 
     def __post_init__(self) -> None:
-        sizes = self.spacing
-        if sizes is not None and not (
-            isinstance(sizes, Sequence)
-            and len(sizes) in (2, 3)
-            and all(size is None or (is_number(size) and size > 0) for size in sizes)
-        ):
-            raise ValueError(
-                f"spacing {short(sizes)}: expected 2 or 3 positive numbers, millimetres."
-            )
+        check_spacing(self.spacing)
         if not self.normalisation:
             raise ValueError("no normalisation: expected one for each channel of the image.")
         if not isinstance(self.crop, bool):

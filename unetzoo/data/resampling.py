@@ -7,7 +7,7 @@ nearest slice: between slices far apart there is nothing to interpolate.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from unetzoo.data.axes import box_of, changing, nearest, resizing, slices
 
@@ -112,7 +112,7 @@ def _spline(old: int, new: int) -> np.ndarray:
     if old == 1:
         return np.ones((new, 1), "float32")
     units = np.eye(old)
-    weights = ndimage.zoom(units, (new / old, 1), order=3, mode="nearest", grid_mode=True)
+    weights = scipy.ndimage.zoom(units, (new / old, 1), order=3, mode="nearest", grid_mode=True)
     return weights.astype("float32")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from unetzoo.files import make_folder, replacing
 
@@ -60,7 +60,7 @@ def ellipsoids(
         box, inside = _ellipsoid(random, shape)
         image[box][inside] = (label - random.uniform(0, 0.5)) / (classes - 1)
         labels[box][inside] = label
-    image = ndimage.gaussian_filter(image, blur)
+    image = scipy.ndimage.gaussian_filter(image, blur)
     image += noise * random.standard_normal(shape, dtype="float32")
     return image[..., None], labels
 
