@@ -293,11 +293,12 @@ def _untrained(table: Table) -> int | None:
     if "trainable" not in stated or table.doubts() or not all(row.kind for row in table):
         return None
     untrained = max(table.without_moving - stated["trainable"], 0)
-    return None if untrained and any(map(_may_have_statistics, table)) else untrained
+    unsure = not table.of_pytorch and any(map(_may_have_statistics, table))
+    return None if untrained and unsure else untrained
 
 
 def _may_have_statistics(row: Row) -> bool:
-    """Whether a text's row counts what has no known role: a nested model, a user's class."""
+    """Whether a row counts parameters whose roles nobody knows, as a nested model's."""
     unknown = row.kind not in KINDS or row.kind in HOLDERS
     return unknown and "all" in row.parameters
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from unittest import mock
 
 import pytest
@@ -18,6 +19,7 @@ from unetzoo.train import train
 
 HOLD = """
 import sys
+import threading
 from unetzoo.lock import owned
 with owned(sys.argv[1]):
     print("has it", flush=True)
@@ -84,6 +86,65 @@ def test_looking_whether_a_folder_is_free_writes_nothing(held, tmp_path):
     held(tmp_path)
     with pytest.raises(ValueError, match="is at work there"):
         lock.check_free(tmp_path)
+
+
+FORKED = """
+import os, signal, sys
+from unetzoo.lock import owned
+with owned(sys.argv[1]):
+    if os.fork():
+        if sys.argv[2] == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.wait()
+        print("child ended", flush=True)
+        sys.stdin.read()
+    elif sys.argv[2] == "killed":
+        print("child", flush=True)
+        sys.stdin.read()
+"""
+
+
+def forked(folder, parent):
+    words = [sys.executable, "-c", FORKED, folder, parent]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path):
+    process = forked(tmp_path, "killed")
+    assert process.stdout.readline() == b"child\n"
+    process.wait()
+    with owned(tmp_path):
+        assert (tmp_path / LOCK).read_text() == f"process {os.getpid()} on {socket.gethostname()}"
+    process.stdin.close()
+
+
+def test_a_forked_child_that_ends_leaves_its_parent_the_lock(tmp_path):
+    process = forked(tmp_path, "waits")
+    assert process.stdout.readline() == b"child ended\n"
+    with pytest.raises(ValueError, match=f"process {process.pid} on"), owned(tmp_path):
+        pass
+    process.communicate()
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_last_of_several_threads_gives_the_folder_back(tmp_path):
+    first, second = threading.Event(), threading.Event()
+
+    def work():
+        with owned(tmp_path):
+            first.set()
+            second.wait(60)
+
+    thread = threading.Thread(target=work)
+    with owned(tmp_path):
+        thread.start()
+        first.wait(60)
+    assert (tmp_path / LOCK).exists()
+    with pytest.raises(subprocess.CalledProcessError):
+        subprocess.run([sys.executable, "-c", HOLD, tmp_path], check=True, capture_output=True)
+    second.set()
+    thread.join()
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_lock_that_its_owner_deletes_is_taken_anew(tmp_path, monkeypatch):
