@@ -39,8 +39,8 @@ def compile_model(
             with tensorflow on a CPU, where it makes these 3D networks four times slower
             (benchmarks/step.py), XLA with jax and with tensorflow on a GPU, eager with torch.
 
-    On TensorFlow and a CPU its 2D convolutions are computed as 3D ones from here on, which is
-    faster and gives the same (``unetzoo.onednn``); export a network that is loaded from its file.
+    On TensorFlow and a CPU its convolutions are computed another way from here on, faster and with
+    the same result (``unetzoo.onednn``); export a network that is loaded from its file.
     Freeze layers before: the optimizer is built here, for the weights that are trainable now.
 
     Returns: the model.
