@@ -1,5 +1,6 @@
 """What of a run can be checked early: before Keras is loaded and before a case is read."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from unetzoo import registry
@@ -91,6 +92,15 @@ def cases_to_score(run: Run, data: str | None = None) -> tuple[Case, ...]:
     if not held_out:
         raise nothing_left(run, place)
     return held_out
+
+
+def check_demo() -> None:
+    """Raises: ValueError where what the demo takes is not installed."""
+    for name in ("nilearn", "matplotlib"):
+        if find_spec(name) is None:
+            raise ValueError(
+                f"{name} is not installed: the demo needs it; run pip install 'unetzoo[demo]'."
+            )
 
 
 def nothing_left(run: Run, place: str) -> ValueError:
