@@ -68,6 +68,6 @@ def built(builder: Callable[[], Any]) -> Any:
         try:
             with without_weights():
                 return builder()
-        except Exception:
+        except (Exception, SystemExit):
             pass  # the second call decides
     return builder()

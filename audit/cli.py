@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,10 @@ def diff(first: str, second: str, as_json: bool) -> None:
     else:
         from rich.console import Console
 
-        console = Console(highlight=False)
-        with console.capture() as captured:
-            console.print(result.to_rich(), soft_wrap=True, end="")
-        say(captured.get(), styled=True)
+        drawn = StringIO()  # as it would be on standard output
+        console = Console(file=drawn, force_terminal=Console().is_terminal, highlight=False)
+        console.print(result.to_rich(), soft_wrap=True, end="")
+        say(drawn.getvalue(), styled=True)
     sys.exit(0 if result.same else 1)
 
 

@@ -61,6 +61,7 @@ def search(name: Any, count: int) -> Search:
     """
     from audit.models import table_of
     from unetzoo.registry import skeleton
+    from unetzoo.text import counted
 
     known = check_search(name, count)
     tried = 0
@@ -73,8 +74,8 @@ def search(name: Any, count: int) -> Search:
             continue
         shape = (*known.input_shape[:-1], inputs)
         table = table_of(skeleton(name, input_shape=shape, num_classes=outputs, **more))
-        built = [f"{inputs} channels in"] * (inputs != known.input_shape[-1])
-        built += [f"{outputs} classes"] * (outputs != known.num_classes)
+        built = [f"{counted(inputs, 'channel')} in"] * (inputs != known.input_shape[-1])
+        built += [counted(outputs, "class")] * (outputs != known.num_classes)
         built += ["a head at every level"] * len(more)
         for ways, total in _counts(table):
             tried += 1

@@ -20,6 +20,12 @@ COLOURS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
 # How much it counts that rows of a family are paired: what makes the network's form counts most.
 WEIGHTS = {"Transpose": 90, "UpSampling": 90, "Pooling": 60, "Conv": 40, "Dense": 40,
            "Normalization": 20}  # fmt: skip
+# What they hold may have statistics, which are not trained and do not count as frozen.
+HOLDERS = {
+    "Bidirectional", "FlaxLayer", "JaxLayer", "Normalization", "Pipeline", "RNN",
+    "SpectralNormalization", "StackedRNNCells", "TFSMLayer", "TimeDistributed",
+    "TorchModuleWrapper",
+}  # fmt: skip
 ABOVE, LEFT, PAIRED = range(3)  # the first's row is left out, the second's, neither
 BAND = 1000  # rows
 SHORTEST = 4  # letters of a cut class name that still tell it
@@ -286,7 +292,15 @@ def _untrained(table: Table) -> int | None:
     stated = table.stated
     if "trainable" not in stated or table.doubts() or not all(row.kind for row in table):
         return None
-    return max(table.without_moving - stated["trainable"], 0)
+    untrained = max(table.without_moving - stated["trainable"], 0)
+    unsure = not table.of_pytorch and any(map(_may_have_statistics, table))
+    return None if untrained and unsure else untrained
+
+
+def _may_have_statistics(row: Row) -> bool:
+    """Whether a row counts parameters whose roles nobody knows, as a nested model's."""
+    unknown = row.kind not in KINDS or row.kind in HOLDERS
+    return unknown and "all" in row.parameters
 
 
 def shown(names: Sequence[str]) -> str:

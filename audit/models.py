@@ -60,17 +60,13 @@ def load(path: Path) -> Any:
 
     Raises: ValueError where the file holds no such model.
     """
-    import zipfile
+    from unetzoo.model_files import check_saved, reading_model
+    from unetzoo.registry import without_weights
 
-    from unetzoo.json_values import parsed
-    from unetzoo.registry import check_saved, reading_model, without_weights
-
-    check_saved(path)
+    config = check_saved(path, weights=False)
     import keras
 
     with reading_model(path), without_weights():
-        with zipfile.ZipFile(path) as archive:
-            config = parsed(archive.read("config.json"))
         config["compile_config"] = None
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
         if not isinstance(model, keras.Model):

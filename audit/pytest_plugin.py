@@ -97,13 +97,12 @@ class AuditItem(pytest.Item):
         from unetzoo.console import load_keras
 
         load_keras()
-        message = ""
         try:
-            builder = building.find_builder(self.name)
+            message = self._compared(building.built(building.find_builder(self.name)))
         except building.SpecError as error:
             message = f"--audit {error}"
-        if not message:
-            message = self._compared(building.built(builder))
+        except SystemExit as error:  # which would end pytest
+            message = f"{self.name} raised SystemExit: {error}"
         if message:
             pytest.fail(message, pytrace=False)
 

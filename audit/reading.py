@@ -82,7 +82,7 @@ def _text(source: str | Path) -> tuple[str, str]:
 
 def _is_file(text: str) -> bool:
     try:
-        return Path(text).exists()
+        return text != "" and Path(text).exists()
     except (OSError, ValueError):
         return False
 

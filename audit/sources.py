@@ -8,6 +8,7 @@ from typing import Any
 from audit.reading import read
 from audit.table import Table
 from audit.zoo import kept
+from unetzoo.model_files import check_saved
 
 
 def as_table(source: Any) -> Table:
@@ -53,8 +54,14 @@ def zoo_id(source: Any) -> str:
 
 
 def ready(*sources: str | Path) -> None:
-    """Load Keras, and say so on stderr, if the table of what a command line names takes it."""
+    """Load Keras, and say so on stderr, if the table of what a command line names takes it.
+
+    Raises: ValueError for a damaged ``.keras`` file, before that.
+    """
     waiting = [str(source) for source in sources if _needs_keras(source)]
+    for source in waiting:
+        if not zoo_id(source):
+            check_saved(source, weights=False)
     if waiting:
         from unetzoo.console import load_keras
 

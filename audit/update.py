@@ -25,7 +25,8 @@ from audit.reading import read_all
 from audit.sources import as_table, ready, zoo_id, zoo_table
 from audit.table import Table
 from unetzoo.console import ShapeType, load_keras
-from unetzoo.files import replacing
+from unetzoo.files import missing, replacing
+from unetzoo.text import counted
 
 MARKDOWN = (re.compile(r" {0,3}<!--\s*audit:(.*)"), re.compile(r"(.*?)-->\s*$"))
 RST = (re.compile(r"\.\.\s+audit:(?!:)(.*)"), re.compile(r"(.*)$"))
@@ -56,7 +57,7 @@ class Page:
 
     def summary(self, what: str) -> str:
         """One line: how many of the tables are stale, or were rewritten."""
-        tables = f"{self.tables} table{'s' * (self.tables != 1)}"
+        tables = counted(self.tables, "table")
         found = f"{len(self.stale)} of {tables} {what}" if self.stale else f"{tables}, up to date"
         return f"{self.path}: {found}"
 
@@ -110,7 +111,7 @@ def _users_table(spec: str) -> Table:
         model = built(find_builder(spec))
     except SpecError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{spec!r} raised {type(error).__name__}: {error}") from error
     return as_table(model)
 
@@ -120,6 +121,8 @@ def refreshed(path: Path, networks: Networks) -> Page:
 
     Raises: ValueError, with the number of the line, for a marker that cannot be followed.
     """
+    if reason := missing(path):
+        raise ValueError(f"{path}: {reason}; expected a text whose tables are to be rewritten.")
     data = path.read_bytes()
     if b"\0" in data:
         raise ValueError(f"{path}: expected a text, found a binary file.")

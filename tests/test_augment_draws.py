@@ -228,7 +228,7 @@ def test_a_region_must_be_the_one_that_the_draw_reads():
     ):
         with pytest.raises(ValueError, match="expected a region of sizes"):
             draw.apply(*one)
-    with pytest.raises(ValueError, match="expected 1 channels, as the draw has of blur"):
+    with pytest.raises(ValueError, match="expected 1 channel, as the draw has of blur"):
         draw.apply(np.concatenate([image, image], -1), labels)
 
 

@@ -102,8 +102,8 @@ def test_a_file_in_many_rows_is_looked_at_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("change", "words"), [
     ({"less": ["labelsTr/prostate_01.nii.gz"]}, "labelsTr/prostate_01.nii.gz: there is no such"),
     ({"less": ["imagesTr/prostate_01_0000.nii.gz"]}, "'prostate_01': channel 0000 is missing"),
-    ({"less": ["imagesTr/prostate_01_0001.nii.gz"]}, "'prostate_01': 1 channels, but dataset.json"),
-    ({"less": ["imagesTs/prostate_07_0001.nii.gz"]}, "'prostate_07': 1 channels, but dataset.json"),
+    ({"less": ["imagesTr/prostate_01_0001.nii.gz"]}, "'prostate_01': 1 channel, but dataset.json"),
+    ({"less": ["imagesTs/prostate_07_0001.nii.gz"]}, "'prostate_07': 1 channel, but dataset.json"),
     ({"more": "labelsTr/prostate_09.nii.gz"}, "prostate_09.nii.gz: labels without an image in ima"),
     ({"more": "imagesTr/prostate.nii.gz"}, "such as prostate_0000.nii.gz"),
     ({"numTraining": 3}, "2 training cases, but numTraining of dataset.json is 3"),
@@ -116,7 +116,7 @@ def test_a_bad_nnunet_folder(change, words, tmp_path):
 
 def test_unequal_channels_without_a_json(tmp_path):
     folder = nnunet(tmp_path, less=["imagesTr/prostate_01_0001.nii.gz", "dataset.json"])
-    fault(folder, "case 'prostate_01': 1 images, but most cases have 2")
+    fault(folder, "case 'prostate_01': 1 image, but most cases have 2")
 
 
 @pytest.mark.parametrize(("text", "words"), [

@@ -15,6 +15,7 @@ from unetzoo.data.reading import (
     write_case_labels,
 )
 from unetzoo.data.survey import Survey
+from unetzoo.text import counted
 
 FLIPPED = np.diag([-1, 2, 3, 1.0])  # to the left first: not canonical
 SCHEME = LabelScheme(labels={0: 0, 2: 1, 4: 2})
@@ -67,10 +68,10 @@ def check_cases(cases, scheme, **options):
 
 
 def faults(cases, scheme=SCHEME, **options):
-    with pytest.raises(ValueError, match="faults:") as error:
+    with pytest.raises(ValueError, match=r"faults?:") as error:
         check_cases(cases, scheme, **options)
     first, *lines = str(error.value).split("\n")
-    assert first == f"{len(cases)} cases, {len(lines)} faults:"
+    assert first == f"{counted(len(cases), 'case')}, {counted(len(lines), 'fault')}:"
     assert all(line.endswith(".") for line in lines)
     return lines
 

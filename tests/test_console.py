@@ -14,6 +14,8 @@ from commands import command
 
 import audit
 import unetzoo
+from audit.cli import cli as audit_cli
+from unetzoo.cli import cli as unetzoo_cli
 from unetzoo.history import RunStopped
 
 LIST = "unetzoo.registry.list_models"
@@ -93,6 +95,13 @@ def test_a_usage_error_is_one_line(words, sentence):
     assert done.stderr.count("\n") == 1
 
 
+def test_help_shows_no_range_where_there_is_none():
+    for program, group in (("unetzoo", unetzoo_cli), ("unetzoo-audit", audit_cli)):
+        for name in group.commands:
+            assert "None" not in command(program, name, "-h").stdout.replace("none", "")
+    assert "--fill NUMBER " in command("unetzoo", "plan", "-h").stdout
+
+
 def test_help_is_asked_for_or_nothing_was():
     assert command("unetzoo", "card", "--help").stdout.startswith("Usage: ")
     for program in ("unetzoo", "unetzoo-audit"):
@@ -158,12 +167,14 @@ def test_a_name_with_control_codes_in_an_error_or_a_warning_is_escaped():
     assert done.stderr == f"warning: case {SHOWN}: odd\nerror: {SHOWN}: worse\n"
 
 
-def test_a_reason_is_cut_at_a_word(tmp_path):
+def test_a_network_with_code_of_its_own_is_refused_in_plain_words(tmp_path):
     path = tmp_path / "model.keras"
     inputs = keras.Input((4, 4, 1))
     outputs = keras.layers.Lambda(lambda x: x + 1, output_shape=(4, 4, 1))(inputs)
     keras.Model(inputs, outputs).save(path)
-    with pytest.raises(ValueError, match=r"disallowed by default\.$"):
+    with pytest.raises(
+        ValueError, match=r"it holds a Lambda layer, whose code is not run; save.*it\.$"
+    ):
         unetzoo.load_model(path)
 
 
@@ -183,9 +194,16 @@ def test_a_reader_who_has_gone_is_no_fault():
         assert (process.communicate()[1], process.returncode) == (b"", 0), words
 
 
-def test_an_output_that_takes_no_more_is_a_sentence():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words",
+    ["unetzoo list", "unetzoo -h", "unetzoo card -h", "unetzoo --version", "audit -h",
+     "audit diff unet2d_small vnet", "audit diff unet2d_small vnet --json"],
+)  # fmt: skip
+def test_an_output_that_takes_no_more_is_a_sentence(words, unbuffered):
     with open("/dev/full", "w") as full:
-        process = piped("unetzoo", "list", stdout=full)
+        environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        process = piped(*words.split(), stdout=full, env=environ)
         told = process.communicate()[1].decode()
     assert told.startswith("error: standard output: cannot be written (No space left on device);")
     assert (process.returncode, told.count("\n")) == (2, 1)
@@ -201,6 +219,45 @@ def test_ctrl_c_ends_with_130(tmp_path):
         process.send_signal(signal.SIGINT)
         out, told = process.communicate(timeout=60)
     assert (process.returncode, out, told.split()) == (130, b"", [b"stopped"])
+
+
+@pytest.mark.parametrize("program", ["unetzoo", "audit"])
+@pytest.mark.parametrize("when", ["while it imports", "while it ends"])
+def test_ctrl_c_is_one_line_whenever_it_comes(program, when):
+    begin = {
+        "while it imports": "sys.meta_path.insert(0, Interrupts())",
+        "while it ends": "atexit.register(os.kill, os.getpid(), signal.SIGINT)",
+    }[when]
+    code = f"""
+import atexit, os, runpy, signal, sys
+import {program}
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "{program}.cli":
+            raise KeyboardInterrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+{begin}
+sys.argv = ["{program}", "-h"]
+runpy.run_module("{program}", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "stopped\n")
+    assert done.stdout.startswith("Usage" if when == "while it ends" else "")
+
+
+@pytest.mark.parametrize(
+    "words", [["table"], ["table", "--style", "json"], ["diff", "vnet"], ["explain", "vnet"]]
+)
+def test_a_text_may_come_through_a_pipe(words, tmp_path):
+    text, pipe = audit.table("unet2d_small").to_text("torchsummary"), tmp_path / "pipe"
+    (tmp_path / "file").write_text(text)
+    os.mkfifo(pipe)
+    program, *rest = words
+    expected = command("unetzoo-audit", program, tmp_path / "file", *rest)
+    process = piped("audit", program, pipe, *rest, stdout=subprocess.PIPE)
+    pipe.write_text(text)
+    out, told = process.communicate(timeout=60)
+    assert (process.returncode, out.decode()) == (expected.returncode, expected.stdout), told
 
 
 def test_what_is_told_already_is_not_told_again():

@@ -7,6 +7,7 @@ from functools import partial
 from importlib import import_module
 
 import commands
+import keras
 import pytest
 from rich.console import Console
 from summaries import DOCUMENTS, table_of
@@ -145,6 +146,29 @@ def test_what_is_frozen_is_said_and_is_a_difference():
     assert json.loads(diff.to_json())["frozen"] == [sentence]
     assert audit.diff("unet2d_small", frozen()).frozen == (sentence.replace("first", "second"),)
     assert audit.diff(frozen(), frozen()).same
+
+
+class Whitened(keras.layers.BatchNormalization):
+    """A layer of a user, with statistics that no text tells from what is frozen."""
+
+
+def whitened(kind=Whitened, trainable=True):
+    inputs = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(4, 3, name="conv", trainable=trainable)(inputs)
+    return audit.table(keras.Model(inputs, kind(name="norm")(x), name="mine"))
+
+
+@pytest.mark.parametrize("style", ["keras2", "keras3"])
+def test_statistics_of_a_class_that_nobody_knows_are_not_called_frozen(style):
+    inside = keras.layers.TimeDistributed
+    for kind in (Whitened, lambda name: inside(keras.layers.BatchNormalization(), name=name)):
+        table = whitened(kind)
+        assert audit.diff(table.to_text(style), table).frozen == ()
+    known = whitened(keras.layers.BatchNormalization)
+    frozen = whitened(keras.layers.BatchNormalization, trainable=False)
+    assert audit.diff(frozen.to_text(style), known).frozen == (
+        "frozen: 148 parameters in the first, 0 in the second",
+    )
 
 
 @pytest.mark.parametrize("style", ["keras2", "keras3", "torchsummary", "markdown", "torchinfo"])

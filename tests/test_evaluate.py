@@ -44,6 +44,28 @@ def test_other_data_are_scored_whole(small_run, tmp_path):
     assert len(json.loads((tmp_path / "out" / "scores.json").read_text())["cases"]) == 3
 
 
+def test_cases_that_are_no_longer_those_held_out_are_told(small_run, small_data, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("best.keras", "epoch-0004.keras"):
+        (run / name).symlink_to(small_run / name)
+    record = json.loads((small_run / "run.json").read_text())
+    held_out = sorted(record["held_out"])
+    changed = {
+        f"the files of ['{held_out[0]}'] are not those that the run in {run} was begun with":
+            {**record["held_out"], held_out[0]: "0" * 64},
+        f"the cases ['nobody'] of the run in {run} are not there; expected": {"nobody": ""},
+        f"the cases ['nobody'] of the run in {run} are not": {**record["held_out"], "nobody": ""},
+    }  # fmt: skip
+    for sentence, kept in changed.items():
+        (run / "run.json").write_text(json.dumps({**record, "held_out": kept}))
+        for words in ([], ["--data", small_data]):
+            done = evaluate(run, "-o", tmp_path / "out", *words)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert f"error: {small_data}: {sentence}" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_on_all_cases_has_none_left_to_score(small_data, tmp_path):
     train(settings(small_data, epochs=1, steps=1, fold=None), tmp_path)
     result = evaluate(tmp_path)

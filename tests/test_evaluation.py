@@ -158,7 +158,7 @@ def test_bad_files_among_many_are_told_at_the_end(tmp_path):
         assert re.search(pattern, evaluation.failed[name])
         assert "\n" not in evaluation.failed[name]
     tail = str(evaluation).split("\n")[-10:]
-    assert tail[0] == "9 of 11 cases have no scores:"
+    assert tail[0] == "9 of 11 cases without scores:"
     assert [line.split(":")[0] for line in tail[1:]] == list(patterns)
 
 
@@ -168,7 +168,7 @@ def test_nothing_scored_is_still_a_table(tmp_path):
     evaluation = evaluate_files([case], LabelScheme(3))
     assert (evaluation.scores, evaluation.worst(3)) == ({}, [])
     assert math.isnan(evaluation.mean_dice)
-    assert "1 of 1 cases have no scores" in str(evaluation)
+    assert "1 of 1 case without scores:" in str(evaluation)
     evaluation.to_json(tmp_path / "scores.json")
     assert strict(tmp_path / "scores.json")["mean_dice"] is None
 
@@ -180,7 +180,7 @@ def test_nothing_scored_is_still_a_table(tmp_path):
         ({"tolerance": NAN}, "tolerance nan"),
         ({"class_names": ("a", "b")}, r"class names \['a', 'b'\] for 3 classes"),
         ({"scheme": LabelScheme()}, "neither class names nor a class count"),
-        ({"scheme": LabelScheme(1)}, "for 1 classes .* one class beside it"),
+        ({"scheme": LabelScheme(1)}, "for 1 class .* one class beside it"),
         ({"pairs": [("a", "x", "y"), ("a", "z", "y")]}, "case 'a': given more than once"),
     ],
 )
@@ -254,7 +254,7 @@ def test_the_table_keeps_its_columns_whatever_the_names():
     assert "=cmd|' /C calc'!A0\\nmean  1\\x1b[2J\\u202e\\udcff\\r,\";" in text
     missed = next(line for line in lines if line.startswith("missed"))
     assert missed.split()[-4:] == ["0.0000", "0.0000", "inf", "0.0000"]
-    assert lines[-3:-1] == ["", "1 of 6 cases have no scores:"]
+    assert lines[-3:-1] == ["", "1 of 6 cases without scores:"]
     assert lines[-1] == r"lost\n: x\x1b[31m.nii: truncated; copy it again."
     assert '"-": neither mask has the class' in lines[-4]
 

@@ -283,7 +283,7 @@ def test_torchsummarys_own_size():
         ("unet3d_original", 19_069_955, ("norms not counted",)),
         ("unet3d_90m", 90_309_763, ()),
         ("unet3d_19m", 19_077_636, ("moving statistics counted",)),
-        ("unet2d_original", 31_030_593, ("1 classes",)),
+        ("unet2d_original", 31_030_593, ("1 class",)),
     ],
 )
 def test_the_simplest_way_to_a_number(name, count, simplest):

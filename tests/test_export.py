@@ -14,16 +14,20 @@ SIZES = {"unet2d_small": (32, 32), "unet3d_2_5m": (16, 16, 16), "transunet": (32
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras's other exports fail")
 @pytest.mark.parametrize("name", SIZES)
-def test_onnxruntime_gives_the_same_logits(tmp_path, name):
+@pytest.mark.parametrize("made", ["built", "loaded"])
+def test_onnxruntime_gives_the_same_logits(tmp_path, name, made):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
     keras.utils.set_random_seed(0)
     shape = (*SIZES[name], 1)
     choice = TINY if name == "transunet" else {}
     model = unetzoo.build(name, input_shape=shape, num_classes=3, **choice)
+    if made == "loaded":
+        model.save(tmp_path / "model.keras")
+        model = unetzoo.load_model(tmp_path / "model.keras")
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
     x = np.random.default_rng(0).normal(size=(1, *shape)).astype("float32")
     expected = model.predict(x, verbose=0)
-    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     (logits,) = session.run(None, {session.get_inputs()[0].name: x})
     np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())

@@ -31,7 +31,8 @@ def test_the_place_is_named_and_not_what_is_written_beside(under_a_file):
         assert str(error.value).startswith(f"{path}: ")
     with pytest.raises(ValueError, match=TOLD) as error, replacing(path) as beside:
         beside.write_text("rows")
-    assert str(error.value).startswith(f"{path}: cannot be written (Not a directory)")
+    file = under_a_file.parent
+    assert str(error.value).startswith(f"{path}: cannot be written ({file} is no folder)")
 
 
 def test_a_full_disk_while_a_file_is_written(tmp_path):
@@ -77,7 +78,7 @@ def test_every_command_says_it_alike(under_a_file, small_run, small_data, tmp_pa
         done = command(*words)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"error: {under_a_file}")
-        assert "cannot be written (Not a directory)" in done.stderr
+        assert f"cannot be written ({under_a_file.parent} is no folder)" in done.stderr
     with mock.patch("os.replace", side_effect=OSError(errno.EROFS, os.strerror(errno.EROFS))):
         done = command("unetzoo-audit", "update", readme)
     assert done.stderr.startswith(f"error: {readme}: cannot be written (Read-only file system)")
@@ -87,7 +88,21 @@ def test_every_command_says_it_alike(under_a_file, small_run, small_data, tmp_pa
         audit.report("unet2d_small", under_a_file / "page.html")
 
 
-def test_a_finished_run_is_left_as_it_is(small_run, small_data):
+def test_a_device_is_no_folder(small_run, small_data):
+    for words in (
+        ["demo", "-o"],
+        ["predict", small_run, small_data / "images", "-o"],
+        ["evaluate", small_run, "-o"],
+        ["train", "--data", small_data, "--network", "unet2d_small", "--patch", "16,16", "--out"],
+        ["train", "--data", small_data, "--network", "planned", "--out"],
+    ):
+        done = command("unetzoo", *words, "/dev/full")
+        assert (done.returncode, done.stdout) == (2, "")
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("error: /dev/full: cannot be written (/dev/full is no folder); ")
+
+
+def test_a_finished_run_is_left_as_it_is(small_run, small_data, capsys):
     """So a read-only folder is no fault: there is nothing to do in it."""
 
     def state():
@@ -98,4 +113,8 @@ def test_a_finished_run_is_left_as_it_is(small_run, small_data):
     with nowhere, mock.patch("keras.Model.fit", side_effect=AssertionError):
         model = train(settings(small_data), small_run)
     assert model.optimizer.iterations > 0
+    assert capsys.readouterr().err == (
+        f"{small_run}: the run there is finished, epoch 4 of 4: nothing was done; give its folder "
+        "to unetzoo predict or evaluate, or another --out to train anew.\n"
+    )
     assert state() == before

@@ -83,7 +83,7 @@ def test_cases_that_do_not_go_together(tmp_path):
     with pytest.raises(ValueError, match=r"(?s)3 cases, 3 faults:.*given 2 .*none.*nowhere"):
         settings_for([three, one, four])
     small = save_case(tmp_path, "small", image[..., :1], labels[1:])
-    with pytest.raises(ValueError, match=r"faults:\n.*labels.nii.gz: shape \(11, 10, 8\)"):
+    with pytest.raises(ValueError, match=r"1 fault:\n.*labels.nii.gz: shape \(11, 10, 8\)"):
         settings_for([small], ("CT",))
 
 

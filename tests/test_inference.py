@@ -312,7 +312,7 @@ def test_arguments_that_do_not_fit():
     for overlap in (1, 1.5, -3):
         refused(model, image, (8, 8), f"overlap {overlap}: expected a share", overlap=overlap)
     refused(model, image, (8, 8), "batch_size 0: expected a whole number", batch_size=0)
-    shape = r"image of shape \(8, 8, 3\): 'sequential.*' needs 2 spatial axes and 1 channels last"
+    shape = r"image of shape \(8, 8, 3\): 'sequential.*' needs 2 spatial axes and 1 channel last"
     refused(model, noise(8, 8, 3), (8, 8), shape)
     refused(model, noise(8, 1), (8, 8), "needs 2 spatial axes")
     refused(model, noise(0, 8, 1), (8, 8), r"\(0, 8, 1\): expected at least one voxel")

@@ -44,6 +44,12 @@ def test_a_mapping_is_accepted_and_undone(tmp_path):
     assert after.get_data_dtype() == "uint8"
 
 
+def test_classes_are_no_more_than_a_network_can_have():
+    assert LabelScheme(classes=2**16).num_classes == 2**16
+    with pytest.raises(ValueError, match=r"^classes=1000000: expected at most 65,536 classes\.$"):
+        LabelScheme(classes=1_000_000)
+
+
 def test_an_image_in_place_of_labels_is_told_shortly(tmp_path):
     values = np.arange(3000, dtype="int16").reshape(10, 15, 20) * 2
     scan = save(tmp_path / "scan.nii.gz", values)

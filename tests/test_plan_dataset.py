@@ -144,7 +144,7 @@ def test_degenerate_data_have_a_plan_or_a_sentence(tmp_path):
     assert unetzoo.plan(apart).configurations["3d_fullres"].spacing == (25.5, 25.5, 25.5)
 
     (one / "labelsTr" / "c0.nii.gz").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"(?s)1 cases, \d faults:.*c0.nii.gz"):
+    with pytest.raises(ValueError, match=r"(?s)1 case, 1 fault:.*c0.nii.gz"):
         unetzoo.plan(one)
 
 

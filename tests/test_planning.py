@@ -158,8 +158,8 @@ def test_a_fingerprint_checks_itself():
     good = {"spacings": [(1, 1, 2)], "shapes": [(9, 9, 9)], "num_channels": 1, "num_classes": 2}
     nan = float("nan")
     for key, value, expected in [
-        ("spacings", [], "0 spacings and 1 shapes: expected one of each for every case"),
-        ("spacings", [(1, 1, 1)] * 2, "2 spacings and 1 shapes: expected"),
+        ("spacings", [], "0 spacings and 1 shape: expected one of each for every case"),
+        ("spacings", [(1, 1, 1)] * 2, "2 spacings and 1 shape: expected"),
         ("spacings", [(1, 1, 0)], r"spacings\[0\] \(1, 1, 0\): expected 2 or 3 numbers, mm"),
         ("spacings", [(1, nan, 1)], r"spacings\[0\] \(1, nan, 1\): expected"),
         ("spacings", [(1, 1, float("inf"))], r"spacings\[0\] .*inf"),

@@ -104,6 +104,33 @@ def test_two_cases_of_one_name_and_a_lost_channel_are_refused(small_run, small_d
         cases_of([tmp_path / "nothing.nii"], 1)
 
 
+def test_masks_never_lie_among_the_images_or_the_labels(small_run, small_data, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    before = {path: path.read_bytes() for path in data.rglob("*.png")}
+    told = "expected a folder of their own for the masks, which would lie there beside case_000.png"
+    (tmp_path / "link").symlink_to(data / "images")
+    for folder in (data / "images", tmp_path / "link"):
+        done = predict(small_run, data / "images", "-o", folder, "--overwrite")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"error: {folder}: {told}")  # before Keras is loaded
+    done = commands.command("unetzoo", "evaluate", small_run, "--data", data, "-o", data)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"error: {data / 'masks'}: {told}" in done.stderr
+    assert {path: path.read_bytes() for path in data.rglob("*.png")} == before
+
+
+def test_without_a_best_model_the_last_is_taken_and_it_is_said(small_run, small_data, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("run.json", "epoch-0004.keras"):
+        (run / name).symlink_to(small_run / name)
+    words = [run, small_data / "images" / "case_000.png", "-o", tmp_path / "out", "--overwrite"]
+    told = f"warning: {run}: no best.keras there, which a validation writes; the last checkpoint, "
+    assert f"{told}epoch-0004.keras, is taken.\n" in predict(*words).stderr
+    assert "warning" not in predict(*words, "--model", "last").stderr
+
+
 # === Volumes ===
 
 
@@ -182,7 +209,7 @@ def test_an_image_of_other_channels_is_one_sentence(tmp_path):
     (tmp_path / "run").mkdir()
     predictor = load_predictor(threshold_run(tmp_path / "run"))
     outcome = predict_cases(predictor, cases_of([tmp_path / "a.nii"], 2), tmp_path / "out")
-    assert "a.nii: 1 channels; the run in" in outcome.failed["a"]
+    assert "a.nii: 1 channel; the run in" in outcome.failed["a"]
     (tmp_path / "run" / "epoch-0001.keras").unlink()
     with pytest.raises(ValueError, match="no model yet"):
         load_predictor(tmp_path / "run")
@@ -191,7 +218,7 @@ def test_an_image_of_other_channels_is_one_sentence(tmp_path):
 @pytest.mark.parametrize(("key", "value", "sentence"), [
     ("class_names", ["a", "b", "c"], "3 classes, but the network in epoch-0001.keras has 2"),
     ("scheme", {"classes": 5, "labels": None, "ignore": None}, "5 classes of the labels, but"),
-    ("channels", 1, "1 channels, but the network in epoch-0001.keras has 2"),
+    ("channels", 1, "1 channel, but the network in epoch-0001.keras has 2"),
 ])  # fmt: skip
 @pytest.mark.parametrize(
     "words", [["predict", "{run}", "{run}"], ["evaluate", "{run}", "--data", "{data}"]]

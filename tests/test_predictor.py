@@ -58,7 +58,7 @@ def test_300_classes_are_told_apart(tmp_path):
         predictor = Predictor(run, model, probabilities=probabilities)
         assert (predictor.segment_prepared(image) == 299).all()
         outcome = predict_cases(
-            predictor, cases_of([tmp_path / "a.nii"], 1), tmp_path, overwrite=True
+            predictor, cases_of([tmp_path / "a.nii"], 1), tmp_path / "masks", overwrite=True
         )
         assert outcome.failed == {}
         assert (np.asarray(nibabel.load(outcome.written["a"]).dataobj) == 299).all()

@@ -163,7 +163,7 @@ def test_ct_is_cut_off_and_the_rest_comes_back():
 def test_what_does_not_fit_is_said():
     image, labels = brain()
     preparation = Preparation((1.0, 1.0, 1.0), (ZScore(),))
-    with pytest.raises(ValueError, match=r"shape \(12, 10, 8, 2\): expected 1 channels last"):
+    with pytest.raises(ValueError, match=r"shape \(12, 10, 8, 2\): expected 1 channel last"):
         prepare(scan(brain(channels=2)[0]), preparation)
     with pytest.raises(ValueError, match=r"\(10, 8, 1\): expected 3 axes and channels"):
         prepare(scan(image[3]), preparation)

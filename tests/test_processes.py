@@ -72,9 +72,11 @@ def test_one_fault_is_one_sentence_and_many_are_cut_short():
         with pytest.raises(ValueError, match="case 'b': Zero") as error:
             each(eval, {"a": ["1"], "b": ["1 / 0"]}, workers=workers)
         assert re.fullmatch("case 'b': .* by zero; .* the program[.]", str(error.value))
-    with pytest.raises(ValueError, match="30 more cases went wrong") as error:
-        each(eval, {str(n): ["int('x')"] for n in range(50)})
+    with pytest.raises(ValueError, match=r"and 30 more\.$") as error:
+        each(eval, {str(n): [f"int('x{n}')"] for n in range(50)})
     assert str(error.value).count("\n") == 21
+    with pytest.raises(ValueError, match=r"^cases '0', '1', '2' and 47 more: inv.* 'x'$"):
+        each(eval, {str(n): ["int('x')"] for n in range(50)})
     with pytest.raises(ValueError, match="workers 0: expected at least 1"):
         each(eval, {}, workers=0)
 

@@ -32,6 +32,9 @@ def raises():
 
 def number():
     return 3
+
+def exits():
+    raise SystemExit(5)
 """
 
 
@@ -200,6 +203,7 @@ def test_a_bad_option_is_a_usage_error(project, value, sentence):
         ("nets.small:biuld", "'nets.small' has no 'biuld'; check the name."),
         ("nets.small:__name__", "expected a function that returns a Keras model, found str."),
         ("nets.small:number", "3: expected a Keras model."),
+        ("nets.small:exits", "nets.small:exits raised SystemExit: 5"),
     ],
 )
 def test_what_is_no_network_is_said_in_a_sentence(project, builder, sentence):

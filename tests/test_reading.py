@@ -119,6 +119,8 @@ def test_bad_files_are_one_sentence(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         audit.read(path)
     assert str(path) in str(error.value)
+    with pytest.raises(ValueError, match=r"^'': no such file"):
+        audit.read("")
     with pytest.raises(ValueError, match="no such file"):
         audit.read(tmp_path / "nothing.txt")
 

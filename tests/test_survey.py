@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import os
 import shutil
 import time
@@ -152,7 +153,7 @@ def test_a_file_that_changes_is_seen_before_and_after_the_look(tmp_path, monkeyp
         looks = looking.look_through([case], SCHEME).looks
         monkeypatch.setattr(look, "read_case_weight", reads_and_changes)
         with (
-            pytest.raises(ValueError, match=r"1 faults:\ncase 'case': its files changed while"),
+            pytest.raises(ValueError, match=r"1 fault:\ncase 'case': its files changed while"),
             Survey(folder) as other,
         ):
             other.look_through([case], SCHEME)
@@ -176,7 +177,10 @@ def test_damaged_measures_are_taken_again(tmp_path, counted):
     assert not folder.exists()  # nothing was prepared
     prepare_cases([case], SCHEME, PREPARATION, folder, looks=first.looks)
     (path,) = (folder / "measured").iterdir()
-    for text in ("", "[]", "{}", '{"voxels": 3}'):
+    whole = json.loads(path.read_text())
+    lacking = [{k: v for k, v in whole.items() if k != name} for name in whole]
+    damaged = [json.dumps(one) for one in (*lacking, {**whole, "warnings": [3]})]
+    for text in ("", "[]", "{}", '{"voxels": 3}', *damaged):
         path.write_text(text)
         counted[0].clear()
         assert looked().looks["case"].fingerprint == first.looks["case"].fingerprint
@@ -194,6 +198,38 @@ def test_a_warning_is_told_again_of_what_is_not_read_again(tmp_path, counted):
             prepare_cases([case], SCHEME, PREPARATION, folder, looks=looks)
         assert len(told) == 1
         assert counted[0].total() == decoded
+
+
+def test_a_warning_that_is_told_again_names_the_files_where_they_lie_now(tmp_path):
+    image, labels = brain()
+    cache = tmp_path / "cache"
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+        case = save_case(tmp_path / place, "flat", image * 0 + 5, labels)
+        with Survey(cache) as looking:
+            with pytest.warns(UserWarning, match="every voxel") as told:
+                looks = looking.look_through([case], SCHEME).looks
+            prepare_cases([case], SCHEME, PREPARATION, cache, looks=looks)
+        assert str(told[0].message).startswith(f"{case.images[0]}: every voxel of channel 0")
+
+
+def test_measures_that_cannot_be_kept_are_no_fault(tmp_path):
+    case, cache = made(tmp_path), tmp_path / "cache"
+    cache.mkdir()
+    (cache / "measured").write_text("a file, no folder")
+    with Survey(cache) as looking:
+        looks = looking.look_through([case], SCHEME).looks
+        assert len(prepare_cases([case], SCHEME, PREPARATION, cache, looks=looks)) == 1
+
+
+def test_what_vanishes_while_it_is_swept_is_no_fault(tmp_path):
+    (tmp_path / ".writing-x").symlink_to(tmp_path / "gone")  # listed, and not there
+    (tmp_path / ".read-x").symlink_to(tmp_path / "gone")
+    case = made(tmp_path)
+    with Survey(tmp_path) as looking:
+        looks = looking.look_through([case], SCHEME).looks
+        assert looks["case"].read
+        assert len(prepare_cases([case], SCHEME, PREPARATION, tmp_path, looks=looks)) == 1
 
 
 def test_what_a_killed_run_decoded_is_deleted_after_a_day(tmp_path):

@@ -122,7 +122,7 @@ def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
     checkpoint.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ValueError, match="begun with epochs 1, not 2"):
         train(settings(small_data, epochs=2), tmp_path)
-    with pytest.raises(ValueError, match=r"epoch-0001.keras: is damaged, .* to start over\.$"):
+    with pytest.raises(ValueError, match=r"epoch-0001.keras: .* or damaged\. Delete it.* over\.$"):
         train(settings(small_data, epochs=1), tmp_path)
     (tmp_path / "run.json").unlink()
     with pytest.raises(
@@ -152,15 +152,18 @@ def test_going_on_with_other_settings_or_data_is_refused(small_run, small_data, 
 
 
 @pytest.mark.slow
-def test_patience_ends_a_run_and_it_stays_ended(small_data, tmp_path):
+def test_patience_ends_a_run_and_it_stays_ended(small_data, tmp_path, capsys):
     choice = settings(
         small_data, epochs=30, steps=1, learning_rate=1e-12, validate_every=1, patience=2
     )
     train(choice, tmp_path)
     ended = len(read_history(tmp_path))
     assert 3 <= ended < 30
-    train(choice, tmp_path)
+    with mock.patch("unetzoo.train._fit", side_effect=AssertionError):
+        train(choice, tmp_path)
     assert len(read_history(tmp_path)) == ended
+    told = f"is finished, epoch {ended}, after 2 without a better Dice: nothing was done;"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -184,7 +187,12 @@ def test_mixed_precision_and_sgd_train_and_go_back_to_float32(small_data, tmp_pa
     ("change", "sentence"),
     [
         ({"network": "unet3d_19m"}, r"'unet3d_19m' has 3 axes of space, .* unet2d_large"),
-        ({"patch": (32, 32, 32)}, r"patch \(32, 32, 32\) has 3, the data have 2"),
+        ({"patch": (32, 32, 32)}, r"'unet2d_small' has 2 .*, patch \(32, 32, 32\) has 3"),
+        ({"patch": (8,)}, r"patch \(8,\) has 1: expected the same; for 1 axis there are none"),
+        (
+            {"network": "unet3d_19m", "patch": (16, 16, 16)},
+            r"patch \(16, 16, 16\) has 3, the data have 2: .* choose of attention_unet,",
+        ),
         ({"network": "unet2d_original"}, r"'unet2d_original' needs sizes of 16 n \+ 188"),
         ({"network": "unet2d_smal"}, "'unet2d_smal': expected a name .* try unet2d_small"),
         ({"folds": 11}, "10 cases for 11 folds; expected a case for each: give fewer folds"),
@@ -199,6 +207,22 @@ def test_what_cannot_work_is_one_sentence(small_data, tmp_path, change, sentence
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("network", "patch", "sentence"),
+    [
+        ("unet3d_19m", (17, 16, 16), r"patch \(17, 16, 16\): 'unet3d_19m' needs sizes of 8 n \+ 8"),
+        ("unet2d_original", (32, 32), "'unet2d_original' needs sizes of 16 n"),
+        ("unet3d-90m", (8, 8, 8), "'unet3d_90m' needs sizes of at least 16"),
+    ],
+)
+def test_a_patch_that_cannot_work_is_told_before_the_data_are_read(
+    small_data, tmp_path, network, patch, sentence
+):
+    read = mock.patch("unetzoo.train.new_run", side_effect=AssertionError)
+    with read, pytest.raises(ValueError, match=sentence):
+        train(settings(small_data, network=network, patch=patch), tmp_path / "run")
+
+
 def test_an_argument_that_the_network_does_not_take_is_named(small_data, tmp_path):
     sentence = "argument 'dropuot': 'unet2d_small' does not take it; try dropout"
     with pytest.raises(TypeError, match=sentence):
@@ -210,6 +234,7 @@ def test_an_argument_that_the_network_does_not_take_is_named(small_data, tmp_pat
     ("name", "value"),
     [
         ("fold", 5), ("epochs", 0), ("precision", "float8"), ("patience", -1), ("batch_size", 2.0),
+        ("patch", (0, 16)), ("patch", (16.0, 16)), ("patch", 16),
         ("seed", -1), ("seed", 2**32), ("seed", 1.0), ("fill", float("nan")), ("data", ""),
     ],
 )  # fmt: skip

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import threading
 from unittest import mock
 
 import numpy as np
@@ -157,6 +159,17 @@ def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_plan_may_come_through_a_pipe(data, tmp_path):
+    found, pipe = unetzoo.plan(data), tmp_path / "pipe"
+    found.write(tmp_path / "plan.json")
+    os.mkfifo(pipe)
+    text = (tmp_path / "plan.json").read_text()
+    writer = threading.Thread(target=pipe.write_text, args=[text])
+    writer.start()
+    assert asked("--data", data, "--plan", pipe, "--out", tmp_path / "run").kwargs["plan"] == found
+    writer.join()
+
+
 def test_planned_makes_the_plan_first_and_a_run_goes_on_with_its_own(data, tmp_path):
     run = tmp_path / "run"
     words = ["--data", data, "--network", "planned", "--out", run]
@@ -172,6 +185,22 @@ def test_planned_makes_the_plan_first_and_a_run_goes_on_with_its_own(data, tmp_p
     (run / "epoch-0001.keras").touch()
     with mock.patch("unetzoo.early.check_settings"):  # of the run that was begun
         assert asked(*words).args[0].network == "residual_unet"
+
+
+def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
+    """Which a read-only folder would refuse."""
+    unetzoo.plan(data).write(tmp_path / "plan.json")
+    (tmp_path / "epoch-0003.keras").touch()
+    words = ["--data", data, "--network", "planned", "--out", tmp_path, "--epochs", 3]
+    first, second = (
+        mock.patch(f"unetzoo.{n}.owned", side_effect=OSError) for n in ("lock", "train")
+    )
+    begun = mock.patch("unetzoo.early.check_settings")
+    with first, second, begun, mock.patch("unetzoo.train._finished") as finished:
+        done = command("unetzoo", "train", *words)
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}\n")
+    assert finished.call_count == 1
+    assert done.stderr.startswith(f"{tmp_path}: the run there is finished, epoch 3 of 3: nothing")
 
 
 def test_a_plan_is_kept_once_the_run_begins(data, tmp_path):
@@ -214,6 +243,10 @@ def test_without_a_plan_the_defaults_are_as_they_were(data, tmp_path):
         (["--network", "planned", "--configuration", "3d_lowres"], "'3d_lowres': expected one of"),
         (["--plan", "nowhere.json"], "nowhere.json: No such file or directory; expected a plan"),
         (["--plan", "{data}/dataset.json"], "dataset.json: key 'channel_names': expected only"),
+        (
+            ["--network", "planned", "--plan", "plan.json"],
+            "error: --network planned, --plan plan.json: expected one of them; --network planned",
+        ),
         (["--network", "planned", "--data", "tfds:x"], "tfds:x: expected files to plan by"),
     ],
 )
@@ -232,6 +265,7 @@ def test_a_wrong_number_or_name_is_told_before_the_data_are_looked_at(tmp_path):
         "--optimizer": ("adamw", "'adam', 'sgd'"), "--schedule": ("warm", "'cosine'"),
         "--precision": ("half", "'mixed_bfloat16'"), "--learning-rate": ("0", "x>0"),
         "--clip": ("-1", "x>=0"), "--patience": ("0", "x>=1"), "--workers": ("0", "x>=1"),
+        "--patch": ("0,16,16", "'0,16,16': expected whole numbers above 0 with commas between"),
         "--seed": ("-1", "0<=x<=4294967295"), "--fill": ("nan", "no finite number"),
     }  # fmt: skip
     words = ["train", "--network", "planned", "--data", "nowhere", "--out", tmp_path / "run"]

@@ -1,6 +1,7 @@
 """A run on pictures of TensorFlow Datasets: trained, stopped, gone on with, and scored."""
 
 import json
+import shutil
 
 import cells_tfds
 import numpy as np
@@ -81,6 +82,20 @@ def test_what_was_held_out_is_scored_in_pixels(run, place, tmp_path):
     assert (tmp_path / "worst-1.png").stat().st_size > 1000
 
 
+def test_another_split_than_was_held_out_is_told(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    record = json.loads((folder / "run.json").read_text())
+    for held_out, sentence in (
+        ({"train[3:6]": "0" * 64}, r"the files of ['train[3:6]'] are not those that the run in"),
+        ({"nothing": "0" * 64}, "split 'nothing'"),
+    ):
+        (folder / "run.json").write_text(json.dumps({**record, "held_out": held_out}))
+        done = command("unetzoo", "evaluate", folder, "-o", tmp_path / "out")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert sentence in done.stderr
+
+
 def test_given_by_name_its_split_test_is_scored(run, tmp_path):
     evaluate(run, "-o", tmp_path, "--data", "tfds:cells", "--worst", "0")
     assert len(json.loads((tmp_path / "scores.json").read_text())["cases"]) == 3
@@ -91,10 +106,7 @@ def test_given_by_name_its_split_test_is_scored(run, tmp_path):
     [
         ({"network": "unet2d_original", "patch": (188, 188)}, r"gives \(4, 4\) for a patch"),
         ({"folds": 11}, "tfds:cells: 10 examples for 11 folds"),
-        (
-            {"network": "unet3d_19m"},
-            r"has 3 axes of space, patch \(32, 32\) has 2, the data have 2",
-        ),
+        ({"network": "unet3d_19m"}, r"has 3 axes of space, patch \(32, 32\) has 2: expected"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(place, tmp_path, change, sentence):

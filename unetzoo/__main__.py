@@ -1,5 +1,5 @@
 """``python -m unetzoo``."""
 
-from unetzoo.cli import main
+from unetzoo.start import unetzoo
 
-main()
+unetzoo()

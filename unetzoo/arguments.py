@@ -16,8 +16,10 @@ NONLINEARITIES = ("relu", "leaky_relu", "prelu")
 UPSAMPLINGS = ("linear", "transposed")
 
 
-def closest(word: str, known: list[str]) -> str:
+def closest(word: str, known: list[str], otherwise: str = "") -> str:
     """What to say of a name that is not known: those that contain it, or else those most like it.
+
+    Of one like none, ``otherwise``, or else all names.
 
     >>> closest("unet", ["unet2d_small", "vnet", "plain_unet"])
     'there are unet2d_small, plain_unet'
@@ -25,10 +27,10 @@ def closest(word: str, known: list[str]) -> str:
     plain = word.lower().replace("_", "")
     if len(plain) > 1 and (found := [name for name in known if plain in name.replace("_", "")]):
         return f"there are {', '.join(found)}" if len(found) > 1 else f"try {found[0]}"
-    close = get_close_matches(word, known, n=3, cutoff=0.5)
+    close = get_close_matches(word, known, n=3, cutoff=0.65)
     if close:
         return f"the closest are {', '.join(close)}" if len(close) > 1 else f"try {close[0]}"
-    return f"there are {', '.join(known)}"
+    return otherwise or f"there are {', '.join(known)}"
 
 
 def bind(builder: Callable[..., Any], args: tuple, kwargs: dict) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def _check_shape(
     wrong = [size for size in shape[:-1] if size is not None and not sizes.allow(size)]
     if wrong:
         turned = (*shape[1:], shape[0])
-        first = shape[0] in wrong and shape[0] < shape[-1]  # as PyTorch has its channels
+        first = shape[0] in wrong and 0 < shape[0] < shape[-1]  # as PyTorch has its channels
         hint = f"shapes are channels last, such as {turned}; " if first else ""
         raise ValueError(f"{given}: {hint}{network!r} {sizes.needed(wrong)}")
     return shape

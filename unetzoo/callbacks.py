@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import keras
 import numpy as np
@@ -26,6 +25,7 @@ from unetzoo.history import (
     write_rows,
 )
 from unetzoo.inference import segment
+from unetzoo.model_files import check_saved
 from unetzoo.registry import load_model
 from unetzoo.runs import BEST, CHECKPOINT, checkpoints
 from unetzoo.training import build_state
@@ -241,11 +241,13 @@ def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
     if not found:
         return None, 0
     epoch = max(found)
-    if not is_zipfile(found[epoch]):
+    try:
+        check_saved(found[epoch])
+    except ValueError as error:
         raise ValueError(
-            f"{found[epoch]}: is damaged, expected a whole .keras file; delete it to go on from "
-            "the checkpoint before it, or without one to start over."
-        )
+            f"{error} Delete it to go on from the checkpoint before it, or without one to start "
+            "over."
+        ) from error
     model = load_model(found[epoch])
     if model.compiled:
         build_state(model)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unetzoo.surface import surface_distances
+from unetzoo.text import counted
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Summary:
     def __str__(self) -> str:
         return (
             f"class {self.label}: {self.measure} mean {self.mean:.4f} median {self.median:.4f} "
-            f"over {self.cases} cases"
+            f"over {counted(self.cases, 'case')}"
         )
 
 

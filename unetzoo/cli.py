@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import Choice
@@ -20,9 +20,13 @@ from unetzoo.choices import (
     SCHEDULES,
     TFDS,
 )
-from unetzoo.console import Finite, NumbersType, PairsType, load_keras, run, say
+from unetzoo.console import Finite, PairsType, SizesType, load_keras, run, say
 from unetzoo.files import check_folder, check_writable
 from unetzoo.lock import check_free, owned
+from unetzoo.text import counted
+
+if TYPE_CHECKING:
+    from unetzoo.planning.plans import Plan
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -140,7 +144,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
     type=Choice(CONFIGURATIONS),
     help="Of the plan; else 3d_fullres or 2d.",
 )
-@click.option("--patch", type=NumbersType(int, "X,Y,Z"), help="Sizes, voxels.")
+@click.option("--patch", type=SizesType(), help="Sizes, voxels.")
 @click.option("--out", "folder", required=True, type=FOLDER, help="Folder of the run.")
 @click.option("--fold", default="0", show_default=True, help="Held-out fold, or 'all' for none.")
 @click.option("--folds", default=5, show_default=True, type=WHOLE)
@@ -174,11 +178,13 @@ def train(
 
     The patch and the spacing are given along the axes that run to the right, to the front and up.
     """
-    _look(given["data"], given["layout"], given["network"], path)
+    _look(given["data"], given["layout"], given["network"])
+    _check_choice(path, given["network"], given["patch"], configuration)
+    found = None if path is None else _read_plan(path)
     check_free(folder)
     from unetzoo.data.survey import Survey
     from unetzoo.early import check_data, check_settings
-    from unetzoo.runs import PREPARED, Settings
+    from unetzoo.runs import PREPARED, Settings, checkpoints
 
     asked = {name: value for name, value in given.items() if value is not None}
     asked["fold"] = None if fold == "all" else _whole("fold", fold)
@@ -190,15 +196,18 @@ def train(
         build["norm"] = None if norm == "none" else norm
     context = click.get_current_context()
     survey = Survey(cache or folder / PREPARED)
-    found = None
-    if _by_plan(asked, path, configuration):
-        from unetzoo.planning.settings import plan_of_run, settings_of
+    if asked.get("network") == "planned":
+        from unetzoo.planning.settings import plan_of_run
 
-        Settings(**{"network": "planned", "patch": (), **asked})  # before the data are read
-        context.with_resource(owned(folder))
+        Settings(**{"patch": (1, 1, 1), **asked})  # before the data are read
+        if not checkpoints(folder):  # they are measured before the run is begun
+            context.with_resource(owned(folder))
         context.with_resource(survey)
         data = {name: given[name] for name in ("data", *DATA)}
-        found = plan_of_run(folder, path, workers=workers, survey=survey, **data)
+        found = plan_of_run(folder, workers=workers, survey=survey, **data)
+    if found is not None:
+        from unetzoo.planning.settings import settings_of
+
         planned = settings_of(found, configuration)
         build = planned.pop("build") | build
         asked = planned | {name: value for name, value in asked.items() if value != "planned"}
@@ -228,16 +237,18 @@ def predict(
 
     Each mask lies on its image's own grid. A file that cannot be done is told at the end.
     """
-    from unetzoo.data.inputs import cases_of, check_targets
+    from unetzoo.data.inputs import cases_of, check_apart, check_targets
     from unetzoo.data.inputs import shard as share
+    from unetzoo.model_files import check_saved
     from unetzoo.runs import Run
 
     run = Run.read(run_folder)
     cases = share(cases_of(images, run.channels), shard)
     check_targets(cases, folder)
-    registry.check_saved(run.model_file(which))
+    check_apart(cases, folder)
+    check_saved(run.model_file(which))
     check_folder(folder)
-    load_keras(f"segmenting {len(cases)} images with {run_folder}")
+    load_keras(f"segmenting {counted(len(cases), 'image')} with {run_folder}")
     from unetzoo.predict import load_predictor, predict_cases
     from unetzoo.progress import bar
 
@@ -276,6 +287,7 @@ def evaluate(
     Of the run's own data the held-out cases are scored, of other data all.
     """
     from unetzoo.early import cases_to_score
+    from unetzoo.model_files import check_saved
     from unetzoo.runs import Run
 
     out = folder or run_folder / "evaluation"
@@ -283,7 +295,7 @@ def evaluate(
     place = data or run.settings.data
     if not place.startswith(TFDS):
         cases_to_score(run, data)
-    registry.check_saved(run.model_file(which))
+    check_saved(run.model_file(which))
     check_folder(out)
     load_keras(f"scoring {run_folder} on {place}")
     from unetzoo.evaluate import evaluate as run_evaluation
@@ -292,38 +304,48 @@ def evaluate(
     predictor = load_predictor(run_folder, which, **options)
     found = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
     say(found)
-    _tell(found.failed, f"{len(found.failed)} cases could not be scored" if found.failed else out)
+    _tell(
+        found.failed,
+        f"{counted(len(found.failed), 'case')} could not be scored" if found.failed else out,
+    )
 
 
-def _look(data: str, layout: str | None, network: str | None, path: Path | None) -> None:
-    """Names that lead nowhere are told first."""
+def _look(data: str, layout: str | None, network: str | None = None) -> None:
+    """Names that lead nowhere are told before Keras is loaded."""
     if network not in (None, "planned"):
         registry.card(network)
-    if path is not None:
-        from unetzoo.planning.plans import Plan
-
-        Plan.read(path)
     if layout is None and not data.startswith(TFDS):
         from unetzoo.data.layouts import layout_of
 
         layout_of(data)
 
 
-def _by_plan(asked: Mapping[str, Any], path: Path | None, configuration: str | None) -> bool:
-    """Whether a plan says what to train; the options are those that go with it, or without."""
-    network = asked.get("network", "planned").replace("-", "_")
-    if path is not None or asked.get("network") == "planned":
-        if network not in ("planned", *PLANNED):
-            raise ValueError(
-                f"--network {asked['network']}: a plan has the stages of {' or '.join(PLANNED)}; "
-                "give one of these, or --network and --patch without a plan."
-            )
-        return True
-    if configuration:
+def _check_choice(
+    path: Path | None, network: str | None, patch: tuple | None, configuration: str | None
+) -> None:
+    """Whether it is said, and once, which network is to be trained on which patch."""
+    if path is not None and network == "planned":
+        raise ValueError(
+            f"--network planned, --plan {path}: expected one of them; --network planned measures "
+            "the data, --plan follows the file."
+        )
+    if path is not None and network is not None and network.replace("-", "_") not in PLANNED:
+        raise ValueError(
+            f"--network {network}: a plan has the stages of {' or '.join(PLANNED)}; give one of "
+            "these, or --network and --patch without a plan."
+        )
+    if path is not None or network == "planned":
+        return
+    if configuration is not None:
         raise ValueError(f"--configuration {configuration}: expected --plan, or --network planned.")
-    if not {"network", "patch"} <= set(asked):
+    if network is None or patch is None:
         raise ValueError("expected --network and --patch, or --network planned, or --plan.")
-    return False
+
+
+def _read_plan(path: Path) -> "Plan":
+    from unetzoo.planning.plans import Plan
+
+    return Plan.read(path)
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:

@@ -6,11 +6,12 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from traceback import walk_tb
+from typing import Any, NoReturn, TextIO
 
 import click
 
-from unetzoo.files import explained_writing
+from unetzoo.files import unwritten
 from unetzoo.history import RunStopped
 from unetzoo.kernels import keras_backend
 from unetzoo.text import printable, shortened
@@ -52,7 +53,7 @@ def run(command: click.Command) -> None:
     room on the disk, 130 for Ctrl-C.
     """
     try:
-        with _warnings_in_a_line():
+        with _warnings_in_a_line(), _help_written():
             sys.exit(command(standalone_mode=False))
     except click.Abort:
         _end("stopped", 130)
@@ -98,12 +99,29 @@ def say(text: object, *, err: bool = False, styled: bool = False) -> None:
     try:
         click.echo(lines, err=err, color=styled or None)
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())  # for what is buffered
-        os.close(nowhere)
+        _close(sys.stderr if err else sys.stdout)
         if not isinstance(error, BrokenPipeError):
-            with explained_writing("standard error" if err else "standard output"):
-                raise
+            raise unwritten("standard error" if err else "standard output", error) from error
+
+
+def _close(stream: TextIO) -> None:
+    """What is printed there from now on, or is buffered still, is dropped."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def _help_written() -> Iterator[None]:
+    """click prints its help itself. Raises: WriteError where standard output takes no more."""
+    try:
+        yield
+    except OSError as error:
+        places = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+        if click.echo.__code__ not in places:
+            raise
+        _close(sys.stdout)
+        raise unwritten("standard output", error) from error
 
 
 def _line(text: object) -> str:
@@ -147,7 +165,12 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 class Finite(click.FloatRange):
-    """A number in a range; NaN and infinity are in none."""
+    """A number, in a range or any; NaN and infinity are none."""
+
+    name = "number"
+
+    def _describe_range(self) -> str:
+        return "" if self.min is None and self.max is None else super()._describe_range()
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -158,33 +181,34 @@ class Finite(click.FloatRange):
         return number
 
 
-class NumbersType(click.ParamType):
-    """Numbers with commas between them."""
+class SizesType(click.ParamType):
+    """Whole numbers above 0 with commas between them."""
 
-    def __init__(self, kind: type, name: str):
-        self.kind = kind
-        self.name = name
+    name = "X,Y,Z"
+    kind = "whole numbers above 0"
 
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int | float | None, ...]:
+    ) -> tuple[int | None, ...]:
         try:
-            return tuple(self.number(part.strip()) for part in value.split(","))
+            return tuple(self.size(part.strip()) for part in value.split(","))
         except ValueError:
-            self.fail(f"{value!r}: expected numbers with commas between, {self.name}.")
+            self.fail(f"{value!r}: expected {self.kind} with commas between, {self.name}.")
 
-    def number(self, text: str) -> int | float | None:
-        return self.kind(text)
+    def size(self, text: str) -> int | None:
+        if (number := int(text)) < 1:
+            raise ValueError(number)
+        return number
 
 
-class ShapeType(NumbersType):
+class ShapeType(SizesType):
     """Sizes with commas between them; ``?`` leaves one open."""
 
-    def __init__(self) -> None:
-        super().__init__(int, "D,H,W,C")
+    name = "D,H,W,C"
+    kind = "whole numbers above 0, or ? for an open size,"
 
-    def number(self, text: str) -> int | float | None:
-        return None if text == "?" else int(text)
+    def size(self, text: str) -> int | None:
+        return None if text == "?" else super().size(text)
 
 
 class PairsType(click.ParamType):

@@ -16,6 +16,7 @@ import numpy as np
 
 from unetzoo.callbacks import SaveRun, resume
 from unetzoo.cases import overlaps
+from unetzoo.console import say
 from unetzoo.data.augment import Augmentation
 from unetzoo.data.patches import PatchDataset
 from unetzoo.early import check_demo
@@ -74,10 +75,10 @@ def run(folder: Path, epochs: int) -> None:
     with replacing(folder / "segmentation.nii.gz") as beside:
         nibabel.save(nibabel.Nifti1Image(found, brain.affine), beside)
     draw(brain, found, scores["front"], folder)
-    print("Dice            back (trained on)  front (unseen)")
+    say("Dice            back (trained on)  front (unseen)")
     for label, name in enumerate(CLASSES[1:], 1):
-        print(f"{name:<16}{scores['back'][label]:>17.4f}{scores['front'][label]:>16.4f}")
-    print(f"\n{CAVEAT}\n\nThe files are in {folder}.")
+        say(f"{name:<16}{scores['back'][label]:>17.4f}{scores['front'][label]:>16.4f}")
+    say(f"\n{CAVEAT}\n\nThe files are in {folder}.")
 
 
 def load_template() -> Brain:

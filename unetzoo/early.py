@@ -1,5 +1,6 @@
 """What of a run can be checked early: before Keras is loaded and before a case is read."""
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -86,12 +87,31 @@ def cases_to_score(run: Run, data: str | None = None) -> tuple[Case, ...]:
     settings = run.settings
     place = data or settings.data
     dataset = find_dataset(settings, place)
-    if Path(place).resolve() != Path(settings.data).resolve():
+    if not is_own(run, data):
         return dataset.cases
-    held_out = tuple(case for case in dataset.cases if case.name in run.held_out)
-    if not held_out:
+    if not run.held_out:
         raise nothing_left(run, place)
-    return held_out
+    return tuple(cases_named(run, run.held_out, dataset))
+
+
+def cases_named(run: Run, names: Iterable[str], dataset: Dataset | None = None) -> list[Case]:
+    """Cases of a run, from where its data lie.
+
+    Raises: ValueError for one that is not there.
+    """
+    cases = {case.name: case for case in (dataset or find_dataset(run.settings)).cases}
+    if missing := sorted(set(names) - set(cases)):
+        raise ValueError(
+            f"{run.settings.data}: the cases {missing[:5]} of the run in {run.folder} are not "
+            "there; expected the data that it was begun with."
+        )
+    return [cases[name] for name in names]
+
+
+def is_own(run: Run, data: str | None) -> bool:
+    """Whether data are those that the run was trained on."""
+    own = run.settings.data
+    return data is None or Path(data).resolve() == Path(own).resolve()
 
 
 def check_demo() -> None:

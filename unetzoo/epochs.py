@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from unetzoo.progress import SCREEN, on_terminal
+from unetzoo.text import counted
 
 TRIED = 3  # steps after which the time of all is said; the first, which makes the graph, is none
 
@@ -67,7 +68,7 @@ class ShowEpochs(keras.callbacks.Callback):
             self.began = self.stepped
         epochs, steps = self.params["epochs"], self.params["steps"]
         if self.done == TRIED and steps is not None:
-            rest = f"{epochs - self.first} epochs of {steps} steps"
+            rest = f"{counted(epochs - self.first, 'epoch')} of {counted(steps, 'step')}"
             left = self._left("on this machine", self.epoch)
             self._say(f"{self.name}: {rest}, about {left}")
         if self.bar is not None and steps is not None:

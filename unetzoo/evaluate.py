@@ -9,9 +9,9 @@ import numpy as np
 from unetzoo.cases import score_case
 from unetzoo.choices import TFDS
 from unetzoo.data.reading import read_case, read_case_labels
-from unetzoo.early import cases_to_score, nothing_left
+from unetzoo.early import cases_to_score, is_own
 from unetzoo.evaluation import Evaluation, evaluate_files
-from unetzoo.feeds import find_tfds
+from unetzoo.feeds import check_held_out, find_tfds
 from unetzoo.figures import case_figure
 from unetzoo.files import make_folder
 from unetzoo.predict import Predictor, predict_cases
@@ -77,6 +77,8 @@ def _evaluate_files(
     predictor: Predictor, data: str | None, folder: Path, tolerance: float
 ) -> tuple[Evaluation, Callable[[str], Shown]]:
     run = predictor.run
+    if is_own(run, data):
+        check_held_out(run)
     cases = {case.name: case for case in cases_to_score(run, data)}
     masks = predict_cases(
         predictor,
@@ -108,10 +110,10 @@ def _evaluate_tfds(
     from unetzoo.data.tfds import samples
 
     run = predictor.run
+    if data is None:
+        check_held_out(run)
     source = find_tfds(run.settings, data)
     split = "test" if data else "+".join(run.held_out)
-    if not split:
-        raise nothing_left(run, run.settings.data)
     scores, ignore = {}, run.scheme.ignore
     labels = range(1, len(run.class_names))
     progress = bar("segmenting and scoring", source.count(split))

@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from unetzoo.cases import ClassScores, Summary, counted_mean, score_case, summarise
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.reading import check_grid, is_picture, read_label_file
-from unetzoo.text import aligned, printable, spreadsheet_cell, write_text
+from unetzoo.text import aligned, counted, printable, spreadsheet_cell, write_text
 
 MEASURES = ("dice", "iou", "hd95", "surface_dice")
 RULES = (
@@ -85,14 +85,14 @@ class Evaluation:
         table = aligned([list(heads), *rows, *self._summary_rows()], left=2)
         table.insert(1 + len(rows), "-" * max(cell_len(line) for line in table))
         text = [
-            f"{len(self.scores)} cases; NSD is the surface Dice at a tolerance of "
+            f"{counted(len(self.scores), 'case')}; NSD is the surface Dice at a tolerance of "
             f"{self._tolerance}.\n",
             *table,
             RULES,
         ]
         if self.failed:
-            total = len(self.failed) + len(self.scores)
-            text.append(f"\n{len(self.failed)} of {total} cases have no scores:")
+            total = counted(len(self.failed) + len(self.scores), "case")
+            text.append(f"\n{len(self.failed)} of {total} without scores:")
             text += [f"{printable(name)}: {printable(why)}" for name, why in self.failed.items()]
         return "\n".join(text)
 
@@ -246,8 +246,8 @@ def _complete(scheme: LabelScheme, class_names: Sequence[str]) -> tuple[LabelSch
     count = scheme.num_classes
     if count < 2 or len(class_names) not in (0, count):
         raise ValueError(
-            f"class names {list(class_names)} for {count} classes ({scheme}): expected a name for "
-            "each, the background first, and one class beside it."
+            f"class names {list(class_names)} for {counted(count, 'class')} ({scheme}): expected "
+            "a name for each, the background first, and one class beside it."
         )
     return scheme, count
 

@@ -19,12 +19,13 @@ from unetzoo.data.preparation import Preparation, preparation_for
 from unetzoo.data.sample import Sample
 from unetzoo.data.splits import folds
 from unetzoo.data.survey import Look, Survey
-from unetzoo.early import find_dataset
+from unetzoo.early import cases_named, find_dataset, nothing_left
 from unetzoo.kernels import keras_backend
 from unetzoo.model_sizes import output_shape
 from unetzoo.progress import bar
-from unetzoo.registry import skeleton
+from unetzoo.registry import card, list_models, skeleton
 from unetzoo.runs import Run, Settings, versions
+from unetzoo.text import counted
 
 
 class Cases(Protocol):
@@ -51,7 +52,7 @@ def from_files(run: Run, cache: Path, workers: int, looks: Mapping[str, Look]) -
     settings = run.settings
     prepared = _prepare(run, cache, workers, looks)
     run = _with_fingerprints(run, {name: case.key for name, case in prepared.items()})
-    output, outputs = _output(run)
+    output, outputs = outputs_of(settings)
 
     def batches(first: int) -> PatchDataset:
         return PatchDataset(
@@ -76,7 +77,7 @@ def from_tfds(run: Run) -> tuple[Run, Feed]:
     from unetzoo.data.tfds import Changes, pictures, samples
 
     settings = run.settings
-    output, outputs = _output(run)
+    output, outputs = outputs_of(settings)
     if output != settings.patch:
         raise ValueError(
             f"network {settings.network!r} gives {output} for a patch of {settings.patch}: "
@@ -166,7 +167,10 @@ def _new_on_tfds(settings: Settings, folder: Path) -> Run:
     kept, held_out = ["train"], list[str]()
     if settings.fold is not None:
         if count < settings.folds:
-            raise ValueError(f"{settings.data}: {count} examples for {settings.folds} folds.")
+            raise ValueError(
+                f"{settings.data}: {counted(count, 'example')} for "
+                f"{counted(settings.folds, 'fold')}."
+            )
         ends = [count * n // settings.folds for n in (settings.fold, settings.fold + 1)]
         held_out = [f"train[{ends[0]}:{ends[1]}]"]
         parts = {f"train[:{ends[0]}]": ends[0], f"train[{ends[1]}:]": count - ends[1]}
@@ -201,28 +205,31 @@ def _run(
     )
 
 
-def check_files(run: Run) -> None:
-    """Whether a run's files are those that it was begun with; they are hashed, nothing is written.
+def check_data(run: Run) -> None:
+    """Whether a run's data are those that it was begun with; files are hashed, none is written.
 
     Raises: ValueError where they are not, or not there.
     """
-    settings = run.preparation.to_json()
-    boundary = run.settings.boundary_weights
-    each = jobs.by_name(_wanted(run), run.scheme).items()
-    found = {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in each}
+    if run.settings.data.startswith(TFDS):
+        source = find_tfds(run.settings)
+        found = {split: _digest(source, split) for split in (*run.train, *run.held_out)}
+    else:
+        settings = run.preparation.to_json()
+        boundary = run.settings.boundary_weights
+        each = jobs.by_name(_wanted(run), run.scheme).items()
+        found = {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in each}
     _with_fingerprints(run, found)
 
 
+def check_held_out(run: Run) -> None:
+    """As ``check_data``, of what the run held out alone. Raises: ValueError if that is nothing."""
+    if not run.held_out:
+        raise nothing_left(run, run.settings.data)
+    check_data(dataclasses.replace(run, train={}))
+
+
 def _wanted(run: Run) -> list[Case]:
-    """A run's cases, from where its data lie."""
-    cases: dict[str, Case] = {case.name: case for case in find_dataset(run.settings).cases}
-    wanted = [*run.train, *run.held_out]
-    if missing := sorted(set(wanted) - set(cases)):
-        raise ValueError(
-            f"{run.settings.data}: the cases {missing[:5]} of the run in {run.folder} are not "
-            "there; expected the data that it was begun with."
-        )
-    return [cases[name] for name in wanted]
+    return cases_named(run, [*run.train, *run.held_out])
 
 
 def _prepare(
@@ -241,11 +248,22 @@ def _prepare(
     return {case.name: case for case in prepared}
 
 
-def _output(run: Run) -> tuple[tuple[int, ...], int]:
-    """The sizes of what the network gives for a patch, and how many outputs it has."""
-    settings = run.settings
-    shape = (*settings.patch, run.channels)
-    model = skeleton(settings.network, input_shape=shape, **(settings.build or {}))
+def outputs_of(settings: Settings) -> tuple[tuple[int, ...], int]:
+    """The sizes of what the network gives for a patch, and how many outputs it has.
+
+    Raises: ValueError for a patch that the network does not take.
+    """
+    axes, rank = card(settings.network).ranks, len(settings.patch)
+    if rank not in axes:
+        near = ", ".join(list_models(f"{rank}d")) or "none"
+        raise ValueError(
+            f"network {settings.network!r} has {' or '.join(map(str, axes))} axes of space, patch "
+            f"{settings.patch} has {rank}: expected the same; for {counted(rank, 'axis')} there "
+            f"are {near}."
+        )
+    shape = (*settings.patch, 1)  # the sizes do not depend on the channels
+    build = {"name": settings.network, **(settings.build or {})}
+    model = skeleton(settings.network, input_shape=shape, **build)
     return output_shape(model, settings.patch)[:-1], len(model.outputs)
 
 

@@ -18,7 +18,7 @@ from unetzoo.cases import ClassScores
 from unetzoo.learning_curves import curves
 from unetzoo.sheet import MOST_CLASSES, Row, class_name, colour_of, draw_sheet, save
 from unetzoo.slices import Cut, cuts_through, enlarged, informative_cuts, painted, shown
-from unetzoo.text import printable
+from unetzoo.text import counted, printable
 
 __all__ = ["case_figure", "curves", "overlay"]
 
@@ -177,7 +177,7 @@ def _checked(
             )
     steps = tuple(float(step) for step in spacing or (1.0,) * (image.ndim - 1))
     if len(steps) != image.ndim - 1 or not all(0 < step < math.inf for step in steps):
-        raise ValueError(f"spacing {steps}: expected {image.ndim - 1} numbers above 0.")
+        raise ValueError(f"spacing {steps}: expected {counted(image.ndim - 1, 'number')} above 0.")
     return steps
 
 

@@ -1,6 +1,7 @@
 """Files written whole or not at all; what cannot be written is told in one way."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EISDIR
@@ -68,12 +69,26 @@ def explained_writing(path: Path | str) -> Iterator[None]:
     except WriteError:
         raise
     except OSError as error:
-        told = WriteError(
-            f"{path}: cannot be written ({error.strerror or error}); look at the folder, its "
-            "permissions and the room on the disk."
-        )
-        told.strerror = error.strerror
-        raise told from error
+        raise unwritten(path, error) from error
+
+
+def unwritten(place: Path | str, error: OSError) -> WriteError:
+    """What to say of a place that cannot be written to.
+
+    >>> print(unwritten("/dev/null", FileExistsError()))  # doctest: +ELLIPSIS
+    /dev/null: cannot be written (/dev/null is no folder); look at the folder, ...
+    """
+    reason = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        path = Path(place)
+        there = [one for one in (path, *path.parents) if one.exists() and not one.is_dir()]
+        reason = f"{there[0]} is no folder" if there else reason
+    told = WriteError(
+        f"{place}: cannot be written ({reason}); look at the folder, its permissions and the room "
+        "on the disk."
+    )
+    told.strerror = error.strerror
+    return told
 
 
 def check_writable(path: Path | str) -> None:
@@ -100,6 +115,14 @@ def check_folder(folder: Path | str) -> None:
         TemporaryFile(dir=next(p for p in (folder, *folder.absolute().parents) if p.exists())),
     ):
         pass
+
+
+def abandoned(folder: Path, pattern: str, seconds: float) -> Iterator[Path]:
+    """What processes that were killed left in a folder: nothing has changed there for so long."""
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # another process is deleting it
+            if time.time() - path.stat().st_mtime > seconds:
+                yield path
 
 
 def make_folder(folder: Path | str) -> Path:

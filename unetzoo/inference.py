@@ -10,6 +10,7 @@ import numpy as np
 
 from unetzoo.checks import whole, wholes
 from unetzoo.model_sizes import first_output, output_shape, refusal, strides
+from unetzoo.text import counted
 
 Progress = Callable[[Sequence], Iterable]
 
@@ -290,7 +291,7 @@ def _check_arguments(
     if image.ndim != rank + 1 or image.shape[-1] != channels:
         raise ValueError(
             f"image of shape {image.shape}: {model.name!r} needs {rank} spatial axes and "
-            f"{channels} channels last."
+            f"{counted(channels, 'channel')} last."
         )
     if 0 in image.shape:
         raise ValueError(f"image of shape {image.shape}: expected at least one voxel.")

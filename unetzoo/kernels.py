@@ -60,6 +60,12 @@ def vector_units() -> str:
     return "AVX2" if "avx2" in flags else "vector units unknown"
 
 
+def has_avx512() -> bool:
+    """Whether oneDNN takes the vectors of AVX-512, which a user may forbid it."""
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    return "avx512f" in cpu_flags() and not most.startswith(("AVX2", "SSE"))
+
+
 def cpu_flags() -> set[str]:
     """What Linux says that the processor can do; nothing elsewhere."""
     try:

@@ -32,6 +32,7 @@ import keras
 from unetzoo.deep_supervision import DeepSupervision, deep_supervision_weights
 from unetzoo.overlap_losses import FocalTversky, GeneralisedDice, SoftDice
 from unetzoo.segmentation_loss import SegmentationLoss, Voxels, mean_crossentropy
+from unetzoo.text import counted
 
 __all__ = [
     "Crossentropy",
@@ -88,8 +89,8 @@ class Crossentropy(SegmentationLoss):
         classes = voxels.logits.shape[-1]
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ValueError(
-                f"class_weights of {len(self.class_weights)} numbers: expected {classes}, one for "
-                "each channel of the logits."
+                f"class_weights of {counted(len(self.class_weights), 'number')}: expected "
+                f"{classes}, one for each channel of the logits."
             )
         return mean_crossentropy(voxels, self.activation, self.class_weights)
 

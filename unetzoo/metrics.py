@@ -9,6 +9,7 @@ from keras import ops
 
 from unetzoo.stray_labels import refuse_late
 from unetzoo.targets import check_activation, one_channel_a_class, sample_and_voxel_weights
+from unetzoo.text import counted
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class ClassMean:
     cases: int
 
     def __str__(self) -> str:
-        return f"class {self.label}: {self.measure} {self.mean:.4f} over {self.cases} cases"
+        return (
+            f"class {self.label}: {self.measure} {self.mean:.4f} over {counted(self.cases, 'case')}"
+        )
 
 
 class OverlapScore(keras.metrics.Metric):
@@ -67,7 +70,8 @@ class OverlapScore(keras.metrics.Metric):
         targets, counts = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
         if logits.shape[-1] != self.num_classes:
             raise ValueError(
-                f"logits of {logits.shape[-1]} channels: expected num_classes, {self.num_classes}."
+                f"logits of {counted(logits.shape[-1], 'channel')}: expected num_classes, "
+                f"{self.num_classes}."
             )
         of_sample, of_voxel = sample_and_voxel_weights(sample_weight, counts)
         if self.activation == "softmax":
@@ -154,7 +158,7 @@ class DiceScore(OverlapScore):
     >>> metric = DiceScore(num_classes=3)
     >>> metric.update_state(keras.ops.array([[1, 1]]), keras.ops.array([[[0., 9, 0], [9., 0, 0]]]))
     >>> [str(score) for score in metric.per_class()]
-    ['class 1: Dice 0.6667 over 1 cases', 'class 2: Dice nan over 0 cases']
+    ['class 1: Dice 0.6667 over 1 case', 'class 2: Dice nan over 0 cases']
     """
 
     measure = "Dice"
@@ -178,7 +182,7 @@ class IoUScore(OverlapScore):
     >>> metric = IoUScore(num_classes=3)
     >>> metric.update_state(keras.ops.array([[1, 1]]), keras.ops.array([[[0., 9, 0], [9., 0, 0]]]))
     >>> [str(score) for score in metric.per_class()]
-    ['class 1: IoU 0.5000 over 1 cases', 'class 2: IoU nan over 0 cases']
+    ['class 1: IoU 0.5000 over 1 case', 'class 2: IoU nan over 0 cases']
     """
 
     measure = "IoU"

@@ -51,7 +51,8 @@ class Adam(keras.optimizers.Adam):
         )
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if self._update is None or variable.dtype != "float32":
+        rows_alone = hasattr(gradient, "indices")  # an embedding's; the operation takes whole ones
+        if self._update is None or variable.dtype != "float32" or rows_alone:
             super().update_step(gradient, variable, learning_rate)
             return
         at = self._get_variable_index(variable)

@@ -9,7 +9,7 @@ import numpy as np
 
 from unetzoo.checks import check
 from unetzoo.cleanup import largest_component
-from unetzoo.data.inputs import check_targets, target
+from unetzoo.data.inputs import check_apart, check_targets, target
 from unetzoo.data.layouts import Case
 from unetzoo.data.pictures import Picture
 from unetzoo.data.preparation import Grid, prepare
@@ -19,8 +19,10 @@ from unetzoo.data.volumes import Volume, write_image
 from unetzoo.files import make_folder, replacing
 from unetzoo.fusing import fuse
 from unetzoo.inference import classes_of, segment, sliding_window_slabs
+from unetzoo.onednn import hasten
 from unetzoo.registry import load_model
 from unetzoo.runs import RUN, Run
+from unetzoo.text import counted
 
 
 @dataclass
@@ -107,7 +109,7 @@ class Predictor:
         """The logits of the prepared image, and the way back from it."""
         if image.data.shape[-1] != self.run.channels:
             raise ValueError(
-                f"{image.files[0].path}: {image.data.shape[-1]} channels; the run in "
+                f"{image.files[0].path}: {counted(image.data.shape[-1], 'channel')}; the run in "
                 f"{self.run.folder} was trained with {self.run.channels}."
             )
         prepared = prepare(image, self.run.preparation)
@@ -123,7 +125,7 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
 
     Args:
         folder: of the run.
-        which: "best" (where there was validation; else the last) or "last".
+        which: "best" or "last"; where there was no validation, "best" is the last with a warning.
         options: as in ``Predictor``.
 
     Raises: ValueError for another ``which``, options that cannot work, or a folder without a run or
@@ -133,25 +135,23 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
     path = run.model_file(which)
     model = load_model(path)
     _check_record(run, model, path)
-    return Predictor(run, fuse(model), **options)  # type: ignore[arg-type]
+    return Predictor(run, hasten(fuse(model)), **options)  # type: ignore[arg-type]
 
 
 def _check_record(run: Run, model: keras.Model, path: Path) -> None:
     """Whether a network is the one that a run's record speaks of."""
-    axes = len(model.inputs[0].shape) - 2
-    expected = {"axes": axes, "channels": model.inputs[0].shape[-1]}
-    expected["classes"] = expected["classes of the labels"] = model.outputs[0].shape[-1]
-    found = {
-        "axes": run.rank,
-        "channels": run.channels,
-        "classes": len(run.class_names),
-        "classes of the labels": run.scheme.num_classes or len(run.class_names),
-    }
-    for what, count in found.items():
-        if count != expected[what]:
+    channels, classes = model.inputs[0].shape[-1], model.outputs[0].shape[-1]
+    for thing, of, recorded, needed in (
+        ("axis", "", run.rank, len(model.inputs[0].shape) - 2),
+        ("channel", "", run.channels, channels),
+        ("class", "", len(run.class_names), classes),
+        ("class", " of the labels", run.scheme.num_classes or len(run.class_names), classes),
+    ):
+        if recorded != needed:
             raise ValueError(
-                f"{run.folder / RUN}: {count} {what}, but the network in {path.name} has "
-                f"{expected[what]}; expected the record that it was trained with: put it back."
+                f"{run.folder / RUN}: {counted(recorded, thing)}{of}, but the network in "
+                f"{path.name} has {needed}; expected the record that it was trained with: put it "
+                "back."
             )
 
 
@@ -165,9 +165,10 @@ def predict_cases(
 ) -> Outcome:
     """Segment every case into a folder; a bad file is told at the end, the others are done.
 
-    Raises: ValueError where two cases would write one file.
+    Raises: ValueError where two cases would write one file, or the folder holds files of theirs.
     """
     folder = Path(folder)
+    check_apart(cases, folder)
     check_targets(cases, folder)
     make_folder(folder)
     outcome = Outcome()

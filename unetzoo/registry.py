@@ -4,22 +4,21 @@ import functools
 import importlib
 import inspect
 import pkgutil
-import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from os import PathLike
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
-from zipfile import ZipFile, is_zipfile
 
 from unetzoo import models
 from unetzoo.arguments import bind, check, closest
 from unetzoo.checks import check as check_value
-from unetzoo.files import missing
+from unetzoo.model_files import check_saved, reading_model
 from unetzoo.sizes import Sizes
-from unetzoo.text import shortened
 
 if TYPE_CHECKING:
     import keras
@@ -72,10 +71,8 @@ class Card:
 
 NEEDING_WEIGHTS = (
     "fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch", "save",
-    "save_weights", "export",
+    "save_weights", "load_weights", "get_weights", "set_weights", "export", "call",
 )  # fmt: skip
-MOST = 64 * 2**20  # bytes of a .keras file's text
-RATIO = 10  # of its weights, unpacked, to what they take in the file; Keras does not pack them
 
 _CARDS: dict[str, Card] = {}
 
@@ -121,12 +118,37 @@ def register(
 
         @functools.wraps(builder)
         def checked(*args: Any, **kwargs: Any) -> Any:
-            return builder(**completed(*args, **kwargs))
+            return _called(builder(**completed(*args, **kwargs)))
 
         checked.completed = completed  # type: ignore[attr-defined]
+        module = sys.modules[builder.__module__]
+        if module.__name__.endswith(f".{builder.__name__}"):
+            module.__class__ = _Network
         return checked
 
     return decorate
+
+
+class _Network(ModuleType):
+    """A network's module, which can be called like the builder of its name that stands in it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "keras.Model":
+        return _builder_in(self)(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(_builder_in(self))
+
+
+def _builder_in(module: ModuleType) -> Callable[..., Any]:
+    return getattr(module, module.__name__.rpartition(".")[2])
+
+
+def _called(model: "keras.Model") -> "keras.Model":
+    """The network, called on its own input, at no cost: Keras exports none that never was."""
+    if (given := getattr(model, "input", None)) is not None:
+        model(given)
+    return model
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -180,7 +202,7 @@ def build(name: str, /, **arguments: Any) -> "keras.Model":
     """A network of the zoo, as a plain ``keras.Model`` with fresh weights.
 
     ``print(card(name))`` lists all its arguments with their defaults; what each does stands in the
-    builder's own docstring, ``help(unetzoo.models.unet3d_90m)``.
+    builder's own docstring, ``help(unetzoo.models.unet3d_90m)``, which can be called itself.
 
     Args:
         name: an id of ``list_models()``; hyphens are accepted.
@@ -254,55 +276,18 @@ def without_weights() -> Iterator[None]:
 def load_model(path: "str | PathLike[str]") -> "keras.Model":
     """A network saved with ``model.save``, with the layers, losses and metrics of this package.
 
-    ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence. No code
-    in the file is run.
+    ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence, told
+    before Keras is loaded where no Keras is needed to see it. No code in the file is run.
 
     Raises: ValueError where there is no such file or it is no Keras model.
     """
     check_saved(path)
     import keras
 
+    from unetzoo.stray_labels import tell_plainly
+
     with reading_model(path):
-        return keras.models.load_model(path, safe_mode=True)
-
-
-def check_saved(path: "str | PathLike[str]") -> None:
-    """Raises: ValueError where there is no file, or none that Keras has written."""
-    if reason := missing(path):
-        raise ValueError(f"{path}: {reason}; expected a model saved as .keras.")
-    if not is_zipfile(path):
-        raise ValueError(f"{path}: expected a model saved as .keras: it is none, or damaged.")
-
-
-@contextmanager
-def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
-    """Whatever a file makes Keras raise, as a ValueError of one sentence that names the file."""
-    try:
-        _check_unpacked(path)
-        yield
-    except Exception as error:
-        unknown = re.search(r"Could not locate class '(\w+)'", str(error))
-        reason = (
-            f"it holds a layer of an unknown class, {unknown[1]}; import its module first"
-            if unknown
-            else shortened(str(error), 200) or type(error).__name__
-        )
-        end = "" if reason.endswith(".") else "."
-        raise ValueError(f"{path}: expected a model saved as .keras: {reason}{end}") from error
-
-
-def _check_unpacked(path: "str | PathLike[str]") -> None:
-    """Look at the sizes in a file before anything is unpacked.
-
-    Raises: ValueError for text of more than 64 MiB, or weights packed to less than a tenth.
-    """
-    with ZipFile(path) as archive:
-        for member in archive.infolist():
-            name, size = member.filename[:40], member.file_size
-            if size > max(MOST, RATIO * member.compress_size):
-                raise ValueError(f"{name} unpacks from {member.compress_size} bytes to {size}")
-            if name.endswith(".json") and size > MOST:
-                raise ValueError(f"{name} has {size} bytes, more than {MOST}")
+        return tell_plainly(_called(keras.models.load_model(path, safe_mode=True)))
 
 
 def _builder(name: str) -> Callable[..., Any]:
@@ -310,5 +295,6 @@ def _builder(name: str) -> Callable[..., Any]:
     known = list_models()
     key = name.replace("-", "_")
     if key not in known:
-        raise ValueError(f"network {name!r}: expected a name of the zoo; {closest(key, known)}.")
-    return getattr(importlib.import_module(f"unetzoo.models.{key}"), key)
+        near = closest(key, known, "unetzoo list shows them")
+        raise ValueError(f"network {name!r}: expected a name of the zoo; {near}.")
+    return _builder_in(importlib.import_module(f"unetzoo.models.{key}"))

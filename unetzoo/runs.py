@@ -4,19 +4,20 @@ import importlib.metadata
 import json
 import platform
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from unetzoo.checks import check, is_whole, whole
+from unetzoo.checks import check, is_whole, whole, wholes
 from unetzoo.choices import LAST_SEED, MODELS, PRECISIONS
 from unetzoo.data import normalisation
-from unetzoo.data.labels import LabelScheme
+from unetzoo.data.labels import LabelScheme, labels_of
 from unetzoo.data.normalisation import CT, ZScore, is_number
 from unetzoo.data.preparation import Preparation, Spacing, check_spacing
 from unetzoo.files import missing, replacing
-from unetzoo.json_values import parsed
+from unetzoo.json_values import parsed, tuples
 from unetzoo.kernels import keras_backend
 
 RUN = "run.json"
@@ -87,6 +88,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(bool(self.data), "data", self.data, "a folder, a CSV file, patterns or tfds:NAME")
+        rank = len(self.patch) if isinstance(self.patch, (list, tuple)) else 3
+        object.__setattr__(self, "patch", wholes("patch", self.patch, rank, "axis"))
         right = self.fill is None or is_number(self.fill)
         check(right, "fill", self.fill, "a finite number, such as 0")
         for name in ("folds", "epochs", "steps", "batch_size", "validate_every"):
@@ -124,15 +127,14 @@ class Settings:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(found) - known):
             raise ValueError(f"settings {unknown}: expected only {sorted(known)}.")
-        values = dict(found)
-        values["patch"] = tuple(int(size) for size in values["patch"])
-        if isinstance(values.get("spacing"), list):
-            values["spacing"] = tuple(size and float(size) for size in values["spacing"])
+        if lacking := sorted({"data", "network", "patch"} - set(found)):
+            raise ValueError(f"settings without {', '.join(lacking)}: expected these at least.")
+        values = {name: tuples(value) for name, value in found.items()}
         if values.get("normalisation") is not None:
             kinds = values["normalisation"]
             values["normalisation"] = tuple(normalisation.from_json(kind) for kind in kinds)
         if values.get("labels") is not None:
-            values["labels"] = {int(k): int(v) for k, v in values["labels"].items()}
+            values["labels"] = labels_of(values["labels"])
         return cls(**values)
 
 
@@ -183,23 +185,13 @@ class Run:
             raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
         try:
             record = parsed(path.read_bytes())
-            return cls(
-                folder=Path(folder),
-                settings=Settings.from_json(record["settings"]),
-                scheme=LabelScheme.from_json(record["scheme"]),
-                class_names=tuple(str(name) for name in record["class_names"]),
-                channels=int(record["channels"]),
-                preparation=Preparation.from_json(record["preparation"]),
-                train={str(k): str(v) for k, v in record["train"].items()},
-                held_out={str(k): str(v) for k, v in record["held_out"].items()},
-                versions=dict(record["versions"]),
-                backend=str(record["backend"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            parts = {name: _part(record, name, make) for name, make in _PARTS.items()}
+        except ValueError as error:
+            reason = str(error).removesuffix(".")
             raise ValueError(
-                f"{path}: not the record of a run ({type(error).__name__}: {error}); expected what "
-                "unetzoo train wrote."
+                f"{path}: not the record of a run: {reason}; expected what unetzoo train wrote."
             ) from error
+        return cls(Path(folder), **parts)
 
     def check_same(self, settings: Settings) -> None:
         """A run goes on with what it was begun with.
@@ -233,7 +225,38 @@ class Run:
             raise ValueError(
                 f"{self.folder}: no model yet; expected a run with at least one epoch."
             )
-        return last[max(last)]
+        newest = last[max(last)]
+        if which == "best":
+            warnings.warn(
+                f"{self.folder}: no {BEST} there, which a validation writes; the last checkpoint, "
+                f"{newest.name}, is taken.",
+                stacklevel=2,
+            )
+        return newest
+
+
+_PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what makes each of its JSON
+    "settings": Settings.from_json,
+    "scheme": LabelScheme.from_json,
+    "class_names": lambda names: tuple(map(str, names)),
+    "channels": lambda count: whole("channels", count),
+    "preparation": Preparation.from_json,
+    "train": lambda keys: {str(name): str(key) for name, key in keys.items()},
+    "held_out": lambda keys: {str(name): str(key) for name, key in keys.items()},
+    "versions": dict,
+    "backend": str,
+}
+
+
+def _part(record: object, name: str, make: Callable[[Any], Any]) -> Any:
+    if not isinstance(record, Mapping):
+        raise ValueError("no keys and values in braces")
+    if name not in record:
+        raise ValueError(f"key {name!r} is missing")
+    try:
+        return make(record[name])
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{name}: something is missing there, or of another kind") from error
 
 
 def checkpoints(folder: Path | str) -> dict[int, Path]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unetzoo.checks import check, is_whole, wholes
+from unetzoo.text import counted
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def stages(
         check(listed, name, values, f"a list of at least {least}, one a stage")
     if not len(features) == len(kernels) == len(strides):
         raise ValueError(
-            f"{len(features)} features, {len(kernels)} kernels and {len(strides)} strides: "
-            "expected one of each a stage."
+            f"{counted(len(features), 'feature')}, {counted(len(kernels), 'kernel')} and "
+            f"{counted(len(strides), 'stride')}: expected one of each a stage."
         )
     features = wholes("features", features, len(features), "stage")
     found = []

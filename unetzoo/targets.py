@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from unetzoo.stray_labels import refuse
+from unetzoo.stray_labels import IN_CHANNELS, in_classes, refuse
 
 ACTIVATIONS = ("softmax", "sigmoid")
 
@@ -24,6 +24,8 @@ def one_channel_a_class(y_true, logits, activation, ignore_label, told=False):
             class, a voxel without any class is ignored: that is what one-hot makes of such a label.
         told: whether a label that counts and is none of the classes is an error.
 
+    A label is a whole number, and one in the channel of its class from 0 to 1, as with one channel.
+
     Returns: targets ``(B, *spatial, C)`` and mask ``(B, *spatial)``, float32. Where a label that
         counts is none of the classes, all targets are NaN, and so is the loss.
     Raises: ValueError for shapes that do not belong together, and for such a label if it is told.
@@ -37,7 +39,7 @@ def one_channel_a_class(y_true, logits, activation, ignore_label, told=False):
         counts = ops.ones_like(targets[..., 0])
         if ignore_label is not None and activation == "softmax":
             counts = ops.cast(ops.sum(targets, axis=-1) > 0, "float32")
-        return targets, counts
+        return _without_stray(targets, targets, _outside(targets, 1), told and IN_CHANNELS), counts
     labels = _without_channel(y_true, logits)
     _check_sizes("labels", labels.shape, logits.shape[:-1])
     labels = ops.cast(labels, "float32")
@@ -46,15 +48,26 @@ def one_channel_a_class(y_true, logits, activation, ignore_label, told=False):
         counts = ops.cast(labels != ignore_label, "float32")
         labels = ops.where(labels == ignore_label, 0.0, labels)
     last = max(classes - 1, 1)
-    stray = (labels < 0) | (labels > last)
-    if told:
-        refuse(stray, labels, last + 1)
+    stray = _outside(labels, last)
     if classes == 1:
         targets = labels[..., None]
     else:
+        stray = stray | (labels != ops.floor(labels))
         within = ops.cast(ops.clip(labels, 0, last), "int32")
         targets = ops.one_hot(within, classes, dtype="float32")
-    return ops.where(ops.any(stray), float("nan"), targets), counts
+    return _without_stray(targets, labels, stray, told and in_classes(last + 1)), counts
+
+
+def _outside(labels, last):
+    """True where a label is not from 0 to the last, as NaN is not."""
+    return ops.logical_not((labels >= 0) & (labels <= last))
+
+
+def _without_stray(targets, labels, stray, expected):
+    """The targets; where a label is stray an error if something is expected, else NaN."""
+    if expected:
+        refuse(stray, labels, expected)
+    return ops.where(ops.any(stray), float("nan"), targets)
 
 
 def _without_channel(y_true, logits):

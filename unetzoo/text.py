@@ -34,6 +34,18 @@ def first_of(lines: Sequence[str], most: int = 20) -> list[str]:
     return [*lines[:most], f"and {len(lines) - most:,} more."]
 
 
+def counted(number: int, thing: str) -> str:
+    """How many of a thing there are.
+
+    >>> counted(1, "case"), counted(1200, "case"), counted(2, "class"), counted(0, "axis")
+    ('1 case', '1,200 cases', '2 classes', '0 axes')
+    """
+    if number == 1:
+        return f"1 {thing}"
+    many = "axes" if thing == "axis" else f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{number:,} {many}"
+
+
 def few(words: Sequence[str], most: int = 10) -> str:
     """Words within a sentence.
 

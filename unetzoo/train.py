@@ -20,7 +20,7 @@ from unetzoo.choices import TFDS
 from unetzoo.data.survey import Survey
 from unetzoo.early import check_axes, check_settings
 from unetzoo.epochs import ShowEpochs
-from unetzoo.feeds import Feed, check_files, from_files, from_tfds, new_run
+from unetzoo.feeds import Feed, check_data, from_files, from_tfds, new_run, outputs_of
 from unetzoo.files import make_folder
 from unetzoo.history import read_history, waited_in_vain
 from unetzoo.lock import owned
@@ -54,15 +54,21 @@ def train(
         cache: where prepared cases are kept, or None for ``prepared`` in the run's folder.
         workers: processes that prepare, and threads that cut patches.
         plan: what the settings are made of; kept as ``plan.json``.
-        survey: for the cache, if it has looked at the data before; it is closed.
+        survey: for the cache, if it has looked at the data before; closed once the run has begun.
 
     Returns: the model after its last epoch.
     Raises: ValueError for data or settings that cannot work, or a folder that another process is
         at work in, RunStopped for a run that cannot go on.
     """
     folder = Path(folder)
-    if max(checkpoints(folder), default=0) >= settings.epochs:
-        return _finished(settings, folder)
+    if end := _end(settings, folder):
+        model = _finished(settings, folder)
+        print(
+            f"{folder}: the run there is finished, {end}: nothing was done; give its folder to "
+            "unetzoo predict or evaluate, or another --out to train anew.",
+            file=sys.stderr,
+        )
+        return model
     with owned(folder):
         run, feed = _begun(
             settings, folder, Path(cache or folder / PREPARED), workers, plan, survey
@@ -81,11 +87,12 @@ def _begun(
     """The run in a folder, which goes on or begins, and its prepared cases."""
     begun = check_settings(settings, folder, cache)
     _optimizer(settings)  # before the data are read
+    outputs_of(settings)
     with survey or Survey(cache) as looking:
         run, looks = (begun, {}) if begun else new_run(settings, folder, workers, looking)
         if plan is not None:
             _check_classes(plan, run)
-        _check_network(run)
+        check_axes(settings, 3 if run.preparation.crop else 2)
         if settings.data.startswith(TFDS):
             run, feed = from_tfds(run)
         else:
@@ -134,13 +141,23 @@ def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
     )
 
 
+def _end(settings: Settings, folder: Path) -> str:
+    """Why a run is at its end; empty where it is not."""
+    done = max(checkpoints(folder), default=0)
+    if done >= settings.epochs:
+        return f"epoch {done} of {settings.epochs}"
+    rows = [row for row in read_history(folder) if row["epoch"] <= done]
+    if settings.patience and rows and waited_in_vain(rows, MONITOR, settings.patience):
+        return f"epoch {done}, after {settings.patience} without a better Dice"
+    return ""
+
+
 def _finished(settings: Settings, folder: Path) -> keras.Model:
-    """The model of a run that has all its epochs: nothing is left to do, and nothing is written."""
+    """The model of a run that is at its end: nothing is left to do, and nothing is written."""
     run = Run.read(folder)
     run.check_same(settings)
     model, _ = resume(folder)
-    if not settings.data.startswith(TFDS):
-        check_files(run)
+    check_data(run)
     return model
 
 
@@ -153,14 +170,6 @@ def _check_classes(plan: Plan, run: Run) -> None:
         )
 
 
-def _check_network(run: Run) -> None:
-    """Whether the network takes the patch, said before anything is prepared."""
-    settings = run.settings
-    check_axes(settings, 3 if run.preparation.crop else 2)
-    shape = (*settings.patch, run.channels)
-    registry.skeleton(settings.network, input_shape=shape, **(settings.build or {}))
-
-
 def _fit(run: Run, feed: Feed) -> keras.Model:
     settings = run.settings
     with _precision(settings.precision):  # or Keras leaves the scale of float16's loss out
@@ -169,9 +178,6 @@ def _fit(run: Run, feed: Feed) -> keras.Model:
         model = build(run)
     else:
         print(f"going on after epoch {done} of {settings.epochs}", file=sys.stderr)
-    rows = [row for row in read_history(run.folder) if row["epoch"] <= done]
-    if settings.patience and rows and waited_in_vain(rows, MONITOR, settings.patience):
-        return model
     validated = None if feed.held_out is None else settings.validate_every
     with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
         model.fit(

@@ -9,7 +9,9 @@ from unetzoo.choices import RATES, SCHEDULES
 from unetzoo.deep_supervision import DeepSupervision, deep_supervision_weights
 from unetzoo.losses import DiceCrossentropy
 from unetzoo.metrics import DiceScore
+from unetzoo.onednn import hasten
 from unetzoo.optimizers import adam, sgd
+from unetzoo.stray_labels import tell_plainly
 
 
 def compile_model(
@@ -32,15 +34,18 @@ def compile_model(
         optimizer: a Keras optimizer; None for Adam.
         learning_rate: of Adam; 1e-4 is the textbook chapter's (S5.7).
         loss: of ``unetzoo.losses`` or Keras; None for ``DiceCrossentropy``.
-        ignore_label: the label that does not count, or None.
+        ignore_label: the label that does not count, or None; of a loss that is given, its own.
         jit_compile: as in ``Model.compile``. Keras's "auto" chooses by backend and device: no XLA
             with tensorflow on a CPU, where it makes these 3D networks four times slower
             (benchmarks/step.py), XLA with jax and with tensorflow on a GPU, eager with torch.
 
+    On TensorFlow and a CPU its 2D convolutions are computed as 3D ones from here on, which is
+    faster and gives the same (``unetzoo.onednn``); export a network that is loaded from its file.
     Freeze layers before: the optimizer is built here, for the weights that are trainable now.
 
     Returns: the model.
-    Raises: ValueError for a model that ends in a softmax or a sigmoid.
+    Raises: ValueError for a model that ends in a softmax or a sigmoid, and for an ``ignore_label``
+        that is not that of the loss.
     Source: S5.7, S5.32.
 
     >>> import unetzoo
@@ -56,6 +61,7 @@ def compile_model(
     classes = model.outputs[0].shape[-1]
     activation = "sigmoid" if classes == 1 else "softmax"
     loss = loss or DiceCrossentropy(activation=activation, ignore_label=ignore_label)
+    ignore_label = _ignored(loss, ignore_label)
     dice = DiceScore(classes, activation=activation, ignore_label=ignore_label)
     several = len(model.outputs) > 1
     model.compile(
@@ -66,7 +72,19 @@ def compile_model(
         jit_compile=jit_compile,
     )
     build_state(model)
-    return model
+    return tell_plainly(hasten(model))
+
+
+def _ignored(loss: Any, label: int | None) -> int | None:
+    """The label that the metric ignores: the loss's, or else what was given."""
+    loss = loss.loss if isinstance(loss, DeepSupervision) else loss
+    own = getattr(loss, "ignore_label", getattr(loss, "ignore_class", label))
+    if label is not None and label != own:
+        raise ValueError(
+            f"ignore_label {label}: the loss ignores {own}; give it to the loss, whose label the "
+            "metric ignores too."
+        )
+    return own
 
 
 def loss_weights(model: keras.Model) -> list[float]:

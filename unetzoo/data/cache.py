@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from unetzoo.data.layouts.case import Case
 from unetzoo.data.preparation import Grid, Preparation, prepare
 from unetzoo.data.sample import Sample
 from unetzoo.data.survey import Look, remember
-from unetzoo.files import explained_writing
+from unetzoo.files import abandoned, explained_writing
 
 ARRAYS = ("image", "labels", "weight", "voxels")
 ABOUT = "entry.json"
@@ -80,7 +79,8 @@ def prepare_cases(
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        for left in abandoned(folder, f"{WRITING}*", ABANDONED):
+            _delete(left)
     except OSError as error:
         raise ValueError(f"{folder}: {error.strerror}; expected a folder to write to.") from error
     looks = looks or {}
@@ -248,13 +248,6 @@ def _opened(folder: Path, name: str, key: str) -> PreparedCase:
     if found is None:
         raise ValueError(f"{entry}: was deleted or damaged after it was written; start again.")
     return PreparedCase(name, key, *found)
-
-
-def _sweep(folder: Path) -> None:
-    """Delete what writers that were killed left behind."""
-    for path in folder.glob(f"{WRITING}*"):
-        if time.time() - path.stat().st_mtime > ABANDONED:
-            _delete(path)
 
 
 def _delete(path: Path) -> None:

@@ -41,6 +41,20 @@ def cases_of(paths: Iterable[Path | str], channels: int) -> list[Case]:
     return [_case(place.name, parts, channels) for place, parts in found.items()]
 
 
+def check_apart(cases: Iterable[Case], folder: Path | str) -> None:
+    """Whether a folder for masks holds none of the cases' own files, whose names masks have.
+
+    Raises: ValueError where it does.
+    """
+    place = Path(folder).resolve()
+    for path in (path for case in cases for path in case.files):
+        if path.parent.resolve() == place:
+            raise ValueError(
+                f"{folder}: expected a folder of their own for the masks, which would lie there "
+                f"beside {path.name}, or in its place."
+            )
+
+
 def shard(cases: Sequence[Case], part: str) -> list[Case]:
     """The share of one job of several: "2/8" is every eighth case from the second on.
 

@@ -1,6 +1,7 @@
 """The numbers in a label file, checked, and what they are called in training: 0, 1, 2 ..."""
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from unetzoo.checks import is_whole
 from unetzoo.json_values import short
 
+MOST = 2**16  # classes
 ROUNDING = 1e-4  # what a float32 scaling leaves of a whole number
 
 
@@ -24,7 +26,7 @@ class LabelScheme:
         ignore: a number of the file that stays as it is, for voxels that do not count.
 
     With neither classes nor labels any numbers from 0 without a gap will do.
-    Raises: ValueError for numbers that are not whole, or classes that leave a gap.
+    Raises: ValueError for numbers that are not whole, classes that leave a gap, or too many.
 
     >>> LabelScheme(labels={0: 0, 2: 1, 4: 2}).mapping
     {0: 0, 2: 1, 4: 2}
@@ -39,6 +41,8 @@ class LabelScheme:
         wrong = any(n is not None and not is_whole(n, -math.inf) for n in numbers)
         if wrong or not (self.classes is None or is_whole(self.classes)):
             raise ValueError(f"{self}: expected whole numbers, and at least one class.")
+        if self.classes is not None and self.classes > MOST:
+            raise ValueError(f"{self}: expected at most {MOST:,} classes.")
         if self.labels is not None:
             targets = sorted(set(self.labels.values()))
             if not targets or targets != list(range(len(targets))):
@@ -91,8 +95,7 @@ class LabelScheme:
     def from_json(cls, found: Mapping[str, Any]) -> "LabelScheme":
         """Raises: ValueError, KeyError, TypeError or AttributeError for what is no scheme."""
         labels = found["labels"]
-        labels = None if labels is None else {int(k): int(v) for k, v in labels.items()}
-        return cls(found["classes"], labels, found["ignore"])
+        return cls(found["classes"], labels and labels_of(labels), found["ignore"])
 
     def numbers(self, values: np.ndarray, name: Path | str) -> np.ndarray:
         """A label file's values as whole numbers, each of them one that the scheme knows.
@@ -159,6 +162,17 @@ class LabelScheme:
                     f"or ignore={label}."
                 )
         return _renamed(classes, back)
+
+
+def labels_of(found: Mapping[str, Any]) -> dict[int, Any]:
+    """The mapping of a JSON file, whose keys are texts. Raises: ValueError for one of no number.
+
+    >>> labels_of({"0": 0, "4": 1})
+    {0: 0, 4: 1}
+    """
+    if wrong := [text for text in found if not re.fullmatch(r"-?\d+", text, re.ASCII)]:
+        raise ValueError(f"labels {short(wrong)}: expected whole numbers.")
+    return {int(text): label for text, label in found.items()}
 
 
 def _whole(values: np.ndarray, name: Path | str) -> np.ndarray:

@@ -17,7 +17,7 @@ from unetzoo.data.decoded import Decoded, put_down
 from unetzoo.data.fingerprint import Fingerprint, draw, nonzero_box
 from unetzoo.data.reading import read_case, read_case_labels, read_case_weight
 
-FORMAT = 1  # of the files of what was measured; to be raised when what is in them changes
+FORMAT = 2  # of the files of what was measured; to be raised when what is in them changes
 
 
 def look(
@@ -42,18 +42,20 @@ def look(
     with suppress(OSError):  # whoever reads the file says what is wrong with it
         contents = jobs.contents(job)
         key = _key(job, contents, channels, fill)
+    case, scheme, faults = jobs.case_of(job), jobs.scheme_of(job), list[str]()
+    answer: dict = {"contents": contents, "key": key, "faults": faults, "read": None}
     known = measured and key and _remembered(Path(measured, f"{key}.json"))
     if known:
-        return {"faults": [], "contents": contents, "key": key, "measured": known, "read": None}
-    case, scheme, faults = jobs.case_of(job), jobs.scheme_of(job), list[str]()
+        told = [_named(text, job) for text in known["warnings"]]
+        return {**answer, "measured": known, "warnings": told, "channels": known["channels"]}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         image = attempt(faults, read_case, case, fill=fill)
         labels = attempt(faults, read_case_labels, case, scheme)
         weight = attempt(faults, read_case_weight, case)
     told = [str(warning.message) for warning in caught]
-    answer = {"contents": contents, "key": key, "faults": faults, "measured": None, "read": None}
-    answer |= {"warnings": told, "channels": image and image.data.shape[-1]}
+    channel_count = image and image.data.shape[-1]
+    answer |= {"measured": None, "warnings": told, "channels": channel_count}
     if faults:
         return answer
     if contents is None or jobs.state(job) != contents["state"]:
@@ -66,11 +68,11 @@ def look(
     answer["measured"] = {
         "spacing": image.spacing,
         "shape": [end - begin for begin, end in box],
-        "channels": image.data.shape[-1],
+        "channels": channel_count,
         "intensities": draw(case.name, image.data, labels.data, scheme.ignore, channels),
         "voxels": _voxels(labels.data, scheme.ignore),
         "kept": math.prod(end - begin for begin, end in box) / math.prod(shape),
-        "warnings": told,
+        "warnings": [_nameless(text, job) for text in told],
     }
     answer["read"] = folder and put_down(found, box, Path(folder), reserve)
     return answer
@@ -94,9 +96,29 @@ def _remembered(path: Path) -> dict | None:
     try:
         found = json.loads(path.read_bytes())
         fingerprint_of(found)
-        return found
+        return found if all(isinstance(text, str) for text in found["warnings"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _nameless(text: str, job: dict) -> str:
+    """A warning to be kept: the same files may lie elsewhere when it is told again."""
+    for number, path in _paths(job):
+        text = text.replace(path, f"\0{number}\0")
+    return text
+
+
+def _named(text: str, job: dict) -> str:
+    for number, path in _paths(job):
+        text = text.replace(f"\0{number}\0", path)
+    return text
+
+
+def _paths(job: dict) -> list[tuple[int, str]]:
+    """The files of a case and their numbers, a longer path before one that it begins with."""
+    paths = [*job["images"], job["label"], job["weight"]]
+    numbered = [(number, path) for number, path in enumerate(paths) if path]
+    return sorted(numbered, key=lambda pair: -len(pair[1]))
 
 
 def _key(job: dict, contents: Mapping, channels: Sequence[int], fill: float | None) -> str:

@@ -25,6 +25,7 @@ from nibabel.orientations import (
 from nibabel.spatialimages import HeaderDataError
 
 from unetzoo.files import replacing
+from unetzoo.text import counted
 
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
 DEFLATE = 1032  # gzip's best ratio
@@ -276,12 +277,12 @@ def _check_size(file: NiftiFile, size: int) -> None:
     if (size * DEFLATE if compressed else size) < promised:
         raise ValueError(
             f"{file.path}: {size} bytes, but the header's shape {file.shape} with "
-            f"{file.channels} channels needs {promised}; the file is cut off or its header wrong: "
-            "copy or download it again."
+            f"{counted(file.channels, 'channel')} needs {promised}; the file is cut off or its "
+            "header wrong: copy or download it again."
         )
     if not compressed and size > promised:
         raise ValueError(
             f"{file.path}: {size} bytes, more than the {promised} that the header's shape "
-            f"{file.shape} with {file.channels} channels needs; the header is wrong or the file "
-            "damaged: copy or export it again."
+            f"{file.shape} with {counted(file.channels, 'channel')} needs; the header is wrong or "
+            "the file damaged: copy or export it again."
         )

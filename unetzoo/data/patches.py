@@ -10,6 +10,7 @@ import numpy as np
 from unetzoo.checks import is_whole, whole
 from unetzoo.data.foreground import foreground_voxels
 from unetzoo.data.sample import Sample
+from unetzoo.text import counted
 
 if TYPE_CHECKING:
     from unetzoo.data.augment import Augmentation
@@ -192,7 +193,8 @@ class PatchDataset(keras.utils.PyDataset):
         sizes = (self.batch_size, self.outputs, *self.patch)
         if not samples or not all(map(is_whole, sizes)):
             raise ValueError(
-                f"{samples} samples, batch_size {self.batch_size}, outputs {self.outputs}, patch "
+                f"{counted(samples, 'sample')}, batch_size {self.batch_size}, outputs "
+                f"{self.outputs}, patch "
                 f"{self.patch}: expected at least one sample, and whole numbers of at least 1."
             )
         context = [p - o for p, o in zip(self.patch, self.output, strict=False)]
@@ -252,8 +254,8 @@ def _check_sample(number: int, sample: Sample, patch: tuple[int, ...], channels:
         )
     if sample.image.shape[-1] != channels:
         raise ValueError(
-            f"sample {number}: {sample.image.shape[-1]} channels; expected {channels}, as sample "
-            "0 has."
+            f"sample {number}: {counted(sample.image.shape[-1], 'channel')}; expected {channels}, "
+            "as sample 0 has."
         )
     if sample.labels.dtype.kind not in "iub":
         raise ValueError(

@@ -25,6 +25,7 @@ from unetzoo.data.resampling import (
 )
 from unetzoo.data.volumes import MAX_GIB
 from unetzoo.json_values import short, tuples
+from unetzoo.text import counted
 
 Spacing = tuple[float | None, ...]  # None: as it is on that axis
 
@@ -167,8 +168,8 @@ def preparation_for(
         normalisation = normalisations(list(looks.values()), channel_names)
     if len(normalisation) != first.channels:
         raise ValueError(
-            f"normalisation of {len(normalisation)} channels: expected {first.channels}, as "
-            f"case {name!r} has."
+            f"normalisation of {counted(len(normalisation), 'channel')}: expected "
+            f"{first.channels}, as case {name!r} has."
         )
     return Preparation(target, tuple(normalisation), crop=rank == 3, fill=fill)
 
@@ -235,8 +236,8 @@ def _check_fit(
     *spatial, channels = scan.data.shape
     if channels != len(preparation.normalisation):
         raise ValueError(
-            f"image of shape {scan.data.shape}: expected {len(preparation.normalisation)} "
-            "channels last, as the training set has."
+            f"image of shape {scan.data.shape}: expected "
+            f"{counted(len(preparation.normalisation), 'channel')} last, as the training set has."
         )
     if preparation.spacing is not None and len(preparation.spacing) != len(spatial):
         raise ValueError(

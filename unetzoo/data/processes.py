@@ -19,6 +19,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing, suppress
 from typing import Any
 
+from unetzoo.text import few, first_of
+
 SHOWN = 20  # faults of as many cases are listed
 
 Progress = Callable[[Any], Iterable]  # wraps a sequence
@@ -76,18 +78,25 @@ class _Coming:
 def _raise_faults(failed: Sequence[str], answers: Mapping[str, dict]) -> None:
     if not failed:
         return
-    lines = []
-    for name in failed[:SHOWN]:
-        case, fault = f"case {name!r}: ", answers[name]["fault"]
-        lines.append(fault if fault.startswith(case) else case + fault)
-    if len(failed) > SHOWN:
-        lines.append(f"{len(failed) - SHOWN} more cases went wrong.")
-    text = lines[0] if len(lines) == 1 else "\n".join([f"{len(failed)} cases went wrong:", *lines])
-    error = ValueError(text)
+    error = ValueError(_told(failed, [answers[name]["fault"] for name in failed]))
     for name in failed[:SHOWN]:
         if "trace" in answers[name]:
             error.add_note(answers[name]["trace"])
     raise error
+
+
+def _told(names: Sequence[str], faults: Sequence[str]) -> str:
+    """A line for each case; one for all, such as of a full disk, where they went wrong alike."""
+    if len(names) > 1 and len(set(faults)) == 1:
+        return f"cases {few([repr(name) for name in names], 3)}: {faults[0]}"
+    heads = [f"case {name!r}: " for name in names]
+    lines = [
+        fault if fault.startswith(head) else head + fault
+        for head, fault in zip(heads, faults, strict=True)
+    ]
+    if len(lines) == 1:
+        return lines[0]
+    return "\n".join([f"{len(lines)} cases went wrong:", *first_of(lines, SHOWN)])
 
 
 def _in_this_one(function: Callable, tasks: Mapping, _: int) -> Answers:

@@ -15,6 +15,7 @@ from unetzoo.data.axes import Resizing, resizing, slices
 from unetzoo.data.normalisation import undo
 from unetzoo.data.preparation import Grid, Prepared
 from unetzoo.data.resampling import resample_image
+from unetzoo.text import counted
 
 CHUNK = 2**21  # voxels of the file that are worked out at a time
 
@@ -135,7 +136,9 @@ def _pieces(
         held, first = held[over:].copy(), first + over  # a copy: the rest of the slab goes
     if held is None or first + len(held) != grid.prepared[0]:
         found = 0 if held is None else first + len(held)
-        raise ValueError(f"slabs with {found} rows: expected the {grid.prepared[0]} of the grid.")
+        raise ValueError(
+            f"slabs with {counted(found, 'row')}: expected the {grid.prepared[0]} of the grid."
+        )
 
 
 def _next(whole: Resizing, done: int, end: int) -> int:

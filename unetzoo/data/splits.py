@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from unetzoo.json_values import short
+from unetzoo.text import counted
 
 
 def folds(
@@ -33,11 +34,11 @@ def folds(
     if twice:
         raise ValueError(f"names {short(twice)} are given twice; expected each case once.")
     if count < 2:
-        raise ValueError(f"{count} folds; expected 2 or more.")
+        raise ValueError(f"{counted(count, 'fold')}; expected 2 or more.")
     if len(listed) < count:
         raise ValueError(
-            f"{len(listed)} cases for {count} folds; expected a case for each: give fewer folds "
-            "or more cases, or hold out none (--fold all)."
+            f"{counted(len(listed), 'case')} for {counted(count, 'fold')}; expected a case for "
+            "each: give fewer folds or more cases, or hold out none (--fold all)."
         )
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed {seed}; expected 0 to {2**32 - 1}.")

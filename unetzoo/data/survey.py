@@ -6,7 +6,6 @@ is prepared; what was measured stays there, and the same files are not decoded t
 
 import json
 import shutil
-import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +22,9 @@ from unetzoo.data.layouts.case import Case
 from unetzoo.data.layouts.checks import given_twice
 from unetzoo.data.look import attempt, fingerprint_of, look
 from unetzoo.data.pictures import is_picture
-from unetzoo.files import replacing
+from unetzoo.files import abandoned, replacing
 from unetzoo.json_values import short
-from unetzoo.text import first_of
+from unetzoo.text import counted, first_of
 
 MEASURED = "measured"  # folder of what was measured
 READ = ".read-"  # begins the names of folders of what was decoded
@@ -143,7 +142,8 @@ class Survey:
                 folders = (self.cache, *self.cache.parents)
                 self._made = [folder for folder in folders if not folder.exists()]
                 self.cache.mkdir(parents=True, exist_ok=True)
-                _sweep(self.cache)
+                for left in abandoned(self.cache, f"{READ}*", ABANDONED):
+                    shutil.rmtree(left, ignore_errors=True)
                 self._read = Path(mkdtemp(prefix=READ, dir=self.cache))
             free = shutil.disk_usage(self._read).free
             return str(self.cache / MEASURED), str(self._read), free // 2
@@ -151,13 +151,17 @@ class Survey:
 
 
 def remember(cache: Path, looks: Mapping[str, Look]) -> None:
-    """Write what was measured, so that the same files are not decoded for it again."""
-    for one in looks.values():
-        path = cache / MEASURED / f"{one.key}.json"
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            with replacing(path) as beside:
-                beside.write_text(json.dumps(one.measured))
+    """Write what was measured, so that the same files are not decoded for it again.
+
+    Where that cannot be written nothing is lost but the time of the next run.
+    """
+    with suppress(OSError):
+        for one in looks.values():
+            path = cache / MEASURED / f"{one.key}.json"
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                with replacing(path) as beside:
+                    beside.write_text(json.dumps(one.measured))
 
 
 def _found(
@@ -168,7 +172,7 @@ def _found(
 ) -> Found:
     """Raises: ValueError with a line for each fault."""
     for answer in answers:
-        for text in (answer["measured"] or answer)["warnings"]:
+        for text in answer["warnings"]:
             warnings.warn(text, stacklevel=4)
     faults = given_twice(path for case in cases for path in (*case.images, case.label) if path)
     faults += [fault for answer in answers for fault in answer["faults"]]
@@ -179,12 +183,12 @@ def _found(
         attempt(faults, scheme.without_gap, counts, "the label files together")
     faults = list(dict.fromkeys(faults))  # of a broken image its labels complain as well
     if faults:
-        head = f"{len(cases)} cases, {len(faults)} faults:"
+        head = f"{counted(len(cases), 'case')}, {counted(len(faults), 'fault')}:"
         raise ValueError("\n".join([head, *first_of(faults)]))
     _check_channel_names(channel_names, cases[0], measured[0]["channels"])
     known = set(range(scheme.num_classes)) | set(counts)
     if absent := sorted(known - set(counts)):
-        text = f"classes {short(absent)} occur in none of the {len(cases)} label files."
+        text = f"classes {short(absent)} occur in none of the {counted(len(cases), 'label file')}."
         warnings.warn(text, stacklevel=4)
     looks = {
         case.name: Look(fingerprint_of(of := answer["measured"]), answer["contents"],
@@ -205,10 +209,10 @@ def _check_kind(cases: Sequence[Case]) -> None:
 
 
 def _channel_faults(cases: Sequence[Case], answers: Sequence[dict]) -> list[str]:
-    channels = [(answer["measured"] or answer)["channels"] for answer in answers]
+    channels = [answer["channels"] for answer in answers]
     usual = Counter(count for count in channels if count).most_common(1)
     return [
-        f"{case.images[0]}: {count} channels in case {case.name!r}, but most cases have "
+        f"{case.images[0]}: {counted(count, 'channel')} in case {case.name!r}, but most cases have "
         f"{usual[0][0]}; expected the same in all."
         for case, count in zip(cases, channels, strict=True)
         if count and count != usual[0][0]
@@ -221,10 +225,3 @@ def _check_channel_names(names: Sequence[str], first: Case, channels: int) -> No
             f"channel names {tuple(names)}: expected {channels}, one for each channel of case "
             f"{first.name!r}."
         )
-
-
-def _sweep(folder: Path) -> None:
-    """Delete what runs that were killed left behind."""
-    for path in folder.glob(f"{READ}*"):
-        if time.time() - path.stat().st_mtime > ABANDONED:
-            shutil.rmtree(path, ignore_errors=True)

@@ -18,7 +18,7 @@ from unetzoo.planning.checks import (
     plain,
 )
 from unetzoo.stages import stages
-from unetzoo.text import aligned, printable
+from unetzoo.text import aligned, counted, few, printable
 
 Numbers = tuple[int, ...]
 
@@ -52,7 +52,8 @@ class Fingerprint:
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
         if len(self.spacings) != len(self.shapes) or not self.shapes:
             raise ValueError(
-                f"{len(self.spacings)} spacings and {len(self.shapes)} shapes: expected one of "
+                f"{counted(len(self.spacings), 'spacing')} and "
+                f"{counted(len(self.shapes), 'shape')}: expected one of "
                 "each for every case, and at least one case."
             )
         for case, (spacing, shape) in enumerate(zip(self.spacings, self.shapes, strict=True)):
@@ -177,8 +178,8 @@ class Plan:
 
     def __str__(self) -> str:
         head = [
-            f"{self.network}, {_counted(self.num_channels, 'channel')}, {self.num_classes} "
-            f"classes, {self.memory_gb:g} GB",
+            f"{self.network}, {counted(self.num_channels, 'channel')}, "
+            f"{counted(self.num_classes, 'class')}, {self.memory_gb:g} GB",
             "normalisation: " + ", ".join(map(_described, self.normalisation)),
         ]
         of = self.configurations
@@ -244,14 +245,10 @@ def _of(measured: Measured | None) -> list[str]:
         for n, count in enumerate(measured.class_voxels)
     ]
     return [
-        f"measured: {_counted(measured.cases, 'case')}, median spacing "
+        f"measured: {counted(measured.cases, 'case')}, median spacing "
         f"{times(measured.median_spacing)} mm, median shape {times(measured.median_shape)}",
-        "voxels of class " + ", ".join(classes),
+        "voxels of class " + few(classes, 20),
     ]
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def _described(kind: ZScore | CT) -> str:

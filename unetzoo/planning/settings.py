@@ -59,18 +59,15 @@ def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
     }
 
 
-def plan_of_run(folder: Path, path: Path | None, data: str, **options: Any) -> Plan:
-    """The plan of a file; or that of the run that was begun in a folder; or a new one.
+def plan_of_run(folder: Path, data: str, **options: Any) -> Plan:
+    """The plan of the run that was begun in a folder, or a new one.
 
     Args:
         folder: of the run.
-        path: of a plan, or None.
         data, options: as in ``plan_dataset``.
 
     Raises: ValueError for a file that is no plan, or data that have none.
     """
-    if path is not None:
-        return Plan.read(path)
     if checkpoints(folder) and (folder / PLAN).exists():
         return Plan.read(folder / PLAN)
     return plan_dataset(data, **options)

@@ -11,6 +11,7 @@ import numpy as np
 from unetzoo.data.augment import intensity, spatial
 from unetzoo.data.augment.resampling import resample
 from unetzoo.json_values import parsed, tuples
+from unetzoo.text import counted
 
 # By the name of a draw's parameters for the channels; in nnU-Net's order.
 TWINS: dict[str, Callable[..., None]] = {
@@ -145,6 +146,6 @@ class Draw:
         for name in TWINS:
             if len(getattr(self, name)) not in (0, image.shape[-1]):
                 raise ValueError(
-                    f"image {image.shape}: expected {len(getattr(self, name))} channels, as the "
-                    f"draw has of {name}."
+                    f"image {image.shape}: expected "
+                    f"{counted(len(getattr(self, name)), 'channel')}, as the draw has of {name}."
                 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.pictures import SUFFIXES
+from unetzoo.text import counted
 
 ENDINGS = (".nii.gz", ".nii", *SUFFIXES)  # of the files that can be read
 
@@ -37,7 +38,8 @@ class Dataset:
     channel_names: tuple[str, ...]  # ("CT",), ("T1", "FLAIR") ...; () if unknown
 
     def __str__(self) -> str:
-        text = f"{self.layout}: {len(self.cases)} cases with labels, {len(self.test)} without"
+        cases = counted(len(self.cases), "case")
+        text = f"{self.layout}: {cases} with labels, {len(self.test)} without"
         names = {"channels": self.channel_names, "classes": self.class_names}
         return text + "".join(f"; {key} {', '.join(of)}" for key, of in names.items() if of)
 

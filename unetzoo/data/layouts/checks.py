@@ -8,7 +8,7 @@ from pathlib import Path
 from unetzoo.data.layouts.case import Case, Found, ending_of
 from unetzoo.data.pictures import is_picture
 from unetzoo.files import missing
-from unetzoo.text import first_of
+from unetzoo.text import counted, first_of
 
 LONGEST = 200  # bytes of a case's name: results add endings to it
 
@@ -101,8 +101,8 @@ def _counts(cases: Sequence[Case]) -> list[str]:
         return []
     usual = Counter(len(case.images) for case in cases).most_common(1)[0][0]
     return [
-        f"case {case.name!a}: {len(case.images)} images, but most cases have {usual}; expected "
-        "the same channels in all."
+        f"case {case.name!a}: {counted(len(case.images), 'image')}, but most cases have {usual}; "
+        "expected the same channels in all."
         for case in cases
         if len(case.images) != usual
     ]

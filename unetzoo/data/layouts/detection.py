@@ -42,7 +42,7 @@ def find(
     ...     (folder / part).mkdir()
     ...     (folder / part / "cell.png").touch()
     >>> print(find(folder, classes=2))
-    pictures: 1 cases with labels, 0 without
+    pictures: 1 case with labels, 0 without
     """
     given = LabelScheme(classes, labels, ignore)
     name = layout or layout_of(place)

@@ -19,7 +19,7 @@ from unetzoo.data.layouts.manifest import (
     read_manifest,
 )
 from unetzoo.data.pictures import is_picture
-from unetzoo.text import few
+from unetzoo.text import counted, few
 
 
 def find_nnunet(place: Path, *, regions: bool = False) -> Found:
@@ -131,15 +131,16 @@ def _count_faults(manifest: dict[str, Any], found: int) -> list[str]:
     if promised == found:
         return []
     return [
-        f"{found} training cases, but numTraining of dataset.json is {promised!a:.20}; copy those "
-        "that are missing, or mend the number."
+        f"{counted(found, 'training case')}, but numTraining of dataset.json is {promised!a:.20}; "
+        "copy those that are missing, or mend the number."
     ]
 
 
 def _channel_faults(cases: Iterable[Case], expected: int) -> list[str]:
     """One picture may hold all the channels: red, green and blue."""
     return [
-        f"case {case.name!r}: {len(case.images)} channels, but dataset.json names {expected}."
+        f"case {case.name!r}: {counted(len(case.images), 'channel')}, but dataset.json names "
+        f"{expected}."
         for case in cases
         if len(case.images) != expected
         and not (len(case.images) == 1 and is_picture(case.images[0]))

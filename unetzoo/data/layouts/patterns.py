@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unetzoo.data.layouts.case import Case, Found, listed, stem_of
 from unetzoo.data.pictures import is_picture
+from unetzoo.text import counted
 
 MASKS = ("masks", "labels")  # names of the folder beside images
 SUFFIX = "_mask"  # of a mask's name, in that folder or beside its image
@@ -71,7 +72,7 @@ def _together(matched: Mapping[str, Mapping[str, list[Path]]]) -> Found:
         for pattern, files in matched.items():
             count = len(files.get(name, ()))
             if count > 1:
-                wrong.append(f"case {name!r}: {count} files of {pattern}; expected one.")
+                wrong.append(f"case {name!r}: {counted(count, 'file')} of {pattern}; expected one.")
             elif count == 0:
                 wrong.append(f"case {name!r}: no file of {pattern}.")
         faults += wrong

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from unetzoo.choices import TFDS
 from unetzoo.data.labels import LabelScheme
+from unetzoo.text import counted
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -35,7 +36,7 @@ class Source:
         names = f" ({', '.join(self.class_names)})" if self.class_names else ""
         return (
             f"{self.builder.info.full_name}: {_splits(self.builder)}; {self.image!r} and "
-            f"{self.mask!r}, {self.classes} classes{names}"
+            f"{self.mask!r}, {counted(self.classes, 'class')}{names}"
         )
 
     @property
