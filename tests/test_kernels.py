@@ -49,11 +49,13 @@ def test_the_backend_of_keras_json_counts(tmp_path):
     assert ran(f"import unetzoo; {SHOW}", tmp_path)[0] == "1"
 
 
-def test_tensorflow_takes_it(tmp_path):
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "True"), pytest.param({"TF_ENABLE_ONEDNN_OPTS": "0"}, "False", marks=pytest.mark.slow)],
+)
+def test_tensorflow_takes_it(tmp_path, given, expected):
     ask = "from tensorflow.python.util._pywrap_util_port import IsMklEnabled as on; print(on())"
-    assert ran(f"import unetzoo, keras; {ask}", tmp_path)[0] == "True"
-    off = {"TF_ENABLE_ONEDNN_OPTS": "0"}
-    assert ran(f"import unetzoo, keras; {ask}", tmp_path, **off)[0] == "False"
+    assert ran(f"import unetzoo, keras; {ask}", tmp_path, **given)[0] == expected
 
 
 @pytest.mark.parametrize("flags", ["fpu avx2", "fpu avx2 avx512f avx512_vnni"])

@@ -102,6 +102,9 @@ def demo(folder: Path, epochs: int) -> None:
     """
     check_folder(folder)
     check_free(folder)
+    from unetzoo.early import check_demo
+
+    check_demo()
     load_keras("the demo")
     from unetzoo.demo import run as run_demo
 

@@ -19,6 +19,7 @@ from unetzoo.cases import overlaps
 from unetzoo.console import say
 from unetzoo.data.augment import Augmentation
 from unetzoo.data.patches import PatchDataset
+from unetzoo.early import check_demo
 from unetzoo.epochs import ShowEpochs
 from unetzoo.files import replacing
 from unetzoo.history import read_history
@@ -82,13 +83,9 @@ def run(folder: Path, epochs: int) -> None:
 
 def load_template() -> Brain:
     """nilearn's MNI152 template at 2 mm, with a label for each voxel."""
-    try:
-        import matplotlib  # noqa: F401
-        from nilearn import datasets
-    except ImportError as error:
-        raise ValueError(
-            f"{error.name} is not installed: the demo needs it; run pip install 'unetzoo[demo]'."
-        ) from error
+    check_demo()
+    from nilearn import datasets
+
     template = datasets.load_mni152_template(resolution=2)
     grey = datasets.load_mni152_gm_template(resolution=2).get_fdata()
     white = datasets.load_mni152_wm_template(resolution=2).get_fdata()

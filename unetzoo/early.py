@@ -1,6 +1,7 @@
 """What of a run can be checked early: before Keras is loaded and before a case is read."""
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from unetzoo import registry
@@ -111,6 +112,15 @@ def is_own(run: Run, data: str | None) -> bool:
     """Whether data are those that the run was trained on."""
     own = run.settings.data
     return data is None or Path(data).resolve() == Path(own).resolve()
+
+
+def check_demo() -> None:
+    """Raises: ValueError where what the demo takes is not installed."""
+    for name in ("nilearn", "matplotlib"):
+        if find_spec(name) is None:
+            raise ValueError(
+                f"{name} is not installed: the demo needs it; run pip install 'unetzoo[demo]'."
+            )
 
 
 def nothing_left(run: Run, place: str) -> ValueError:
