@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit import report as _pages
-from audit.diff import Diff
-from audit.explain import Explanation
-from audit.reading import read, read_all
-from audit.sources import as_table
-from audit.table import Row, Table
-from unetzoo.lazy import lazy
+from audit.comparison.diff import Diff
+from audit.comparison.explain import Explanation
+from audit.sources.resolve import as_table
+from audit.sources.text import read, read_all
+from audit.tables import Row, Table
+from unetzoo.utils.lazy import lazy
 
 if TYPE_CHECKING:
-    from audit.counting import Search
-    from audit.matching import assert_matches
-    from audit.verdict import Verdict, check
+    from audit.analysis.cost import cost
+    from audit.analysis.memory import memory
+    from audit.analysis.receptive_field import receptive_field
+    from audit.comparison.assertion import assert_matches
+    from audit.comparison.conventions import Search
+    from audit.documents.statement import Verdict, check
 
 __all__ = [
     "Diff",
@@ -31,22 +34,28 @@ __all__ = [
     "Verdict",
     "assert_matches",
     "check",
+    "cost",
     "diff",
     "explain",
+    "memory",
     "read",
     "read_all",
+    "receptive_field",
     "report",
     "table",
 ]
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "Search": "audit.counting:Search",
-        "Verdict": "audit.verdict:Verdict",
-        "assert_matches": "audit.matching:assert_matches",
-        "check": "audit.verdict:check",
+        "cost": "audit.analysis.cost:cost",
+        "memory": "audit.analysis.memory:memory",
+        "receptive_field": "audit.analysis.receptive_field:receptive_field",
+        "Search": "audit.comparison.conventions:Search",
+        "Verdict": "audit.documents.statement:Verdict",
+        "assert_matches": "audit.comparison.assertion:assert_matches",
+        "check": "audit.documents.statement:check",
     },
-    ["cost", "memory", "receptive_field"],
+    [],
 )
 
 
@@ -73,7 +82,7 @@ def diff(first: Any, second: Any) -> Diff:
     >>> diff("unet2d_small", "unet2d_small").same
     True
     """
-    from audit.diff import diff as diff_of
+    from audit.comparison.diff import diff as diff_of
 
     return diff_of(as_table(first), as_table(second))
 
@@ -90,8 +99,8 @@ def explain(first: Any, second: Any = None, *, count: int | None = None) -> "Exp
     >>> str(explain("unet3d_original", count=19_069_955).matches[0])
     'norms not counted'
     """
-    from audit.counting import search
-    from audit.explain import explain as explain_of
+    from audit.comparison.conventions import search
+    from audit.comparison.explain import explain as explain_of
 
     if (second is None) == (count is None):
         raise ValueError("explain: expected a second network, or count=, and not both.")

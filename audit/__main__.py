@@ -1,5 +1,5 @@
 """``python -m audit``."""
 
-from unetzoo.start import audit
+from unetzoo.cli.start import audit
 
 audit()

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from audit.sources import as_table, ready, zoo_id, zoo_table
-from unetzoo.console import ShapeType, load_keras, run, say
-from unetzoo.files import check_writable
+from audit.sources.resolve import as_table, ready, zoo_id, zoo_table
+from unetzoo.utils.console import ShapeType, load_keras, run, say
+from unetzoo.utils.files import check_writable
 
 STYLES = (
     "markdown", "csv", "json", "html", "keras3", "keras3d", "keras2", "keras2b", "keras2c",
@@ -86,7 +86,7 @@ def explain(first: str, second: str | None, count: int | None, as_json: bool) ->
     A and B are ids of the zoo, .keras files, or texts with a published summary.
     """
     import audit
-    from audit.counting import check_search
+    from audit.comparison.conventions import check_search
 
     if count is None:
         ready(first, *([second] if second else []))
@@ -105,7 +105,7 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
     Exits with 0 if every verdict is the one on record, 1 if one has changed.
     """
-    from audit import verdict
+    from audit.documents import statement as verdict
 
     for name in names:
         verdict.statements(name)  # raises for one without
@@ -136,7 +136,7 @@ def update(files: tuple[str, ...], check: bool, models: tuple[str, ...]) -> None
     FILE, or a name given by --model. Exits with 0, and with 1 if --check found a stale table;
     if any FILE is bad, no FILE is changed.
     """
-    from audit.update import Networks, refreshed
+    from audit.markers import Networks, refreshed
 
     if models:
         sys.path.insert(0, os.getcwd())

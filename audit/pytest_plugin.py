@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from audit import building
-from audit.matching import mismatch
-from audit.reading import read_all
-from audit.sources import as_table
+from audit.comparison.assertion import mismatch
+from audit.sources import builders as building
+from audit.sources.resolve import as_table
+from audit.sources.text import read_all
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class AuditItem(pytest.Item):
     """The table published in a file is that of the network that a builder gives."""
 
     def runtest(self) -> None:
-        from unetzoo.console import load_keras
+        from unetzoo.utils.console import load_keras
 
         load_keras()
         try:

@@ -16,7 +16,7 @@ from machine import heading
 
 import audit
 import unetzoo
-from audit.table import Table
+from audit.tables import Table
 
 
 def median(work: Callable[[], object]) -> float:

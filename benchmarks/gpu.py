@@ -76,7 +76,7 @@ def peak_bytes(backend):
 def forward_operations(name):
     import audit
     import unetzoo
-    from audit.cost import cost
+    from audit.analysis.cost import cost
 
     shape = (SIZE, SIZE, SIZE, 1)
     table = audit.table(unetzoo.skeleton(name, input_shape=shape, num_classes=CLASSES))
@@ -91,7 +91,7 @@ def measure(backend, name):
 
     import unetzoo
     from unetzoo.data.patches import PatchDataset
-    from unetzoo.training import compile_model
+    from unetzoo.training.compile import compile_model
 
     peak_rate = torch_rate() if backend == "torch" else jax_rate()
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")

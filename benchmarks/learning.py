@@ -52,12 +52,12 @@ def measure(network, task, rank, minutes):
 
     import audit
     import unetzoo
-    from audit.cost import cost
+    from audit.analysis.cost import cost
     from unetzoo.data.patches import PatchDataset
-    from unetzoo.inference import sliding_window
+    from unetzoo.inference.shapes import output_shape
+    from unetzoo.inference.windows import sliding_window
     from unetzoo.metrics import DiceScore
-    from unetzoo.model_sizes import output_shape
-    from unetzoo.training import compile_model
+    from unetzoo.training.compile import compile_model
 
     rank, minutes = int(rank), float(minutes)
     patch = UNPADDED.get(network, PATCH[rank])

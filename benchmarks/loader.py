@@ -43,7 +43,7 @@ def volume():
 def unetzoo_batches(spatial, elastic):
     from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
-    from unetzoo.data.augment import Augmentation
+    from unetzoo.data.augmentation import Augmentation
     from unetzoo.data.patches import PatchDataset
 
     image, labels = volume()

@@ -34,7 +34,7 @@ def heading(*packages):
 
 def _units():
     import unetzoo  # noqa: F401  (turns oneDNN on)
-    from unetzoo.kernels import SWITCH, on_by_itself, vector_units
+    from unetzoo.utils.kernels import SWITCH, on_by_itself, vector_units
 
     switch = os.environ.get(SWITCH)
     onednn = switch == "1" or (switch is None and on_by_itself())

@@ -1,4 +1,4 @@
-"""The memory that `audit.memory` states against what PyTorch keeps and holds.
+"""The memory that `audit.analysis.memory` states against what PyTorch keeps and holds.
 
     python benchmarks/memory.py
 
@@ -46,7 +46,7 @@ def measure(name):
 
     import audit
     import unetzoo
-    from audit.memory import memory
+    from audit.analysis.memory import memory
 
     channels = unetzoo.card(name).input_shape[-1]
     size = SMALLEST.get(name) or SIZES[3 if "3d" in name else 2]

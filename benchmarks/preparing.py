@@ -70,16 +70,16 @@ def plainly(folder, out):
 
 
 def cases_of(folder):
-    from unetzoo.data.layouts.case import Case
+    from unetzoo.data.datasets.case import Case
 
     names = [(f"{n}-image.nii.gz", f"{n}-labels.nii.gz") for n in range(CASES)]
     return [Case(image[0], (folder / image,), folder / labels) for image, labels in names]
 
 
 def with_unetzoo(folder, out, workers=1, **looks):
-    from unetzoo.data.cache import prepare_cases
     from unetzoo.data.labels import LabelScheme
-    from unetzoo.data.preparation import Preparation, ZScore
+    from unetzoo.data.preprocessing.cache import prepare_cases
+    from unetzoo.data.preprocessing.preparation import Preparation, ZScore
 
     scheme, preparation = LabelScheme(CLASSES), Preparation(TARGET, (ZScore(),))
     return prepare_cases(cases_of(folder), scheme, preparation, out, workers=workers, **looks)
@@ -88,7 +88,7 @@ def with_unetzoo(folder, out, workers=1, **looks):
 def first_run(folder, out, workers, together):
     """Verify, measure and prepare, as ``unetzoo train`` does."""
     from unetzoo.data.labels import LabelScheme
-    from unetzoo.data.survey import Survey
+    from unetzoo.data.preprocessing.survey import Survey
 
     for last in (True,) if together else (False, False, True):
         with Survey(out if together else None) as survey:
@@ -131,8 +131,8 @@ def measure(who, folder):
 
 def back(who):
     """Seconds and MiB at the peak, of logits that lie in memory."""
-    from unetzoo.data.preparation import Grid
-    from unetzoo.data.restoring import restore_labels
+    from unetzoo.data.preprocessing.inverse import restore_labels
+    from unetzoo.data.preprocessing.preparation import Grid
 
     box = ((10, 150), (10, 150), (5, 75))
     grid = Grid(SHAPE, box, SPACING, PREPARED)

@@ -39,7 +39,7 @@ def data(name):
 
 def keras_model(name, x, y):
     import unetzoo
-    from unetzoo.training import compile_model
+    from unetzoo.training.compile import compile_model
 
     model = compile_model(unetzoo.build(name, input_shape=x.shape[1:]))
     return lambda: model.train_on_batch(x, y), lambda: model.predict_on_batch(x)

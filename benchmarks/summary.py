@@ -20,11 +20,13 @@ SHAPE = (50, 50, 50)
 
 def ours():
     import audit.formats
-    import audit.models
-    import unetzoo.blocks
+    import audit.sources.keras_model
+    import unetzoo.blocks.basic
 
     def work():
-        return audit.models.table_of(unetzoo.skeleton("unet3d_90m")).to_text("torchsummary")
+        return audit.sources.keras_model.table_of(unetzoo.skeleton("unet3d_90m")).to_text(
+            "torchsummary"
+        )
 
     return work
 

@@ -29,7 +29,7 @@ def batches(patch, batch_size):
     """Augmented patches, and one batch of them for ever."""
     import keras
 
-    from unetzoo.data.augment import Augmentation
+    from unetzoo.data.augmentation import Augmentation
     from unetzoo.data.patches import PatchDataset
 
     class Same(keras.utils.PyDataset):
@@ -72,7 +72,7 @@ def measure(name):
     import keras
 
     import unetzoo
-    from unetzoo.training import compile_model
+    from unetzoo.training.compile import compile_model
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

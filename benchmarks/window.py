@@ -33,7 +33,7 @@ def write_weights(folder):
     from torch_weights import copy_weights, randomise
     from twins import TWINS
 
-    from unetzoo.inference import importance
+    from unetzoo.inference.windows import importance
 
     twin = randomise(TWINS["unet3d_2_5m"](num_classes=CLASSES), seed=0)
     torch.save(twin.state_dict(), folder / "twin.pt")
@@ -51,8 +51,8 @@ def keras_model():
 
 
 def with_unetzoo(folder, image):
-    from unetzoo.fusing import fuse
-    from unetzoo.inference import sliding_window_slabs
+    from unetzoo.inference.fusing import fuse
+    from unetzoo.inference.windows import sliding_window_slabs
 
     model = keras_model()
     model.load_weights(folder / "model.weights.h5")

@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-from unetzoo.files import replacing
+from unetzoo.utils.files import replacing
 
 HERE = Path(__file__).parent
 MAX_PICTURE = 150_000  # bytes of a PNG

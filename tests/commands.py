@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 from audit import cli as audit_cli
-from unetzoo import cli as unetzoo_cli
+from unetzoo.cli import commands as unetzoo_cli
 
 PROGRAMS = {"unetzoo": unetzoo_cli.main, "unetzoo-audit": audit_cli.main}
 

@@ -56,7 +56,7 @@ def small_run(small_data, tmp_path_factory):
     """A run of four epochs, trained once for all tests, which leave it as it is."""
     from small_runs import settings
 
-    from unetzoo.train import train
+    from unetzoo.pipeline.trainer import train
 
     folder = tmp_path_factory.mktemp("small_runs") / "run"
     train(settings(small_data), folder)

@@ -17,7 +17,7 @@ import numpy as np
 from small_runs import losses
 
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.history import read_history
+from unetzoo.training.history import read_history
 
 EPOCHS = 12
 UNETZOO = [sys.executable, "-m", "unetzoo"]

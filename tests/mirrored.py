@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetzoo import losses
-from unetzoo.training import compile_model
+from unetzoo.losses import crossentropy as losses
+from unetzoo.training.compile import compile_model
 
 LOSSES = {
     "keras": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -6,7 +6,7 @@ from pathlib import Path
 import audit
 import unetzoo
 from audit.report import report
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 DOCUMENTS = Path(audit.__file__).parent / "documents"
 TEXTS = sorted(path.name for path in DOCUMENTS.iterdir() if path.suffix in (".txt", ".md"))

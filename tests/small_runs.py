@@ -6,8 +6,8 @@ from unittest import mock
 import pytest
 
 from unetzoo.callbacks import DrawCurves
-from unetzoo.history import read_history
-from unetzoo.runs import Settings
+from unetzoo.pipeline.run import Settings
+from unetzoo.training.history import read_history
 
 
 def settings(data, **more):

@@ -15,11 +15,16 @@ from twins_transunet import Attention, TransUNet
 
 import audit
 import unetzoo
-from audit.cost import cost
-from audit.memory import memory
-from audit.receptive_field import receptive_field
-from audit.report.graph import graph_of
-from unetzoo.layers import PositionEmbeddings, ResizeToMatch, StandardizedConv2D, TokensToMap
+from audit.analysis.cost import cost
+from audit.analysis.memory import memory
+from audit.analysis.receptive_field import receptive_field
+from audit.report.drawing.graph import graph_of
+from unetzoo.layers import (
+    PositionEmbeddings,
+    ResizeToMatch,
+    StandardizedConv2D,
+    TokensToMap,
+)
 
 # Sizes, and the grid at which the twin's positions are learned; the second resizes them.
 CASES = [((32, 48), (2, 3)), ((35, 41), (3, 3)), ((16, 32, 32), (1, 2, 2))]

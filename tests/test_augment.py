@@ -8,8 +8,8 @@ from scipy import ndimage
 from scipy.interpolate import BSpline
 from scipy.spatial.transform import Rotation
 
-from unetzoo.data.augment import Augmentation, Draw
-from unetzoo.data.augment.spatial import UNFOLDED, draw_elastic
+from unetzoo.data.augmentation import Augmentation, Draw
+from unetzoo.data.augmentation.spatial import UNFOLDED, draw_elastic
 
 OFF = dict.fromkeys(
     (
@@ -115,7 +115,7 @@ def test_rotation_scaling_and_elastic_are_scipys_in_one_resampling(patch, seed, 
 
 @pytest.mark.parametrize("patch", [(96, 80), (40, 36, 44), (6, 40, 40)])
 def test_patches_of_many_slabs_are_scipys_too(patch, monkeypatch):
-    monkeypatch.setattr("unetzoo.data.augment.resampling.SLAB", 3000)
+    monkeypatch.setattr("unetzoo.data.augmentation.warp.SLAB", 3000)
     augmentation = Augmentation(**{**OFF, "rotation": 1, "scaling": 1, "elastic": 1})
     draw = augmentation.draw(np.random.default_rng(2), patch, 2)
     given_ = region(draw, channels=2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetzoo.data.augment import Augmentation, Draw
+from unetzoo.data.augmentation import Augmentation, Draw
 
 EVERYTHING = Augmentation(
     mirror=1, quarter_turns=1, rotation=1, scaling=1, elastic=1, noise=1, blur=1, brightness=1,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from unetzoo.data.augment import Draw
+from unetzoo.data.augmentation import Draw
 
 sizes = st.one_of(*(st.tuples(*[st.integers(1, 9)] * rank) for rank in (2, 3)))
 seeds = st.integers(0, 2**32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_layouts import DECATHLON, NNUNET, decathlon, fault, lay, nnunet, table
 
-from unetzoo.data.layouts import find
+from unetzoo.data.datasets import find
 
 MISSING = "there is no such file"
 BAD_MANIFESTS = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_pictures import ANY, GREY, fault, png, save
 
-from unetzoo.data.pictures import read_mask, read_picture
+from unetzoo.data.io.pictures import read_mask, read_picture
 
 
 def animated(path):

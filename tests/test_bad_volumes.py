@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_volumes import ANY, content, fault, save
 
-from unetzoo.data import volumes
-from unetzoo.data.volumes import read_image, read_labels
+from unetzoo.data.io import volumes
+from unetzoo.data.io.volumes import read_image, read_labels
 
 BAD = {  # what is done to a good file, and what is said of it
     "truncated.nii.gz": (lambda raw: gzip.compress(raw)[:-20], "ends too early.*truncated"),

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from unetzoo.data import boundary
-from unetzoo.data.boundary import boundary_weights
+from unetzoo.data.preprocessing import boundary
+from unetzoo.data.preprocessing.boundary import boundary_weights
 
 SIZES = st.integers(2, 3).flatmap(lambda rank: st.tuples(*[st.integers(1, 7)] * rank))
 

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from test_preparation import SCHEME, brain, save_case
 
-from unetzoo.data import cache, decoded, jobs
-from unetzoo.data.boundary import boundary_weights
-from unetzoo.data.foreground import foreground_voxels
+from unetzoo.data.datasets.reading import read_case
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.normalisation import CT, ZScore
-from unetzoo.data.preparation import Preparation, prepare
-from unetzoo.data.reading import read_case
+from unetzoo.data.preprocessing import cache, decoded, jobs
+from unetzoo.data.preprocessing.boundary import boundary_weights
+from unetzoo.data.preprocessing.foreground import foreground_voxels
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Preparation, prepare
 
 PREPARATION = Preparation((1.0, 2.0, 1.0), (ZScore(),))
 

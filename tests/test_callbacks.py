@@ -12,12 +12,12 @@ from samples import squares
 
 import unetzoo
 from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
-from unetzoo.cases import overlaps
 from unetzoo.data.sample import Sample
-from unetzoo.history import RunStopped, best_row, read_history, waited_in_vain, write_rows
-from unetzoo.inference import sliding_window
-from unetzoo.sheet import colour_of
-from unetzoo.training import compile_model, make_optimizer
+from unetzoo.evaluation.scores import overlaps
+from unetzoo.inference.windows import sliding_window
+from unetzoo.training.compile import compile_model, make_optimizer
+from unetzoo.training.history import RunStopped, best_row, read_history, waited_in_vain, write_rows
+from unetzoo.visualization.sheet import colour_of
 
 
 def tiny(**choice):
@@ -172,7 +172,7 @@ def test_overlays_have_the_voxels_proportions(tmp_path):
     sample = squares(seed=5)
     validation = WholeCases({"a": sample._replace(spacing=(1.0, 3.0))}, (16, 16), folder=tmp_path)
     validation.set_model(tiny())
-    with mock.patch("unetzoo.figures.overlay") as overlay:
+    with mock.patch("unetzoo.visualization.figures.overlay") as overlay:
         validation.score()
     assert overlay.call_args.kwargs["spacing"] == (1.0, 3.0)
 

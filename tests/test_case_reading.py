@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts import Case, find
-from unetzoo.data.reading import (
+from unetzoo.data.datasets import Case, find
+from unetzoo.data.datasets.reading import (
     file_ending,
     read_case,
     read_case_labels,
     read_case_weight,
     write_case_labels,
 )
-from unetzoo.data.survey import Survey
-from unetzoo.text import counted
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.survey import Survey
+from unetzoo.utils.text import counted
 
 FLIPPED = np.diag([-1, 2, 3, 1.0])  # to the left first: not canonical
 SCHEME = LabelScheme(labels={0: 0, 2: 1, 4: 2})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetzoo.cleanup import largest_component
+from unetzoo.inference.postprocessing import largest_component
 
 
 def component(labels, voxel):

@@ -15,8 +15,8 @@ from commands import command
 import audit
 import unetzoo
 from audit.cli import cli as audit_cli
-from unetzoo.cli import cli as unetzoo_cli
-from unetzoo.history import RunStopped
+from unetzoo.cli.commands import cli as unetzoo_cli
+from unetzoo.training.history import RunStopped
 
 LIST = "unetzoo.registry.list_models"
 
@@ -152,7 +152,10 @@ def test_control_codes_and_turned_letters_are_shown_escaped(tmp_path):
             assert all(line.isprintable() for line in text.splitlines()), words
             assert "\nforged" not in text
         assert "x1b[31mb" in done.stdout + done.stderr, words
-    for text in (str(audit.diff(table, "unet2d_small")), str(audit.explain(table, "unet2d_small"))):
+    for text in (
+        str(audit.diff(table, "unet2d_small")),
+        str(audit.explain(table, "unet2d_small")),
+    ):
         assert SHOWN in text
         assert "\x1b" not in text
 

@@ -11,8 +11,8 @@ from variants import VARIANTS, arguments
 
 import audit
 import unetzoo
-from audit.cost import cost
-from audit.receptive_field import receptive_field
+from audit.analysis.cost import cost
+from audit.analysis.receptive_field import receptive_field
 from unetzoo import blocks
 from unetzoo.layers import CropToMatch, LinearUpsampling, PadToMatch, TorchConv2DTranspose
 

@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from unetzoo.figures import curves
-from unetzoo.sheet import colour_of
+from unetzoo.visualization.figures import curves
+from unetzoo.visualization.sheet import colour_of
 
 
 def history(epochs, classes=3, every=5):
@@ -109,7 +109,7 @@ def test_a_thousand_epochs_are_as_many_lines_as_ten(tmp_path):
 
 def test_figures_leave_pyplot_alone(tmp_path):
     code = (
-        "import sys; from unetzoo.figures import curves;"
+        "import sys; from unetzoo.visualization.figures import curves;"
         f"curves({str(tmp_path / 'a.png')!r}, [{{'epoch': 1, 'loss': 1.0}}]);"
         "print([name for name in ('matplotlib.pyplot', 'keras') if name in sys.modules])"
     )

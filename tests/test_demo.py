@@ -16,7 +16,7 @@ from samples import dice
 from small_runs import losses
 
 import unetzoo
-from unetzoo.history import read_history
+from unetzoo.training.history import read_history
 
 UNETZOO = Path(sys.executable).parent / "unetzoo"
 
@@ -87,7 +87,9 @@ def test_a_demo_killed_half_way_goes_on(tmp_path):
 
 @pytest.mark.parametrize("missing", ["nilearn", "matplotlib"])
 def test_without_nilearn_the_demo_says_what_to_install(tmp_path, missing):
-    with mock.patch("unetzoo.early.find_spec", lambda name: None if name == missing else name):
+    with mock.patch(
+        "unetzoo.pipeline.early.find_spec", lambda name: None if name == missing else name
+    ):
         done = command("unetzoo", "demo", "-o", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
     expected = "not installed: the demo needs it; run pip install 'unetzoo[demo]'."

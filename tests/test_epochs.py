@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from unetzoo import epochs
-from unetzoo.epochs import ShowEpochs
+from unetzoo.training import epochs
+from unetzoo.training.epochs import ShowEpochs
 
 
 class Clock:

@@ -12,8 +12,8 @@ from samples import dice
 from small_runs import settings
 
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.runs import Run
-from unetzoo.train import train
+from unetzoo.pipeline.run import Run
+from unetzoo.pipeline.trainer import train
 
 evaluate = partial(commands.command, "unetzoo", "evaluate")
 

@@ -20,10 +20,10 @@ from PIL import Image
 from rich.cells import cell_len
 from scipy import ndimage
 
-from unetzoo.cases import ClassScores
 from unetzoo.data.labels import LabelScheme
-from unetzoo.evaluation import Evaluation, evaluate_files
-from unetzoo.text import aligned, printable, spreadsheet_cell
+from unetzoo.evaluation.results import Evaluation, evaluate_files
+from unetzoo.evaluation.scores import ClassScores
+from unetzoo.utils.text import aligned, printable, spreadsheet_cell
 
 NAN, INF = math.nan, math.inf
 NAMES = ("background", "grey matter", "white matter")
@@ -337,7 +337,7 @@ def test_any_name_becomes_one_printable_cell(name):
 
 def test_scoring_needs_neither_keras_nor_matplotlib():
     code = (
-        "import sys, unetzoo.evaluation;"
+        "import sys, unetzoo.evaluation.results;"
         "print([name for name in ('keras', 'matplotlib', 'tensorflow') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

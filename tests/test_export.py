@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import unetzoo
-from unetzoo.transformer import gelu
+from unetzoo.layers import gelu
 
 TINY = {"width": 8, "units": (1, 2, 1), "hidden": 16, "layers": 2, "heads": 2, "mlp": 24,
         "features": (16, 16, 8, 8, 4)}  # fmt: skip

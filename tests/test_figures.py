@@ -10,9 +10,9 @@ from drawn import boxes, check_page, counts, heads, names, pixels, texts, volume
 from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
-from unetzoo.cases import ClassScores
-from unetzoo.figures import case_figure, overlay
-from unetzoo.sheet import colour_of
+from unetzoo.evaluation.scores import ClassScores
+from unetzoo.visualization.figures import case_figure, overlay
+from unetzoo.visualization.sheet import colour_of
 
 NAMES = ("background", "liver", "tumour")
 

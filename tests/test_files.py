@@ -9,9 +9,9 @@ from commands import command
 from small_runs import settings
 
 import audit
-from unetzoo.files import WriteError, check_folder, check_writable, make_folder, replacing
-from unetzoo.predict import predict_cases
-from unetzoo.train import train
+from unetzoo.pipeline.predictor import predict_cases
+from unetzoo.pipeline.trainer import train
+from unetzoo.utils.files import WriteError, check_folder, check_writable, make_folder, replacing
 
 TOLD = r"cannot be written \(.+\); look at the folder, its permissions and the room on the disk\.$"
 
@@ -109,7 +109,7 @@ def test_a_finished_run_is_left_as_it_is(small_run, small_data, capsys):
         return {path: path.stat().st_mtime_ns for path in [small_run, *small_run.rglob("*")]}
 
     before = state()
-    nowhere = mock.patch("unetzoo.early.check_folder", side_effect=AssertionError)
+    nowhere = mock.patch("unetzoo.pipeline.early.check_folder", side_effect=AssertionError)
     with nowhere, mock.patch("keras.Model.fit", side_effect=AssertionError):
         model = train(settings(small_data), small_run)
     assert model.optimizer.iterations > 0

@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 from test_preparation import SCHEME, brain, save_case
 
-from unetzoo.data.fingerprint import Fingerprint, median_spacing, nonzero_box
+from unetzoo.data.datasets.case import Case
+from unetzoo.data.io.pictures import Picture
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts.case import Case
-from unetzoo.data.normalisation import CT, ZScore
-from unetzoo.data.pictures import Picture
-from unetzoo.data.preparation import Preparation, preparation_for, prepare
-from unetzoo.data.survey import Survey
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Preparation, preparation_for, prepare
+from unetzoo.data.preprocessing.statistics import Fingerprint, median_spacing, nonzero_box
+from unetzoo.data.preprocessing.survey import Survey
 
 pytestmark = pytest.mark.filterwarnings("ignore:classes .* occur in none")
 

@@ -8,9 +8,9 @@ from test_models import NAMES, batch_for, build_small
 from torch import nn
 
 import unetzoo
-from unetzoo import convolutions
-from unetzoo.fusing import fuse
-from unetzoo.predict import load_predictor
+from unetzoo.inference.fusing import fuse
+from unetzoo.layers import convolutions
+from unetzoo.pipeline.predictor import load_predictor
 
 RNG = np.random.default_rng(0)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import unetzoo
 from unetzoo import blocks
-from unetzoo.inference import importance, positions, sliding_window, sliding_window_slabs
+from unetzoo.inference.windows import importance, positions, sliding_window, sliding_window_slabs
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -272,7 +272,7 @@ def test_tiles_that_do_not_begin_at_the_stride_give_something_else(monkeypatch):
     image, patch = noise(30, 30, 1), (52, 52)
     expected = on_the_whole_mirrored_image(image)
     np.testing.assert_allclose(sliding_window(UNPADDED, image, patch), expected, atol=1e-5)
-    monkeypatch.setattr("unetzoo.inference.strides", lambda model: (1, 1))
+    monkeypatch.setattr("unetzoo.inference.windows.strides", lambda model: (1, 1))
     assert np.abs(sliding_window(UNPADDED, image, patch) - expected).max() > 0.01
 
 
@@ -337,9 +337,9 @@ def test_a_patch_that_fails_when_it_runs():
 LARGE = """
 import json, resource, sys, time
 import keras, numpy as np
-from unetzoo.data.preparation import Grid
-from unetzoo.data.restoring import restore_labels
-from unetzoo.inference import sliding_window_slabs
+from unetzoo.data.preprocessing.preparation import Grid
+from unetzoo.data.preprocessing.inverse import restore_labels
+from unetzoo.inference.windows import sliding_window_slabs
 
 prepared = tuple(json.loads(sys.argv[1]))
 shape = (512, 512, 400)

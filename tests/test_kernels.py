@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from unetzoo import kernels
+from unetzoo.utils import kernels
 
 SHOW = "print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
 WARN = "without oneDNN"

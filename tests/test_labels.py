@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_volumes import AFFINE, ANY, MOVE, fault, save
 
+from unetzoo.data.datasets import Case
+from unetzoo.data.datasets.reading import check_grid
+from unetzoo.data.io.volumes import read_image, read_labels, write_labels
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts import Case
-from unetzoo.data.reading import check_grid
-from unetzoo.data.survey import Survey
-from unetzoo.data.volumes import read_image, read_labels, write_labels
+from unetzoo.data.preprocessing.survey import Survey
 
 BRATS = {0: 0, 2: 1, 4: 2}
 SCHEME = LabelScheme(labels=BRATS)

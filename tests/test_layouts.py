@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unetzoo.data.datasets import Case, find
+from unetzoo.data.datasets.case import ending_of, stem_of
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts import Case, find
-from unetzoo.data.layouts.case import ending_of, stem_of
 
 DECATHLON = {  # as Task01_BrainTumour is published, with fewer cases
     "name": "BRATS",

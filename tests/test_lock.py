@@ -13,14 +13,14 @@ import pytest
 from commands import command
 from small_runs import settings
 
-from unetzoo import lock
-from unetzoo.lock import LOCK, owned
-from unetzoo.train import train
+from unetzoo.pipeline.trainer import train
+from unetzoo.utils import lock
+from unetzoo.utils.lock import LOCK, owned
 
 HOLD = """
 import sys
 import threading
-from unetzoo.lock import owned
+from unetzoo.utils.lock import owned
 with owned(sys.argv[1]):
     print("has it", flush=True)
     sys.stdin.read()
@@ -53,7 +53,7 @@ def test_a_second_process_is_told_who_has_the_folder(held, tmp_path, small_data)
     who = f"process {holder.pid} on {socket.gethostname()} is at work there; wait until it has"
     given = ["--data", small_data, "--out", run, "--network"]
     for words in ([*given, "unet2d_small", "--patch", "32,32"], [*given, "planned"]):
-        with mock.patch("unetzoo.data.survey.Survey.look_through") as look:
+        with mock.patch("unetzoo.data.preprocessing.survey.Survey.look_through") as look:
             done = command("unetzoo", "train", *words)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: {run}: {who} ended, or give another folder.\n"
@@ -90,7 +90,7 @@ def test_looking_whether_a_folder_is_free_writes_nothing(held, tmp_path):
 
 FORKED = """
 import os, signal, sys
-from unetzoo.lock import owned
+from unetzoo.utils.lock import owned
 with owned(sys.argv[1]):
     if os.fork():
         if sys.argv[2] == "killed":
@@ -167,7 +167,7 @@ def test_where_nothing_can_be_locked_a_run_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", mock.Mock(side_effect=OSError(95, "not supported")))
     with owned(tmp_path / "a"):
         assert (tmp_path / "a").is_dir()
-    monkeypatch.setattr("unetzoo.lock.fcntl", None)
+    monkeypatch.setattr("unetzoo.utils.lock.fcntl", None)
     with owned(tmp_path / "b"):
         assert not (tmp_path / "b").exists()
 

@@ -12,9 +12,9 @@ from test_predict import threshold_run
 from test_preparation import brain, scan
 from test_resampling import zoomed
 
-from unetzoo.data.normalisation import CT, ZScore
-from unetzoo.data.preparation import Preparation, prepare
-from unetzoo.data.restoring import restore_image
+from unetzoo.data.preprocessing.inverse import restore_image
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Preparation, prepare
 
 PRINTED = Path(__file__).parent / "printed" / "nnunet_zscores.json"
 NNUNET = json.loads(PRINTED.read_text())["volumes"]

@@ -13,8 +13,8 @@ from twins import SIZES, TWINS
 
 import audit
 import unetzoo
-from audit.memory import MIB, memory
-from audit.saved import SAVED, Kept, saves
+from audit.analysis.memory import MIB, memory
+from audit.analysis.saved_tensors import SAVED, Kept, saves
 
 # Networks quick enough to run here; the others run without numbers, on PyTorch's meta device, and
 # with numbers in benchmarks/memory.py.

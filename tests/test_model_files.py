@@ -12,7 +12,7 @@ import pytest
 from test_startup import started
 
 import audit
-import audit.models
+import audit.sources.keras_model
 import unetzoo
 from unetzoo.model_files import CONFIG, WEIGHTS, check_saved
 
@@ -86,7 +86,7 @@ def test_a_file_that_unpacks_to_far_more_is_not_unpacked(saved, tmp_path, monkey
     key = name.split(".")[0]
     path = rewritten(saved, tmp_path / "bomb.keras", ZIP_DEFLATED, **{key: bytes(80 * MIB)})
     monkeypatch.setattr("zipfile.ZipExtFile.read", None)
-    for read in (unetzoo.load_model, audit.models.load):
+    for read in (unetzoo.load_model, audit.sources.keras_model.load):
         with pytest.raises(ValueError, match=r"bomb.keras: .*expected 67,108,864 at most"):
             read(path)
 
@@ -96,7 +96,11 @@ def test_a_file_that_lies_about_its_size_is_not_unpacked(saved, tmp_path, name):
     key = name.split(".")[0]
     path = rewritten(saved, tmp_path / "lie.keras", ZIP_DEFLATED, **{key: bytes(80 * MIB)})
     understated(path, "assets/x" if key == "assets/x" else name, 1000)
-    readers = (unetzoo.load_model, audit.models.load) if name == CONFIG else (unetzoo.load_model,)
+    readers = (
+        (unetzoo.load_model, audit.sources.keras_model.load)
+        if name == CONFIG
+        else (unetzoo.load_model,)
+    )
     for read in readers:
         tracemalloc.start()
         with pytest.raises(ValueError, match=r"lie.keras: .* more than the 1,000 bytes that it"):
@@ -204,6 +208,6 @@ def test_a_damaged_model_is_told_in_plain_words(tmp_path):
     with pytest.raises(ValueError, match=f"^{path}: .*it is damaged, or was saved by another vers"):
         unetzoo.load_model(path)
     path.write_bytes(found.read_bytes().replace(b'"Functional"', b'"Fanctional"'))
-    for read in (unetzoo.load_model, audit.models.load):
+    for read in (unetzoo.load_model, audit.sources.keras_model.load):
         with pytest.raises(ValueError, match=r"it is damaged, or was saved|of an unknown class"):
             read(path)

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import unetzoo
-from unetzoo.model_sizes import output_shape, strides
+from unetzoo.inference.shapes import output_shape, strides
 
 
 def network(rank, *layers):

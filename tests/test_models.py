@@ -8,7 +8,7 @@ from twins import SIZES, TWINS
 from variants import VARIANTS, arguments
 
 import unetzoo
-from unetzoo.training import compile_model
+from unetzoo.training.compile import compile_model
 
 DOCUMENTED = sorted(SIZES)
 NAMES = sorted([*SIZES, *VARIANTS])  # a variant's own twin is in its own test

@@ -7,8 +7,8 @@ import tensorflow as tf
 from test_models import batch_for, build_small
 
 import unetzoo
-from unetzoo import onednn
-from unetzoo.training import compile_model
+from unetzoo.layers import onednn
+from unetzoo.training.compile import compile_model
 
 RNG = np.random.default_rng(0)
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's")

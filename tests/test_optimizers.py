@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import unetzoo
-from unetzoo import optimizers
 from unetzoo.callbacks import resume
-from unetzoo.inference import sliding_window
-from unetzoo.training import compile_model, make_optimizer
+from unetzoo.inference.windows import sliding_window
+from unetzoo.training import optimizers
+from unetzoo.training.compile import compile_model, make_optimizer
 
 SCHEDULE = keras.optimizers.schedules.PolynomialDecay(0.1, 8, power=0.9)
 PAIRS = {

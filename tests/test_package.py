@@ -19,8 +19,8 @@ def command(*words):
 @pytest.mark.parametrize("words", [[], ["--help"], ["list"], ["card", "unet3d_90m"]])
 def test_what_needs_no_keras_does_not_import_it(words):
     code = (
-        "import sys, unetzoo, unetzoo.cli\n"
-        f"try: unetzoo.cli.cli({words!r})\n"
+        "import sys, unetzoo, unetzoo.cli.commands\n"
+        f"try: unetzoo.cli.commands.cli({words!r})\n"
         "except SystemExit: pass\n"
         "sys.exit(any(m in sys.modules for m in ('keras', 'tensorflow', 'numpy')))"
     )

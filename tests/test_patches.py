@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetzoo.data import foreground
-from unetzoo.data.foreground import foreground_voxels
 from unetzoo.data.patches import PatchDataset
+from unetzoo.data.preprocessing import foreground
+from unetzoo.data.preprocessing.foreground import foreground_voxels
 from unetzoo.data.sample import Sample
-from unetzoo.training import compile_model
+from unetzoo.training.compile import compile_model
 
 TESTS = Path(__file__).parent
 EDGE = 30  # how far the padding of these tests goes
@@ -151,7 +151,7 @@ def test_several_channels_stay_together():
 
 def test_a_patch_goes_through_the_augmentation_of_its_draw(monkeypatch):
     """What ``Augmentation`` gives for the same draw and a region that numpy padded and cut."""
-    from unetzoo.data.augment import Augmentation, Draw
+    from unetzoo.data.augmentation import Augmentation, Draw
 
     draws, apply = [], Draw.apply
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from unetzoo.data.labels import LabelScheme
-from unetzoo.data.pictures import (
+from unetzoo.data.io.pictures import (
     Picture,
     PictureFile,
     is_picture,
@@ -21,6 +20,7 @@ from unetzoo.data.pictures import (
     read_size,
     write_mask,
 )
+from unetzoo.data.labels import LabelScheme
 
 ANY = LabelScheme()
 GREY = np.arange(12, dtype="uint8").reshape(3, 4)

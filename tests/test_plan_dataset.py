@@ -11,8 +11,8 @@ from commands import command
 from PIL import Image
 
 import unetzoo
-from unetzoo.data.layouts import find
-from unetzoo.data.normalisation import CT, ZScore
+from unetzoo.data.datasets import find
+from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.planning import Fingerprint, Plan
 from unetzoo.planning import plan as planned

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetzoo.data.normalisation import CT, ZScore
+from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.planning import Fingerprint, Measured, Plan, plan
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch_weights import assert_same_logits, copy_weights, count, randomise
 
 import unetzoo
-from unetzoo.stages import Stage, stages
+from unetzoo.utils.stages import Stage, stages
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}

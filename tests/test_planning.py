@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unetzoo.pipeline.from_plan import settings_of
 from unetzoo.planning import Fingerprint, plan
 from unetzoo.planning.rules import budget
-from unetzoo.planning.settings import settings_of
 from unetzoo.planning.topology import estimate, topology
 
 PRINTED = json.loads((Path(__file__).parent / "printed" / "nnunet_plans.json").read_text())

@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 from samples import dice
 
-from unetzoo.data.inputs import cases_of, shard
+from unetzoo.data.datasets.inputs import cases_of, shard
+from unetzoo.data.datasets.reading import read_case
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.preparation import Preparation, ZScore
-from unetzoo.data.reading import read_case
-from unetzoo.predict import load_predictor, predict_cases
-from unetzoo.runs import CHECKPOINT, Run, Settings
+from unetzoo.data.preprocessing.preparation import Preparation, ZScore
+from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.run import Run, Settings
+from unetzoo.training.checkpoints import CHECKPOINT
 
 predict = partial(commands.command, "unetzoo", "predict")
 

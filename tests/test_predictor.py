@@ -7,13 +7,13 @@ import pytest
 from commands import command
 
 from unetzoo.callbacks import WholeCases
-from unetzoo.data.inputs import cases_of
+from unetzoo.data.datasets.inputs import cases_of
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.preparation import Preparation, ZScore
+from unetzoo.data.preprocessing.preparation import Preparation, ZScore
 from unetzoo.data.sample import Sample
-from unetzoo.inference import segment
-from unetzoo.predict import Predictor, load_predictor, predict_cases
-from unetzoo.runs import Run, Settings
+from unetzoo.inference.windows import segment
+from unetzoo.pipeline.predictor import Predictor, load_predictor, predict_cases
+from unetzoo.pipeline.run import Run, Settings
 
 
 @pytest.mark.parametrize("words", [["predict", "RUN", "x.png", "-o", "OUT"], ["evaluate", "RUN"]])

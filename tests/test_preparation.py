@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_resampling import zoomed
 
-from unetzoo.data import normalisation
+from unetzoo.data.datasets.case import Case
+from unetzoo.data.io.pictures import Picture
+from unetzoo.data.io.volumes import Volume
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.layouts.case import Case
-from unetzoo.data.normalisation import CT, ZScore
-from unetzoo.data.pictures import Picture
-from unetzoo.data.preparation import Preparation, prepare
-from unetzoo.data.resampling import resample_labels, resample_linearly
-from unetzoo.data.volumes import Volume
+from unetzoo.data.preprocessing import normalization as normalisation
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Preparation, prepare
+from unetzoo.data.preprocessing.resampling import resample_labels, resample_linearly
 
 SCHEME = LabelScheme(classes=3, ignore=9)
 

@@ -13,9 +13,9 @@ import psutil
 import pytest
 from test_cache import PREPARATION, SCHEME, assert_same, made, prepared
 
-from unetzoo.data import jobs
-from unetzoo.data.processes import each
-from unetzoo.progress import bar
+from unetzoo.data.preprocessing import jobs
+from unetzoo.data.preprocessing.processes import each
+from unetzoo.utils.progress import bar
 
 FAULTS = {  # what a worker evaluates, and what is said of it
     "exit": ("__import__('os')._exit(3)", r"its process died \(exit code 3\)"),
@@ -31,9 +31,9 @@ import json, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from pathlib import Path
 from unetzoo.data import jobs
-from unetzoo.data.cache import prepare_cases
-from unetzoo.data.preparation import Preparation
-from unetzoo.data.processes import each
+from unetzoo.data.preprocessing.cache import prepare_cases
+from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.data.preprocessing.processes import each
 listed, settings, folder = json.loads(sys.argv[1])
 cases, scheme = [jobs.case_of(job) for job in listed], jobs.scheme_of(listed[0])
 found = prepare_cases(cases, scheme, Preparation.from_json(settings), folder, workers=2)
@@ -90,9 +90,9 @@ def test_processes_answer_in_order_each_with_one_thread_and_without_keras():
     assert len({one, other, os.getpid()}) == 3
     assert group == one  # no Ctrl-C in the terminal reaches it
     assert threads == os.environ.get("OMP_NUM_THREADS", "1")
-    modules = "__import__('unetzoo.data.cache') and [*__import__('sys').modules]"
+    modules = "__import__('unetzoo.data.preprocessing.cache') and [*__import__('sys').modules]"
     found, _ = each(eval, {"a": [modules], "b": ["0"]}, workers=2)
-    assert "unetzoo.data.preparation" in found
+    assert "unetzoo.data.preprocessing.preparation" in found
     assert not {"keras", "tensorflow", "torch", "jax"} & {*found}
     assert each(eval, {"a": ["print('to stderr') or 5"], "b": ["6"]}, workers=2) == [5, 6]
 
@@ -157,7 +157,7 @@ def test_a_script_without_a_guard_works_and_ctrl_c_ends_all_its_processes(tmp_pa
 
 def test_a_worker_whose_parent_is_killed_ends(tmp_path):
     sleep = ["__import__('time').sleep(0.5)"]
-    code = "from unetzoo.data.processes import each; "
+    code = "from unetzoo.data.preprocessing.processes import each; "
     code += f"each(eval, {{'a': {sleep}, 'b': ['1']}}, workers=2)"
     parent = subprocess.Popen([sys.executable, "-c", code])
     workers = []

@@ -8,7 +8,7 @@ from twins import SIZES, TWINS
 
 import audit
 import unetzoo
-from audit.cost import cost
+from audit.analysis.cost import cost
 
 
 def case(name, number):

@@ -11,9 +11,9 @@ import keras
 import pytest
 
 import audit
-import audit.models
+import audit.sources.keras_model
 import unetzoo.registry  # noqa: F401  (pytester forgets what its runs import first)
-from audit.building import built
+from audit.sources.builders import built
 
 pytest_plugins = ["pytester"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.history import read_history
+from unetzoo.training.history import read_history
 
 pytestmark = pytest.mark.slow
 README = (Path(__file__).parent.parent / "README.md").read_text()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import unetzoo
-from unetzoo.training import compile_model
+from unetzoo.training.compile import compile_model
 
 
 def run(code):
@@ -264,8 +264,8 @@ def test_open_sizes_and_given_sizes_are_the_same_network(name):
 
 
 COST = """
-import os, psutil, keras, unetzoo, audit, audit.models, audit.formats
-import unetzoo.blocks
+import os, psutil, keras, unetzoo, audit, audit.sources.keras_model, audit.formats
+import unetzoo.blocks.basic
 keras.Model(i := keras.Input((8, 8, 8, 1)), keras.layers.Conv3D(1, 3)(i))
 process = psutil.Process()
 before = process.memory_info().rss
@@ -304,9 +304,9 @@ def test_a_skeleton_never_gets_weights():
 )
 def test_each_module_can_be_imported_first(name):
     """Keras, which they import, has our classes registered."""
-    run(f"import unetzoo.{name}, keras, unetzoo.layers; unetzoo.layers.Conv3D")
+    run(f"import unetzoo.{name}, keras, unetzoo.layers.matching; unetzoo.layers.matching.Conv3D")
 
 
 def test_a_look_for_keras_does_not_end_the_registration():
     look = "import unetzoo, importlib.util; assert importlib.util.find_spec('keras')"
-    run(f"{look}; import keras; unetzoo.layers.Conv3D")
+    run(f"{look}; import keras; unetzoo.layers.matching.Conv3D")

@@ -11,10 +11,10 @@ from reports import DOCUMENTS, HOSTILE, TEXTS, hostile, page_of, table_of
 
 import audit
 import unetzoo
-from audit.cost import cost
+from audit.analysis.cost import cost
 from audit.report import report, report_diff, sizes, write
-from audit.report.graph import drawable
-from audit.table import Row, Table
+from audit.report.drawing.graph import drawable
+from audit.tables import Row, Table
 
 
 class Page(HTMLParser):

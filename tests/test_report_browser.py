@@ -9,7 +9,7 @@ from reports import HOSTILE, VARIANTS, hostile, page_of, table_of
 
 import audit
 import unetzoo
-from audit.cost import cost
+from audit.analysis.cost import cost
 from audit.report import report, report_diff, write
 
 

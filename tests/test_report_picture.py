@@ -10,10 +10,11 @@ from reports import DOCUMENTS, table_of
 
 import audit
 import unetzoo
-from audit.report import arithmetic, report
-from audit.report.graph import graph_of
-from audit.report.layout import CHAR, FULL, HALF, PAGE, extent, layout
-from audit.table import Row, Table
+from audit.report import report
+from audit.report.drawing import arithmetic
+from audit.report.drawing.graph import graph_of
+from audit.report.drawing.layout import CHAR, FULL, HALF, PAGE, extent, layout
+from audit.tables import Row, Table
 
 PLAIN = [*unetzoo.list_models("unet?d_*"), "plain_unet", "residual_unet", "vnet"]
 

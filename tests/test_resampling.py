@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from unetzoo.data.axes import box_of, linear, nearest, resizing, slices
-from unetzoo.data.resampling import (
+from unetzoo.data.preprocessing.axes import box_of, linear, nearest, resizing, slices
+from unetzoo.data.preprocessing.resampling import (
     coarse_axis,
     new_shape,
     resample_image,

@@ -11,10 +11,10 @@ from scipy import special
 from test_preparation import brain, scan
 from test_resampling import zoomed
 
-from unetzoo.data import restoring
-from unetzoo.data.normalisation import CT, ZScore
-from unetzoo.data.preparation import Grid, Preparation, prepare
-from unetzoo.data.restoring import restore_image, restore_labels, restore_probabilities
+from unetzoo.data.preprocessing import inverse as restoring
+from unetzoo.data.preprocessing.inverse import restore_image, restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 
 
 @st.composite

@@ -7,8 +7,16 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
-from unetzoo.sheet import colour_of
-from unetzoo.slices import FILL, Cut, cuts_through, enlarged, informative_cuts, painted, shown
+from unetzoo.visualization.sheet import colour_of
+from unetzoo.visualization.slices import (
+    FILL,
+    Cut,
+    cuts_through,
+    enlarged,
+    informative_cuts,
+    painted,
+    shown,
+)
 
 # === Slices ===
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from samples import dice
 from scipy import ndimage
 
-from unetzoo.cases import ClassScores, overlaps, score_case, summarise
-from unetzoo.surface import hd95, surface_dice, surface_distances
+from unetzoo.evaluation.scores import ClassScores, overlaps, score_case, summarise
+from unetzoo.evaluation.surface import hd95, surface_dice, surface_distances
 
 INF, NAN = float("inf"), float("nan")
 

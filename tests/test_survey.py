@@ -18,14 +18,15 @@ from test_cache import PREPARATION, made
 from test_plan_dataset import masks, volumes
 from test_preparation import SCHEME, brain, save_case
 
-from unetzoo.data import look, pictures
-from unetzoo.data import volumes as nifti
-from unetzoo.data.cache import prepare_cases
-from unetzoo.data.decoded import pick_up
-from unetzoo.data.layouts import find
-from unetzoo.data.survey import Survey
+from unetzoo.data.datasets import find
+from unetzoo.data.io import pictures
+from unetzoo.data.io import volumes as nifti
+from unetzoo.data.preprocessing import look
+from unetzoo.data.preprocessing.cache import prepare_cases
+from unetzoo.data.preprocessing.decoded import pick_up
+from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.train import train
+from unetzoo.pipeline.trainer import train
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_first_run_reads_each_file_once_and_a_later_one_none(counted, tmp_path
     write_dataset(place, 5, shape, classes=2, layout=layout)
     network = "unet2d_small" if layout == "pictures" else "unet3d_2_5m"
     choice, cache = settings(place, network=network, patch=shape, build=None), tmp_path / "cache"
-    with mock.patch("unetzoo.train._fit"):
+    with mock.patch("unetzoo.pipeline.trainer._fit"):
         train(choice, tmp_path / "one", cache=cache)
         assert counted == (once(place), once(place))
         assert {path.name for path in cache.iterdir() if path.name.startswith(".")} == set()
@@ -89,7 +90,7 @@ def test_a_first_run_reads_each_file_once_and_a_later_one_none(counted, tmp_path
 
 def test_a_first_planned_run_reads_each_file_once(counted, scans, tmp_path):
     words = ["--network", "planned", "--out", tmp_path / "run", "--fold", "all", "--workers", 1]
-    with mock.patch("unetzoo.train._fit"):
+    with mock.patch("unetzoo.pipeline.trainer._fit"):
         assert command("unetzoo", "train", "--data", scans, *words).returncode == 0
     assert counted == (once(scans), once(scans))
     assert not list((tmp_path / "run" / "prepared").glob(".*"))

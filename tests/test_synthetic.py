@@ -146,8 +146,8 @@ def test_a_small_network_learns_them_within_six_epochs():
     """
     import keras
 
-    from unetzoo.inference import sliding_window
-    from unetzoo.training import compile_model
+    from unetzoo.inference.windows import sliding_window
+    from unetzoo.training.compile import compile_model
 
     began = time.perf_counter()
     seen = [ellipsoids((64, 64, 64), seed=seed, noise=NOISE) for seed in range(10)]

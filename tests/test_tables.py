@@ -177,7 +177,7 @@ def test_markdown_holds_every_row_and_both_totals():
 
 @pytest.mark.parametrize("name", ["unet3d_2_5m", *VARIANTS])
 def test_a_saved_model_is_read_without_its_weights(name, tmp_path):
-    from audit.models import load
+    from audit.sources.keras_model import load
 
     small = arguments(name, 2) if name in VARIANTS else {"input_shape": (16, 16, 16, 1)}
     model = unetzoo.build(name, **small)

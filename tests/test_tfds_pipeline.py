@@ -18,7 +18,7 @@ from tfds_data import SIZE, numpy, standard, store
 import unetzoo
 from unetzoo.data.patches import PatchDataset
 from unetzoo.data.tfds import Changes, find, pictures, samples
-from unetzoo.training import compile_model
+from unetzoo.training.compile import compile_model
 
 STILL = Changes(flips=(), quarter_turns=False, brightness=0, contrast=0)
 

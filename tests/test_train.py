@@ -12,9 +12,9 @@ from PIL import Image
 from small_runs import interrupted, losses, settings
 
 import unetzoo
-from unetzoo.history import read_history
-from unetzoo.runs import Run, Settings
-from unetzoo.train import train
+from unetzoo.pipeline.run import Run, Settings
+from unetzoo.pipeline.trainer import train
+from unetzoo.training.history import read_history
 
 # === What a run leaves ===
 
@@ -103,7 +103,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_losses(
 def test_a_run_without_a_finished_epoch_begins_anew(small_data, tmp_path):
     """With corrected settings, whatever an older run left."""
     folder = tmp_path / "run"
-    with mock.patch("unetzoo.train._fit"):
+    with mock.patch("unetzoo.pipeline.trainer._fit"):
         train(settings(small_data, epochs=200), folder)
         assert Run.read(folder).settings.epochs == 200
         (folder / "best.keras").write_bytes(b"of the epoch that was not finished")
@@ -116,7 +116,7 @@ def test_a_run_without_a_finished_epoch_begins_anew(small_data, tmp_path):
 
 
 def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
-    with mock.patch("unetzoo.train._fit"):
+    with mock.patch("unetzoo.pipeline.trainer._fit"):
         train(settings(small_data, epochs=1), tmp_path)
     checkpoint = tmp_path / "epoch-0001.keras"
     checkpoint.write_bytes(b"PK\x03\x04 cut off")
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
     ):
         train(settings(small_data, epochs=1), tmp_path)
     checkpoint.unlink()
-    with mock.patch("unetzoo.train._fit"):
+    with mock.patch("unetzoo.pipeline.trainer._fit"):
         train(settings(small_data, epochs=2), tmp_path)
     assert Run.read(tmp_path).settings.epochs == 2
 
@@ -159,7 +159,7 @@ def test_patience_ends_a_run_and_it_stays_ended(small_data, tmp_path, capsys):
     train(choice, tmp_path)
     ended = len(read_history(tmp_path))
     assert 3 <= ended < 30
-    with mock.patch("unetzoo.train._fit", side_effect=AssertionError):
+    with mock.patch("unetzoo.pipeline.trainer._fit", side_effect=AssertionError):
         train(choice, tmp_path)
     assert len(read_history(tmp_path)) == ended
     told = f"is finished, epoch {ended}, after 2 without a better Dice: nothing was done;"
@@ -218,7 +218,7 @@ def test_what_cannot_work_is_one_sentence(small_data, tmp_path, change, sentence
 def test_a_patch_that_cannot_work_is_told_before_the_data_are_read(
     small_data, tmp_path, network, patch, sentence
 ):
-    read = mock.patch("unetzoo.train.new_run", side_effect=AssertionError)
+    read = mock.patch("unetzoo.pipeline.trainer.new_run", side_effect=AssertionError)
     with read, pytest.raises(ValueError, match=sentence):
         train(settings(small_data, network=network, patch=patch), tmp_path / "run")
 

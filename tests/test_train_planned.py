@@ -13,15 +13,15 @@ from test_plan_dataset import SPACINGS, masks, volumes
 from test_preparation import scan
 
 import unetzoo
-from unetzoo.data.fingerprint import Fingerprint as Look
-from unetzoo.data.normalisation import CT, ZScore
-from unetzoo.data.preparation import Preparation, preparation_for, prepare
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Preparation, preparation_for, prepare
+from unetzoo.data.preprocessing.statistics import Fingerprint as Look
 from unetzoo.data.synthetic import write_dataset
+from unetzoo.pipeline.from_plan import settings_of
+from unetzoo.pipeline.run import Run, Settings
+from unetzoo.pipeline.trainer import train
 from unetzoo.planning import Fingerprint, Plan
 from unetzoo.planning import plan as planned
-from unetzoo.planning.settings import settings_of
-from unetzoo.runs import Run, Settings
-from unetzoo.train import train
 
 THICK = planned(Fingerprint([(0.7, 5.0, 0.8)] * 9, [(60, 12, 50)] * 9, 1, 3))
 
@@ -128,7 +128,7 @@ def data(tmp_path_factory):
 
 def asked(*words):
     """The settings that ``unetzoo train`` would train with."""
-    with mock.patch("unetzoo.train.train") as train:
+    with mock.patch("unetzoo.pipeline.trainer.train") as train:
         done = command("unetzoo", "train", *words, "--workers", 1)
     assert done.stderr == ""
     return train.call_args
@@ -183,7 +183,7 @@ def test_planned_makes_the_plan_first_and_a_run_goes_on_with_its_own(data, tmp_p
     (run / "run.json").touch()
     assert asked(*words).args[0].network == "plain_unet"  # no epoch was finished with it
     (run / "epoch-0001.keras").touch()
-    with mock.patch("unetzoo.early.check_settings"):  # of the run that was begun
+    with mock.patch("unetzoo.pipeline.early.check_settings"):  # of the run that was begun
         assert asked(*words).args[0].network == "residual_unet"
 
 
@@ -195,8 +195,8 @@ def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
     first, second = (
         mock.patch(f"unetzoo.{n}.owned", side_effect=OSError) for n in ("lock", "train")
     )
-    begun = mock.patch("unetzoo.early.check_settings")
-    with first, second, begun, mock.patch("unetzoo.train._finished") as finished:
+    begun = mock.patch("unetzoo.pipeline.early.check_settings")
+    with first, second, begun, mock.patch("unetzoo.pipeline.trainer._finished") as finished:
         done = command("unetzoo", "train", *words)
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}\n")
     assert finished.call_count == 1
@@ -206,7 +206,7 @@ def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
 def test_a_plan_is_kept_once_the_run_begins(data, tmp_path):
     found, run = unetzoo.plan(data), tmp_path / "run"
     asked_for = Settings(data=str(data), fold=None, **settings_of(found))
-    with mock.patch("unetzoo.train._fit") as fit:
+    with mock.patch("unetzoo.pipeline.trainer._fit") as fit:
         for change, sentence in (
             ({"build": {"width": 3}}, "width"),
             ({"fold": 0, "folds": 9}, "5 cases"),

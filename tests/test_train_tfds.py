@@ -12,11 +12,11 @@ from samples import dice
 from small_runs import interrupted, losses
 
 from unetzoo.data.tfds import find, samples
-from unetzoo.history import read_history
-from unetzoo.inference import classes_of, sliding_window
-from unetzoo.predict import load_predictor
-from unetzoo.runs import Run, Settings
-from unetzoo.train import train
+from unetzoo.inference.windows import classes_of, sliding_window
+from unetzoo.pipeline.predictor import load_predictor
+from unetzoo.pipeline.run import Run, Settings
+from unetzoo.pipeline.trainer import train
+from unetzoo.training.history import read_history
 
 CHOICE = {
     "network": "unet2d_small", "patch": (32, 32), "folds": 3, "fold": 1, "epochs": 2, "steps": 4,

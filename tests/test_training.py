@@ -9,12 +9,12 @@ from small_runs import losses
 import unetzoo
 from unetzoo.callbacks import SaveRun, resume
 from unetzoo.data.patches import PatchDataset
-from unetzoo.files import replacing
-from unetzoo.history import read_history
-from unetzoo.inference import sliding_window
+from unetzoo.inference.windows import sliding_window
 from unetzoo.losses import Crossentropy, DeepSupervision, DiceCrossentropy
 from unetzoo.metrics import DiceScore
-from unetzoo.training import compile_model, loss_weights
+from unetzoo.training.compile import compile_model, loss_weights
+from unetzoo.training.history import read_history
+from unetzoo.utils.files import replacing
 
 
 def small_model():

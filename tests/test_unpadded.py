@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from small_runs import losses
 from test_patches import case
 
-from unetzoo.data.inputs import cases_of
+from unetzoo.data.datasets.inputs import cases_of
 from unetzoo.data.patches import PatchDataset, mirrored
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.history import read_history
-from unetzoo.predict import load_predictor, predict_cases
-from unetzoo.runs import Settings
-from unetzoo.train import train
+from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.run import Settings
+from unetzoo.pipeline.trainer import train
+from unetzoo.training.history import read_history
 
 
 @given(size=st.integers(2, 9), before=st.integers(0, 40), after=st.integers(0, 40))

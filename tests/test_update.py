@@ -205,7 +205,7 @@ def test_a_file_is_written_whole_or_not_at_all(update, monkeypatch):
         raise OSError(28, "No space left on device", "README.md")
 
     Path("README.md").write_text(marked("unet2d_small"))
-    monkeypatch.setattr("audit.update.copymode", full)
+    monkeypatch.setattr("audit.markers.copymode", full)
     assert update("README.md") == (
         2,
         "",

@@ -5,7 +5,7 @@ import pytest
 import audit
 import unetzoo
 from audit.formats import RENDERERS
-from audit.sources import zoo_table
+from audit.sources.resolve import zoo_table
 from audit.zoo import FOLDER, kept, written
 
 WHAT_TO_DO = "the network has changed; write the kept tables anew: python -m audit.zoo"

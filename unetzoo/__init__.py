@@ -4,11 +4,12 @@
 >>> model = unetzoo.build("unet2d_small")
 """
 
-from unetzoo.kernels import choose_kernels
-from unetzoo.lazy import lazy
-from unetzoo.registration import register_with_keras
-from unetzoo.registry import Card, build, card, list_models, load_model, skeleton
-from unetzoo.weights import copy_weights
+from unetzoo.cards import Card
+from unetzoo.registry import build, card, list_models, skeleton
+from unetzoo.saving import copy_weights, load_model
+from unetzoo.utils.kernels import choose_kernels
+from unetzoo.utils.lazy import lazy
+from unetzoo.utils.registration import register_with_keras
 
 __all__ = ["Card", "build", "card", "copy_weights", "list_models", "load_model", "plan", "skeleton"]
 __version__ = "0.1.0"
@@ -18,7 +19,7 @@ register_with_keras()
 
 __getattr__, __dir__ = lazy(
     __name__,
-    {"plan": "unetzoo.planning.measure:plan_dataset"},
-    ["callbacks", "data", "evaluation", "inference", "losses", "metrics", "models", "planning",
-     "surface", "training"],
+    {"plan": "unetzoo.planning.dataset:plan_dataset"},
+    ["blocks", "callbacks", "data", "evaluation", "inference", "layers", "losses", "metrics",
+     "models", "pipeline", "planning", "training", "visualization"],
 )  # fmt: skip

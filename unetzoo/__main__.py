@@ -1,5 +1,5 @@
 """``python -m unetzoo``."""
 
-from unetzoo.start import unetzoo
+from unetzoo.cli.start import unetzoo
 
 unetzoo()

@@ -13,10 +13,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from unetzoo.cases import Overlap, counted_mean, overlaps
 from unetzoo.data.sample import Sample
-from unetzoo.files import replacing
-from unetzoo.history import (
+from unetzoo.evaluation.scores import Overlap, counted_mean, overlaps
+from unetzoo.inference.windows import segment
+from unetzoo.model_files import check_saved
+from unetzoo.saving import load_model
+from unetzoo.training.checkpoints import BEST, CHECKPOINT, checkpoints
+from unetzoo.training.compile import build_state
+from unetzoo.training.history import (
     HISTORY,
     RunStopped,
     best_row,
@@ -24,11 +28,7 @@ from unetzoo.history import (
     waited_in_vain,
     write_rows,
 )
-from unetzoo.inference import segment
-from unetzoo.model_files import check_saved
-from unetzoo.registry import load_model
-from unetzoo.runs import BEST, CHECKPOINT, checkpoints
-from unetzoo.training import build_state
+from unetzoo.utils.files import replacing
 
 
 class SaveRun(keras.callbacks.Callback):
@@ -176,7 +176,7 @@ class WholeCases(keras.callbacks.Callback):
         return _dice(found)
 
     def _draw(self, place: Path, name: str, sample: Sample, prediction: np.ndarray) -> None:
-        from unetzoo.figures import overlay
+        from unetzoo.visualization.figures import overlay
 
         with _drawn():
             overlay(
@@ -203,7 +203,7 @@ class DrawCurves(keras.callbacks.Callback):
         self.folder = Path(folder)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        from unetzoo.figures import curves
+        from unetzoo.visualization.figures import curves
 
         with _drawn():
             curves(self.folder / "curves.png", read_history(self.folder))

@@ -15,18 +15,18 @@ import nibabel
 import numpy as np
 
 from unetzoo.callbacks import SaveRun, resume
-from unetzoo.cases import overlaps
-from unetzoo.console import say
-from unetzoo.data.augment import Augmentation
+from unetzoo.data.augmentation import Augmentation
 from unetzoo.data.patches import PatchDataset
-from unetzoo.early import check_demo
-from unetzoo.epochs import ShowEpochs
-from unetzoo.files import replacing
-from unetzoo.history import read_history
-from unetzoo.inference import classes_of, sliding_window
-from unetzoo.progress import bar
+from unetzoo.evaluation.scores import overlaps
+from unetzoo.inference.windows import classes_of, sliding_window
+from unetzoo.pipeline.early import check_demo
 from unetzoo.registry import build
-from unetzoo.training import compile_model, make_optimizer
+from unetzoo.training.compile import compile_model, make_optimizer
+from unetzoo.training.epochs import ShowEpochs
+from unetzoo.training.history import read_history
+from unetzoo.utils.console import say
+from unetzoo.utils.files import replacing
+from unetzoo.utils.progress import bar
 
 CLASSES = ("background", "grey matter", "white matter", "other brain")
 PATCH = (48, 48, 48)

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from unetzoo.stray_labels import refuse_late
-from unetzoo.targets import check_activation, one_channel_a_class, sample_and_voxel_weights
-from unetzoo.text import counted
+from unetzoo.losses.stray_labels import refuse_late
+from unetzoo.losses.targets import check_activation, one_channel_a_class, sample_and_voxel_weights
+from unetzoo.utils.text import counted
 
 
 @dataclass(frozen=True)

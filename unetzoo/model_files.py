@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo, is_zipfile
 
-from unetzoo.files import missing
-from unetzoo.json_values import parsed
+from unetzoo.utils.files import missing
+from unetzoo.utils.json_values import parsed
 
 MOST = 64 * 2**20  # bytes of a text; of all that is in a file that is small itself
 RATIO = 10  # of what is in a larger file to the file; Keras packs nothing
@@ -68,7 +68,7 @@ def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from unetzoo.console import out_of_memory
+        from unetzoo.utils.console import out_of_memory
 
         if out_of_memory(error):
             raise

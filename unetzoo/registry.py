@@ -5,68 +5,23 @@ import importlib
 import inspect
 import pkgutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatch
-from os import PathLike
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unetzoo import models
-from unetzoo.arguments import bind, check, closest
-from unetzoo.checks import check as check_value
-from unetzoo.model_files import check_saved, reading_model
-from unetzoo.sizes import Sizes
+from unetzoo.cards import Card
+from unetzoo.utils.arguments import bind, check, closest
+from unetzoo.utils.checks import check as check_value
+from unetzoo.utils.sizes import Sizes
 
 if TYPE_CHECKING:
     import keras
 
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Card:
-    """What is documented of a network, and what is assumed.
-
-    ``ranks`` are the numbers of axes of space that it takes; ``input_shape`` has the first.
-    ``arguments`` are those of its builder with their defaults, such as "num_classes=3".
-    ``parameters`` is PyTorch's count, ``with_moving`` Keras's, which adds the moving statistics of
-    batch norm; both are those of the network at its defaults.
-    """
-
-    name: str
-    source: str
-    input_shape: tuple[int, ...]
-    ranks: tuple[int, ...]
-    num_classes: int
-    sizes: Sizes
-    parameters: int
-    with_moving: int
-    stated: str
-    assumed: tuple[str, ...]
-    arguments: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [
-            self.name,
-            f"  source      {self.source}",
-            f"  input       {' x '.join(map(str, self.input_shape))} (channels last), {self.sizes}",
-            f"  classes     {self.num_classes}",
-            f"  parameters  {self.parameters:,} trainable (all that PyTorch counts)",
-            f"              {self.with_moving:,} with the moving statistics that Keras counts too",
-            f"  stated      {self.stated}",
-        ]
-        if len(self.ranks) > 1:
-            lines.insert(3, f"  axes        {' or '.join(map(str, self.ranks))} of space")
-        joined = ", ".join(text.replace(" ", "\xa0") for text in self.arguments)
-        wrapped = [line.replace("\xa0", " ") for line in textwrap.wrap(joined, 86)]
-        for label, texts in (("arguments", wrapped), ("assumed", self.assumed)):
-            for number, text in enumerate(texts):
-                lines.append(f"  {'' if number else label:<12}{text}")
-        return "\n".join(lines)
 
 
 NEEDING_WEIGHTS = (
@@ -118,7 +73,7 @@ def register(
 
         @functools.wraps(builder)
         def checked(*args: Any, **kwargs: Any) -> Any:
-            return _called(builder(**completed(*args, **kwargs)))
+            return called(builder(**completed(*args, **kwargs)))
 
         checked.completed = completed  # type: ignore[attr-defined]
         module = sys.modules[builder.__module__]
@@ -144,7 +99,7 @@ def _builder_in(module: ModuleType) -> Callable[..., Any]:
     return getattr(module, module.__name__.rpartition(".")[2])
 
 
-def _called(model: "keras.Model") -> "keras.Model":
+def called(model: "keras.Model") -> "keras.Model":
     """The network, called on its own input, at no cost: Keras exports none that never was."""
     if (given := getattr(model, "input", None)) is not None:
         model(given)
@@ -271,23 +226,6 @@ def without_weights() -> Iterator[None]:
             yield
     finally:
         del waiting[before:]
-
-
-def load_model(path: "str | PathLike[str]") -> "keras.Model":
-    """A network saved with ``model.save``, with the layers, losses and metrics of this package.
-
-    ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence, told
-    before Keras is loaded where no Keras is needed to see it. No code in the file is run.
-
-    Raises: ValueError where there is no such file or it is no Keras model.
-    """
-    check_saved(path)
-    import keras
-
-    from unetzoo.stray_labels import tell_plainly
-
-    with reading_model(path):
-        return tell_plainly(_called(keras.models.load_model(path, safe_mode=True)))
 
 
 def _builder(name: str) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from audit.formats import (
     torchrepr,
     torchsummary,
 )
-from audit.table import Table
+from audit.tables import Table
 
 RENDERERS: dict[str, Callable[..., str]] = {
     "markdown": markdown.render,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from functools import lru_cache
 
-from audit.table import Row, Shape, Table
+from audit.tables import Row, Shape, Table
 
 KINDS = (
     "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",

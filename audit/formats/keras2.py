@@ -8,7 +8,7 @@ from audit.formats import keras2_wrapped
 from audit.formats.cells import not_cut, undone, unframed
 from audit.formats.keras import CONNECTION, branches, connections, named, row_of
 from audit.formats.totals import totals_in
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 BRANCHED = (98, (32, 53, 65, 98))
 LINEAR = (65, (29, 55, 65))

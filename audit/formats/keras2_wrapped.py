@@ -5,7 +5,7 @@ import re
 from audit.formats.cells import BadTextError
 from audit.formats.keras import CONNECTION, branches, class_shown, connections, readable_bytes
 from audit.formats.keras import row_of as row_of_fields
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 ENDS = {"keras2b": (32, 53, 65, 98), "keras2c": (29, 58, 68, 98)}
 LINEAR = (29, 55, 65)

@@ -15,7 +15,7 @@ from audit.formats.keras import (
     row_of,
 )
 from audit.formats.totals import totals_in
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 WIDTHS = {"keras3": (88, 108), "keras3d": (84, 108)}
 POSITIONS = {

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from audit.formats.cells import unframed
 from audit.formats.keras import roles_of
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 HEADER = re.compile(r"\s*layer\s+type\s+output\s+parameters\s+inputs\s*$")
 CELLS = re.compile(

@@ -2,7 +2,7 @@
 
 from audit.formats.pytorch import class_name, in_blocks, is_module, some_module
 from audit.formats.torchsummary import channels_first
-from audit.table import Table
+from audit.tables import Table
 
 DEFAULT = 15  # characters of a column at least, and 3 more
 

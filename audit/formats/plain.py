@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 from audit.formats.cells import BadTextError
-from audit.table import Row, Table
-from unetzoo.json_values import parsed
-from unetzoo.text import printable
+from audit.tables import Row, Table
+from unetzoo.utils.json_values import parsed
+from unetzoo.utils.text import printable
 
 FORMAT = "unetzoo table 1"
 HEADER = ("layer", "type", "output", "parameters", "trainable", "inputs")

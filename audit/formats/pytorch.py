@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 # What is a function in PyTorch (cat, pad, interpolate), or nothing: it has no module, so no row.
 FUNCTIONS = {

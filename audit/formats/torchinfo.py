@@ -20,7 +20,7 @@ from audit.formats.pytorch import (
 )
 from audit.formats.torchsummary import channels_first, channels_last
 from audit.formats.totals import totals_in
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 DEPTH = 3  # both programs' default
 COLUMN = 25

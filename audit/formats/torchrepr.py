@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from audit.formats.pytorch import as_printed, class_name, containers, some_module
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 Tree = dict[str, Any]
 

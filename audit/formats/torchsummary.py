@@ -16,7 +16,7 @@ from audit.formats.pytorch import (
     with_containers,
 )
 from audit.formats.totals import totals_in
-from audit.table import Row, Shape, Table
+from audit.tables import Row, Shape, Table
 
 WIDTH = 64
 BYTES = 4

@@ -8,7 +8,7 @@ from math import prod
 
 from audit.formats.cells import BadTextError, not_cut
 from audit.formats.pytorch import keras_kind
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 ROOT = re.compile(r"(?P<indent> *)(?:Out\[\d+\]: ?|<pre>)?(?P<name>[A-Za-z_]\w*)\($")
 CHILD = re.compile(

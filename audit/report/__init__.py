@@ -31,7 +31,7 @@ def write(page: str, path: Path | str) -> Path:
 
     Raises: ValueError where it cannot be written.
     """
-    from unetzoo.files import replacing
+    from unetzoo.utils.files import replacing
 
     with replacing(path) as beside:
         beside.write_text(page, encoding="utf-8")

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
-from audit.diff import Diff, Pair, diff
-from audit.explain import explain
-from audit.report import page, sections, svg
+from audit.comparison.diff import Diff, Pair, diff
+from audit.comparison.explain import explain
+from audit.report import page, sections
+from audit.report.drawing import svg
+from audit.report.drawing.graph import drawable, graph_of
+from audit.report.drawing.layout import HALF, PAGE, layout
 from audit.report.facts import counted
-from audit.report.graph import drawable, graph_of
-from audit.report.layout import HALF, PAGE, layout
 from audit.report.sections import Cell, grid
 from audit.report.text import count, e, of_sample
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 WORDS = {
     "changed": "changed",
@@ -29,7 +30,7 @@ def report_diff(first: Any, second: Any) -> str:
 
     Raises: ValueError for what is none of these.
     """
-    from audit.sources import as_table
+    from audit.sources.resolve import as_table
 
     tables = [as_table(source) for source in (first, second)]
     names = [

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from audit.cost import Cost, cost
-from audit.report import arithmetic
-from audit.report.boxes import Box, Graph, Way
+from audit.analysis.cost import Cost, cost
+from audit.report.drawing import arithmetic
+from audit.report.drawing.boxes import Box, Graph, Way
 from audit.report.text import of_sample, share, times
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 Facts = list[tuple[str, str]]
 SHOWN = ("kernel_size", "pool_size", "strides", "padding", "dilation_rate", "groups", "rate")

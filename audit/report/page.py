@@ -5,14 +5,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from audit.report import sections, sizes, svg, volume
+from audit.report import sections, sizes
+from audit.report.drawing import svg, volume
+from audit.report.drawing.graph import drawable, graph_of
+from audit.report.drawing.layout import layout
 from audit.report.facts import counted
-from audit.report.graph import drawable, graph_of
-from audit.report.layout import layout
 from audit.report.sizes import Sized
 from audit.report.text import TIMES, e, of_sample
-from audit.sources import as_table, zoo_id
-from audit.table import Table
+from audit.sources.resolve import as_table, zoo_id
+from audit.tables import Table
 from unetzoo.registry import card
 
 POLICY = (

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from audit.cost import PARTS
-from audit.receptive_field import receptive_field
+from audit.analysis.cost import PARTS
+from audit.analysis.receptive_field import receptive_field
 from audit.report.facts import Counted
 from audit.report.text import e, of_sample, share
-from audit.table import Row, Table
+from audit.tables import Row, Table
 
 ROLES = {
     "kernel": "kernels",
@@ -149,7 +149,7 @@ def _axis_name(number: int, axes: int) -> str:
 def memory(count: Counted) -> str:
     """The memory budget of one sample in float32; empty where it cannot be told."""
     try:
-        from audit.memory import memory as memory_of
+        from audit.analysis.memory import memory as memory_of
     except ImportError:
         return ""
     if count.cost is None:
@@ -192,7 +192,7 @@ def totals(count: Counted) -> str:
 
 def statements(name: str) -> str:
     """A zoo network's documented statements with their verdicts; empty where it has none."""
-    from audit.verdict import check
+    from audit.documents.statement import check
 
     try:
         verdicts = check(name)

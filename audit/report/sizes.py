@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit.table import Table
-from unetzoo.registry import check_saved
+from audit.tables import Table
+from unetzoo.model_files import check_saved
 
 FACTORS = (1.0, 0.5, 2.0, 1.5, 0.75)  # the first are kept where the rows are many
 ROWS = 1400  # of all sizes together: a page stays under 2 MB
@@ -29,7 +29,7 @@ class Sized:
 
 def of_zoo(name: str) -> Sized:
     """A network of the zoo, at sizes that its card allows."""
-    from audit.models import table_of
+    from audit.sources.keras_model import table_of
     from unetzoo.registry import card, skeleton
 
     known = card(name)
@@ -53,7 +53,7 @@ def of_file(path: Path) -> Sized:
     check_saved(path)
     import keras
 
-    from audit.models import load, table_of
+    from audit.sources.keras_model import load, table_of
 
     model = load(path)
     if isinstance(model, keras.Sequential) and model.built:
@@ -102,7 +102,7 @@ def _rebuilt(model: Any, shape: tuple[int | None, ...], like: Table) -> Table:
     """The model's graph for another input shape. Raises: ValueError where it does not fit."""
     import keras
 
-    from audit.models import table_of
+    from audit.sources.keras_model import table_of
     from unetzoo.registry import without_weights
 
     try:

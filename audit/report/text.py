@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
-from audit.table import Shape
+from audit.tables import Shape
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))

@@ -7,7 +7,7 @@
 from pathlib import Path
 
 from audit.formats.plain import parse_json
-from audit.table import Table
+from audit.tables import Table
 
 FOLDER = Path(__file__).parent
 
@@ -24,7 +24,7 @@ def kept(name: str) -> Table | None:
 
 def written(name: str) -> str:
     """The text to keep of a network, from the network itself."""
-    from audit.models import table_of
+    from audit.sources.keras_model import table_of
     from unetzoo.registry import skeleton
 
     return table_of(skeleton(name)).to_text("json") + "\n"

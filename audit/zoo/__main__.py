@@ -1,9 +1,9 @@
 """``python -m audit.zoo``: write the kept tables anew."""
 
 from audit.zoo import FOLDER, written
-from unetzoo.console import load_keras
-from unetzoo.files import replacing
 from unetzoo.registry import list_models
+from unetzoo.utils.console import load_keras
+from unetzoo.utils.files import replacing
 
 load_keras()
 for old in FOLDER.glob("*.json"):

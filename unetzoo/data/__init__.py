@@ -1,1 +1,45 @@
-"""Volumes in, patches out."""
+"""Files in, patches out: data sets, volumes and pictures, preparation, augmentation."""
+
+from unetzoo.utils.lazy import lazy
+
+_NAMES = {
+    "Augmentation": "unetzoo.data.augmentation:Augmentation",
+    "Case": "unetzoo.data.datasets:Case",
+    "Dataset": "unetzoo.data.datasets:Dataset",
+    "find": "unetzoo.data.datasets:find",
+    "LabelScheme": "unetzoo.data.labels:LabelScheme",
+    "PatchDataset": "unetzoo.data.patches:PatchDataset",
+    "Sample": "unetzoo.data.sample:Sample",
+    "folds": "unetzoo.data.splits:folds",
+    "Volume": "unetzoo.data.io.volumes:Volume",
+    "read_image": "unetzoo.data.io.volumes:read_image",
+    "read_labels": "unetzoo.data.io.volumes:read_labels",
+    "write_image": "unetzoo.data.io.volumes:write_image",
+    "write_labels": "unetzoo.data.io.volumes:write_labels",
+    "boundary_weights": "unetzoo.data.preprocessing.boundary:boundary_weights",
+    "prepare_cases": "unetzoo.data.preprocessing.cache:prepare_cases",
+    "Preparation": "unetzoo.data.preprocessing.preparation:Preparation",
+    "preparation_for": "unetzoo.data.preprocessing.preparation:preparation_for",
+    "Survey": "unetzoo.data.preprocessing.survey:Survey",
+}
+__all__ = [
+    "Augmentation",
+    "Case",
+    "Dataset",
+    "LabelScheme",
+    "PatchDataset",
+    "Preparation",
+    "Sample",
+    "Survey",
+    "Volume",
+    "boundary_weights",
+    "find",
+    "folds",
+    "preparation_for",
+    "prepare_cases",
+    "read_image",
+    "read_labels",
+    "write_image",
+    "write_labels",
+]
+__getattr__, __dir__ = lazy(__name__, _NAMES, ["synthetic", "tfds"])

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from unetzoo.checks import is_whole
-from unetzoo.json_values import short
+from unetzoo.utils.checks import is_whole
+from unetzoo.utils.json_values import short
 
 MOST = 2**16  # classes
 ROUNDING = 1e-4  # what a float32 scaling leaves of a whole number

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from unetzoo.checks import is_whole, whole
-from unetzoo.data.foreground import foreground_voxels
+from unetzoo.data.preprocessing.foreground import foreground_voxels
 from unetzoo.data.sample import Sample
-from unetzoo.text import counted
+from unetzoo.utils.checks import is_whole, whole
+from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
-    from unetzoo.data.augment import Augmentation
+    from unetzoo.data.augmentation import Augmentation
 
 
 class PatchDataset(keras.utils.PyDataset):
@@ -39,7 +39,7 @@ class PatchDataset(keras.utils.PyDataset):
         patch: sizes of a patch, voxels.
         batch_size: patches in a batch.
         foreground: probability that a patch is centred on a foreground voxel.
-        augment: an ``unetzoo.data.augment.Augmentation``, drawn anew for each patch; or None.
+        augment: an ``unetzoo.data.augmentation.Augmentation``, drawn anew for each patch; or None.
         ignore_label: no foreground: no patch is centred on it.
         pad_label: label of voxels outside the volume.
         output: sizes of what the network gives for a patch, its centre; None for the patch's own.

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from unetzoo.json_values import short
-from unetzoo.text import counted
+from unetzoo.utils.json_values import short
+from unetzoo.utils.text import counted
 
 
 def folds(

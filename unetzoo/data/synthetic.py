@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from unetzoo.files import make_folder, replacing
+from unetzoo.utils.files import make_folder, replacing
 
 RADII = 0.06, 0.2  # of an ellipsoid, as shares of the image's size
 

@@ -2,7 +2,7 @@
 
 import pkgutil
 
-from unetzoo.lazy import lazy
+from unetzoo.utils.lazy import lazy
 
 __all__: list[str] = []
 __getattr__, __dir__ = lazy(

@@ -3,7 +3,7 @@
 from functools import partial
 
 from unetzoo.registry import register
-from unetzoo.sizes import Sizes
+from unetzoo.utils.sizes import Sizes
 
 SIZES = Sizes(smallest=16)
 
@@ -74,7 +74,7 @@ def attention_unet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.checks import whole, wholes
+    from unetzoo.utils.checks import whole, wholes
 
     features = wholes("features", features, 5, "level")
     gates = whole("gates", gates)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from unetzoo.registry import register
-from unetzoo.sizes import Sizes
+from unetzoo.utils.sizes import Sizes
 
 SIZES = Sizes(smallest=1)
 BLOCKS = (1, 3, 4, 6)  # of the first stages of the encoder; the later ones have as many as the last
@@ -65,7 +65,8 @@ def residual_unet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.stages import decoder, stages
+    from unetzoo.blocks import decoder
+    from unetzoo.utils.stages import stages
 
     first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)

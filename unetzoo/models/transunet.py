@@ -3,7 +3,7 @@
 from functools import partial
 
 from unetzoo.registry import register
-from unetzoo.sizes import Sizes
+from unetzoo.utils.sizes import Sizes
 
 SIZES = Sizes(smallest=16)
 
@@ -86,8 +86,8 @@ def transunet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.checks import whole, wholes
-    from unetzoo.hybrid_encoder import resnet, transformer
+    from unetzoo.blocks.resnet_vit import resnet, transformer
+    from unetzoo.utils.checks import whole, wholes
 
     own = {"width": width, "hidden": hidden, "layers": layers, "heads": heads, "mlp": mlp}
     width, hidden, layers, heads, mlp = (whole(key, value) for key, value in own.items())

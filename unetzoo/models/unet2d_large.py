@@ -3,7 +3,7 @@
 from functools import partial
 
 from unetzoo.registry import register
-from unetzoo.sizes import Sizes
+from unetzoo.utils.sizes import Sizes
 
 SIZES = Sizes(smallest=8)
 
@@ -56,7 +56,7 @@ def unet2d_large(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.checks import is_whole
+    from unetzoo.utils.checks import is_whole
 
     if not is_whole(kernel_size) or kernel_size not in (1, 3, 5, 7, 9):
         raise ValueError(f"kernel_size {kernel_size!r}: expected 1, 3, 5, 7 or 9.")

@@ -3,7 +3,7 @@
 from functools import partial
 
 from unetzoo.registry import register
-from unetzoo.sizes import Sizes
+from unetzoo.utils.sizes import Sizes
 
 SIZES = Sizes(smallest=16)
 

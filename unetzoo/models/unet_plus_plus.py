@@ -3,7 +3,7 @@
 from functools import partial
 
 from unetzoo.registry import register
-from unetzoo.sizes import Sizes
+from unetzoo.utils.sizes import Sizes
 
 SIZES = Sizes(smallest=16)
 
@@ -78,7 +78,7 @@ def unet_plus_plus(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.checks import is_whole, wholes
+    from unetzoo.utils.checks import is_whole, wholes
 
     features = wholes("features", features, 5, "level")
     if not is_whole(depth) or depth >= len(features):

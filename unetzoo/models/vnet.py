@@ -3,7 +3,7 @@
 from functools import partial
 
 from unetzoo.registry import register
-from unetzoo.sizes import Sizes
+from unetzoo.utils.sizes import Sizes
 
 SIZES = Sizes(smallest=16)
 
@@ -75,7 +75,7 @@ def vnet(
     import keras
 
     from unetzoo import blocks
-    from unetzoo.checks import wholes
+    from unetzoo.utils.checks import wholes
 
     features = wholes("features", features, 5, "level")
     convs_down = wholes("convs_down", convs_down, 5, "stage")

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from unetzoo.checks import check
-from unetzoo.choices import PLANNED
-from unetzoo.data.normalisation import is_number
+from unetzoo.data.preprocessing.normalization import is_number
+from unetzoo.utils.checks import check
+from unetzoo.utils.choices import PLANNED
 
 FINEST, COARSEST = 1e-6, 1e6  # mm
 LARGEST = 2**31 - 1  # voxels on an axis, and whatever else is counted

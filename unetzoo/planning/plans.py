@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unetzoo.checks import check, whole
-from unetzoo.choices import CONFIGURATIONS
-from unetzoo.data.normalisation import CT, ZScore, is_number
+from unetzoo.data.preprocessing.normalization import CT, ZScore, is_number
 from unetzoo.planning.checks import (
     WIDEST,
     check_choice,
@@ -17,8 +15,10 @@ from unetzoo.planning.checks import (
     check_whole,
     plain,
 )
-from unetzoo.stages import stages
-from unetzoo.text import aligned, counted, few, printable
+from unetzoo.utils.checks import check, whole
+from unetzoo.utils.choices import CONFIGURATIONS
+from unetzoo.utils.stages import stages
+from unetzoo.utils.text import aligned, counted, few, printable
 
 Numbers = tuple[int, ...]
 
@@ -192,7 +192,7 @@ class Plan:
 
         Raises: ValueError where it cannot be written.
         """
-        from unetzoo.planning.files import write_plan
+        from unetzoo.planning.serialization import write_plan
 
         write_plan(self, path)
 
@@ -202,7 +202,7 @@ class Plan:
 
         Raises: ValueError, one sentence that names the file, the place in it and the fault.
         """
-        from unetzoo.planning.files import read_plan
+        from unetzoo.planning.serialization import read_plan
 
         return read_plan(path)
 

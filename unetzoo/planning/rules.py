@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetzoo.checks import check
-from unetzoo.data.fingerprint import target_spacing
-from unetzoo.data.normalisation import ZScore
+from unetzoo.data.preprocessing.normalization import ZScore
+from unetzoo.data.preprocessing.statistics import target_spacing
 from unetzoo.planning.checks import check_choice, plain
 from unetzoo.planning.plans import Configuration, Fingerprint, Plan, tidy, times
 from unetzoo.planning.topology import Topology, estimate, topology
+from unetzoo.utils.checks import check
 
 FIRST_PATCH = {2: 2048.0**2, 3: 256.0**3}  # voxels, before it is cut to the median shape
 MIN_BATCH = 2

@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unetzoo.choices import TFDS
 from unetzoo.data.labels import LabelScheme
-from unetzoo.text import counted
+from unetzoo.utils.choices import TFDS
+from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
     import tensorflow as tf

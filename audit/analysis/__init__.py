@@ -1,0 +1,1 @@
+"""What a table tells beyond its counts: operations, memory, receptive fields."""

@@ -1,0 +1,278 @@
+"""What a network takes in memory: weights, activations, a prediction, a training step."""
+
+from dataclasses import dataclass
+
+from audit.analysis.cost import complete, key, positions, sources
+from audit.analysis.formulas import attention
+from audit.analysis.saved_tensors import FLOAT32, SAVED, Kept, has_activation, is_view, kept_by
+from audit.formats.pytorch import is_module, sequentials, with_containers
+from audit.tables import Row, Table
+from unetzoo.utils.checks import whole
+
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+MIB = 2**20
+HANDING_ON = {
+    "Add", "Concatenate", "Flatten", "Identity", "Permute", "PositionEmbeddings", "Reshape",
+    "TokensToMap", "ops.Add", "ops.Concatenate",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a network takes at one batch size and dtype.
+
+    Attributes:
+        weights: all parameters and moving statistics, float32 under every dtype.
+        torchsummary: activations as torchsummary counts them, its "Forward/backward pass size".
+        torchinfo: the same of torchinfo.
+        saved: what the forward pass of a training step keeps for the backward pass.
+        prediction: the weights and the maps alive at a prediction's peak.
+        training: the peak of a training step with Adam.
+        peak: the layer at which the prediction's peak is.
+        not_modelled: layer classes whose saved tensors are unknown, so missing in ``saved`` and
+            ``training``.
+    """
+
+    name: str
+    batch: int
+    dtype: str
+    weights: int
+    torchsummary: int
+    torchinfo: int
+    saved: int
+    prediction: int
+    training: int
+    peak: str
+    not_modelled: tuple[str, ...]
+
+    @property
+    def maps(self) -> int:
+        """The maps alive at a prediction's peak, without the weights."""
+        return self.prediction - self.weights
+
+    def rows(self) -> list[tuple[str, int, str]]:
+        """(label, bytes, what it is in a sentence) of each figure."""
+        return [
+            ("weights", self.weights, "Parameters and moving statistics in float32."),
+            (
+                "torchsummary",
+                self.torchsummary,
+                "Its forward/backward size: every module's output, blocks again, twice, float32.",
+            ),
+            (
+                "torchinfo",
+                self.torchinfo,
+                "Its forward/backward size: outputs of the layers with parameters, twice.",
+            ),
+            (
+                "saved",
+                self.saved,
+                "What the forward pass keeps for back-propagation, without the weights.",
+            ),
+            (
+                "prediction",
+                self.prediction,
+                f"Weights and the maps alive at the peak, which is at {self.peak}.",
+            ),
+            (
+                "training",
+                self.training,
+                "The peak of a step with Adam: weights, two moments, gradients and saved maps.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: memory in MiB, batch {self.batch}, {self.dtype}"]
+        for label, size, note in self.rows():
+            lines.append(f"  {label:<13}{size / MIB:>12,.2f}  {note}")
+        if self.not_modelled:
+            lines.append(f"  not in saved and training: {', '.join(self.not_modelled)}")
+        return "\n".join(lines)
+
+
+def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
+    """The memory that a network takes, at the sizes of its table.
+
+    ``saved`` holds the tensors that PyTorch's backward functions read, each once:
+    ``audit.analysis.saved_tensors`` says which, and takes rules for further layers. The network's input is among them. A crop is
+    a view and keeps the whole map that it cuts.
+
+    ``prediction`` follows the maps: one lives from the layer that makes it to the last that reads
+    it, the network's input and outputs to the end. PyTorch code whose variables hold maps for
+    longer takes more, as does Keras without a compiled graph, which holds all to the end.
+
+    ``training`` follows the gradients back through the layers: a layer's saved maps go once its
+    gradient is computed, its weights' gradients stay, and Adam then updates weight by weight.
+    The loss's own tensors are not in it.
+
+    With "float16" and "bfloat16" the maps have two bytes, weights, gradients of weights, moments
+    and a norm's statistics four (mixed precision); a step keeps a copy of each kernel in
+    the maps' dtype, a prediction one layer's at a time. What a library takes as room to work
+    inside one layer (im2col, cuDNN's workspace) is in no figure.
+
+    Args:
+        batch: samples, at least 1.
+        dtype: of the maps: "float32", "float16" or "bfloat16".
+
+    Raises: ValueError for another batch or dtype, where a size is open, or where the table does
+        not say what its layers read.
+    Source: PyTorch's derivatives.yaml; torchsummary 1.5.1; torchinfo 1.8.0.
+
+    >>> import audit, unetzoo
+    >>> found = memory(audit.table(unetzoo.skeleton("unet2d_small")), batch=2)
+    >>> found.weights // 4, found.torchsummary // 2**20, found.peak
+    (64300, 32, 'conv')
+    """
+    if dtype not in BYTES:
+        raise ValueError(f"dtype {dtype!r}: expected one of {', '.join(BYTES)}.")
+    batch = whole("batch", batch)
+    complete(table, "memory")
+    forward, step = _Maps(table, batch, dtype, False), _Maps(table, batch, dtype, True)
+    weights = FLOAT32 * table.total
+    saved, unknown = _saved(step)
+    maps, peak = _prediction(forward)
+    return Memory(
+        name=table.name,
+        batch=batch,
+        dtype=dtype,
+        weights=weights,
+        torchsummary=2 * FLOAT32 * batch * _torchsummary_numbers(table),
+        torchinfo=2 * BYTES[dtype] * batch * _torchinfo_numbers(table),
+        saved=sum(size for size, _ in saved.values()),
+        prediction=weights + maps,
+        training=weights
+        + 2 * FLOAT32 * table.trainable
+        + max(_backward(step, saved), _adam(table)),
+        peak=peak,
+        not_modelled=unknown,
+    )
+
+
+class _Maps:
+    """The calls, where the output of each lies in memory, and how large it is."""
+
+    def __init__(self, table: Table, batch: int, dtype: str, training: bool):
+        self.rows = list(table)
+        self.batch, self.bytes = batch, BYTES[dtype]
+        self.shapes = {key(row): row.shape for row in self.rows}
+        self.place: dict[str, str] = {}  # of a call's output: the call that made the memory
+        for row in self.rows:
+            view = is_view(row, training)
+            self.place[key(row)] = self.place[sources(row)[0]] if view else key(row)
+
+    def size(self, call: str) -> int:
+        return self.batch * self.bytes * positions(self.shapes[call])
+
+    def kept(self, row: Row) -> Kept | None:
+        return kept_by(row, [self.shapes[source] for source in sources(row)])
+
+    def copy(self, row: Row) -> int:
+        """The kernel in the maps' dtype, where that is not its own."""
+        kernels = sum(count for role, count in row.parameters.items() if "kernel" in role)
+        return 0 if self.bytes == FLOAT32 else self.bytes * kernels
+
+    def outputs(self) -> set[str]:
+        """The calls that no other reads."""
+        return set(self.shapes) - {source for row in self.rows for source in sources(row)}
+
+
+def _torchsummary_numbers(table: Table) -> int:
+    hidden = sequentials(table.rows)
+    rows = [row for row, block in with_containers(table.rows) if block not in hidden]
+    return sum(positions(row.shape) for row in rows) + _inside(table)
+
+
+def _torchinfo_numbers(table: Table) -> int:
+    with_parameters = [row for row in table if is_module(row) and row.without_moving]
+    attentions = sum(positions(row.shape) for row in table if row.kind == "MultiHeadAttention")
+    return sum(positions(row.shape) for row in with_parameters) + _inside(table) - attentions
+
+
+def _inside(table: Table) -> int:
+    """The outputs of the four projections in an attention, which are modules of their own."""
+    shapes = {key(row): row.shape for row in table}
+    numbers = 0
+    for row in table:
+        if row.kind == "MultiHeadAttention":
+            *projected, _ = attention(row, [shapes[source] for source in sources(row)]).projected
+            numbers += sum(projected) + positions(row.shape)
+    return numbers
+
+
+def _prediction(maps: _Maps) -> tuple[int, str]:
+    """The maps alive at the peak, and the layer at which it is."""
+    last: dict[str, int] = {}
+    for number, row in enumerate(maps.rows):
+        last.update({maps.place[call]: number for call in (*sources(row), key(row))})
+    held = {maps.place[call] for call in maps.outputs()}
+    held.update(key(row) for row in maps.rows if row.kind == "InputLayer")
+    alive, peak, where = 0, 0, ""
+    for number, row in enumerate(maps.rows):
+        made = maps.size(key(row)) if maps.place[key(row)] == key(row) else 0
+        alive += made
+        highest = alive + maps.copy(row) + maps.batch * (maps.kept(row) or Kept()).sample_bytes
+        read = {maps.place[source] for source in sources(row)} - held
+        alive -= sum(maps.size(place) for place in read if last[place] == number)
+        if has_activation(row):  # a map before the activation and one after it
+            highest = max(highest, alive + made)
+        if highest > peak:
+            peak, where = highest, row.name
+    return peak, where
+
+
+def _saved(maps: _Maps) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
+    """(bytes, number of the first call that keeps it) of all that is kept; kinds without a rule."""
+    saved: dict[str, tuple[int, int]] = {}
+    unknown: dict[str, None] = {}
+    for number, row in enumerate(maps.rows):
+        kept = maps.kept(row)
+        if kept is None:
+            activation = row.settings.get("activation") if row.kind in SAVED else None
+            unknown[f"{row.kind}({activation})" if activation else row.kind] = None
+            continue
+        calls = (sources(row) if kept.inputs else ()) + ((key(row),) if kept.output else ())
+        for call in calls:
+            place = maps.place[call]
+            saved.setdefault(place, (maps.size(place), number))
+        own = maps.batch * (maps.bytes * kept.numbers + kept.sample_bytes) + kept.batch_bytes
+        own += maps.copy(row) if kept.kernel else 0
+        saved[f"{key(row)} own"] = own, number
+    return saved, tuple(unknown)
+
+
+def _backward(maps: _Maps, saved: dict[str, tuple[int, int]]) -> int:
+    """The peak of outputs, what is still saved, the maps' gradients and the weights' gradients.
+
+    A gradient of a concatenation or sum is handed on as it is, so it lives until all of its
+    parts are used; a map that two layers read adds two gradients up to a third.
+    """
+    with_gradient: set[str] = set()
+    for row in maps.rows:
+        if row.trainable or with_gradient.intersection(sources(row)):
+            with_gradient.add(key(row))
+    gradient = {call: call for call in maps.outputs()}  # of a call's output: its memory
+    size = {call: maps.size(call) for call in gradient}
+    left, of_weights, peak = sum(size for size, _ in saved.values()) + sum(size.values()), 0, 0
+    for number, row in reversed(list(enumerate(maps.rows))):
+        handed = gradient.get(key(row), key(row))
+        of_weights += FLOAT32 * row.trainable
+        passing = maps.copy(row)
+        for source in with_gradient.intersection(sources(row)):
+            block = handed if row.kind in HANDING_ON else f"{key(row)} of {source}"
+            size.setdefault(block, maps.size(source))
+            if source in gradient:
+                passing += maps.size(source) + size[gradient[source]]
+                block = f"sum of {source}"
+                size[block] = maps.size(source)
+            gradient[source] = block
+        alive = sum(size[block] for block in set(gradient.values()))
+        peak = max(peak, left + of_weights + alive + passing)
+        gradient.pop(key(row), None)
+        left -= sum(size for size, first in saved.values() if first == number)
+    return peak
+
+
+def _adam(table: Table) -> int:
+    """All gradients, and the update of the largest weight with one number more to work with."""
+    largest = max((count for row in table for count in row.parameters.values()), default=0)
+    return FLOAT32 * (table.trainable + 2 * largest)

@@ -1,0 +1,1 @@
+"""Two tables, or a table and a number, compared and explained."""

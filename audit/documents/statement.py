@@ -1,0 +1,144 @@
+"""A document's statement, measured: the verdict, the value, and one sentence that says why."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+VERDICTS = ("confirmed", "confirmed_under_convention", "contradicted", "untestable")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What measuring a statement gave."""
+
+    verdict: str
+    measured: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a document states of a network, the verdict on record, and how to measure it."""
+
+    id: str
+    network: str
+    stated: str
+    on_record: str
+    measure: Callable[["Network"], Finding]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A statement's verdict of this run; ``as_recorded`` is False where it has changed."""
+
+    network: str
+    id: str
+    verdict: str
+    stated: str
+    measured: str
+    reason: str
+    as_recorded: bool
+
+    def to_dict(self) -> dict[str, str]:
+        """What machines read."""
+        return {key: value for key, value in asdict(self).items() if key != "as_recorded"}
+
+    def __str__(self) -> str:
+        changed = "" if self.as_recorded else " (not the verdict on record)"
+        return (
+            f"{self.id:<6}{self.network:<16}{self.verdict.replace('_', ' ')}{changed}\n"
+            f"      stated    {self.stated}\n"
+            f"      measured  {self.measured}\n"
+            f"      {self.reason}"
+        )
+
+
+class Network:
+    """The network of a statement: its table, built without weights, with any arguments."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def table(self, **arguments: Any) -> Any:
+        """Its table, at its documented size unless the arguments say otherwise."""
+        from audit.sources.keras_model import table_of
+        from unetzoo.registry import skeleton
+
+        return table_of(skeleton(self.name, **arguments))
+
+
+STATEMENTS: list[Statement] = []
+
+
+def statement(
+    id: str, network: str, stated: str, on_record: str = "confirmed"
+) -> Callable[[Callable[[Network], Finding]], Callable[[Network], Finding]]:
+    """Put a statement on the list; the decorated function measures it."""
+
+    def register(measure: Callable[[Network], Finding]) -> Callable[[Network], Finding]:
+        STATEMENTS.append(Statement(id, network, stated, on_record, measure))
+        return measure
+
+    return register
+
+
+def judged(holds: bool, measured: object, reason: str) -> Finding:
+    """Confirmed or contradicted."""
+    return Finding("confirmed" if holds else "contradicted", str(measured), reason)
+
+
+def by_convention(holds: bool, measured: object, reason: str) -> Finding:
+    """Confirmed under the convention that the reason names, or contradicted."""
+    verdict = "confirmed_under_convention" if holds else "contradicted"
+    return Finding(verdict, str(measured), reason)
+
+
+def untestable(reason: str) -> Finding:
+    """What cannot be measured here."""
+    return Finding("untestable", "-", reason)
+
+
+def about(measured: float, stated: float) -> bool:
+    """Within the 10 % that "about" and "roughly" allow."""
+    return abs(measured - stated) <= 0.1 * stated
+
+
+def check(name: str | None = None) -> list[Verdict]:
+    """Measure every documented statement, or those of one network.
+
+    Raises: ValueError for a network without statements.
+
+    >>> [verdict.verdict for verdict in check("unet3d_90m")]
+    ['confirmed', 'confirmed', 'confirmed', 'contradicted']
+    """
+    return [_verdict(each) for each in statements(name)]
+
+
+def statements(name: str | None = None) -> list[Statement]:
+    """What the documents state of all networks, or of one. Nothing is built.
+
+    Raises: ValueError for a network without statements.
+
+    >>> [each.id for each in statements("unet3d-90m")]
+    ['S1.1', 'S1.2', 'S1.3', 'S1.4']
+    """
+
+    key = str(name).replace("-", "_")
+    wanted = [s for s in STATEMENTS if name is None or s.network == key]
+    if not wanted:
+        networks = ", ".join(sorted({s.network for s in STATEMENTS}))
+        raise ValueError(f"network {name!r}: expected one with statements: {networks}.")
+    return wanted
+
+
+def _verdict(each: Statement) -> Verdict:
+    found = each.measure(Network(each.network))
+    return Verdict(
+        each.network,
+        each.id,
+        found.verdict,
+        each.stated,
+        found.measured,
+        found.reason,
+        found.verdict == each.on_record,
+    )

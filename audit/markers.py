@@ -1,0 +1,260 @@
+"""Tables in a README kept as their networks are: what stands between two markers is rewritten.
+
+In Markdown a table stands between ``<!-- audit: table unet3d_90m --style torchsummary -->`` and
+``<!-- audit: end -->``, in reStructuredText between ``.. audit: table unet3d_90m`` and
+``.. audit: end``, each on a line of its own and outside code. A marker names a network of the zoo,
+a ``.keras`` file beside the README, or a name to which the user, and never the file, gives a
+builder: nothing that a file names is imported or run.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+from shutil import copymode
+
+import click
+
+from audit.comparison.assertion import mismatch
+from audit.formats import RENDERERS
+from audit.sources.builders import SpecError, built, find_builder, split_spec
+from audit.sources.resolve import as_table, ready, zoo_id, zoo_table
+from audit.sources.text import read_all
+from audit.tables import Table
+from unetzoo.utils.console import ShapeType, load_keras
+from unetzoo.utils.files import missing, replacing
+from unetzoo.utils.text import counted
+
+MARKDOWN = (re.compile(r" {0,3}<!--\s*audit:(.*)"), re.compile(r"(.*?)-->\s*$"))
+RST = (re.compile(r"\.\.\s+audit:(?!:)(.*)"), re.compile(r"(.*)$"))
+FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
+BARE = ("markdown", "html")  # styles that Markdown shows as they are
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A marked place: the numbers of its first and last marker's lines, from 0."""
+
+    first: int
+    last: int
+    command: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A file, its text as it should be, how many tables are marked, and what is stale.
+
+    ``stale`` holds a text for each stale table: where it stands, then how it differs.
+    """
+
+    path: Path
+    text: str
+    tables: int
+    stale: tuple[str, ...]
+
+    def summary(self, what: str) -> str:
+        """One line: how many of the tables are stale, or were rewritten."""
+        tables = counted(self.tables, "table")
+        found = f"{len(self.stale)} of {tables} {what}" if self.stale else f"{tables}, up to date"
+        return f"{self.path}: {found}"
+
+    def write(self) -> None:
+        """Put the text in the file's place, whole; a link keeps pointing there."""
+        path = self.path.resolve() if self.path.is_symlink() else self.path
+        with replacing(path) as beside:
+            beside.write_bytes(self.text.encode("utf-8", "surrogateescape"))
+            copymode(path, beside)
+
+
+class Networks:
+    """The tables of the networks that markers name; a builder of the user's is called once."""
+
+    def __init__(self, builders: Iterable[str] = ()) -> None:
+        """Take builders as ``NAME=pkg.module:build``. Raises: ValueError for another form."""
+        self.specs: dict[str, str] = {}
+        self.tables: dict[str, Table] = {}
+        for given in builders:
+            name, _, spec = given.partition("=")
+            if not name or re.search(r"\s", name) or not spec:
+                raise ValueError(f"--model {given}: expected NAME=MODULE:FUNCTION.")
+            self.specs[name] = ":".join(split_spec(spec))
+
+    def table(self, name: str, arguments: Mapping[str, object], folder: Path) -> Table:
+        """The network's table. Raises: ValueError for a name that leads to none."""
+        if name not in self.specs and zoo_id(name):
+            return zoo_table(name, arguments)
+        if arguments:
+            raise ValueError(f"{name!r}: only networks of the zoo take a shape and classes.")
+        if name in self.specs:
+            if name not in self.tables:
+                self.tables[name] = _users_table(self.specs[name])
+            return self.tables[name]
+        if name.endswith(".keras"):
+            ready(folder / name)
+            return as_table(folder / name)
+        raise ValueError(
+            f"{name!r}: expected a network of the zoo (unetzoo list), a .keras file, or a name "
+            f"that the command line gives: --model {name}=pkg.module:build."
+        )
+
+
+def _users_table(spec: str) -> Table:
+    """The table of what a builder returns; layers without a name are counted from 1 in each."""
+    load_keras(f"building {spec}")
+    import keras
+
+    keras.utils.clear_session(free_memory=False)
+    try:
+        model = built(find_builder(spec))
+    except SpecError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{spec!r} raised {type(error).__name__}: {error}") from error
+    return as_table(model)
+
+
+def refreshed(path: Path, networks: Networks) -> Page:
+    """The file as it should be; nothing is written.
+
+    Raises: ValueError, with the number of the line, for a marker that cannot be followed.
+    """
+    if reason := missing(path):
+        raise ValueError(f"{path}: {reason}; expected a text whose tables are to be rewritten.")
+    data = path.read_bytes()
+    if b"\0" in data:
+        raise ValueError(f"{path}: expected a text, found a binary file.")
+    lines = re.findall(r"[^\n]*\n|[^\n]+$", data.decode("utf-8", "surrogateescape"))
+    found = list(slots(lines, path))
+    stale: list[str] = []
+    text: list[str] = []
+    done = 0
+    for slot in found:
+        with _at(path, slot.first):
+            name, style, arguments = _parsed(slot.command)
+            table = networks.table(name, arguments, path.parent)
+            body = _body(table.to_text(style), style, _is_rst(path))
+        newline = "\r\n" if lines[slot.first].endswith("\r\n") else "\n"
+        after = [line + newline for line in body]
+        before = lines[slot.first + 1 : slot.last]
+        if before != after:
+            where = f"{path}, line {slot.first + 1}"
+            stale.append(_difference(before, after, table, where))
+        text += [*lines[done : slot.first + 1], *after]
+        done = slot.last
+    text += lines[done:]
+    return Page(path, "".join(text), len(found), tuple(stale))
+
+
+def slots(lines: list[str], path: Path) -> Iterator[Slot]:
+    """The marked places in a text. Raises: ValueError for markers that are not in pairs."""
+    first: int | None = None
+    command = ""
+    for number, text in _markers(lines, path):
+        with _at(path, number):
+            if text == "end" and first is None:
+                raise ValueError("a marker 'audit: end' without a beginning; take it out.")
+            if text != "end" and first is not None:
+                raise ValueError(
+                    f"a marker inside that of line {first + 1}; write 'audit: end' before it."
+                )
+        if first is None:
+            first, command = number, text
+        else:
+            yield Slot(first, number, command)
+            first = None
+    if first is not None:
+        with _at(path, first):
+            raise ValueError(
+                "a marker without an end outside code; write 'audit: end' after its table."
+            )
+
+
+def _markers(lines: list[str], path: Path) -> Iterator[tuple[int, str]]:
+    """Each marker outside code: the number of its line, and what it says."""
+    begins, ends = RST if _is_rst(path) else MARKDOWN
+    fence = ""
+    for number, line in enumerate(lines):
+        before, fence = fence, "" if _is_rst(path) else _fence(line, fence)
+        begun = begins.match(line.lstrip("\ufeff"))
+        if before or fence or not begun:
+            continue
+        ended = ends.match(begun[1].rstrip())
+        text = ended[1].strip() if ended else ""
+        if text != "end" and text.split()[:1] != ["table"]:
+            with _at(path, number):
+                raise ValueError(
+                    f"a marker {line.strip()!r}; expected 'audit: table NAME' or 'audit: end' "
+                    "in a comment that fills the line."
+                )
+        yield number, text
+
+
+def _fence(line: str, fence: str) -> str:
+    """The code fence that is open after a line of Markdown; empty outside code."""
+    match = FENCE.match(line.rstrip("\r\n"))
+    if not match:
+        return fence
+    if not fence:
+        return match[1]
+    closes = match[1].startswith(fence) and not match[2].strip()
+    return "" if closes else fence
+
+
+@click.command(add_help_option=False)
+@click.argument("name")
+@click.option("--style", type=click.Choice(list(RENDERERS)), default="markdown")
+@click.option("--input-shape", type=ShapeType())
+@click.option("--num-classes", type=int)
+def _marker(**_: object) -> None:
+    """What may follow ``audit: table``: the arguments of ``python -m audit table``."""
+
+
+def _parsed(command: str) -> tuple[str, str, dict[str, object]]:
+    """A marker's network, style, and arguments of its builder."""
+    given = _marker.make_context("audit: table", shlex.split(command)[1:]).params
+    name, style = given.pop("name"), given.pop("style")
+    return name, style, {key: value for key, value in given.items() if value is not None}
+
+
+def _body(text: str, style: str, rst: bool) -> list[str]:
+    """The lines between the markers, without spaces at their ends, which other tools take away."""
+    lines = [line.rstrip() for line in text.strip("\n").split("\n")]
+    if rst:
+        code = [f"    {line}".rstrip() for line in lines]
+        return ["", ".. code-block:: text", "", *code, ""]
+    if style in BARE:
+        return ["", *lines, ""]
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return ["", f"{fence}text", *lines, fence, ""]
+
+
+def _difference(before: list[str], after: list[str], table: Table, where: str) -> str:
+    """The explained diff; that of the lines where no table can be read or only its form differs."""
+    try:
+        explained = mismatch(read_all("".join(before) + "\n"), table, where)
+    except ValueError:
+        explained = ""
+    if explained:
+        return explained
+    old, new = ([line.rstrip("\r\n") for line in lines] for lines in (before, after))
+    lines = list(unified_diff(old, new, n=0, lineterm=""))[2:]
+    return "\n".join([f"{where}: the text is not that of {table.name!r}.", *lines])
+
+
+def _is_rst(path: Path) -> bool:
+    return path.suffix.lower() in (".rst", ".rest")
+
+
+@contextmanager
+def _at(path: Path, number: int) -> Iterator[None]:
+    """Whatever is wrong with a marker, with the place of its line."""
+    try:
+        yield
+    except click.ClickException as error:
+        raise ValueError(f"{path}, line {number + 1}: {error.format_message()}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}, line {number + 1}: {error}") from error

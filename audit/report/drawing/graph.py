@@ -1,0 +1,198 @@
+"""A table as the boxes of a picture: one for each map that is computed, and the ways between."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import log2, prod
+
+from audit.analysis.receptive_field import SIZE_FROM_SECOND
+from audit.formats.pytorch import is_block
+from audit.report.drawing import arithmetic
+from audit.report.drawing.boxes import Box, Graph, Way
+from audit.report.drawing.folding import folded
+from audit.tables import Row, Shape, Table
+
+KERNELS = ("Conv", "Separable", "Depthwise", "Dense", "MultiHeadAttention")
+ACTIVATIONS = ("Activation", "Softmax", "Sigmoid", "Tanh", "SiLU", "Swish", "Mish", "Hardswish")
+FITS = ("PadToMatch", "CropToMatch", "CropToMultiple", "CheckSizes")
+
+
+def drawable(table: Table) -> bool:
+    """Whether the table holds the spatial sizes that a picture needs."""
+    sized = [row for row in table if len(row.shape) > 2 and None not in row.shape[1:-1]]
+    kernels = [row for row in table if row.kind.startswith("Conv")]
+    return bool(sized) and all(row in sized for row in kernels)
+
+
+def graph_of(table: Table) -> Graph:
+    """The picture's boxes and ways. Rows without inputs are taken one after the other."""
+    makers: dict[str, Way] = {}  # each output: the box that made it, and the fits since
+    boxes: list[Box] = []
+    previous: Way | None = None
+    linked = any(row.inputs for row in table)
+    for row in table:
+        if not linked and is_block(row):
+            continue
+        ways = _ways(row, makers, previous, linked)
+        previous = _placed(row, ways, boxes)
+        makers[f"{row.name}[{row.call}]"] = previous
+    return Graph(tuple(_levelled(folded(boxes))))
+
+
+def _ways(row: Row, makers: dict[str, Way], previous: Way | None, linked: bool) -> list[Way]:
+    """Where a row's data comes from, each source once."""
+    if not linked:
+        return [previous] if previous else []
+    names = row.inputs[:1] if row.kind in SIZE_FROM_SECOND else row.inputs
+    found: list[Way] = []
+    for name in names:
+        way = makers.get(name.rsplit("[", 1)[0])
+        if way is not None and way not in found:
+            found.append(way)
+    return found
+
+
+def _placed(row: Row, ways: list[Way], boxes: list[Box]) -> Way:
+    """Put a row into a box, on a way, or into a box of its own; its output's way."""
+    if len(ways) == 1:
+        way, box = ways[0], boxes[ways[0].source]
+        if _fits(row):
+            sums = arithmetic.sums(way.shape, row)
+            return Way(way.source, -1, row.shape, (*way.fits, row), (*way.sums, *sums))
+        if _follows(row):
+            box.rows.append(row)
+            return Way(way.source, -1, _first(row.shape, way.shape), way.fits, way.sums)
+    number = len(boxes)
+    main = _main(row, ways, boxes)
+    level = _level(row, ways, main) if main else 0
+    box = Box(number, row, _family(row, ways), level, bool(row.inputs) or not number, [row])
+    box.line = max(level, main.line) if main else level
+    box.below = max([level, *(boxes[way.source].below for way in ways)])
+    for way in ways:
+        box.ways.append(replace(way, target=number))
+        box.rows += [fit for fit in way.fits if fit not in box.rows]
+    boxes.append(box)
+    return Way(number, -1, row.shape)
+
+
+def _main(row: Row, ways: list[Way], boxes: list[Box]) -> Box | None:
+    """The box that a row's data mainly comes from: of several, the one with the deepest line.
+
+    A product's weights, of another shape than the product, are not it.
+    """
+    if row.kind == "Multiply":
+        ways = [way for way in ways if way.shape == row.shape] or ways
+    sources = [boxes[way.source] for way in ways]
+    return max(sources, key=lambda box: (box.line, box.number), default=None)
+
+
+def _first(shape: Shape, before: Shape) -> Shape:
+    """A row's shape, or that of its input where a text has none."""
+    return shape if len(shape) > 1 else before
+
+
+def _fits(row: Row) -> bool:
+    sliced = row.kind == "TensorFlowOpLayer" and len(row.inputs) == 1
+    return row.kind in FITS or row.kind.startswith(("ZeroPadding", "Cropping")) or sliced
+
+
+def _follows(row: Row) -> bool:
+    words = (
+        "Normalization",
+        "Dropout",
+        "ReLU",
+        "ELU",
+        "GELU",
+        "Identity",
+        "Rescaling",
+        *ACTIVATIONS,
+    )
+    return any(word in row.kind for word in words)
+
+
+def _family(row: Row, ways: list[Way]) -> str:
+    kind = row.kind
+    if not ways and kind == "InputLayer":
+        return "input"
+    if len(ways) > 1:
+        return "merge"
+    resizes = "upsampling" in kind.lower() or kind == "ResizeToMatch"
+    if resizes or (kind.endswith("Transpose") and _stride(row) > 1):
+        return "up"
+    if "Pooling" in kind or (_stride(row) > 1 and kind.startswith(KERNELS)):
+        return "down"
+    return "conv" if kind.startswith(KERNELS) else "other"
+
+
+def _stride(row: Row) -> int:
+    """The largest stride; a transposed convolution of a text is taken to have 2."""
+    value = row.settings.get("strides", 2 if row.kind.endswith("Transpose") else 1)
+    return max(value) if isinstance(value, tuple | list) else int(value or 1)
+
+
+# === Levels ===
+
+
+def _level(row: Row, ways: list[Way], main: Box) -> int:
+    """The level of its main input, one deeper or higher where the row halves or doubles."""
+    level = main.level
+    if len(ways) > 1:
+        return level
+    before, after = _mean(main.spatial), _mean(row.shape[1:-1])
+    if before and (not after or row.kind.startswith("Global")):  # a vector: pooled, flattened
+        return level + 1
+    in_a_row = len(row.shape) != len(main.row.shape)  # a map's positions as tokens
+    if in_a_row or not before or not after:
+        return level
+    if _shrinks(row, before, after):
+        return level + _steps(row, before, after)
+    return level - _steps(row, after, before) if _grows(row, before, after) else level
+
+
+def _shrinks(row: Row, before: float, after: float) -> bool:
+    """Unpadded convolutions take a few pixels and no level; strides and poolings take one.
+
+    A stride does where there is but one pixel to step over, too.
+    """
+    if after > before:
+        return False
+    if "strides" in row.settings:
+        return _stride(row) > 1
+    if after == before:
+        return False
+    return "Pooling" in row.kind or (after <= (before + 1) / 2 and before - after > 4)
+
+
+def _grows(row: Row, before: float, after: float) -> bool:
+    """By much, or at all where that is what the row is for (one axis of three, 2 to 3 pixels)."""
+    return after >= 1.6 * before or (after > before and _family(row, []) == "up")
+
+
+def _steps(row: Row, larger: float, smaller: float) -> int:
+    """How many halvings: by the stride; else by the sizes, of which each loses up to a half."""
+    stride = row.settings.get("strides", row.settings.get("size", row.settings.get("factor")))
+    if stride is not None:
+        return max(round(log2(max(stride) if isinstance(stride, tuple | list) else stride)), 1)
+    steps = 1
+    while larger // 2 ** (steps + 1) >= smaller:
+        steps += 1
+    return steps
+
+
+def _mean(sizes: Shape) -> float:
+    """The geometric mean of the spatial sizes; 0 where there are none."""
+    known = [size for size in sizes if size]
+    return prod(known) ** (1 / len(known)) if known else 0.0
+
+
+def _levelled(boxes: list[Box]) -> Iterator[Box]:
+    """The levels counted from 0 without gaps, and which ways are skips."""
+    order = {level: n for n, level in enumerate(sorted({box.level for box in boxes}))}
+    for box in boxes:
+        ways = [replace(way, skip=_skips(boxes[way.source], box)) for way in box.ways]
+        yield replace(box, level=order[box.level], ways=ways)
+
+
+def _skips(source: Box, target: Box) -> bool:
+    """Whether a way joins, on its level, what did not go down with what did."""
+    joined = len(target.ways) > 1 and source.level == target.level
+    return joined and source.line < target.below

@@ -1,0 +1,108 @@
+"""Text -> Table: find the published summaries in a README, a notebook, a log or a paste."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from audit.formats import keras2, keras3, markdown, plain, torchinfo, torchsummary, torchtree
+from audit.formats.cells import BadTextError
+from audit.formats.keras import path_of
+from audit.sources.cleaning import clean
+from audit.sources.recovery import recovered
+from audit.tables import Table
+from unetzoo.utils.json_values import parsed
+
+LIMIT = 64 * 2**20  # bytes
+PARSERS = (
+    keras3.parse, torchinfo.parse, torchsummary.parse, keras2.parse, torchtree.parse,
+    markdown.parse,
+)  # fmt: skip
+
+
+def read_all(source: str | Path) -> list[Table]:
+    """Every summary in a file or a text, in the order in which they stand.
+
+    Raises: ValueError where there is none, or the file cannot be read as text.
+    """
+    text, where = _text(source)
+    try:
+        if whole := plain.parse_json(text):
+            return [whole]
+        lines, repairs = clean(text.split("\n"))
+        found: dict[int, Table] = {}
+        for parse in PARSERS:
+            found = {**dict(parse(lines, repairs)), **found}
+    except BadTextError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if not found:
+        raise ValueError(
+            f"{where}: expected a network's summary (torchsummary, torchinfo, Keras, PyTorch's "
+            "print) and found none; paste it with its header line."
+        )
+    return [recovered(_placed(found[start])) for start in sorted(found)]
+
+
+def read(source: str | Path) -> Table:
+    """The first summary in a file or a text. Raises: ValueError as ``read_all``."""
+    return read_all(source)[0]
+
+
+def _placed(table: Table) -> Table:
+    """With the blocks that the names of Keras's layers tell."""
+    if not table.style.startswith(("keras", "markdown")):
+        return table
+    names = {row.name for row in table}
+    return replace(table, rows=tuple(replace(row, path=path_of(row.name, names)) for row in table))
+
+
+def _text(source: str | Path) -> tuple[str, str]:
+    """The text, and what to call it in a message."""
+    if not isinstance(source, str | Path):
+        raise ValueError(f"{source!r}: expected a path or a text, found {type(source).__name__}.")
+    if isinstance(source, str) and ("\n" in source or not _is_file(source)):
+        if "\n" not in source:
+            raise ValueError(
+                f"{source!r}: no such file, no network of the zoo (unetzoo list), no table."
+            )
+        return source, "the text"
+    path = Path(source)
+    if path.is_dir() or not path.exists():
+        what = "a folder; expected a file" if path.is_dir() else "no such file"
+        raise ValueError(f"{path}: {what}.")
+    with path.open("rb") as file:  # a pipe has no size beforehand
+        data = file.read(LIMIT + 1)
+    if len(data) > LIMIT:
+        raise ValueError(f"{path}: expected a text of at most {LIMIT // 2**20} MiB.")
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = data.decode(encoding, errors="replace")
+    if "\0" in text:
+        raise ValueError(f"{path}: expected a text, found a binary file.")
+    return (_notebook(text, path) if path.suffix == ".ipynb" else text), str(path)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return text != "" and Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _notebook(text: str, path: Path) -> str:
+    """The Markdown and the printed outputs of a notebook's cells."""
+    try:
+        cells = parsed(text)["cells"]
+        return "\n\n".join(part for cell in cells for part in _cell(cell))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: expected a Jupyter notebook ({error}).") from error
+
+
+def _cell(cell: dict[str, Any]) -> list[str]:
+    parts = [_joined(cell["source"])] if cell["cell_type"] == "markdown" else []
+    for output in cell.get("outputs", []):
+        parts.append(_joined(output.get("text", "")))
+        parts.append(_joined(output.get("data", {}).get("text/plain", "")))
+    return parts
+
+
+def _joined(text: str | list[str]) -> str:
+    return text if isinstance(text, str) else "".join(text)

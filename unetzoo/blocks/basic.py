@@ -1,0 +1,188 @@
+"""Single layers as functions: x in, x out.
+
+A part takes the map ``x`` of shape ``(B, *spatial, C)``, 2D or 3D, and the name its layers carry.
+A name is a path with hyphens: ``down1-double_conv-conv2`` is the second convolution of the
+``DoubleConv`` of the ``Down`` called ``down1``. The constants are PyTorch's.
+"""
+
+from math import gcd
+
+import keras
+
+from unetzoo.layers import (
+    CheckSizes,
+    LeakyReLU,
+    LinearUpsampling,
+    TorchConv2DTranspose,
+    convolutions,
+)
+
+HALF = ("float16", "bfloat16")
+
+
+def _layer(kind, x, **arguments):
+    """The 2D or 3D layer that fits x, channels last whatever Keras's global setting."""
+    name = kind.format(len(x.shape) - 2)
+    ours = keras.backend.backend() == "torch" and name in ("Conv2D", "Conv3D")
+    cls = getattr(convolutions if ours else keras.layers, name)
+    return cls(data_format="channels_last", **arguments)(x)
+
+
+def per_axis(value, rank):
+    """One number, or one an axis, as one an axis.
+
+    >>> per_axis(3, 2), per_axis([1, 3, 3], 3)
+    ((3, 3), (1, 3, 3))
+    """
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+# === Single layers ===
+
+
+def checked(x, sizes):
+    """Where the input has open sizes, a layer that checks those of what comes in later."""
+    if None not in x.shape[1:]:
+        return x
+    return CheckSizes(sizes.smallest, sizes.step, name="sizes")(x)
+
+
+def conv(x, filters, kernel_size=3, *, name, bias=True, padding="same", **arguments):
+    """A convolution of stride 1: spatial sizes stay, or lose kernel_size - 1 with "valid"."""
+    arguments = {"kernel_initializer": "he_normal", **arguments}
+    return _layer(
+        "Conv{}D",
+        x,
+        filters=filters,
+        kernel_size=kernel_size,
+        padding=padding,
+        use_bias=bias,
+        name=name,
+        **arguments,
+    )
+
+
+def strided_conv(x, filters, kernel_size, strides, *, name, **arguments):
+    """A convolution that zero-pads (kernel - 1) / 2 on both sides, as PyTorch's do.
+
+    Sizes n become ceil(n / stride). With stride 1 it is ``conv``; with a stride, Keras's "same"
+    pads more at the end than at the start, so there the padding is a layer of its own.
+    """
+    rank = len(x.shape) - 2
+    strides = per_axis(strides, rank)
+    padding = [(size - 1) // 2 for size in per_axis(kernel_size, rank)]
+    if max(strides) > 1:
+        arguments = {"padding": "valid", "strides": strides, **arguments}
+        if max(padding) > 0:
+            x = zero_pad(x, tuple(padding), name=f"{name}-pad")
+    return conv(x, filters, kernel_size, name=name, **arguments)
+
+
+def zero_pad(x, padding, *, name):
+    """Zeros around x: one number for all sides, one an axis, or one a side."""
+    return _layer("ZeroPadding{}D", x, padding=padding, name=name)
+
+
+def up_conv(x, filters, *, name, bias=True, factor=2, **arguments):
+    """A transposed convolution, kernel and stride ``factor``: spatial sizes times as large."""
+    arguments = {"kernel_initializer": "he_normal", **arguments}
+    return _layer(
+        "Conv{}DTranspose",
+        x,
+        filters=filters,
+        kernel_size=factor,
+        strides=factor,
+        use_bias=bias,
+        name=name,
+        **arguments,
+    )
+
+
+def up_conv_3x3(x, filters, *, name):
+    """A 2D transposed convolution, kernel 3, stride 2, PyTorch's padding 1 and output padding 1."""
+    return TorchConv2DTranspose(filters, 3, 2, kernel_initializer="he_normal", name=name)(x)
+
+
+def norm(x, kind, *, name, epsilon=1e-5, momentum=0.9, groups=8):
+    """Batch, instance or group (gcd(groups, channels) groups) normalisation; None: x as it is.
+
+    ``momentum`` is Keras's: 0.9 is PyTorch's 0.1. Instance and group norm use ``epsilon`` alone.
+    """
+    if kind is None:
+        return x
+    if kind == "batch":
+        return keras.layers.BatchNormalization(
+            axis=-1, epsilon=epsilon, momentum=momentum, name=name
+        )(x)
+    groups = {"instance": -1, "group": gcd(groups, x.shape[-1])}[kind]
+    return keras.layers.GroupNormalization(groups, axis=-1, epsilon=epsilon, name=name)(x)
+
+
+def relu(x, *, name):
+    """max(x, 0)."""
+    return keras.layers.ReLU(name=name)(x)
+
+
+def nonlinear(x, kind, *, name):
+    """ReLU, leaky ReLU (slope 0.01), or PReLU (a slope a channel, 0.25 at first)."""
+    if kind == "relu":
+        return relu(x, name=name)
+    if kind == "leaky_relu":
+        return LeakyReLU(negative_slope=0.01, name=name)(x)
+    spatial = list(range(1, len(x.shape) - 1))
+    quarter = keras.initializers.Constant(0.25)
+    return keras.layers.PReLU(alpha_initializer=quarter, shared_axes=spatial, name=name)(x)
+
+
+def max_pool(x, *, name, size=2, stride=2):
+    """The largest of 2 (x 2) x 2; what does not fill a whole one at the end is left out."""
+    half = keras.config.dtype_policy().compute_dtype == "float16"
+    tensorflow = keras.backend.backend() == "tensorflow"  # no 3D pooling in float16 on a CPU
+    dtype = "float32" if half and tensorflow else None
+    return _layer("MaxPooling{}D", x, pool_size=size, strides=stride, dtype=dtype, name=name)
+
+
+def average_pool(x, strides, *, name):
+    """The mean, in float32, of as many pixels as the strides say; at the end of what is left."""
+    return _layer(
+        "AveragePooling{}D", x, pool_size=strides, padding="same", dtype=_float32(), name=name
+    )
+
+
+def _float32():
+    """Float32 under mixed precision: sums and logits lose too much in half."""
+    return "float32" if keras.config.dtype_policy().compute_dtype in HALF else None
+
+
+def channel_dropout(x, rate, *, name):
+    """Dropout of whole channels at ``rate``; at rate 0 no layer at all."""
+    return _layer("SpatialDropout{}D", x, rate=rate, name=name) if rate else x
+
+
+def linear_upsampling(x, *, name, align_corners=True, factor=2):
+    """Spatial sizes times ``factor``, bilinear or trilinear."""
+    return LinearUpsampling(factor, align_corners=align_corners, name=name)(x)
+
+
+def upsample(x, filters, kind, *, name, factor=2, bias=True):
+    """To ``filters`` channels at sizes times ``factor``: "transposed" or "linear".
+
+    "linear" is a 1x1 convolution, then interpolation with half-pixel centres.
+    """
+    if kind == "transposed":
+        return up_conv(x, filters, factor=factor, bias=bias, name=name)
+    x = conv(x, filters, 1, bias=bias, name=f"{name}-conv")
+    return linear_upsampling(x, align_corners=False, factor=factor, name=name)
+
+
+def nearest_upsampling(x, *, name):
+    """Spatial sizes double, each pixel repeated."""
+    return _layer("UpSampling{}D", x, size=2, name=name)
+
+
+def head(x, num_classes, activation, *, name, kernel_size=1, probabilities="probabilities"):
+    """A convolution to logits in float32, and the activation if there is one."""
+    x = conv(x, num_classes, kernel_size, name=name, dtype=_float32())
+    if activation is None:
+        return x
+    return keras.layers.Activation(activation, dtype=_float32(), name=probabilities)(x)

@@ -1,0 +1,6 @@
+"""Augmentation of patches, 2D and 3D: random transforms that can be recorded and replayed."""
+
+from unetzoo.data.augmentation.augmentation import Augmentation
+from unetzoo.data.augmentation.draws import Draw
+
+__all__ = ["Augmentation", "Draw"]

@@ -1,0 +1,134 @@
+"""The usual augmentation of U-Nets, for 2D and 3D."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from unetzoo.data.augmentation import intensity, spatial
+from unetzoo.data.augmentation.draws import Draw
+
+NOISE = (0.0, 0.1)  # standard deviation
+BLUR = (0.5, 1.0)  # standard deviation, voxels
+FACTOR = (0.75, 1.25)  # brightness and contrast
+LOW_RESOLUTION = (0.5, 1.0)  # share of an axis's voxels
+GAMMA = (0.7, 1.5)  # exponent
+
+_NO_PROBABILITY = {"mirror_axes", "degrees", "scales", "control_points", "displacement"}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random transforms of a patch, its labels and its weights; by default those of nnU-Net.
+
+    ``draw`` draws every parameter; of a ``Draw``, ``source`` says how large a region it needs, so
+    that a rotated patch has real voxels in its corners, and ``apply`` follows it: the same draw of
+    the same region gives the same patch. Rotation, scaling and elastic deformation are one
+    resampling, linear for the image, from the nearest voxel for labels and weights; mirroring and
+    quarter turns are views. A 3D patch with an axis more than three times shorter than another is a
+    stack of slices: it is rotated, scaled, deformed and coarsened only within its plane.
+
+    Args:
+        mirror: probability, of each axis.
+        mirror_axes: those that may be mirrored; None: all.
+        quarter_turns: probability of a turn by 90, 180 or 270 degrees from an axis to another one
+            of the same size.
+        rotation: probability.
+        degrees: the largest angle to either side; None: 30 about each axis in 3D, 180 in a plane.
+        scaling: probability.
+        scales: the smallest and the largest region that is read, as a factor of the patch; above
+            1 what it shows is smaller.
+        elastic: probability.
+        control_points: of the elastic deformation, on each axis; 2 at each border stay in place.
+        displacement: the largest of a control point, voxels; less where it could fold.
+        noise: probability of noise, of deviation 0 to 0.1: for images that are normalised.
+        blur: probability of a Gaussian of 0.5 to 1 voxels.
+        brightness, contrast: probability of a factor of 0.75 to 1.25.
+        low_resolution: probability of axes that keep only a share of 0.5 to 1 of their voxels.
+        inverted_gamma, gamma: probability of an exponent of 0.7 to 1.5, on the negative and on
+            the image; mean and deviation stay.
+
+    Each channel has its own blur, brightness, contrast, low resolution and gamma.
+    Raises: ValueError for an argument that cannot work.
+    Source: nnU-Net 2.8.1, ``nnUNetTrainer.get_training_transforms``; elastic deformation after
+    TorchIO's.
+
+    >>> augmentation, random = Augmentation(rotation=1), np.random.default_rng(0)
+    >>> draw = augmentation.draw(random, (6, 6), channels=1)
+    >>> image, labels = np.ones((*draw.source, 1), "float32"), np.ones(draw.source, "uint8")
+    >>> x, y, weight = draw.apply(image, labels)
+    >>> x.shape, y.shape, weight
+    ((6, 6, 1), (6, 6), None)
+    """
+
+    mirror: float = 0.5
+    mirror_axes: tuple[int, ...] | None = None
+    quarter_turns: float = 0.0
+    rotation: float = 0.2
+    degrees: float | None = None
+    scaling: float = 0.2
+    scales: tuple[float, float] = (0.7, 1.4)
+    elastic: float = 0.0
+    control_points: int = 7
+    displacement: float = 7.5
+    noise: float = 0.1
+    blur: float = 0.2
+    brightness: float = 0.15
+    contrast: float = 0.15
+    low_resolution: float = 0.25
+    inverted_gamma: float = 0.1
+    gamma: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in {field.name for field in fields(self)} - _NO_PROBABILITY:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} {getattr(self, name)}: expected a probability, 0 to 1.")
+        for name in ("degrees", "displacement"):
+            if not 0 <= (getattr(self, name) or 0) < np.inf:
+                raise ValueError(f"{name} {getattr(self, name)}: expected a number of at least 0.")
+        if len(self.scales) != 2 or not 0 < self.scales[0] <= self.scales[1] < np.inf:
+            raise ValueError(f"scales {self.scales}: expected the smallest and the largest, not 0.")
+        fewest = 2 * spatial.LOCKED + 1
+        if self.control_points < fewest:
+            raise ValueError(f"control_points {self.control_points}: expected at least {fewest}.")
+
+    def draw(self, random: np.random.Generator, patch: Sequence[int], channels: int) -> Draw:
+        """The parameters of one patch.
+
+        Raises: ValueError for a patch that is neither 2D nor 3D, or lacks one of mirror_axes.
+        """
+        patch = _checked(patch, self.mirror_axes or ())
+
+        def perhaps(probability: float, parameters: Callable[..., tuple], *arguments: Any) -> tuple:
+            return parameters(random, *arguments) if random.random() < probability else ()
+
+        either_side, uniform = intensity.draw_either_side, intensity.draw_uniform
+        elastic = (patch, self.control_points, self.displacement)
+        axes = range(len(patch)) if self.mirror_axes is None else self.mirror_axes
+        return Draw(
+            patch,
+            angles=perhaps(self.rotation, spatial.draw_angles, patch, self.degrees),
+            scales=perhaps(self.scaling, spatial.draw_scales, patch, self.scales),
+            elastic=perhaps(self.elastic, spatial.draw_elastic, *elastic),
+            noise=perhaps(self.noise, intensity.draw_noise, NOISE),
+            blur=perhaps(self.blur, uniform, BLUR, channels),
+            brightness=perhaps(self.brightness, either_side, FACTOR, channels),
+            contrast=perhaps(self.contrast, either_side, FACTOR, channels),
+            low_resolution=perhaps(
+                self.low_resolution, spatial.draw_shares, patch, LOW_RESOLUTION, channels
+            ),
+            inverted_gamma=perhaps(self.inverted_gamma, either_side, GAMMA, channels),
+            gamma=perhaps(self.gamma, either_side, GAMMA, channels),
+            turn=perhaps(self.quarter_turns, spatial.draw_turn, patch),
+            mirrored=tuple(axis for axis in axes if random.random() < self.mirror),
+        )
+
+
+def _checked(patch: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
+    sizes = tuple(int(size) for size in patch)
+    if len(sizes) not in (2, 3) or min(sizes) < 1:
+        raise ValueError(f"patch {sizes}: expected two or three sizes of at least 1.")
+    if not {*axes} <= {*range(len(sizes))}:
+        raise ValueError(f"mirror_axes {tuple(axes)}: expected axes of the patch {sizes}, from 0.")
+    return sizes

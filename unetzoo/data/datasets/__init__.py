@@ -1,0 +1,6 @@
+"""The ways in which data sets lie on disk: ``find`` names the cases, and reads no image."""
+
+from unetzoo.data.datasets.case import Case, Dataset
+from unetzoo.data.datasets.detection import find, layout_of
+
+__all__ = ["Case", "Dataset", "find", "layout_of"]

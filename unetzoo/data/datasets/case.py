@@ -1,0 +1,90 @@
+"""What a layout finds: cases of image and label files, and what the labels mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unetzoo.data.io.pictures import SUFFIXES
+from unetzoo.data.labels import LabelScheme
+from unetzoo.utils.text import counted
+
+ENDINGS = (".nii.gz", ".nii", *SUFFIXES)  # of the files that can be read
+
+
+@dataclass(frozen=True)
+class Case:
+    """The files of one case: nothing is read yet."""
+
+    name: str
+    images: tuple[Path, ...]  # files of one image, one or more channels each, in order
+    label: Path | None = None
+    weight: Path | None = None  # a volume of voxel weights, or None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        return *self.images, *(path for path in (self.label, self.weight) if path is not None)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The cases that a layout names, sorted by name."""
+
+    layout: str  # "msd", "nnunet", "brats", "csv", "glob" or "pictures"
+    cases: tuple[Case, ...]  # those with labels
+    test: tuple[Case, ...]  # images that the layout gives without labels
+    scheme: LabelScheme  # which numbers the label files hold
+    class_names: tuple[str, ...]  # of class 0, 1 ...; () if unknown
+    channel_names: tuple[str, ...]  # ("CT",), ("T1", "FLAIR") ...; () if unknown
+
+    def __str__(self) -> str:
+        cases = counted(len(self.cases), "case")
+        text = f"{self.layout}: {cases} with labels, {len(self.test)} without"
+        names = {"channels": self.channel_names, "classes": self.class_names}
+        return text + "".join(f"; {key} {', '.join(of)}" for key, of in names.items() if of)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one layout found, before it is checked and the labels are settled."""
+
+    cases: tuple[Case, ...]
+    test: tuple[Case, ...] = ()
+    labels: Mapping[str, int] | None = None  # the number of each name, background included
+    ignore: int | None = None
+    channel_names: tuple[str, ...] = ()
+    faults: tuple[str, ...] = field(default=())  # a sentence each
+
+
+def ending_of(path: Path | str) -> str:
+    """What a name ends in, if it is that of a file that can be read; else "".
+
+    >>> ending_of("case_01.v2.nii.gz"), ending_of("notes.txt")
+    ('.nii.gz', '')
+    """
+    name = Path(path).name
+    known = (name[-len(end) :] for end in ENDINGS if name.lower().endswith(end))
+    return next(known, "")
+
+
+def stem_of(path: Path | str) -> str:
+    """A file's name without the ending.
+
+    >>> stem_of("imagesTr/case_01.v2.nii.gz")
+    'case_01.v2'
+    """
+    return Path(path).name.removesuffix(ending_of(path))
+
+
+def listed(folder: Path) -> list[Path]:
+    """The files of a folder that can be read, sorted; without hidden ones such as macOS's ``._``.
+
+    A folder that is not there is empty. Raises: ValueError for one that cannot be read.
+    """
+    try:
+        if not folder.is_dir():
+            return []
+        paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise ValueError(f"{folder}: {error.strerror or error}; expected a folder.") from error
+    return sorted(path for path in paths if ending_of(path))

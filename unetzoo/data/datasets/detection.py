@@ -1,0 +1,159 @@
+"""Which layout a place has, and what its labels mean."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from unetzoo.data.datasets.brats import find_brats, has_brats
+from unetzoo.data.datasets.case import Dataset, Found
+from unetzoo.data.datasets.csv_table import find_table
+from unetzoo.data.datasets.decathlon import find_decathlon
+from unetzoo.data.datasets.manifest import read_manifest
+from unetzoo.data.datasets.nnunet import find_nnunet
+from unetzoo.data.datasets.patterns import find_patterns, find_pictures, has_pictures
+from unetzoo.data.datasets.verification import check_found
+from unetzoo.data.labels import LabelScheme
+
+LAYOUTS = ("msd", "nnunet", "brats", "csv", "glob", "pictures")
+
+Place = Path | str | Sequence[str]
+
+
+def find(
+    place: Place,
+    layout: str | None = None,
+    *,
+    labels: Mapping[int, int] | None = None,
+    classes: int | None = None,
+    ignore: int | None = None,
+) -> Dataset:
+    """Find the cases of a data set: their files and what their labels mean, reading no image.
+
+    Args:
+        place: a folder (its dataset.json will do); a .csv file; or patterns such as
+            ``"images/*.nii.gz;labels/*.nii.gz"``, the last of the labels, also as a list.
+        layout: one of ``LAYOUTS``; None looks at the place.
+        labels, classes, ignore: as in ``LabelScheme``, in place of what the layout says.
+
+    Raises: ValueError, one sentence, or a line for each of several faults.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for part in ("images", "masks"):
+    ...     (folder / part).mkdir()
+    ...     (folder / part / "cell.png").touch()
+    >>> print(find(folder, classes=2))
+    pictures: 1 case with labels, 0 without
+    """
+    given = LabelScheme(classes, labels, ignore)
+    name = layout or layout_of(place)
+    if name not in LAYOUTS:
+        raise ValueError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}.")
+    found = _found(name, place, regions=given.mapping is not None)
+    check_found(found, _text(place))
+    scheme = _scheme(given, found)
+    return Dataset(
+        layout=name,
+        cases=tuple(sorted(found.cases, key=lambda case: case.name)),
+        test=tuple(sorted(found.test, key=lambda case: case.name)),
+        scheme=scheme,
+        class_names=_class_names(scheme, found.labels or {}),
+        channel_names=found.channel_names,
+    )
+
+
+def _found(layout: str, place: Place, regions: bool) -> Found:
+    if layout == "glob":
+        return find_patterns(_patterns(place))
+    if not isinstance(place, str | Path):
+        raise ValueError(f"{_text(place)}: expected one place for layout {layout!r}.")
+    path = Path(place)
+    if layout == "csv":
+        return find_table(path)
+    folder = path.parent if path.name == "dataset.json" and path.is_file() else path
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such folder; expected one for layout {layout!r}.")
+    if layout == "nnunet":
+        return find_nnunet(folder, regions=regions)
+    finders: dict[str, Callable[[Path], Found]] = {
+        "msd": find_decathlon,
+        "brats": find_brats,
+        "pictures": find_pictures,
+    }
+    return finders[layout](folder)
+
+
+def layout_of(place: Place) -> str:
+    """The layout of a place, one of ``LAYOUTS``; no case is looked for.
+
+    Raises: ValueError for a place that is not there, or has none.
+
+    >>> layout_of("images/*.png;masks/*.png")
+    'glob'
+    """
+    if not isinstance(place, str | Path) or "*" in str(place):
+        return "glob"
+    path = Path(place)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return "csv"
+    folder = path.parent if path.name == "dataset.json" else path
+    if not folder.is_dir():
+        raise ValueError(
+            f"{place}: expected a folder, a .csv file, or two patterns such as "
+            "'images/*.nii.gz;labels/*.nii.gz'."
+        )
+    try:
+        return _layout_of(folder)
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be read ({error.strerror or error}).") from error
+
+
+def _layout_of(folder: Path) -> str:
+    if (folder / "dataset.json").exists():
+        manifest = read_manifest(folder / "dataset.json")
+        return "msd" if "training" in manifest and "channel_names" not in manifest else "nnunet"
+    if (folder / "imagesTr").is_dir():
+        return "nnunet"
+    if has_pictures(folder):
+        return "pictures"
+    if has_brats(folder):
+        return "brats"
+    raise ValueError(
+        f"{folder}: no data set found; looked for dataset.json (msd, nnunet), imagesTr and "
+        "labelsTr (nnunet), images and masks or labels (pictures), NAME.png with NAME_mask.png "
+        "(pictures) and folders of BraTS cases (brats); a .csv file and two patterns such as "
+        "'images/*.nii.gz;labels/*.nii.gz' do as well."
+    )
+
+
+def _patterns(place: Place) -> list[str]:
+    parts = str(place).split(";") if isinstance(place, str | Path) else place
+    return [str(part).strip() for part in parts]
+
+
+def _text(place: Place) -> str:
+    return str(place) if isinstance(place, str | Path) else ";".join(str(part) for part in place)
+
+
+def _scheme(given: LabelScheme, found: Found) -> LabelScheme:
+    """What the caller gave, and else what the layout says: a mapping only where it is needed."""
+    if given.mapping is not None:
+        other = found.ignore if found.ignore not in given.mapping else None
+        ignore = given.ignore if given.ignore is not None else other
+        return LabelScheme(given.classes, given.labels, ignore)
+    ignore = given.ignore if given.ignore is not None else found.ignore
+    if not found.labels:
+        return LabelScheme(ignore=ignore)
+    numbers = sorted({number for number in found.labels.values() if number != ignore})
+    if numbers == list(range(len(numbers))):
+        return LabelScheme(classes=len(numbers), ignore=ignore)
+    return LabelScheme(labels={n: label for label, n in enumerate(numbers)}, ignore=ignore)
+
+
+def _class_names(scheme: LabelScheme, labels: Mapping[str, int]) -> tuple[str, ...]:
+    """The names of each class; of several that labels= puts together, all, with + between."""
+    mapping = scheme.mapping or {}
+    names: dict[int, list[str]] = {label: [] for label in sorted(set(mapping.values()))}
+    for name, number in sorted(labels.items(), key=lambda item: item[1]):
+        if number in mapping:
+            names[mapping[number]].append(name)
+    return tuple("+".join(of) for of in names.values()) if all(names.values()) else ()

@@ -1,0 +1,147 @@
+"""nnU-Net's raw data: a file a channel, ``imagesTr/CASE_0000.nii.gz``, ``labelsTr/CASE.nii.gz``.
+
+Source: documentation/dataset_format.md of nnU-Net v2.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from unetzoo.data.datasets.case import ENDINGS, Case, Found, ending_of, listed, stem_of
+from unetzoo.data.datasets.manifest import (
+    file_in,
+    label_number,
+    list_of,
+    name_in,
+    object_of,
+    ordered_names,
+    read_manifest,
+)
+from unetzoo.data.io.pictures import is_picture
+from unetzoo.utils.text import counted, few
+
+
+def find_nnunet(place: Path, *, regions: bool = False) -> Found:
+    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs.
+
+    Without a dataset.json the folders speak for themselves.
+
+    Args:
+        place: the folder that holds them.
+        regions: pass over labels that are regions; for a caller that knows the numbers.
+
+    Raises: ValueError for JSON that lacks keys, labels that are regions, and endings that cannot
+    be read.
+    """
+    path = place / "dataset.json"
+    manifest = read_manifest(path) if path.exists() else None
+    ending = None if manifest is None else _ending(manifest, path)
+    if manifest is not None and "dataset" in manifest:
+        cases, faults = _named(place, manifest, path), list[str]()
+    else:
+        cases, faults = _cases(place, "imagesTr", "labelsTr", ending)
+    test, more = _cases(place, "imagesTs", None, ending)
+    if manifest is None:
+        return Found(tuple(cases), tuple(test), faults=(*faults, *more))
+    names = object_of(manifest, "channel_names", path)
+    channels = ordered_names(names, "channel_names", path)
+    faults += _channel_faults([*cases, *test], len(channels))
+    faults += _count_faults(manifest, len(cases))
+    labels, ignore = _labels(object_of(manifest, "labels", path), path, regions)
+    return Found(tuple(cases), tuple(test), labels, ignore, channels, (*faults, *more))
+
+
+def _ending(manifest: dict[str, Any], path: Path) -> str:
+    ending = manifest.get("file_ending")
+    if ending in ENDINGS:
+        return str(ending)
+    found = f"is {ending!a:.80}" if "file_ending" in manifest else "is missing"
+    raise ValueError(f"{path}: 'file_ending' {found}; expected one of {', '.join(ENDINGS)}.")
+
+
+def _labels(
+    names: dict[str, object], path: Path, regions: bool
+) -> tuple[dict[str, int], int | None]:
+    several = {name: number for name, number in names.items() if isinstance(number, list)}
+    for name, number in several.items():
+        if not regions:
+            raise ValueError(
+                f"{path}: label {name!a:.80} is {number!a:.80}, a region of several; expected a "
+                "number for each label: give labels= or classes= to train on plain classes."
+            )
+    numbers = {
+        name_in(name, "labels", path): label_number(number, path)
+        for name, number in names.items()
+        if name not in several
+    }
+    ignore = numbers.pop("ignore", None)
+    return numbers, ignore
+
+
+def _named(place: Path, manifest: dict[str, Any], path: Path) -> list[Case]:
+    cases = []
+    for name, entry in object_of(manifest, "dataset", path).items():
+        files = entry if isinstance(entry, dict) else {}
+        images = [file_in(place, image, path) for image in list_of(files, "images", path)]
+        cases.append(Case(name, tuple(images), file_in(place, files.get("label"), path)))
+    return cases
+
+
+def _cases(
+    place: Path, images: str, labels: str | None, ending: str | None
+) -> tuple[list[Case], list[str]]:
+    """The cases of a folder of images, and what is wrong with it."""
+    files = _with_ending(listed(place / images), ending)
+    masks = {stem_of(f): f for f in _with_ending(listed(place / labels), ending)} if labels else {}
+    channels: dict[str, dict[int, Path]] = {}
+    faults = []
+    for file in files:
+        parts = re.fullmatch(r"(.+)_(\d{4})", stem_of(file), re.ASCII)
+        if parts:
+            channels.setdefault(parts[1], {})[int(parts[2])] = file
+        else:
+            faults.append(
+                f"{file}: expected the channel's number at the end of the name, such as "
+                f"{stem_of(file)}_0000{ending_of(file)}."
+            )
+    cases = []
+    for name, found in sorted(channels.items()):
+        faults += _gaps(name, found)
+        suffix = ending or ending_of(next(iter(found.values())))
+        label = masks.pop(name, place / labels / f"{name}{suffix}") if labels else None
+        cases.append(Case(name, tuple(found[number] for number in sorted(found)), label))
+    faults += [f"{mask}: labels without an image in {images}." for mask in masks.values()]
+    return cases, faults
+
+
+def _with_ending(files: Iterable[Path], ending: str | None) -> list[Path]:
+    return [file for file in files if ending in (None, ending_of(file))]
+
+
+def _gaps(name: str, found: dict[int, Path]) -> list[str]:
+    missing = sorted({*range(max(found))} - set(found))
+    text = few([f"{number:04}" for number in missing])
+    return [f"case {name!r}: channel {text} is missing in {found[max(found)].parent}."] * bool(text)
+
+
+def _count_faults(manifest: dict[str, Any], found: int) -> list[str]:
+    """A copy that broke off leaves whole cases out."""
+    promised = manifest.get("numTraining", found)
+    if promised == found:
+        return []
+    return [
+        f"{counted(found, 'training case')}, but numTraining of dataset.json is {promised!a:.20}; "
+        "copy those that are missing, or mend the number."
+    ]
+
+
+def _channel_faults(cases: Iterable[Case], expected: int) -> list[str]:
+    """One picture may hold all the channels: red, green and blue."""
+    return [
+        f"case {case.name!r}: {counted(len(case.images), 'channel')}, but dataset.json names "
+        f"{expected}."
+        for case in cases
+        if len(case.images) != expected
+        and not (len(case.images) == 1 and is_picture(case.images[0]))
+    ]

@@ -1,0 +1,118 @@
+"""One door for volumes and pictures: which of the two a case is, its files' names say."""
+
+from pathlib import Path
+
+import numpy as np
+
+from unetzoo.data.datasets.case import Case
+from unetzoo.data.io.geometry import check_geometry
+from unetzoo.data.io.nifti import read_header
+from unetzoo.data.io.pictures import (
+    Picture,
+    check_sizes,
+    is_picture,
+    read_mask,
+    read_picture,
+    read_pixel_weights,
+    read_size,
+    write_mask,
+)
+from unetzoo.data.io.volumes import (
+    Volume,
+    read_image,
+    read_labels,
+    read_voxel_weights,
+    write_labels,
+)
+from unetzoo.data.labels import LabelScheme
+
+
+def read_case(case: Case, *, fill: float | None = None) -> Volume | Picture:
+    """A case's image on canonical axes: ``.data`` ``(*spatial, C)``, float32, and ``.spacing``.
+
+    Args:
+        case: its images are volumes or pictures.
+        fill: takes the place of NaN and infinite voxels; without it they are an error.
+
+    Raises: ValueError, one sentence that names the file and what is wrong with it.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> path = Path(tempfile.mkdtemp()) / "cell.png"
+    >>> Image.fromarray(np.zeros((4, 5, 3), "uint8")).save(path)
+    >>> image = read_case(Case("cell", (path,)))
+    >>> image.data.shape, image.spacing, file_ending(path)
+    ((4, 5, 3), (1.0, 1.0), '.png')
+    """
+    read = read_picture if is_picture(case.images[0]) else read_image
+    return read(case.images, fill=fill)
+
+
+def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
+    """A case's classes on canonical axes: ``.data`` ``(*spatial)``, whole numbers.
+
+    A class may be missing in one case of many: a ``Survey`` looks at all of them together.
+    Raises: ValueError for a case without labels, a damaged file, another grid than the image's,
+    and labels that are unknown.
+    """
+    if case.label is None:
+        raise ValueError(f"case {case.name!r}: it has no labels; expected a label file.")
+    check_grid(case.label, case.images[0])
+    return read_label_file(case.label, scheme)
+
+
+def read_label_file(path: Path, scheme: LabelScheme) -> Volume | Picture:
+    """The classes in a volume or a picture, as ``read_case_labels`` gives them.
+
+    Raises: ValueError for a damaged file, and labels that are unknown.
+    """
+    return read_mask(path, scheme) if is_picture(path) else read_labels(path, scheme)
+
+
+def check_grid(path: Path, image: Path) -> None:
+    """Look at two headers.
+
+    Raises: ValueError where a file of labels or weights does not lie on an image's grid.
+    """
+    if is_picture(path):
+        check_sizes(read_size(image), read_size(path))
+    else:
+        check_geometry(read_header(image), read_header(path))
+
+
+def read_case_weight(case: Case) -> np.ndarray | None:
+    """The weight of each voxel, canonical axes, ``(*spatial)`` float32; None without a file.
+
+    Raises: ValueError for a damaged file, another grid than the image's, and weights that are
+    negative, NaN or infinite.
+    """
+    if case.weight is None:
+        return None
+    check_grid(case.weight, case.images[0])
+    read = read_pixel_weights if is_picture(case.weight) else read_voxel_weights
+    values = read(case.weight)
+    wrong = ~((values >= 0) & np.isfinite(values))
+    if wrong.any():
+        raise ValueError(
+            f"{case.weight}: {np.count_nonzero(wrong)} of {wrong.size} weights are negative, NaN "
+            f"or infinite, such as {values[wrong][0]:g}; expected finite numbers from 0."
+        )
+    return values
+
+
+def write_case_labels(
+    path: Path | str, classes: np.ndarray, like: Volume | Picture, scheme: LabelScheme
+) -> None:
+    """Write classes ``(*spatial)`` on the grid of the image that they belong to.
+
+    Raises: ValueError for another shape, an unknown class, or a place that cannot be written.
+    """
+    if isinstance(like, Picture):
+        write_mask(path, classes, like, scheme)
+    else:
+        write_labels(path, classes, like, scheme)
+
+
+def file_ending(image: Path) -> str:
+    """What the name of a mask on an image's grid ends in."""
+    return ".png" if is_picture(image) else ".nii.gz"

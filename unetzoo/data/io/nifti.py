@@ -1,0 +1,288 @@
+"""NIfTI files, read with suspicion: the header first, then the data to its last byte.
+
+nibabel does the reading. What it mends or passes over in silence is looked for here: sizes of 0,
+damaged checksums, a header that promises more than the file holds, colours and complex numbers.
+"""
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.nifti1 import data_type_codes
+from nibabel.orientations import (
+    apply_orientation,
+    inv_ornt_aff,
+    io_orientation,
+    ornt_transform,
+)
+from nibabel.spatialimages import HeaderDataError
+
+from unetzoo.utils.files import replacing
+from unetzoo.utils.text import counted
+
+CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
+DEFLATE = 1032  # gzip's best ratio
+WORK = 14  # bytes a voxel that reading takes beside the file's own, measured
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiFile:
+    """A file's header, checked, and its grid in the file's own order of axes."""
+
+    path: Path
+    header: nibabel.Nifti1Header
+    shape: tuple[int, int, int]  # voxels; a 2D file is one slice
+    channels: int  # volumes of a 4D file, components of a vector file
+    affine: np.ndarray  # (4, 4), voxel to millimetres
+
+    @property
+    def orientation(self) -> np.ndarray:
+        """nibabel's table of the axes' order and direction."""
+        return io_orientation(self.affine)
+
+    @property
+    def canonical_shape(self) -> tuple[int, ...]:
+        """The shape once the axes run as near as possible to right, front and up."""
+        order = np.argsort(self.orientation[:, 0])
+        return tuple(self.shape[axis] for axis in order)
+
+    @property
+    def canonical_affine(self) -> np.ndarray:
+        """The affine of the same voxels in canonical order; an oblique one stays oblique."""
+        return self.affine @ inv_ornt_aff(self.orientation, self.shape)
+
+    @property
+    def asked(self) -> int:
+        """Bytes that reading takes at its peak."""
+        voxel = self.header.get_data_dtype().itemsize + WORK
+        return int(self.header.get_data_offset()) + math.prod(self.shape) * self.channels * voxel
+
+    def to_canonical(self, values: np.ndarray) -> np.ndarray:
+        """Values in the file's order of axes, turned to the canonical one; a view."""
+        return apply_orientation(values, self.orientation)
+
+    def from_canonical(self, values: np.ndarray) -> np.ndarray:
+        """The way back; a view."""
+        return apply_orientation(values, ornt_transform(CANONICAL, self.orientation))
+
+
+def read_header(path: Path | str) -> NiftiFile:
+    """Look at a file without reading its data.
+
+    Raises: ValueError, one sentence that names the file and what is wrong with it.
+    """
+    path = Path(path)
+    check_name(path)
+    with explained(path):
+        size = _size(path)
+        start = _start(path)
+    _check_compression(path, start)
+    with explained(path), _opened(path) as stream:
+        block = stream.read(540)
+    header = _header(path, block)
+    dims = _dims(path, header)
+    _check_numbers(path, header, len(dims))
+    with explained(path):
+        header = type(header)(header.binaryblock, header.endianness)  # mended by nibabel
+        affine = np.asarray(header.get_best_affine(), "float64")
+    _check_affine(path, affine)
+    file = NiftiFile(path, header, _grid(dims), math.prod(dims[3:]), affine)
+    _check_size(file, size)
+    return file
+
+
+def read_values(file: NiftiFile, dtype: str | None = None) -> np.ndarray:
+    """The numbers ``(X, Y, Z, C)``, scaled, in the file's own order of axes, as dtype if given.
+
+    Raises: ValueError for a file that is cut off, damaged or longer than its header says.
+    """
+    kind = _image_class(file.header)
+    with explained(file.path), np.errstate(over="ignore"), _opened(file.path) as stream:
+        image = kind.from_stream(stream)
+        values = np.asanyarray(image.dataobj) if dtype is None else image.get_fdata(dtype=dtype)
+        extra = stream.read(1) if isinstance(stream, gzip.GzipFile) else b""
+    if extra:
+        raise ValueError(
+            f"{file.path}: more bytes than the header's shape {file.shape} needs; the header is "
+            "wrong or the file damaged: copy or export it again."
+        )
+    return values.reshape((*file.shape, file.channels))
+
+
+def write_values(path: Path | str, values: np.ndarray, like: NiftiFile) -> None:
+    """Write ``(X, Y, Z)`` or ``(X, Y, Z, C)`` on a file's grid: its affines, codes and units.
+
+    The file is whole or not there. Raises: ValueError where it cannot be written.
+    """
+    path = Path(path)
+    check_name(path)
+    old, header = like.header, type(like.header)()
+    if values.ndim == 3 and int(old["dim"][0]) == 2:
+        values = values[:, :, 0]
+    header.set_data_dtype(values.dtype)
+    header.set_data_shape(values.shape)  # before the rest: it resets voxel sizes
+    header["pixdim"][:4] = old["pixdim"][:4]
+    header["xyzt_units"] = int(old["xyzt_units"]) & 7  # the spatial unit
+    for field in ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
+                  "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"):  # fmt: skip
+        header[field] = old[field]
+    image = _image_class(header)(values, None, header)
+    with replacing(path) as beside:
+        image.to_filename(beside)
+
+
+def check_name(path: Path) -> None:
+    """Raises: ValueError for a name that is not that of a NIfTI file."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise ValueError(
+            f"{path}: expected a name that ends in .nii or .nii.gz; convert other formats, and "
+            ".hdr/.img pairs, to NIfTI first."
+        )
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what Python and nibabel say of a broken file into a sentence that names it."""
+    again = "copy or download it again."
+    try:
+        yield
+    except EOFError as error:
+        raise ValueError(
+            f"{path}: the compressed data ends too early, the file is truncated; {again}"
+        ) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: the compressed data is damaged ({error}); {again}") from error
+    except OSError as error:
+        reason = " ".join(str(error.strerror or error).split())
+        raise ValueError(f"{path}: {reason}; expected a whole NIfTI file.") from error
+    except (ValueError, TypeError, ArithmeticError, HeaderDataError, ImageFileError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: nibabel cannot read it ({reason}); export it again.") from error
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        raise IsADirectoryError(0, "it is a folder; expected a file")
+    if path.exists() and not path.is_file():
+        raise OSError(0, "it is no regular file")
+    return path.stat().st_size
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(2)
+
+
+def _check_compression(path: Path, start: bytes) -> None:
+    named, compressed = path.name.lower().endswith(".gz"), start == b"\x1f\x8b"
+    if start and named != compressed:
+        is_so, right = ("compressed", ".nii.gz") if compressed else ("not compressed", ".nii")
+        raise ValueError(f"{path}: it is {is_so}; if it is NIfTI, name it {right}.")
+
+
+def _opened(path: Path) -> gzip.GzipFile:
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore
+
+
+def _image_class(header: nibabel.Nifti1Header) -> type[nibabel.Nifti1Image]:
+    return nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+
+
+def _header(path: Path, block: bytes) -> nibabel.Nifti1Header:
+    """The header as it stands in the file: nibabel mends none of it."""
+    for kind in (nibabel.Nifti2Header, nibabel.Nifti1Header):
+        if kind.may_contain_header(block):
+            header = kind(block[: kind.sizeof_hdr], check=False)
+            if header["magic"].item() == header.pair_magic:
+                raise ValueError(
+                    f"{path}: the header of a .hdr/.img pair; convert the pair to one .nii file."
+                )
+            return header
+    found = f"it begins with {block[:8]!r}" if block else "it is empty"
+    raise ValueError(f"{path}: not a NIfTI file ({found}); expected NIfTI-1 or NIfTI-2.")
+
+
+def _dims(path: Path, header: nibabel.Nifti1Header) -> tuple[int, ...]:
+    """The sizes of the axes, all of them: 2 or 3 of space, then at most one longer than 1."""
+    count, *sizes = (int(size) for size in header["dim"])
+    dims = tuple(sizes[: max(count, 0)])
+    if not 2 <= count <= 7 or min(dims) < 1:
+        raise ValueError(f"{path}: dim {[count, *sizes]}: expected 2 to 7 axes of at least 1.")
+    if sum(size > 1 for size in dims[3:]) > 1:
+        raise ValueError(
+            f"{path}: shape {dims}: expected up to 3 axes of space and one of channels; save each "
+            "volume of the others as a file of its own."
+        )
+    return dims
+
+
+def _grid(dims: tuple[int, ...]) -> tuple[int, int, int]:
+    width, height, depth = (*dims, 1)[:3]
+    return width, height, depth
+
+
+def _check_numbers(path: Path, header: nibabel.Nifti1Header, axes: int) -> None:
+    """What the voxels are stored as, their spacing, scaling and place in the file."""
+    code = int(header["datatype"])
+    known = code in data_type_codes.value_set()
+    if not known or header.get_data_dtype().kind not in "iuf":
+        raise ValueError(
+            f"{path}: voxels of type {header.get_value_label('datatype')}; expected one whole or "
+            "decimal number a voxel: split colours and complex numbers into files of their own."
+        )
+    spacing = [float(size) for size in header["pixdim"][1 : 1 + min(axes, 3)]]
+    if not all(0 < size < math.inf for size in spacing):
+        raise ValueError(
+            f"{path}: voxel sizes (pixdim) {spacing}; expected positive numbers: export it again "
+            "with its spacing."
+        )
+    slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope and not (math.isfinite(slope) and math.isfinite(inter)):  # a slope of 0 is none
+        raise ValueError(
+            f"{path}: scl_slope {slope:g}, scl_inter {inter:g}; expected finite numbers: the true "
+            "intensities are not known, export it again."
+        )
+    offset = float(header["vox_offset"])
+    if not (offset == 0 or header.single_vox_offset <= offset < 2**40):
+        raise ValueError(
+            f"{path}: the data begins at byte {offset:g} (vox_offset); expected "
+            f"{header.single_vox_offset} or more: the header is damaged."
+        )
+
+
+def _check_affine(path: Path, affine: np.ndarray) -> None:
+    finite = bool(np.all(np.isfinite(affine)))
+    lengths = np.linalg.norm(affine[:3, :3], axis=0) if finite else np.zeros(3)
+    if not np.all(lengths > 0) or np.linalg.cond(affine[:3, :3] / lengths) > 1e4:
+        rows = [[round(float(number), 6) for number in row] for row in affine[:3]]
+        raise ValueError(
+            f"{path}: affine {rows} has no inverse; expected axes that span space: mend the qform "
+            "or sform, or export it again."
+        )
+
+
+def _check_size(file: NiftiFile, size: int) -> None:
+    """Compare the file's bytes with what its header promises, before any memory is asked for."""
+    itemsize = file.header.get_data_dtype().itemsize
+    data = math.prod(file.shape) * file.channels * itemsize
+    promised = int(file.header.get_data_offset()) + data
+    compressed = file.path.name.lower().endswith(".gz")
+    if (size * DEFLATE if compressed else size) < promised:
+        raise ValueError(
+            f"{file.path}: {size} bytes, but the header's shape {file.shape} with "
+            f"{counted(file.channels, 'channel')} needs {promised}; the file is cut off or its "
+            "header wrong: copy or download it again."
+        )
+    if not compressed and size > promised:
+        raise ValueError(
+            f"{file.path}: {size} bytes, more than the {promised} that the header's shape "
+            f"{file.shape} with {counted(file.channels, 'channel')} needs; the header is wrong or "
+            "the file damaged: copy or export it again."
+        )

@@ -1,0 +1,284 @@
+"""2D pictures in and out through Pillow: PNG, TIFF and JPEG images, masks without loss.
+
+An image is ``(H, W, C)``, a mask is ``(H, W)``: rows from the top, columns from the left, as the
+pixels are stored; values are the file's own, nothing is scaled. A channel of opacity is dropped
+where every pixel is opaque, and an error where one is not. Of a palette image the colours are
+read, of a palette mask the indices.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+
+from unetzoo.data.labels import LabelScheme
+from unetzoo.utils.files import replacing
+
+LOSSLESS = (".png", ".tif", ".tiff")
+SUFFIXES = (*LOSSLESS, ".jpg", ".jpeg")
+GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")  # Pillow's modes of one number a pixel
+STEPS = {"L;2": 85, "L;4": 17}  # to which Pillow spreads grey values of fewer than 8 bits
+ORIENTATION, BITS = 274, 258  # tags of EXIF and TIFF
+
+Paths = Path | str | Sequence[Path | str]
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A file that was read."""
+
+    path: Path
+    shape: tuple[int, int]  # rows, columns
+    channels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image or a mask, and the files that it came from."""
+
+    data: np.ndarray  # image (H, W, C), float32; mask (H, W), uint8 or a larger type of integers
+    files: tuple[PictureFile, ...]
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """A pixel's size: pictures are measured in pixels."""
+        return 1.0, 1.0
+
+
+def is_picture(path: Path | str) -> bool:
+    """Whether a name is that of a PNG, TIFF or JPEG file.
+
+    >>> is_picture("slice.PNG"), is_picture("scan.nii.gz")
+    (True, False)
+    """
+    return Path(path).name.lower().endswith(SUFFIXES)
+
+
+def read_picture(paths: Paths, *, fill: float | None = None) -> Picture:
+    """Read one file, or several of the same size as the channels of one image.
+
+    Args:
+        paths: PNG, TIFF (one page) or JPEG; 8, 16 or 32 bit grey, 8 bit colours, a palette.
+        fill: takes the place of NaN and infinite pixels of a TIFF; without it they are an error.
+
+    Raises: ValueError, one sentence that names the file and what is wrong with it.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "cell.png"
+    >>> Image.fromarray(np.arange(6, dtype="uint8").reshape(2, 3)).save(path)
+    >>> picture = read_picture(path)
+    >>> picture.data.shape, picture.spacing
+    ((2, 3, 1), (1.0, 1.0))
+    """
+    listed = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not listed:
+        raise ValueError("an image without files: expected at least one path.")
+    parts = [_finite(_image_values(path), path, fill) for path in listed]
+    files = tuple(
+        PictureFile(path, part.shape[:2], part.shape[2])
+        for path, part in zip(listed, parts, strict=True)
+    )
+    for file in files[1:]:
+        check_sizes(files[0], file)
+    return Picture(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1), files)
+
+
+def read_mask(path: Path | str, scheme: LabelScheme) -> Picture:
+    """Read a mask as classes: one whole number a pixel, or an index into a palette.
+
+    A class may be missing in one mask of many: ``LabelScheme.without_gap`` looks at all together.
+    Raises: ValueError for a damaged file, colours, a JPEG, and numbers that are no labels.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "mask.png"
+    >>> Image.fromarray(np.array([[0, 255]], "uint8")).save(path)
+    >>> read_mask(path, LabelScheme(labels={0: 0, 255: 1})).data
+    array([[0, 1]], dtype=uint8)
+    """
+    path = Path(path)
+    values = _grey_values(path, LOSSLESS, "label")
+    _check_black_and_white(values, path, scheme)
+    classes = scheme.to_classes(scheme.numbers(values, path))
+    return Picture(classes, (PictureFile(path, values.shape, 1),))
+
+
+def read_size(path: Path | str) -> PictureFile:
+    """Look at a picture without its pixels.
+
+    Raises: ValueError for what is no picture.
+    """
+    path = Path(path)
+    with _opened(path, SUFFIXES) as (image, _):
+        return PictureFile(path, (image.height, image.width), len(image.getbands()))
+
+
+def read_pixel_weights(path: Path | str) -> np.ndarray:
+    """A grey picture's values ``(H, W)`` as float32, as they stand in the file.
+
+    Raises: ValueError for a damaged file, colours or a JPEG.
+    """
+    return _grey_values(Path(path), LOSSLESS, "weight").astype("float32")
+
+
+def write_mask(path: Path | str, classes: np.ndarray, like: Picture, scheme: LabelScheme) -> None:
+    """Write classes ``(H, W)`` as a grey PNG of 8 or 16 bits, with the numbers they come from.
+
+    Raises: ValueError for another shape than the picture's, an unknown class, a number that a PNG
+    cannot hold, or a place that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: expected a name that ends in .png, which keeps labels as given.")
+    if classes.shape != like.files[0].shape:
+        raise ValueError(
+            f"{path}: an array of shape {classes.shape}; expected the pixels of "
+            f"{like.files[0].path}, {like.files[0].shape}."
+        )
+    if any(path.resolve() == file.path.resolve() for file in like.files):
+        raise ValueError(f"{path}: is the file that was read; give the result another name.")
+    numbers = scheme.to_numbers(classes, path)
+    if numbers.min() < 0 or numbers.max() > 65535:
+        raise ValueError(
+            f"{path}: labels from {numbers.min()} to {numbers.max()}; a PNG holds 0 to 65535."
+        )
+    image = Image.fromarray(numbers.astype("uint8" if numbers.max() < 256 else "uint16"))
+    with replacing(path) as beside:
+        image.save(beside, format="PNG")
+
+
+def check_sizes(picture: PictureFile, other: PictureFile) -> None:
+    """Raises: ValueError for two pictures that do not lie on each other, pixel by pixel."""
+    if picture.shape != other.shape:
+        raise ValueError(
+            f"{other.path}: {other.shape} pixels (rows, columns), but {picture.path} has "
+            f"{picture.shape}; expected a pixel for every pixel."
+        )
+
+
+def _image_values(path: Path) -> np.ndarray:
+    with _opened(path, SUFFIXES) as (image, raw):
+        _check_upright(image)
+        if image.mode == "P":
+            values = np.asarray(image.convert("RGB"))
+        elif image.mode in (*GREY, "RGB", "RGBA", "LA"):
+            values = _stored(image, raw)
+        else:
+            raise _Refused(f"a picture of mode {image.mode}; expected grey, RGB or a palette.")
+        if image.mode in ("RGBA", "LA"):
+            if values[..., -1].min() < 255:
+                raise _Refused("pixels that are not opaque; save it without the alpha channel.")
+            values = values[..., :-1]
+    return values.astype("float32").reshape(*values.shape[:2], -1)
+
+
+def _grey_values(path: Path, suffixes: tuple[str, ...], what: str) -> np.ndarray:
+    with _opened(path, suffixes) as (image, raw):
+        _check_upright(image)
+        if image.format not in ("PNG", "TIFF") or image.info.get("compression") == "jpeg":
+            raise _Refused(f"JPEG changes every {what}; save it as PNG.")
+        if image.mode not in (*GREY, "P") or (image.mode == "P" and what == "weight"):
+            raise _Refused(
+                f"a picture of mode {image.mode}; expected one number a pixel: save each pixel's "
+                f"{what} as grey."
+            )
+        return _stored(image, raw)
+
+
+class _Refused(Exception):
+    """A picture that is whole, but no use here."""
+
+
+@contextmanager
+def _opened(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[ImageFile, str]]:
+    """A picture, not read yet, and how its pixels are stored, in Pillow's words.
+
+    What goes wrong with it ends in a sentence that names it.
+    """
+    if not path.name.lower().endswith(suffixes):
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(suffixes)}.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=("PNG", "TIFF", "JPEG"))
+        with image:
+            raw = " ".join(_raw_mode(tile) for tile in image.tile[:4])  # gone once it is read
+            _check_parts(image, raw)
+            yield image, raw
+    except _Refused as error:
+        raise ValueError(f"{path}: {error}") from None
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path}: not a PNG, TIFF or JPEG picture ({_start(path)}).") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"{path}: more pixels than are safe to unpack ({error}); cut it into smaller pictures."
+        ) from error
+    except Exception as error:  # of a damaged file Pillow raises nearly anything
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        reason = reason or type(error).__name__
+        raise ValueError(
+            f"{path}: Pillow cannot read it ({reason}); copy or export it again."
+        ) from error
+
+
+def _check_parts(image: ImageFile, raw: str) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise _Refused(f"{frames} pictures in one file; save each as a file of its own.")
+    bits = getattr(image, "tag_v2", {}).get(BITS, ())
+    if image.mode not in GREY and (max(bits, default=8) > 8 or ";16" in raw):
+        raise _Refused("colours of 16 bits, of which Pillow reads 8; save each channel as grey.")
+    boxes = {tile[1] or (0, 0, 0, 0) for tile in image.tile}
+    held = sum((right - left) * (low - high) for left, high, right, low in boxes)
+    if held < image.width * image.height:
+        raise _Refused(
+            f"it holds {held} of {image.width} x {image.height} pixels; export it again."
+        )
+
+
+def _check_upright(image: ImageFile) -> None:
+    if image.getexif().get(ORIENTATION, 1) not in (0, 1):
+        raise _Refused("its EXIF data say to show it turned; save it with its pixels upright.")
+
+
+def _stored(image: ImageFile, raw: str) -> np.ndarray:
+    """The numbers in the file: Pillow spreads grey values of 2 and 4 bits over 0 to 255."""
+    values = np.asarray(image)
+    if image.mode == "1":
+        return values.astype("uint8")
+    return values // np.uint8(STEPS[raw[:3]]) if raw[:3] in STEPS else values
+
+
+def _raw_mode(tile: tuple) -> str:
+    arguments = tile[3]
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+
+
+def _start(path: Path) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    return f"it begins with {start!r}" if start else "it is empty"
+
+
+def _finite(values: np.ndarray, path: Path, fill: float | None) -> np.ndarray:
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        if fill is None:
+            raise ValueError(
+                f"{path}: {np.count_nonzero(wrong)} of {wrong.size} pixels are NaN or infinite; "
+                "give fill=0 to put a number in their place."
+            )
+        values = np.where(wrong, np.float32(fill), values)
+    return values
+
+
+def _check_black_and_white(values: np.ndarray, path: Path, scheme: LabelScheme) -> None:
+    known = {*(scheme.mapping or {}), scheme.ignore}
+    if 255 not in known and {255} <= {*np.unique(values).tolist()} <= {0, 255}:
+        raise ValueError(
+            f"{path}: a mask of 0 and 255, black and white; give labels={{0: 0, 255: 1}}."
+        )

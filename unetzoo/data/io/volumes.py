@@ -1,0 +1,163 @@
+"""NIfTI volumes in and out: canonical axes for the network, the file's own grid on the way back.
+
+An image is ``(X, Y, Z, C)``, labels are ``(X, Y, Z)``; their axes run as near as an oblique scan
+allows to the right, to the front and up (RAS+). Nothing is resampled here.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unetzoo.data.io.geometry import check_geometry, spacing_of
+from unetzoo.data.io.nifti import NiftiFile, read_header, read_values, write_values
+from unetzoo.data.labels import LabelScheme
+
+MAX_GIB = 8.0  # of memory for reading one image
+
+Paths = Path | str | Sequence[Path | str]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """An image or labels on canonical axes, and the files that they came from."""
+
+    data: np.ndarray  # image (X, Y, Z, C), float32; labels (X, Y, Z), uint8 or int32
+    affine: np.ndarray  # (4, 4), voxel to millimetres
+    files: tuple[NiftiFile, ...]  # the first gives the grid that results are written on
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """The voxel's size on each axis, millimetres."""
+        return spacing_of(self.affine)
+
+
+def read_image(paths: Paths, *, fill: float | None = None) -> Volume:
+    """Read one file, or several as the channels of one image; a 4D file has several itself.
+
+    Args:
+        paths: .nii or .nii.gz, NIfTI-1 or -2, on one grid; a 2D file is one slice.
+        fill: takes the place of NaN and infinite voxels; without it they are an error.
+
+    Warns of a channel whose voxels are all the same.
+    Raises: ValueError, one sentence that names the file and what is wrong with it.
+
+    >>> import nibabel, tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "scan.nii.gz"
+    >>> scan = np.arange(24).reshape(2, 3, 4).astype("int16")
+    >>> nibabel.save(nibabel.Nifti1Image(scan, np.diag([-1, 1, 2, 1])), path)
+    >>> image = read_image(path)
+    >>> image.data.shape, image.spacing
+    ((2, 3, 4, 1), (1.0, 1.0, 2.0))
+    >>> write_labels(path.with_name("mask.nii.gz"), image.data[..., 0] > 9, image, LabelScheme())
+    """
+    files = _headers(paths)
+    shape = (*files[0].canonical_shape, sum(file.channels for file in files))
+    data = np.empty(shape, "float32")
+    first = 0
+    for file in files:
+        part = data[..., first : first + file.channels]
+        part[...] = file.to_canonical(read_values(file, "float32"))
+        _check_voxels(part, file, fill)
+        first += file.channels
+    return Volume(data, files[0].canonical_affine, files)
+
+
+def read_labels(path: Path | str, scheme: LabelScheme) -> Volume:
+    """Read a mask as classes.
+
+    A class may be missing in one mask of many: ``LabelScheme.without_gap`` looks at all together.
+    Raises: ValueError for a damaged file, several channels, and numbers that are no labels.
+    """
+    file = _of_one_channel(path)
+    numbers = scheme.numbers(read_values(file)[..., 0], path)  # voxels named as in the file
+    classes = np.ascontiguousarray(scheme.to_classes(file.to_canonical(numbers)))
+    return Volume(classes, file.canonical_affine, (file,))
+
+
+def read_voxel_weights(path: Path | str) -> np.ndarray:
+    """A volume's values ``(X, Y, Z)`` as float32, on canonical axes.
+
+    Raises: ValueError for a damaged file, or several channels.
+    """
+    file = _of_one_channel(path)
+    return np.ascontiguousarray(file.to_canonical(read_values(file, "float32")[..., 0]))
+
+
+def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: LabelScheme) -> None:
+    """Write classes ``(X, Y, Z)`` on a volume's own grid, with the numbers they come from.
+
+    Affine, shape, voxel sizes, orientation and the codes of qform and sform are those of the
+    volume's first file; of several numbers with one class, the first that the scheme lists is
+    written. Raises: ValueError for another shape, an unknown class, or a place that cannot be
+    written.
+    """
+    file = _target(path, classes, like, classes.shape)
+    write_values(path, file.from_canonical(scheme.to_numbers(classes, path)), file)
+
+
+def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
+    """Write ``(X, Y, Z, C)``, such as probabilities, on a volume's own grid, as float32.
+
+    Raises: ValueError for another shape or a place that cannot be written.
+    """
+    file = _target(path, data, like, data.shape[:-1])
+    values = file.from_canonical(np.asarray(data, "float32"))
+    write_values(path, values[..., 0] if values.shape[-1] == 1 else values, file)
+
+
+def _headers(paths: Paths) -> tuple[NiftiFile, ...]:
+    listed = [paths] if isinstance(paths, str | Path) else paths
+    files = tuple(read_header(path) for path in listed)
+    if not files:
+        raise ValueError("an image without files: expected at least one path.")
+    for file in files[1:]:
+        check_geometry(files[0], file)
+    asked = sum(file.asked for file in files) / 2**30
+    if asked > MAX_GIB:
+        names = ", ".join(str(file.path) for file in files)
+        raise ValueError(
+            f"{names}: reading shape {files[0].shape} asks for {asked:.3g} GiB of memory; "
+            f"expected at most {MAX_GIB:g}: look at the header, or cut the volume."
+        )
+    return files
+
+
+def _of_one_channel(path: Path | str) -> NiftiFile:
+    file = read_header(path)
+    if file.channels != 1:
+        raise ValueError(f"{path}: {file.channels} volumes; expected one, on the image's grid.")
+    return file
+
+
+def _check_voxels(part: np.ndarray, file: NiftiFile, fill: float | None) -> None:
+    wrong = ~np.isfinite(part)
+    if wrong.any():
+        if fill is None:
+            raise ValueError(
+                f"{file.path}: {np.count_nonzero(wrong)} of {wrong.size} voxels are NaN, infinite "
+                "or too large for float32; give fill=0 to put a number in their place."
+            )
+        part[wrong] = fill
+    for channel in range(file.channels):
+        low, high = part[..., channel].min(), part[..., channel].max()
+        if low == high:
+            warnings.warn(
+                f"{file.path}: every voxel of channel {channel} is {low:g}.", stacklevel=3
+            )
+
+
+def _target(
+    path: Path | str, data: np.ndarray, like: Volume, spatial: tuple[int, ...]
+) -> NiftiFile:
+    file = like.files[0]
+    if spatial != file.canonical_shape:
+        raise ValueError(
+            f"{path}: an array of shape {data.shape}; expected the voxels of {file.path}, "
+            f"{file.canonical_shape} on canonical axes."
+        )
+    if any(Path(path).resolve() == source.path.resolve() for source in like.files):
+        raise ValueError(f"{path}: is the file that was read; give the result another name.")
+    return file

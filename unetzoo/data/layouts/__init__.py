@@ -1,6 +1,0 @@
-"""The ways in which data sets lie on disk: ``find`` names the cases, and reads no image."""
-
-from unetzoo.data.layouts.case import Case, Dataset
-from unetzoo.data.layouts.detection import find, layout_of
-
-__all__ = ["Case", "Dataset", "find", "layout_of"]

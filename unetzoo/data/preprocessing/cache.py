@@ -1,0 +1,281 @@
+"""Prepared cases on disk, mapped into memory: a case is prepared once, whatever runs train on it.
+
+An entry is a folder of plain .npy files. It is keyed by what is in the case's files and by the
+settings, written beside its place, flushed to the disk and then renamed; so an entry is whole or
+not there, and one of other files or settings is not found.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+from uuid import uuid4
+
+import numpy as np
+
+from unetzoo.data.datasets.case import Case
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing import jobs, processes
+from unetzoo.data.preprocessing.boundary import boundary_weights as boundary_map
+from unetzoo.data.preprocessing.decoded import Decoded, decode, pick_up
+from unetzoo.data.preprocessing.foreground import foreground_voxels
+from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
+from unetzoo.data.preprocessing.survey import Look, remember
+from unetzoo.data.sample import Sample
+from unetzoo.utils.files import abandoned, explained_writing
+
+ARRAYS = ("image", "labels", "weight", "voxels")
+ABOUT = "entry.json"
+FORMAT = 2  # of the entries; to be raised when what is in them changes
+WRITING = ".writing-"  # begins the names of folders that are being written
+SPARE = 512  # files that may be open beside those of the cache
+ABANDONED = 3600.0  # seconds after which nobody is writing any more
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """A case in the cache."""
+
+    name: str
+    key: str  # hex digest of the files' content and the settings
+    sample: Sample  # mapped from disk, read-only
+    grid: Grid  # the way back
+
+
+def prepare_cases(
+    cases: Sequence[Case],
+    scheme: LabelScheme,
+    preparation: Preparation,
+    folder: Path | str,
+    *,
+    workers: int = 1,
+    boundary_weights: bool = False,
+    looks: Mapping[str, Look] | None = None,
+    progress: processes.Progress = lambda cases: cases,
+) -> list[PreparedCase]:
+    """Prepare the cases that the folder does not hold yet, and open all of them.
+
+    The folder holds entries of any number of data sets and settings, and may be used by several
+    runs at a time; what is no longer needed can be deleted.
+
+    Args:
+        cases: with labels; in the order of the result.
+        scheme: of their labels.
+        preparation: the settings.
+        folder: of the cache; made if need be.
+        workers: processes.
+        boundary_weights: weigh voxels by the 2015 paper's map, times the case's own weights.
+        looks: at these cases, of a survey for this folder with the same scheme and fill: files are
+            not hashed again, and what was decoded is taken from there.
+        progress: wraps what is done, to show how far it is.
+
+    Raises: ValueError with a line for each case that went wrong; the others are in the cache.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in abandoned(folder, f"{WRITING}*", ABANDONED):
+            _delete(left)
+    except OSError as error:
+        raise ValueError(f"{folder}: {error.strerror}; expected a folder to write to.") from error
+    looks = looks or {}
+    tasks = {}
+    for name, job in jobs.by_name(cases, scheme).items():
+        tasks[name] = [job, preparation.to_json(), boundary_weights, str(folder)]
+        if name in looks:
+            tasks[name] += [looks[name].contents, looks[name].read]
+    keys = processes.each(prepare_one, tasks, workers=workers, progress=progress)
+    remember(folder, {name: looks[name] for name in tasks if name in looks})
+    _allow_open_files(len(keys) * len(ARRAYS))
+    return [_opened(folder, name, key) for name, key in zip(tasks, keys, strict=True)]
+
+
+def prepare_one(
+    job: dict,
+    settings: dict,
+    boundary: bool,
+    folder: str,
+    contents: dict | None = None,
+    read: str | None = None,
+) -> str:
+    """See that the cache holds a case; gives its key.
+
+    Args:
+        job: the case and its label scheme.
+        settings: of a ``Preparation``.
+        boundary: as in ``prepare_cases``.
+        folder: of the cache.
+        contents: of ``jobs.contents``, or None to look.
+        read: where ``decoded.put_down`` put what was read of it, or None.
+    """
+    place, case, preparation = Path(folder), jobs.case_of(job), Preparation.from_json(settings)
+    contents = contents or jobs.contents(job)
+    key = key_of(job, contents, settings, boundary)
+    entry = entry_of(place, case.name, key)
+    if _read(entry, key) is None:
+        found = pick_up(read)
+        if found is None or not (preparation.crop or found.whole):
+            found = decode(case, jobs.scheme_of(job), preparation.fill)
+            if jobs.state(job) != contents["state"]:
+                raise ValueError("its files changed while they were read; start again.")
+        arrays, about = _prepared(found, jobs.scheme_of(job), preparation, boundary, key)
+        with explained_writing(place):
+            _write(place, entry, arrays, about)
+    if read:
+        _delete(Path(read))
+    return key
+
+
+def key_of(job: dict, contents: dict, settings: dict, boundary: bool) -> str:
+    """A digest of all that a prepared case depends on: what is in its files, not their names."""
+    content = {
+        "format": FORMAT,
+        **contents["digests"],
+        "scheme": job["scheme"],
+        "settings": settings,
+        "boundary": boundary,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def entry_of(folder: Path, name: str, key: str) -> Path:
+    """The folder of an entry: a case's name, made harmless and short, and the key.
+
+    >>> entry_of(Path("cache"), "../../x", "0123").as_posix()
+    'cache/%2E%2E%2F%2E%2E%2Fx-0123'
+    """
+    return folder / f"{quote(os.fsencode(name), safe='').replace('.', '%2E')[:80]}-{key}"
+
+
+def _prepared(
+    found: Decoded, scheme: LabelScheme, preparation: Preparation, boundary: bool, key: str
+) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays of an entry, and what stands beside them as JSON."""
+    prepared = prepare(found, preparation, found.labels, found.weight)
+    grid = prepared.grid
+    if not found.whole:
+        grid = replace(grid, shape=found.shape, box=found.box)
+    classes, weight = prepared.labels, prepared.weight
+    assert classes is not None  # labels went in
+    if boundary:
+        weighed = boundary_map(classes, scheme.ignore)
+        weight = weighed if weight is None else weight * weighed
+    voxels = foreground_voxels(classes, scheme.ignore, seed=int(key[:8], 16))
+    drawn = np.concatenate([np.empty(0, "int64"), *voxels.values()])
+    of_all = {"image": prepared.image, "labels": classes, "weight": weight, "voxels": drawn}
+    arrays = {name: array for name, array in of_all.items() if array is not None}
+    about = {
+        "format": FORMAT,
+        "key": key,
+        "grid": asdict(grid),
+        "classes": [[label, len(of_class)] for label, of_class in voxels.items()],
+        "arrays": {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()},
+    }
+    return arrays, about
+
+
+def _write(folder: Path, entry: Path, arrays: Mapping[str, np.ndarray], about: dict) -> None:
+    """An entry, whole or not at all."""
+    beside, aside = (folder / f"{WRITING}{uuid4().hex}" for _ in range(2))
+    try:
+        beside.mkdir()
+        for name, array in arrays.items():
+            with open(beside / f"{name}.npy", "wb") as file:
+                np.save(file, array, allow_pickle=False)
+                _flush(file)
+        with open(beside / ABOUT, "wb") as file:
+            file.write(json.dumps(about).encode())
+            _flush(file)
+        _flush_folder(beside)
+        if _read(beside, about["key"]) is None:  # numpy.save may pass over a full disk
+            raise OSError("the disk took only a part")
+        if entry.exists() and _read(entry, about["key"]) is None:
+            os.replace(entry, aside)  # it is damaged
+        try:
+            os.replace(beside, entry)
+        except OSError:
+            if _read(entry, about["key"]) is None:  # else another process was faster
+                raise
+        _flush_folder(folder)
+    finally:
+        _delete(beside)
+        _delete(aside)
+
+
+def _read(entry: Path, key: str) -> tuple[Sample, Grid] | None:
+    """An entry that is whole and has the key; else None."""
+    try:
+        about = json.loads((entry / ABOUT).read_bytes())
+        if about["key"] != key or about["format"] != FORMAT:
+            return None
+        found = about["arrays"]
+        arrays = {name: _mapped(entry, name, *found[name]) for name in ARRAYS if name in found}
+        voxels, end = {}, 0
+        for label, count in about["classes"]:
+            voxels[label] = arrays["voxels"][end : end + count]
+            end += count
+        grid = _grid(about["grid"])
+        image, labels, weight = arrays["image"], arrays["labels"], arrays.get("weight")
+        return Sample(image, labels, weight, voxels, grid.prepared_spacing), grid
+    except (FileNotFoundError, NotADirectoryError, EOFError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _mapped(entry: Path, name: str, dtype: str, shape: list[int]) -> np.ndarray:
+    """An array of an entry, mapped. Raises: ValueError for one that is cut off, or another."""
+    array = np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    if str(array.dtype) != dtype or list(array.shape) != shape:
+        raise ValueError(f"{name}.npy is not the array that was written.")
+    return np.asarray(array)  # the same memory without the overhead of np.memmap
+
+
+def _grid(found: dict) -> Grid:
+    lists = {name: tuple(found[name]) for name in ("shape", "spacing", "prepared")}
+    return Grid(**lists, box=tuple((b, e) for b, e in found["box"]), coarse=found["coarse"])
+
+
+def _opened(folder: Path, name: str, key: str) -> PreparedCase:
+    entry = entry_of(folder, name, key)
+    try:
+        found = _read(entry, key)
+    except OSError as error:
+        raise ValueError(f"{entry}: {error.strerror}; cannot be opened.") from error
+    if found is None:
+        raise ValueError(f"{entry}: was deleted or damaged after it was written; start again.")
+    return PreparedCase(name, key, *found)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _allow_open_files(count: int) -> None:
+    """A mapped file stays open, and many systems allow 1,024 unless asked for more."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + SPARE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""What was read of a case, put on disk between the look at it and its preparing.
+
+It is read again by the run that wrote it, and by no other: it is not flushed to the disk.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+
+from unetzoo.data.datasets.case import Case
+from unetzoo.data.datasets.reading import read_case, read_case_labels, read_case_weight
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.axes import Box, slices
+
+ABOUT = "decoded.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A case on canonical axes, whole or cut to a box."""
+
+    data: np.ndarray  # (*spatial, C), float32
+    spacing: tuple[float, ...]  # of the files, mm
+    labels: np.ndarray  # (*spatial), classes
+    weight: np.ndarray | None  # (*spatial), float32
+    shape: tuple[int, ...]  # of the whole
+    box: Box  # of the whole that the arrays are
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was cut off."""
+        return self.labels.shape == self.shape
+
+
+def decode(case: Case, scheme: LabelScheme, fill: float | None) -> Decoded:
+    """Read a case. Raises: ValueError for files that cannot be read or do not go together."""
+    scan = read_case(case, fill=fill)
+    labels = read_case_labels(case, scheme).data
+    shape = scan.data.shape[:-1]
+    box = tuple((0, size) for size in shape)
+    return Decoded(scan.data, scan.spacing, labels, read_case_weight(case), shape, box)
+
+
+def put_down(whole: Decoded, box: Box, folder: Path, reserve: int) -> str | None:
+    """Write the box of a case to a place of its own in the folder, without compression.
+
+    Args:
+        whole: of ``decode``.
+        box: what to keep of it.
+        folder: which is there.
+        reserve: bytes that must stay free on the disk.
+
+    Returns: the place; None where there is no room.
+    """
+    found = {"image": whole.data, "labels": whole.labels, "weight": whole.weight}
+    arrays = {name: array[slices(box)] for name, array in found.items() if array is not None}
+    place = folder / uuid4().hex
+    try:
+        needed = sum(array.nbytes for array in arrays.values())
+        if shutil.disk_usage(folder).free - needed < reserve:
+            return None
+        place.mkdir()
+        for name, array in arrays.items():
+            np.save(place / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+        about = {"spacing": whole.spacing, "shape": whole.shape, "box": box}
+        (place / ABOUT).write_text(json.dumps(about))
+    except OSError:
+        shutil.rmtree(place, ignore_errors=True)
+        return None
+    return str(place)
+
+
+def pick_up(place: str | None) -> Decoded | None:
+    """What was put down, mapped; None where it is not there any more, or only a part of it."""
+    try:
+        folder = Path(place or "")
+        about = json.loads((folder / ABOUT).read_bytes())
+        image, labels = (_mapped(folder / f"{name}.npy") for name in ("image", "labels"))
+        weight = folder / "weight.npy"
+        return Decoded(
+            image,
+            tuple(about["spacing"]),
+            labels,
+            _mapped(weight) if weight.exists() else None,
+            tuple(about["shape"]),
+            tuple((begin, end) for begin, end in about["box"]),
+        )
+    except (OSError, EOFError, ValueError):
+        return None
+
+
+def _mapped(path: Path) -> np.ndarray:
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))

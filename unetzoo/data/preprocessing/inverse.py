@@ -1,0 +1,171 @@
+"""From a network's output back to the voxels of the file: the inverse of ``preparation``.
+
+Logits come slab by slab and are resampled class by class, so that of a large volume no more than
+the result and a few slabs are in memory.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from unetzoo.data.preprocessing.axes import Resizing, resizing, slices
+from unetzoo.data.preprocessing.normalization import undo
+from unetzoo.data.preprocessing.preparation import Grid, Prepared
+from unetzoo.data.preprocessing.resampling import resample_image
+from unetzoo.utils.text import counted
+
+CHUNK = 2**21  # voxels of the file that are worked out at a time
+
+
+def restore_labels(slabs: Iterable[np.ndarray], grid: Grid) -> np.ndarray:
+    """The class of each voxel of the file, from logits on the prepared grid.
+
+    Logits are resampled linearly, a coarse axis by the nearest slice; then the class with the
+    largest wins, of equals the first. One channel is class 1 where it is above 0. What the crop
+    took away is background.
+
+    Args:
+        slabs: logits ``(n, *rest, C)``, in order along the first axis, which they cover once.
+        grid: of ``prepare``.
+
+    Returns: ``grid.shape``, classes on canonical axes, uint8 (int16 for more than 256).
+    Raises: ValueError for slabs that do not cover the prepared grid.
+    Source: nnU-Net 2.8.1, ``convert_predicted_logits_to_segmentation_with_correct_shape``.
+
+    >>> grid = Grid((3, 4), ((0, 3), (1, 3)), (1.0, 1.0), (3, 2))
+    >>> logits = np.array([[[0, 5], [5, 0]], [[0, 5], [5, 0]], [[5, 0], [5, 9]]])
+    >>> restore_labels([logits[:2], logits[2:]], grid)
+    array([[0, 1, 0, 0],
+           [0, 1, 0, 0],
+           [0, 0, 1, 0]], dtype=uint8)
+    """
+    result = np.zeros(grid.shape, "uint8")
+    for rows, logits, part in _pieces(slabs, grid):
+        if logits.shape[-1] > 256:
+            result = result.astype("int16", copy=False)
+        result[slices(grid.box)][rows] = _largest(logits, part)
+    return result
+
+
+def restore_probabilities(
+    slabs: Iterable[np.ndarray], grid: Grid, activation: Literal["softmax", "sigmoid"]
+) -> np.ndarray:
+    """The probability of each class at each voxel of the file: of the resampled logits.
+
+    What the crop took away is background: the first class of a softmax has 1 there.
+
+    Args:
+        slabs, grid: as in ``restore_labels``.
+        activation: what makes probabilities of logits.
+
+    Returns: ``(*grid.shape, C)``, float32.
+    Raises: ValueError for another activation, or slabs that do not cover the prepared grid.
+
+    >>> grid = Grid((1, 2), ((0, 1), (0, 1)), (1.0, 1.0), (1, 1))
+    >>> restore_probabilities([np.zeros((1, 1, 2))], grid, "softmax")
+    array([[[0.5, 0.5],
+            [1. , 0. ]]], dtype=float32)
+    """
+    if activation not in ("softmax", "sigmoid"):
+        raise ValueError(f"activation {activation!r}: expected 'softmax' or 'sigmoid'.")
+    result = np.zeros((0,), "float32")
+    for rows, logits, part in _pieces(slabs, grid, all_classes=True):
+        classes = logits.shape[-1]
+        if not result.size:
+            result = np.zeros((*grid.shape, classes), "float32")
+            result[..., 0] = activation == "softmax"
+        inside = result[slices(grid.box)][rows]
+        for label in range(classes):
+            inside[..., label] = part(np.asarray(logits[..., label], "float32"))
+        inside[...] = softmax(inside, axis=-1) if activation == "softmax" else expit(inside)
+    return result
+
+
+def restore_image(prepared: Prepared) -> np.ndarray:
+    """A prepared image as the file's intensities again, ``(*grid.shape, C)``, float32.
+
+    Exact but for rounding where nothing was resampled or cut off by CT: what a crop takes away
+    is 0, and so is what lies outside the mask of z-scores.
+
+    >>> from unetzoo.data.io.pictures import Picture
+    >>> from unetzoo.data.preprocessing.preparation import Preparation, ZScore, prepare
+    >>> picture = Picture(np.array([[[1.0], [5.0]]]), ())
+    >>> restore_image(prepare(picture, Preparation(None, (ZScore(),))))[..., 0]
+    array([[1., 5.]], dtype=float32)
+    """
+    grid = prepared.grid
+    cropped = [end - begin for begin, end in grid.box]
+    result = np.zeros((*grid.shape, prepared.image.shape[-1]), "float32")
+    for channel, scale in enumerate(prepared.scale):
+        values = resample_image(prepared.image[..., channel], cropped, grid.coarse)
+        inside = result[slices(grid.box)][..., channel]
+        inside[...] = undo(values, scale)
+        if prepared.mask is not None:
+            inside[~prepared.mask] = 0
+    return result
+
+
+def _pieces(
+    slabs: Iterable[np.ndarray], grid: Grid, all_classes: bool = False
+) -> Iterator[tuple[slice, np.ndarray, Resizing]]:
+    """Rows of the crop, the prepared rows that they lie between, and the resizing of these.
+
+    At most CHUNK voxels at a time, of one class or of all, or one row, whatever the slabs.
+    """
+    cropped = tuple(end - begin for begin, end in grid.box)
+    whole = resizing(grid.prepared, cropped, grid.coarse)
+    rest = tuple((0, size) for size in cropped[1:])
+    first = done = 0  # the first prepared row that is held; the rows of the crop that are done
+    held: np.ndarray | None = None
+    for slab in slabs:
+        slab = _checked(slab, grid, held)
+        held = slab if held is None else np.concatenate([held, slab])
+        ready = int(np.searchsorted(whole.axes[0].high, first + len(held), "left"))
+        row = math.prod(cropped[1:]) * (slab.shape[-1] if all_classes else 1)
+        step = max(1, CHUNK // row)
+        for begin in range(done, ready, step):
+            rows = (begin, min(begin + step, ready))
+            needed, part = whole.part((rows, *rest))
+            low, high = needed[0].start - first, needed[0].stop - first
+            yield slice(*rows), held[(slice(low, high), *needed[1:])], part
+        done = ready
+        over = min(_next(whole, done, first + len(held)) - first, len(held))
+        held, first = held[over:].copy(), first + over  # a copy: the rest of the slab goes
+    if held is None or first + len(held) != grid.prepared[0]:
+        found = 0 if held is None else first + len(held)
+        raise ValueError(
+            f"slabs with {counted(found, 'row')}: expected the {grid.prepared[0]} of the grid."
+        )
+
+
+def _next(whole: Resizing, done: int, end: int) -> int:
+    """The first prepared row that is still needed."""
+    low = whole.axes[0].low
+    return int(low[done]) if done < len(low) else end
+
+
+def _checked(slab: np.ndarray, grid: Grid, held: np.ndarray | None) -> np.ndarray:
+    channels = slab.shape[-1] if held is None else held.shape[-1]
+    expected = (*grid.prepared[1:], channels)
+    if slab.ndim != len(grid.prepared) + 1 or slab.shape[1:] != expected or not channels:
+        raise ValueError(
+            f"a slab of shape {slab.shape}: expected (rows, {', '.join(map(str, expected))})."
+        )
+    return slab
+
+
+def _largest(logits: np.ndarray, part: Resizing) -> np.ndarray:
+    """The class with the largest logit, one class in memory at a time."""
+    most = part(np.asarray(logits[..., 0], "float32"))
+    if logits.shape[-1] == 1:
+        return (most > 0).astype("uint8")
+    found = np.zeros(most.shape, "int16")
+    for label in range(1, logits.shape[-1]):
+        value = part(np.asarray(logits[..., label], "float32"))
+        more = value > most
+        np.copyto(found, label, where=more)
+        most = np.where(more, value, most)
+    return found

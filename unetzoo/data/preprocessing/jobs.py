@@ -1,0 +1,76 @@
+"""Cases and label schemes as JSON, for the processes that work on them."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from unetzoo.data.datasets.case import Case
+from unetzoo.data.labels import LabelScheme
+
+
+def job(case: Case, scheme: LabelScheme) -> dict:
+    """All that is needed to read a case.
+
+    >>> one = job(Case("a", (Path("a.nii"),)), LabelScheme(labels={0: 0, 4: 1}, ignore=9))
+    >>> case_of(one)
+    Case(name='a', images=(PosixPath('a.nii'),), label=None, weight=None)
+    >>> scheme_of(one)
+    LabelScheme(classes=None, labels={0: 0, 4: 1}, ignore=9)
+    """
+    return {
+        "name": case.name,
+        "images": [str(path) for path in case.images],
+        "label": None if case.label is None else str(case.label),
+        "weight": None if case.weight is None else str(case.weight),
+        "scheme": scheme.to_json(),
+    }
+
+
+def by_name(cases: Sequence[Case], scheme: LabelScheme) -> dict[str, dict]:
+    """The jobs of cases, whose names tell them apart.
+
+    Raises: ValueError for no case at all, or a name given twice.
+    """
+    names = Counter(case.name for case in cases)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice or not names:
+        found = f"case {twice[0]!r} given more than once" if twice else "no cases"
+        raise ValueError(f"{found}: expected at least one case, each with a name of its own.")
+    return {case.name: job(case, scheme) for case in cases}
+
+
+def case_of(job: dict) -> Case:
+    """The case of a job."""
+    label, weight = (job[kind] and Path(job[kind]) for kind in ("label", "weight"))
+    return Case(job["name"], tuple(Path(path) for path in job["images"]), label, weight)
+
+
+def scheme_of(job: dict) -> LabelScheme:
+    """The label scheme of a job."""
+    return LabelScheme.from_json(job["scheme"])
+
+
+def contents(job: dict) -> dict[str, Any]:
+    """What is in a job's files: a digest of each, and the files' state before they were read."""
+    before = state(job)
+    digests = {
+        "images": [_digest(path) for path in job["images"]],
+        "label": job["label"] and _digest(job["label"]),
+        "weight": job["weight"] and _digest(job["weight"]),
+    }
+    return {"state": before, "digests": digests}
+
+
+def state(job: dict) -> list[list[int]]:
+    """Numbers of which one is another once a file is written to or replaced."""
+    paths = [*job["images"], job["label"], job["weight"]]
+    found = [os.stat(path) for path in paths if path]
+    return [[one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns] for one in found]
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,212 @@
+"""Work on many cases in several processes; one that dies is an error with its case's name.
+
+The processes are fresh Pythons, not forks: a fork of a process with TensorFlow in it hangs. They
+know nothing of the script that started them, so it needs no ``if __name__ == "__main__"``. Tasks
+and answers pass as lines of JSON through pipes; a process whose pipe closes ends by itself.
+"""
+
+import importlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import Any
+
+from unetzoo.utils.text import few, first_of
+
+SHOWN = 20  # faults of as many cases are listed
+
+Progress = Callable[[Any], Iterable]  # wraps a sequence
+Answers = Generator[tuple[str, dict], None, None]
+
+
+def each(
+    function: Callable,
+    tasks: Mapping[str, Sequence],
+    *,
+    workers: int = 1,
+    progress: Progress = lambda results: results,
+) -> list:
+    """``function(*arguments)`` of each task, in the tasks' order.
+
+    Args:
+        function: of a module, with arguments and a result that JSON can hold.
+        tasks: arguments by the name of their case.
+        workers: processes; 1 works in this one.
+        progress: wraps the results as they come, in any order, to show how far it is.
+
+    Raises: ValueError with a line for each case that went wrong, once the others are done.
+
+    >>> each(divmod, {"a": [7, 2], "b": [9, 3]})
+    [(3, 1), (3, 0)]
+    """
+    if workers < 1:
+        raise ValueError(f"workers {workers}: expected at least 1.")
+    names = list(tasks)
+    answers: dict[str, dict] = {}
+    work = _in_processes if workers > 1 and len(tasks) > 1 else _in_this_one
+    with closing(work(function, tasks, workers)) as coming:  # or Ctrl-C leaves processes
+        for name, answer in progress(_Coming(coming, len(tasks))):
+            answers[name] = answer
+            for text in answer.get("warnings", []):
+                warnings.warn(text, stacklevel=2)
+    _raise_faults([name for name in names if "fault" in answers[name]], answers)
+    return [answers[name]["value"] for name in names]
+
+
+class _Coming:
+    """Answers that are yet to come: their number is known, so that a bar can show the time left."""
+
+    def __init__(self, answers: Answers, total: int):
+        self.answers = answers
+        self.total = total
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[tuple[str, dict]]:
+        return self.answers
+
+
+def _raise_faults(failed: Sequence[str], answers: Mapping[str, dict]) -> None:
+    if not failed:
+        return
+    error = ValueError(_told(failed, [answers[name]["fault"] for name in failed]))
+    for name in failed[:SHOWN]:
+        if "trace" in answers[name]:
+            error.add_note(answers[name]["trace"])
+    raise error
+
+
+def _told(names: Sequence[str], faults: Sequence[str]) -> str:
+    """A line for each case; one for all, such as of a full disk, where they went wrong alike."""
+    if len(names) > 1 and len(set(faults)) == 1:
+        return f"cases {few([repr(name) for name in names], 3)}: {faults[0]}"
+    heads = [f"case {name!r}: " for name in names]
+    lines = [
+        fault if fault.startswith(head) else head + fault
+        for head, fault in zip(heads, faults, strict=True)
+    ]
+    if len(lines) == 1:
+        return lines[0]
+    return "\n".join([f"{len(lines)} cases went wrong:", *first_of(lines, SHOWN)])
+
+
+def _in_this_one(function: Callable, tasks: Mapping, _: int) -> Answers:
+    for name, arguments in tasks.items():
+        yield name, _answer(function, arguments)
+
+
+def _in_processes(function: Callable, tasks: Mapping, workers: int) -> Answers:
+    place = function.__module__, function.__qualname__
+    waiting = deque(tasks.items())
+    busy: dict[subprocess.Popen, str] = {}
+    with selectors.DefaultSelector() as selector:
+        try:
+            for _ in range(min(workers, len(tasks))):
+                _give(_started(selector), waiting, place, busy)
+            while busy:
+                for key, _events in selector.select():
+                    worker = key.data
+                    name, line = busy.pop(worker), worker.stdout.readline()
+                    if line.endswith(b"\n"):
+                        yield name, json.loads(line)
+                    else:
+                        selector.unregister(worker.stdout)
+                        yield name, {"fault": _death(worker)}
+                        worker = _started(selector) if waiting else worker
+                    if waiting:
+                        _give(worker, waiting, place, busy)
+        finally:
+            for key in list(selector.get_map().values()):
+                _end(key.data)
+
+
+def _started(selector: selectors.BaseSelector) -> subprocess.Popen:
+    """A worker that this Python's modules are there for, in a group that no Ctrl-C reaches."""
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    one = {f"{kind}_NUM_THREADS": "1" for kind in ("OMP", "OPENBLAS", "MKL")}
+    worker = subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**one, **os.environ, "PYTHONPATH": paths},
+        process_group=0,
+    )
+    selector.register(worker.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
+    return worker
+
+
+def _give(worker: subprocess.Popen, waiting: deque, place: tuple[str, str], busy: dict) -> None:
+    name, arguments = waiting.popleft()
+    busy[worker] = name
+    line = json.dumps([*place, arguments]).encode() + b"\n"
+    with suppress(BrokenPipeError):  # it died: its stdout says so
+        worker.stdin.write(line)  # type: ignore[union-attr]
+        worker.stdin.flush()  # type: ignore[union-attr]
+
+
+def _death(worker: subprocess.Popen) -> str:
+    _end(worker, kill=False)
+    code = worker.returncode
+    how = f"exit code {code}"
+    if code < 0:
+        how = f"killed by {signal.Signals(-code).name}"
+    return (
+        f"its process died ({how}); if the machine ran out of memory, give fewer workers, and "
+        "start again: what is done stays done."
+    )
+
+
+def _end(worker: subprocess.Popen, kill: bool = True) -> None:
+    if kill:
+        worker.kill()
+    worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        with suppress(BrokenPipeError):  # what it did not read
+            pipe.close()  # type: ignore[union-attr]
+
+
+def _answer(function: Callable, arguments: Sequence) -> dict[str, Any]:
+    try:
+        return {"value": function(*arguments)}
+    except MemoryError:
+        return {"fault": "there is not enough memory for it; give fewer workers."}
+    except ValueError as error:
+        return {"fault": str(error)}
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return {"fault": f"{error.filename}: {reason}." if error.filename else f"{reason}."}
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        fault = f"{text}; this is a fault of the program."
+        return {"fault": fault, "trace": traceback.format_exc()}
+
+
+def _called(module: str, name: str, arguments: list) -> Any:
+    value = getattr(importlib.import_module(module), name)(*arguments)
+    json.dumps(value)  # or the answer could not be sent
+    return value
+
+
+def _work() -> None:
+    """A worker: tasks in from stdin, answers out to stdout, until stdin ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what anything prints goes to stderr
+    for line in sys.stdin.buffer:
+        with warnings.catch_warnings(record=True) as caught:
+            answer = _answer(_called, json.loads(line))
+        answer["warnings"] = [str(warning.message) for warning in caught]
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _work()

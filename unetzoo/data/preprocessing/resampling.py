@@ -1,0 +1,126 @@
+"""Volumes on another grid of voxels, an axis at a time, as skimage's ``resize`` does it.
+
+Images by cubic splines, labels and weights linearly, and the coarse axis of thick slices by the
+nearest slice: between slices far apart there is nothing to interpolate.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy
+
+from unetzoo.data.preprocessing.axes import box_of, changing, nearest, resizing, slices
+
+THICK = 3.0  # a spacing more than so many times the least makes an axis coarse
+MOST = 2**40  # voxels on an axis; no memory holds more
+
+
+def new_shape(
+    shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]
+) -> tuple[int, ...]:
+    """The shape of a volume once its voxels have another size; no axis is left without a voxel.
+
+    >>> new_shape((10, 10, 1), (3.0, 1.0, 1.0), (1.0, 1.3, 5.0))
+    (30, 8, 1)
+    """
+    sizes = zip(shape, spacing, target, strict=True)
+    return tuple(max(1, round(min(size * old / new, MOST))) for size, old, new in sizes)
+
+
+def coarse_axis(*spacings: Sequence[float]) -> int | None:
+    """The axis of thick slices, in the first of the spacings that has them.
+
+    Only volumes have one, and only where a single axis is the worst.
+    Source: nnU-Net, ``determine_do_sep_z_and_axis``.
+
+    >>> coarse_axis((1.0, 1.0, 3.5), (1.0, 1.0, 1.0))
+    2
+    >>> coarse_axis((1.0, 1.0, 3.0)), coarse_axis((1.0, 4.0, 4.0))
+    (None, None)
+    """
+    for spacing in spacings:
+        if len(spacing) == 3 and max(spacing) > THICK * min(spacing):
+            worst = [axis for axis, size in enumerate(spacing) if size == max(spacing)]
+            return worst[0] if len(worst) == 1 else None
+    return None
+
+
+def resample_image(
+    channel: np.ndarray, shape: Sequence[int], coarse: int | None = None
+) -> np.ndarray:
+    """One channel ``(*spatial)`` on another grid, float32, by cubic splines; coarse: by slices.
+
+    What a spline overshoots is cut to the channel's range, as skimage does.
+
+    >>> resample_image(np.array([[0.0, 1.0, 2.0, 3.0]]), (1, 2)).round(4)
+    array([[0.4264, 2.5736]], dtype=float32)
+    """
+    data = np.ascontiguousarray(channel, "float32")
+    order = changing(data.shape, shape)
+    low, high = data.min(), data.max()
+    for axis in order:
+        sizes = data.shape[axis], shape[axis]
+        if axis == coarse:
+            data = nearest(*sizes).along(data, axis)
+        else:
+            data = _times(_spline(*sizes), data, axis)
+    return np.clip(data, low, high, out=data if order else None)
+
+
+def resample_linearly(
+    values: np.ndarray, shape: Sequence[int], coarse: int | None = None
+) -> np.ndarray:
+    """Values ``(*spatial)``, such as weights, on another grid, float32.
+
+    >>> resample_linearly(np.array([[0, 4]]), (1, 4))
+    array([[0., 1., 3., 4.]], dtype=float32)
+    """
+    return resizing(values.shape, shape, coarse)(np.array(values, "float32"))
+
+
+def resample_labels(
+    labels: np.ndarray, shape: Sequence[int], coarse: int | None = None
+) -> np.ndarray:
+    """Labels ``(*spatial)`` on another grid: each one's mask resampled linearly, the largest wins.
+
+    Every number is a label of its own, one to ignore included; of equals the smallest number wins.
+
+    >>> resample_labels(np.array([[0, 0, 7, 7]]), (1, 6))
+    array([[0, 0, 0, 7, 7, 7]])
+    """
+    whole = resizing(labels.shape, shape, coarse)
+    if not whole.order:
+        return labels.copy()
+    found, most = np.zeros(shape, labels.dtype), np.zeros(shape, "float32")
+    for number in np.unique(labels):
+        mask = labels == number
+        ends = zip(whole.axes, box_of(mask), strict=True)
+        reached = tuple(axis.reached(*of_axis) for axis, of_axis in ends)
+        if any(begin >= end for begin, end in reached):
+            continue  # it lies between the new voxels
+        needed, part = whole.part(reached)
+        value = part(mask[needed].astype("float32"))
+        inside = slices(reached)
+        more = value > most[inside]
+        np.copyto(most[inside], value, where=more)
+        np.copyto(found[inside], number, where=more)
+    return found
+
+
+def _spline(old: int, new: int) -> np.ndarray:
+    """What each new voxel takes of each old one, (new, old): what scipy makes of unit vectors."""
+    if old == 1:
+        return np.ones((new, 1), "float32")
+    units = np.eye(old)
+    weights = scipy.ndimage.zoom(units, (new / old, 1), order=3, mode="nearest", grid_mode=True)
+    return weights.astype("float32")
+
+
+def _times(matrix: np.ndarray, data: np.ndarray, axis: int) -> np.ndarray:
+    """A matrix times an axis of data."""
+    new, old = matrix.shape
+    before, after = data.shape[:axis], data.shape[axis + 1 :]
+    if not after:
+        return (data.reshape(-1, old) @ matrix.T).reshape(*before, new)
+    rows = data.reshape(-1, old, int(np.prod(after)))
+    return (matrix @ rows).reshape(*before, new, *after)

@@ -1,0 +1,142 @@
+"""What preparing and planning go by: spacings, shapes, foreground intensities, classes."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+
+from unetzoo.data.preprocessing import normalization as normalisation
+from unetzoo.data.preprocessing.axes import Box, box_of
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+
+DRAWN = 10_000  # foreground voxels of a case
+SEED = 12345
+MOSTLY_ZEROS = 3 / 4  # of the voxels: where the crop leaves less, they do not count
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Of one case; plain numbers."""
+
+    spacing: tuple[float, ...]
+    shape: tuple[int, ...]  # of a volume's box of non-zero voxels, of a whole picture
+    channels: int
+    intensities: tuple[tuple[float, ...], ...]  # of foreground voxels, of each CT channel
+    class_voxels: tuple[int, ...] = ()  # of each class, up to the largest
+    kept: float = 1.0  # share of the voxels that is in the box
+
+
+def normalisations(
+    looks: Sequence[Fingerprint], channel_names: Sequence[str] = ()
+) -> tuple[ZScore | CT, ...]:
+    """One for each channel: CT by the foreground of all cases, others by themselves.
+
+    CT without foreground, or with the same intensity all over it, is taken by itself as well.
+    Where the box leaves less than 3/4 of the median case, z-scores are those of the mask.
+
+    Source: nnU-Net 2.8.1, ``determine_normalization_scheme_and_whether_mask_is_used_for_norm``.
+    """
+    masked = bool(np.median([look.kept for look in looks]) < MOSTLY_ZEROS)
+    kinds: list[ZScore | CT] = [ZScore(masked)] * looks[0].channels
+    for place, channel in enumerate(ct_channels(channel_names)):
+        drawn = np.concatenate([look.intensities[place] for look in looks])
+        if drawn.size and drawn.min() < drawn.max():
+            kinds[channel] = normalisation.ct(drawn)
+    return tuple(kinds)
+
+
+def nonzero_box(image: np.ndarray) -> Box:
+    """The smallest box around the voxels ``(*spatial, C)`` that are not 0 in every channel.
+
+    The whole of an image without any.
+
+    >>> nonzero_box(np.array([[[0, 0], [0, 1]], [[0, 0], [2, 0]]]))
+    ((0, 2), (1, 2))
+    """
+    return box_of(_nonzero(image))
+
+
+def nonzero_mask(image: np.ndarray) -> np.ndarray:
+    """Where an image ``(*spatial, C)`` is not 0 in every channel, and the holes in there.
+
+    Source: nnU-Net 2.8.1, ``create_nonzero_mask``; in training labelled voxels count there too,
+    here they do not, as there are none in prediction.
+
+    >>> ring = np.pad([[5, 5, 5], [5, 0, 5], [5, 5, 5]], 1)
+    >>> nonzero_mask(ring[..., np.newaxis]).sum()
+    np.int64(9)
+    """
+    return scipy.ndimage.binary_fill_holes(_nonzero(image))
+
+
+def _nonzero(image: np.ndarray) -> np.ndarray:
+    mask = np.zeros(image.shape[:-1], "bool")
+    for channel in range(image.shape[-1]):
+        mask |= image[..., channel] != 0
+    return mask
+
+
+def draw(
+    name: str,
+    image: np.ndarray,
+    labels: np.ndarray,
+    ignore: int | None,
+    channels: Sequence[int],
+) -> list[list[float]]:
+    """The intensities of channels in a case's foreground, or in a draw of it.
+
+    The draw goes by the case's name: it is the same every time.
+    """
+    if not channels or max(channels) >= image.shape[-1]:  # the names are wrong, which is said later
+        return []
+    foreground = np.flatnonzero((labels > 0) & (labels != ignore))
+    random = np.random.default_rng((SEED, zlib.crc32(name.encode(errors="replace"))))
+    if foreground.size > DRAWN:
+        foreground = random.choice(foreground, DRAWN, replace=False)
+    where = np.unravel_index(foreground, labels.shape)
+    return [image[(*where, channel)].tolist() for channel in channels]
+
+
+def ct_channels(channel_names: Sequence[str]) -> list[int]:
+    """Which channels are CT."""
+    return [n for n, name in enumerate(channel_names) if name.upper() == "CT"]
+
+
+def median_spacing(looks: Sequence[Fingerprint]) -> tuple[float, ...]:
+    """The spacing to train at, rounded.
+
+    >>> thick = [Fingerprint((s, 1.0, 1.0), (20, 200, 200), 1, ()) for s in (2.0, 5.0, 6.0)]
+    >>> median_spacing(thick)
+    (2.6, 1.0, 1.0)
+    """
+    target = target_spacing([look.spacing for look in looks], [look.shape for look in looks])
+    return tuple(round(float(size), 6) for size in target)
+
+
+def target_spacing(
+    spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """The spacing to train at: the median on each axis, finer on one of few thick slices.
+
+    Such an axis stays the coarsest, by a hair.
+
+    Args:
+        spacings: of each case, mm.
+        shapes: of each case, voxels.
+
+    Source: nnU-Net, ``determine_fullres_target_spacing``.
+
+    >>> target_spacing([(0.5, 1.0, 1.0), (4.0, 1.0, 1.0)] * 2, [(20, 200, 200)] * 4)
+    array([2.25, 1.  , 1.  ])
+    """
+    each = np.array(spacings, "float64")
+    target = np.percentile(each, 50, axis=0)
+    sizes = np.percentile(shapes, 50, axis=0)
+    worst = int(np.argmax(target))
+    others, other_sizes = np.delete(target, worst), np.delete(sizes, worst)
+    if len(target) == 3 and target[worst] > 3 * max(others) and sizes[worst] * 3 < min(other_sizes):
+        tenth = np.percentile(each[:, worst], 10)
+        target[worst] = tenth if tenth >= max(others) else max(others) + 1e-5
+    return target

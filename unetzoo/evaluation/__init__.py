@@ -1,0 +1,25 @@
+"""How good a mask is: overlaps and distances, a case or a whole folder."""
+
+from unetzoo.utils.lazy import lazy
+
+_NAMES = {
+    "Evaluation": "unetzoo.evaluation.results:Evaluation",
+    "evaluate_files": "unetzoo.evaluation.results:evaluate_files",
+    "overlaps": "unetzoo.evaluation.scores:overlaps",
+    "score_case": "unetzoo.evaluation.scores:score_case",
+    "summarise": "unetzoo.evaluation.scores:summarise",
+    "hd95": "unetzoo.evaluation.surface:hd95",
+    "surface_dice": "unetzoo.evaluation.surface:surface_dice",
+    "surface_distances": "unetzoo.evaluation.surface:surface_distances",
+}
+__all__ = [
+    "Evaluation",
+    "evaluate_files",
+    "hd95",
+    "overlaps",
+    "score_case",
+    "summarise",
+    "surface_dice",
+    "surface_distances",
+]
+__getattr__, __dir__ = lazy(__name__, _NAMES, [])

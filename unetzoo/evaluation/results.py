@@ -1,0 +1,279 @@
+"""Masks against their references: a table of Dice, IoU, HD95 and surface Dice per case and class.
+
+``evaluate_files`` reads label files, whoever wrote them; ``Evaluation`` is the result, as text, CSV
+and JSON. The rules for a class that one mask or both lack are those of
+``unetzoo.evaluation.surface``.
+"""
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.cells import cell_len
+
+from unetzoo.data.datasets.reading import check_grid, is_picture, read_label_file
+from unetzoo.data.labels import LabelScheme
+from unetzoo.evaluation.scores import ClassScores, Summary, counted_mean, score_case, summarise
+from unetzoo.utils.text import aligned, counted, printable, spreadsheet_cell, write_text
+
+MEASURES = ("dice", "iou", "hd95", "surface_dice")
+RULES = (
+    '"-": neither mask has the class, and the case does not count for it. One mask has it: Dice, '
+    "IoU and NSD are 0, HD95 is inf."
+)
+
+Pair = tuple[str, Path | str, Path | str]  # name, reference, prediction
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The scores of cases; printed, it is their table.
+
+    ``to_json`` has the names as they are. Elsewhere, what does not print in them is escaped.
+
+    >>> scores = {"a": [ClassScores(1, 0.5, 1 / 3, 2.0, 0.75)], "b": [ClassScores(1, 1, 1, 0, 1)]}
+    >>> evaluation = Evaluation(scores, ("background", "liver"))
+    >>> print("\\n".join(str(evaluation).split("\\n")[2:-1]))
+    case     class      Dice     IoU  HD95 (mm)  NSD (1 mm)
+    a        1 liver  0.5000  0.3333       2.00      0.7500
+    b        1 liver  1.0000  1.0000       0.00      1.0000
+    -------------------------------------------------------
+    mean     1 liver  0.7500  0.6667       1.00      0.8750
+    median   1 liver  0.7500  0.6667       1.00      0.8750
+    counted  1 liver       2       2          2           2
+    >>> evaluation.worst(1)
+    ['a']
+    """
+
+    scores: Mapping[str, Sequence[ClassScores]]  # of each case
+    class_names: tuple[str, ...] = ()  # of class 0, 1 ...; () if unknown
+    tolerance: float = 1.0  # of the surface Dice
+    unit: str = "mm"  # of tolerance and HD95; "px" for pictures
+    failed: Mapping[str, str] = field(default_factory=dict)  # case -> why it has no scores
+
+    @property
+    def summary(self) -> list[Summary]:
+        """Mean, median and number of counted cases of each class's measures."""
+        return summarise(self.scores.values())
+
+    @property
+    def mean_dice(self) -> float:
+        """The mean over the classes of their mean Dice; NaN where none counts."""
+        return counted_mean(row.mean for row in self.summary if row.measure == "dice")
+
+    def worst(self, count: int) -> list[str]:
+        """The names of the cases of the lowest mean Dice over classes, the lowest first.
+
+        Cases in which no class counts are not among them.
+        """
+        means = {name: counted_mean(s.dice for s in case) for name, case in self.scores.items()}
+        counted = [name for name in means if not math.isnan(means[name])]
+        return sorted(counted, key=lambda name: means[name])[: max(count, 0)]
+
+    def __str__(self) -> str:
+        """The table, the rule for empty masks, and what could not be scored."""
+        heads = ("case", "class", "Dice", "IoU", f"HD95 ({self.unit})", f"NSD ({self._tolerance})")
+        rows = [
+            [printable(name), self._class(scores.label), *_numbers(scores)]
+            for name, case in self.scores.items()
+            for scores in case
+        ]
+        table = aligned([list(heads), *rows, *self._summary_rows()], left=2)
+        table.insert(1 + len(rows), "-" * max(cell_len(line) for line in table))
+        text = [
+            f"{counted(len(self.scores), 'case')}; NSD is the surface Dice at a tolerance of "
+            f"{self._tolerance}.\n",
+            *table,
+            RULES,
+        ]
+        if self.failed:
+            total = counted(len(self.failed) + len(self.scores), "case")
+            text.append(f"\n{len(self.failed)} of {total} without scores:")
+            text += [f"{printable(name)}: {printable(why)}" for name, why in self.failed.items()]
+        return "\n".join(text)
+
+    def to_text(self, path: Path | str) -> None:
+        """Write the table, UTF-8. Raises: ValueError where it cannot be written."""
+        write_text(path, f"{self}\n")
+
+    def to_csv(self, path: Path | str) -> None:
+        """Write a row for each case and class, without means, UTF-8.
+
+        Not counted is an empty cell, infinite is ``inf``. A name that a spreadsheet would take for
+        a formula begins with ``'``. Cases that failed have no row.
+        Raises: ValueError where it cannot be written.
+        """
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(["case", "label", "class", *MEASURES, "tolerance", "unit"])
+        measured = (self.tolerance, self.unit)
+        for name, case in self.scores.items():
+            for scores in case:
+                values = [getattr(scores, measure) for measure in MEASURES]
+                cells = ["" if math.isnan(value) else float(value) for value in values]
+                known = spreadsheet_cell(self._name(scores.label))
+                writer.writerow([spreadsheet_cell(name), scores.label, known, *cells, *measured])
+        write_text(path, out.getvalue())
+
+    def to_json(self, path: Path | str) -> None:
+        """Write cases, means and medians, and failures, as strict JSON.
+
+        Not counted is null, infinite is the string "inf". Classes are keyed by their number.
+        Raises: ValueError where it cannot be written.
+        """
+        summary: dict[str, dict] = {}
+        for row in self.summary:
+            found = {"mean": _strict(row.mean), "median": _strict(row.median), "cases": row.cases}
+            summary.setdefault(str(row.label), {})[row.measure] = found
+        content = {
+            "tolerance": self.tolerance,
+            "unit": self.unit,
+            "rules": 'null: not counted, neither mask has the class; "inf": one mask lacks it',
+            "classes": {str(label): name for label, name in enumerate(self.class_names)},
+            "cases": {name: _of_classes(case) for name, case in self.scores.items()},
+            "summary": summary,
+            "mean_dice": _strict(self.mean_dice),
+            "failed": dict(self.failed),
+        }
+        write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+    def _summary_rows(self) -> list[list[str]]:
+        summary = self.summary
+        labels = list(dict.fromkeys(row.label for row in summary))
+        rows = []
+        for label in labels:
+            of = {row.measure: row for row in summary if row.label == label}
+            means, medians = (
+                ClassScores(label, *(getattr(of[measure], average) for measure in MEASURES))
+                for average in ("mean", "median")
+            )
+            name = self._class(label)
+            rows += [["mean", name, *_numbers(means)], ["median", name, *_numbers(medians)]]
+            rows.append(["counted", name, *(str(of[measure].cases) for measure in MEASURES)])
+        if len(labels) > 1:
+            rows.append(["mean", "of the classes", f"{self.mean_dice:.4f}", "", "", ""])
+        return rows
+
+    @property
+    def _tolerance(self) -> str:
+        return f"{self.tolerance:g} {self.unit}"
+
+    def _name(self, label: int) -> str:
+        return self.class_names[label] if label < len(self.class_names) else ""
+
+    def _class(self, label: int) -> str:
+        return f"{label} {printable(self._name(label))}".rstrip()
+
+
+def evaluate_files(
+    pairs: Iterable[Pair],
+    scheme: LabelScheme,
+    class_names: Sequence[str] = (),
+    tolerance: float = 1.0,
+    progress: Callable[[Sequence], Iterable] = lambda pairs: pairs,
+) -> Evaluation:
+    """Score label files, NIfTI or pictures, against their references, a case at a time.
+
+    A case that cannot be read, or whose files are not on one grid, is in ``failed``; the others
+    are done. Distances are in mm, in pictures in pixels. A volume of one slice is scored as a
+    picture: within a slice, and not every voxel of it is surface. A prediction's voxels of the
+    ignored number belong to no class.
+
+    Args:
+        pairs: name, reference and prediction of each case.
+        scheme: which numbers the files hold, the references' and the predictions' alike.
+        class_names: of class 0 (the background, not scored), 1 ...
+        tolerance: of the surface Dice.
+        progress: wraps the list of pairs, to show how far it is.
+
+    Raises: ValueError for names given twice, a tolerance below 0, or classes that do not fit.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name, labels in {"a.png": [[0, 1, 1]], "b.png": [[0, 0, 1]]}.items():
+    ...     Image.fromarray(np.array(labels, "uint8")).save(folder / name)
+    >>> pairs = [("case", folder / "a.png", folder / "b.png")]
+    >>> evaluate_files(pairs, LabelScheme(classes=2)).scores["case"][0].dice
+    0.6666666666666666
+    """
+    listed = [(str(name), Path(reference), Path(found)) for name, reference, found in pairs]
+    scheme, count = _complete(scheme, class_names)
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance {tolerance}: expected a distance, 0 or more.")
+    twice = [name for name, times in Counter(name for name, *_ in listed).items() if times > 1]
+    if twice:
+        raise ValueError(f"case {twice[0]!r}: given more than once; expected each name once.")
+    scores, failed = {}, {}
+    for name, reference, found in progress(listed):
+        try:
+            scores[name] = _score_files(reference, found, scheme, count, tolerance)
+        except (ValueError, OSError, MemoryError) as error:
+            failed[name] = _sentence(error)
+    pixels = listed and all(is_picture(reference) for _, reference, _ in listed)
+    unit = "px" if pixels else "mm"
+    return Evaluation(scores, tuple(class_names), float(tolerance), unit, failed)
+
+
+def _score_files(
+    reference: Path, found: Path, scheme: LabelScheme, count: int, tolerance: float
+) -> list[ClassScores]:
+    if is_picture(reference) != is_picture(found):
+        raise ValueError(f"{found}: expected the same kind of file as the reference {reference}.")
+    if reference.exists() and found.exists() and reference.samefile(found):
+        raise ValueError(f"{found}: is its own reference; expected another file.")
+    truth = read_label_file(reference, scheme)
+    check_grid(found, reference)
+    prediction = read_label_file(found, scheme)
+    masks, spacing = [truth.data, prediction.data], truth.spacing
+    if truth.data.ndim == 3 and truth.data.shape.count(1) == 1:
+        thin = truth.data.shape.index(1)
+        masks = [mask.squeeze(thin) for mask in masks]
+        spacing = (*spacing[:thin], *spacing[thin + 1 :])
+    return score_case(masks[0], masks[1], range(1, count), spacing, tolerance, scheme.ignore)
+
+
+def _complete(scheme: LabelScheme, class_names: Sequence[str]) -> tuple[LabelScheme, int]:
+    """The scheme with the number of classes, which a single file need not show."""
+    if scheme.mapping is None and not class_names:
+        raise ValueError("neither class names nor a class count: give classes=, or a mapping.")
+    scheme = scheme.with_classes(len(class_names))
+    count = scheme.num_classes
+    if count < 2 or len(class_names) not in (0, count):
+        raise ValueError(
+            f"class names {list(class_names)} for {counted(count, 'class')} ({scheme}): expected "
+            "a name for each, the background first, and one class beside it."
+        )
+    return scheme, count
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; expected a whole label file."
+    if isinstance(error, MemoryError):
+        return "not enough memory for it; score it on a larger machine."
+    return " ".join(str(error).split())
+
+
+def _numbers(scores: ClassScores) -> list[str]:
+    values = [(getattr(scores, name), 2 if name == "hd95" else 4) for name in MEASURES]
+    return ["-" if math.isnan(value) else f"{value:.{digits}f}" for value, digits in values]
+
+
+def _of_classes(case: Sequence[ClassScores]) -> dict[str, dict]:
+    return {
+        str(scores.label): {name: _strict(getattr(scores, name)) for name in MEASURES}
+        for scores in case
+    }
+
+
+def _strict(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return "inf" if math.isinf(value) else float(value)

@@ -1,0 +1,175 @@
+"""Whole cases against their references, on label volumes: a row a class, means over cases.
+
+``unetzoo.metrics`` scores logits during ``fit``; this module scores what was written to disk, one
+case after another.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unetzoo.evaluation.surface import surface_distances
+from unetzoo.utils.text import counted
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Voxels of a class in a case."""
+
+    label: int
+    both: int
+    reference: int
+    prediction: int
+
+    @property
+    def dice(self) -> float:
+        """NaN for a class that neither has; 0 for one that only one of them has."""
+        return _ratio(2 * self.both, self.reference + self.prediction)
+
+    @property
+    def iou(self) -> float:
+        """NaN for a class that neither has; 0 for one that only one of them has."""
+        return _ratio(self.both, self.reference + self.prediction - self.both)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """A class in a case; NaN where it does not count. hd95 in mm, inf where one mask is empty."""
+
+    label: int
+    dice: float
+    iou: float
+    hd95: float
+    surface_dice: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One measure of one class over cases; ``cases`` counts those that are not NaN."""
+
+    label: int
+    measure: str
+    mean: float
+    median: float
+    cases: int
+
+    def __str__(self) -> str:
+        return (
+            f"class {self.label}: {self.measure} mean {self.mean:.4f} median {self.median:.4f} "
+            f"over {counted(self.cases, 'case')}"
+        )
+
+
+def overlaps(
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    labels: Iterable[int],
+    ignore_label: int | None = None,
+) -> list[Overlap]:
+    """The voxels of each class.
+
+    Args:
+        reference, prediction: label volumes of the same shape.
+        labels: the classes to count.
+        ignore_label: reference voxels of this label do not count, or None.
+
+    Raises: ValueError for volumes of different shapes.
+
+    >>> reference, prediction = np.array([[0, 1, 1, 9]]), np.array([[0, 1, 2, 1]])
+    >>> [(o.dice, o.iou) for o in overlaps(reference, prediction, [1], ignore_label=9)]
+    [(0.6666666666666666, 0.5)]
+    """
+    _check_shapes(reference, prediction)
+    counts = _counts(reference, ignore_label)
+    found = []
+    for label in labels:
+        a, b = (reference == label) & counts, (prediction == label) & counts
+        sizes = (np.count_nonzero(mask) for mask in (a & b, a, b))
+        found.append(Overlap(label, *(int(size) for size in sizes)))
+    return found
+
+
+def score_case(
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    labels: Sequence[int],
+    spacing: Sequence[float],
+    tolerance: float = 1.0,
+    ignore_label: int | None = None,
+) -> list[ClassScores]:
+    """Dice, IoU, HD95 and normalised surface Dice of each class of a case.
+
+    Args:
+        reference, prediction: label volumes ``(D, H, W)``, or label maps ``(H, W)``.
+        labels: the classes to score; leave out the background.
+        spacing: millimetres along each axis.
+        tolerance: of the surface Dice, in mm.
+        ignore_label: reference voxels of this label are in no mask, as in MONAI, or None.
+
+    Raises: ValueError for volumes of different shapes, or a spacing or tolerance that does not fit.
+
+    >>> reference = np.array([[0, 1, 1, 0]])
+    >>> score_case(reference, np.array([[0, 1, 1, 0]]), [1], spacing=(1.0, 2.0))
+    [ClassScores(label=1, dice=1.0, iou=1.0, hd95=0.0, surface_dice=1.0)]
+    """
+    counts = _counts(reference, ignore_label)
+    scores = []
+    for overlap in overlaps(reference, prediction, labels, ignore_label):
+        a, b = (reference == overlap.label) & counts, (prediction == overlap.label) & counts
+        distances = surface_distances(a, b, spacing)
+        near = distances.within(tolerance)
+        scores.append(
+            ClassScores(overlap.label, overlap.dice, overlap.iou, distances.hausdorff(), near)
+        )
+    return scores
+
+
+def summarise(cases: Iterable[Sequence[ClassScores]]) -> list[Summary]:
+    """Mean and median of each measure of each class over the cases that count for it.
+
+    One missed structure makes the mean HD95 inf; the median stays, and the missed case counts in
+    it as the worst there is.
+
+    >>> cases = [[ClassScores(1, d, d, float("nan"), d)] for d in (1.0, 0.5, 0.0)]
+    >>> print(*summarise(cases)[:3:2], sep="\\n")
+    class 1: dice mean 0.5000 median 0.5000 over 3 cases
+    class 1: hd95 mean nan median nan over 0 cases
+    """
+    rows: dict[tuple[int, str], list[float]] = {}
+    for case in cases:
+        for scores in case:
+            for measure in ("dice", "iou", "hd95", "surface_dice"):
+                rows.setdefault((scores.label, measure), []).append(getattr(scores, measure))
+    found = []
+    for (label, measure), values in rows.items():
+        counted = [value for value in values if not math.isnan(value)]
+        median = float(np.median(counted)) if counted else math.nan
+        found.append(Summary(label, measure, counted_mean(counted), median, len(counted)))
+    return found
+
+
+def counted_mean(values: Iterable[float]) -> float:
+    """The mean of what is not NaN; NaN where nothing is left.
+
+    >>> counted_mean([1.0, math.nan, 0.5])
+    0.75
+    """
+    counted = [value for value in values if not math.isnan(value)]
+    return float(np.mean(counted)) if counted else math.nan
+
+
+def _ratio(above: int, below: int) -> float:
+    return above / below if below else math.nan
+
+
+def _counts(reference: np.ndarray, ignore_label: int | None) -> np.ndarray:
+    return np.full(reference.shape, True) if ignore_label is None else reference != ignore_label
+
+
+def _check_shapes(reference: np.ndarray, prediction: np.ndarray) -> None:
+    if reference.shape != prediction.shape:
+        raise ValueError(
+            f"volumes of shapes {reference.shape} and {prediction.shape}: expected the same grid."
+        )

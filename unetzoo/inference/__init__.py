@@ -1,0 +1,23 @@
+"""From a trained network to a mask: windows over a volume, folded norms, clean masks."""
+
+from unetzoo.utils.lazy import lazy
+
+_NAMES = {
+    "fuse": "unetzoo.inference.fusing:fuse",
+    "largest_component": "unetzoo.inference.postprocessing:largest_component",
+    "classes_of": "unetzoo.inference.windows:classes_of",
+    "positions": "unetzoo.inference.windows:positions",
+    "segment": "unetzoo.inference.windows:segment",
+    "sliding_window": "unetzoo.inference.windows:sliding_window",
+    "sliding_window_slabs": "unetzoo.inference.windows:sliding_window_slabs",
+}
+__all__ = [
+    "classes_of",
+    "fuse",
+    "largest_component",
+    "positions",
+    "segment",
+    "sliding_window",
+    "sliding_window_slabs",
+]
+__getattr__, __dir__ = lazy(__name__, _NAMES, [])

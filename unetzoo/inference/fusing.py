@@ -1,0 +1,96 @@
+"""Batch norms folded into convolutions: the same logits with less to compute."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetzoo.layers import TorchConv2DTranspose, convolutions
+
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv3D, convolutions.Conv2D, convolutions.Conv3D)
+TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose, TorchConv2DTranspose)
+
+
+def fuse(model: keras.Model) -> keras.Model:
+    """The network for prediction: each batch norm that follows a convolution is part of it.
+
+    The logits stay what they are to 1e-5 of their size; the weights are copies. A network without
+    such pairs, or in half precision, in which a sum would be rounded in another place, keeps its
+    layers. On PyTorch the convolutions are those that copy no maps, whatever wrote the file.
+
+    Args:
+        model: stays as it is.
+
+    Returns: a network to predict with, not compiled; of a model that is not functional itself.
+
+    >>> import unetzoo
+    >>> model = unetzoo.build("unet2d_small")
+    >>> len(model.layers) - len(fuse(model).layers)
+    7
+    """
+    if isinstance(model, keras.Sequential) or not model.inputs:
+        return model
+    pairs = dict(_pairs(model))
+    norms = {norm.name for norm in pairs.values()}
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if layer.name in pairs:
+            config["use_bias"] = True
+        kind = type(layer)
+        if convolutions.TORCH and kind in (keras.layers.Conv2D, keras.layers.Conv3D):
+            kind = getattr(convolutions, kind.__name__)
+        return kind.from_config(config)
+
+    def called(layer: keras.layers.Layer, *maps: Any, **arguments: Any) -> Any:
+        return maps[0] if layer.name in norms else layer(*maps, **arguments)
+
+    fused = keras.models.clone_model(model, clone_function=copied, call_function=called)
+    for layer in fused.layers:
+        if not layer.weights:
+            continue
+        before = model.get_layer(layer.name)
+        norm = pairs.get(layer.name)
+        layer.set_weights(_folded(before, norm) if norm else before.get_weights())
+    return fused
+
+
+def _pairs(model: keras.Model) -> Iterator[tuple[str, keras.layers.BatchNormalization]]:
+    """The names of convolutions, each with the batch norm that alone takes its output."""
+    nodes = [node for level in model._nodes_by_depth.values() for node in level]
+    taken = Counter(id(x) for node in nodes for x in node.input_tensors)
+    taken.update(id(output) for output in model.outputs)
+    calls = Counter(id(node.operation) for node in nodes)
+    for node in nodes:
+        norm = node.operation
+        if type(norm) is not keras.layers.BatchNormalization:
+            continue
+        x = node.input_tensors[0]
+        convolution = x._keras_history.operation
+        once = calls[id(norm)] == calls[id(convolution)] == taken[id(x)] == 1
+        linear = getattr(convolution, "activation", None) is keras.activations.linear
+        if (
+            type(convolution) in (*CONVOLUTIONS, *TRANSPOSED)
+            and linear
+            and once
+            and convolution.compute_dtype == norm.compute_dtype == "float32"
+            and norm.axis in (-1, len(x.shape) - 1)
+        ):
+            yield convolution.name, norm
+
+
+def _folded(convolution: Any, norm: Any) -> list[np.ndarray]:
+    """The kernel and the bias of a convolution with its norm, computed in float64."""
+    kernel, *bias = (weight.astype("float64") for weight in convolution.get_weights())
+    mean, variance = (
+        keras.ops.convert_to_numpy(moving).astype("float64")
+        for moving in (norm.moving_mean, norm.moving_variance)
+    )
+    scale = 1 / np.sqrt(variance + norm.epsilon)
+    if norm.scale:
+        scale = scale * keras.ops.convert_to_numpy(norm.gamma)
+    shift = keras.ops.convert_to_numpy(norm.beta) if norm.center else 0.0
+    of_filters = scale[:, None] if isinstance(convolution, TRANSPOSED) else scale
+    return [kernel * of_filters, (sum(bias) - mean) * scale + shift]

@@ -1,0 +1,300 @@
+"""An image larger than the patch: a sliding window, with memory for a slab of logits alone."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from unetzoo.inference.shapes import first_output, output_shape, refusal, strides
+from unetzoo.utils.checks import whole, wholes
+from unetzoo.utils.text import counted
+
+Progress = Callable[[Sequence], Iterable]
+
+
+def positions(size: int, patch: int, overlap: float = 0.5, step: int = 1) -> list[int]:
+    """Where patches begin on an axis, spread evenly: the last one ends where the axis ends.
+
+    With a ``step`` they begin at its multiples, and the last may end up to ``step - 1`` further;
+    a patch smaller than the step begins anywhere.
+
+    Source: nnU-Net 2.8.1, ``compute_steps_for_sliding_window``.
+
+    >>> positions(110, 64), positions(1000, 388, overlap=0, step=16)
+    ([0, 23, 46], [0, 320, 624])
+    """
+    step = step if step <= patch else 1
+    last = max(math.ceil((size - patch) / step), 0)
+    apart = min((1 - overlap) * patch / step, patch // step)
+    gaps = max(math.ceil(last / apart), 1)
+    return sorted({step * round(n * last / gaps) for n in range(gaps + 1)})
+
+
+def importance(patch: Sequence[int]) -> np.ndarray:
+    """Gaussian weight of a patch's voxels, sigma = size / 8, 1 in the centre, never 0; float32."""
+    weight = np.ones((), "float64")
+    for size in patch:
+        distance = np.arange(size) - (size - 1) / 2
+        weight = weight[..., None] * np.exp(-0.5 * (distance / (size / 8)) ** 2)
+    return np.maximum(weight / weight.max(), 1e-6).astype("float32")
+
+
+def classes_of(logits: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    """The class of each voxel ``(*spatial)``: its largest logit, of equals the first.
+
+    Args:
+        logits: ``(*spatial, C)``, or probabilities; one channel is a sigmoid's.
+        threshold: one channel is class 1 above it; 0.5 for probabilities.
+
+    Returns: uint8 (int16 for more than 256 classes).
+
+    >>> classes_of(np.array([[0.0, 2.0], [1.0, 1.0]])), classes_of(np.array([[0.3]]), 0.5)
+    (array([1, 0], dtype=uint8), array([0], dtype=uint8))
+    """
+    classes = logits.shape[-1]
+    found = logits.argmax(-1) if classes > 1 else logits[..., 0] > threshold
+    return found.astype("uint8" if classes <= 256 else "int16")
+
+
+def segment(
+    model: keras.Model,
+    image: np.ndarray,
+    patch: Sequence[int],
+    *,
+    overlap: float | None = None,
+    mirror: bool = False,
+) -> np.ndarray:
+    """The class of each voxel of a whole image: ``classes_of`` its ``sliding_window_slabs``.
+
+    Returns: ``(*spatial)``, as ``classes_of``.
+
+    >>> model = keras.Sequential([keras.Input((None, None, 2)), keras.layers.Identity()])
+    >>> segment(model, np.array([[[0, 1], [2, 1]]], "float32"), (4, 8))
+    array([[1, 0]], dtype=uint8)
+    """
+    slabs = sliding_window_slabs(model, image, patch, overlap=overlap, mirror=mirror)
+    return np.concatenate([classes_of(slab) for slab in slabs])
+
+
+def sliding_window(
+    model: keras.Model,
+    image: np.ndarray,
+    patch: Sequence[int],
+    *,
+    overlap: float | None = None,
+    mirror: bool = False,
+    batch_size: int = 1,
+    progress: Progress = lambda windows: windows,
+) -> np.ndarray:
+    """The logits of a whole image: ``sliding_window_slabs`` put together.
+
+    Returns: ``(*spatial, classes)``, float32.
+
+    >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Identity()])
+    >>> image = np.arange(30, dtype="float32").reshape(5, 6, 1)
+    >>> bool(np.all(sliding_window(model, image, (4, 8)) == image))
+    True
+    """
+    slabs = sliding_window_slabs(
+        model, image, patch,
+        overlap=overlap, mirror=mirror, batch_size=batch_size, progress=progress,
+    )  # fmt: skip
+    logits = np.empty((*image.shape[:-1], first_output(model.output_shape)[-1]), "float32")
+    done = 0
+    for slab in slabs:
+        logits[done : done + len(slab)] = slab
+        done += len(slab)
+    return logits
+
+
+def sliding_window_slabs(
+    model: keras.Model,
+    image: np.ndarray,
+    patch: Sequence[int],
+    *,
+    overlap: float | None = None,
+    mirror: bool = False,
+    batch_size: int = 1,
+    progress: Progress = lambda windows: windows,
+) -> Iterator[np.ndarray]:
+    """The logits of a whole image, in slabs along its first axis, each when it is finished.
+
+    A mean over overlapping patches, weighted to their centres. Where the image is smaller than
+    the patch it is padded with zeros, and the result cut back.
+
+    A network that gives fewer voxels than it takes is tiled by its context (overlap-tile):
+    the image's border is mirrored, and tiles begin at multiples of the network's stride, so the
+    result is that of one run on the whole mirrored image. (An output smaller than the stride,
+    such as 4 voxels of ``unet2d_original``, cannot be laid so.)
+
+    Args:
+        model: takes ``(batch_size, *patch, C)`` and gives logits, or several outputs with those
+            of full size first.
+        image: ``(*spatial, C)``, two or three spatial axes; may be memory-mapped.
+        patch: sizes that the network takes, voxels.
+        overlap: of neighbouring outputs, from 0 to under 1; None: 0.5, and 0 by context.
+        mirror: the mean over all flips of the spatial axes, 2^d times the work.
+        batch_size: patches at a time, also the last time: the network sees one shape.
+        progress: wraps the list of patches, each flip counted, to show how far it is.
+
+    Gives ``(n, *rest, classes)``, float32, which are the image's voxels in order, each once.
+    Raises: ValueError at the call, for arguments or a network that do not fit each other.
+    Source: S5.33; nnU-Net; Ronneberger et al. 2015, figure 2.
+    """
+    patch = wholes("patch", tuple(patch), len(model.input_shape) - 2, "axis")
+    _check_arguments(model, image, overlap, batch_size)
+    *output, classes = output_shape(model, patch)
+    by_context = tuple(output) != patch
+    if overlap is None:
+        overlap = 0.0 if by_context else 0.5
+    steps = strides(model) if by_context else [None] * len(patch)
+    axes = [
+        _axis(*sizes, overlap) for sizes in zip(image.shape[:-1], patch, output, steps, strict=True)
+    ]
+    spatial = range(len(patch))
+    flips = [flip for n in range(len(patch) + 1) for flip in itertools.combinations(spatial, n)]
+    corners = itertools.product(*(axis.starts for axis in axes))
+    tiles = list(itertools.product(corners, flips if mirror else [()]))
+    patches = (np.flip(_read(image, axes, corner), flip) for corner, flip in progress(tiles))
+    flipped = zip(_predictions(model, patches, batch_size), tiles, strict=True)
+    outputs = ((np.flip(logits, flip), corner) for logits, (corner, flip) in flipped)
+    return _slabs(outputs, axes, classes)
+
+
+# === The image in, the patches through ===
+
+
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """An axis, tiled; places count from the first voxel of the first tile's output."""
+
+    size: int  # of the image
+    patch: int  # what the network takes
+    output: int  # what it gives
+    starts: list[int]  # places of the tiles
+    first: int  # place of the image's first voxel
+    source: np.ndarray  # voxels that the tiles read, from place 0 minus the context; -1: a zero
+
+    @property
+    def length(self) -> int:
+        return self.starts[-1] + self.output
+
+
+def _axis(size: int, patch: int, output: int, step: int | None, overlap: float) -> _Axis:
+    """Beyond the image there is its mirror image if there is a step, else there are zeros."""
+    starts = positions(size, output, overlap, step or 1)
+    missing = starts[-1] + output - size
+    first = 0 if step else missing // 2
+    context = (patch - output) // 2
+    pads = (context + first, context + missing - first)
+    voxels = np.arange(size)
+    source = np.pad(voxels, pads, "reflect") if step else np.pad(voxels, pads, constant_values=-1)
+    return _Axis(size, patch, output, starts, first, source)
+
+
+def _read(image: np.ndarray, axes: Sequence[_Axis], corner: Sequence[int]) -> np.ndarray:
+    """A patch, ``(*patch, C)``, float32."""
+    voxels = [axis.source[at : at + axis.patch] for axis, at in zip(axes, corner, strict=True)]
+    patch = np.asarray(image[np.ix_(*voxels)], "float32")
+    for number, of_axis in enumerate(voxels):
+        np.moveaxis(patch, number, 0)[of_axis < 0] = 0
+    return patch
+
+
+def _predictions(
+    model: keras.Model, patches: Iterable[np.ndarray], batch_size: int
+) -> Iterator[np.ndarray]:
+    """The logits of each patch; the last batch is filled up with its last patch."""
+    patches = iter(patches)
+    while batch := list(itertools.islice(patches, batch_size)):
+        filled = batch + batch[-1:] * (batch_size - len(batch))
+        try:
+            logits = first_output(model.predict_on_batch(np.stack(filled)))
+        except Exception as error:  # whatever a layer raises where maps of odd sizes meet
+            patch = batch[0].shape[:-1]
+            if any(size % step for size, step in zip(patch, strides(model), strict=True)):
+                raise refusal(model, patch) from error
+            raise
+        yield from np.asarray(logits, "float32")[: len(batch)]
+
+
+# === The logits out ===
+
+
+def _slabs(
+    outputs: Iterable[tuple[np.ndarray, Sequence[int]]], axes: Sequence[_Axis], classes: int
+) -> Iterator[np.ndarray]:
+    """Blend tiles, which come in order along axis 0, and give out what no later one reaches."""
+    slab = _Slab(tuple(axis.output for axis in axes), [axis.length for axis in axes[1:]], classes)
+    along, *rest = (slice(axis.first, axis.first + axis.size) for axis in axes)
+    begin = 0
+    for logits, (at, *corner) in outputs:
+        if at > begin:
+            yield slab.finish(at - begin)[(slice(max(along.start - begin, 0), None), *rest)]
+            begin = at
+        slab.add(logits, corner)
+    planes = slice(max(along.start - begin, 0), along.stop - begin)
+    yield slab.finish(axes[0].output)[(planes, *rest)]
+
+
+class _Slab:
+    """The weighted mean of overlapping tiles, with room for as many planes as a tile has.
+
+    Each tile moves the mean by its share of the weight so far. Tiles that agree thus give their
+    own value to the last bit, which a sum of products over a sum of weights does not.
+    """
+
+    def __init__(self, tile: Sequence[int], rest: Sequence[int], classes: int):
+        self.importance = importance(tile)
+        self.classes = classes
+        self.weight = np.zeros((tile[0], *rest), "float32")
+        # classes folded into the last axis: numpy is slow on a short one
+        self.mean = np.zeros((tile[0], *rest[:-1], rest[-1] * classes), "float32")
+
+    def add(self, logits: np.ndarray, corner: Sequence[int]) -> None:
+        """Blend in the logits ``(*tile, classes)`` that begin at ``corner`` of the other axes."""
+        tile = self.importance.shape
+        window = tuple(slice(at, at + n) for at, n in zip(corner, tile[1:], strict=True))
+        last = slice(corner[-1] * self.classes, (corner[-1] + tile[-1]) * self.classes)
+        folded = (*window[:-1], last)
+        for number, plane in enumerate(logits.reshape(*tile[:-1], -1)):
+            weight, mean = self.weight[number][window], self.mean[number][folded]
+            weight += self.importance[number]
+            share = np.repeat(self.importance[number] / weight, self.classes, axis=-1)
+            mean += share * (plane - mean)
+
+    def finish(self, planes: int) -> np.ndarray:
+        """Take out the first planes, ``(planes, *rest, classes)``; the slab moves on by as many."""
+        shape = (*self.weight[:planes].shape, self.classes)
+        if planes == len(self.mean):
+            done, self.mean = self.mean, np.zeros(self.mean.shape, "float32")
+            self.weight[:] = 0
+            return done.reshape(shape)
+        done = self.mean[:planes].reshape(shape).copy()
+        for array in (self.mean, self.weight):
+            for number in range(planes, len(array)):
+                array[number - planes] = array[number]
+            array[-planes:] = 0
+        return done
+
+
+def _check_arguments(
+    model: keras.Model,
+    image: np.ndarray,
+    overlap: float | None,
+    batch_size: int,
+) -> None:
+    channels, rank = model.input_shape[-1], len(model.input_shape) - 2
+    if image.ndim != rank + 1 or image.shape[-1] != channels:
+        raise ValueError(
+            f"image of shape {image.shape}: {model.name!r} needs {rank} spatial axes and "
+            f"{counted(channels, 'channel')} last."
+        )
+    if 0 in image.shape:
+        raise ValueError(f"image of shape {image.shape}: expected at least one voxel.")
+    if overlap is not None and not 0 <= overlap < 1:
+        raise ValueError(f"overlap {overlap}: expected a share from 0 to under 1.")
+    whole("batch_size", batch_size)

@@ -1,0 +1,125 @@
+"""Maps brought to the size of another: padded, cut, checked."""
+
+import keras
+from keras import ops
+
+from unetzoo.utils.sizes import Sizes
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class PadToMatch(keras.layers.Layer):
+    """Pad a map with zeros, evenly on both sides, to the spatial size of a reference.
+
+    Where the difference is odd the extra pixel goes to the end, as in PyTorch's
+    ``F.pad(x, [d // 2, d - d // 2])``.
+
+    Call with ``(x, reference)``: ``(B, *spatial, C)`` and ``(B, *larger, K)`` give
+    ``(B, *larger, C)``.
+    Source: textbook chapter, S5.14.
+
+    >>> x, skip = keras.ops.ones((1, 2, 2, 1)), keras.ops.ones((1, 3, 3, 5))
+    >>> tuple(PadToMatch()(x, skip).shape)
+    (1, 3, 3, 1)
+    """
+
+    def call(self, x, reference):
+        before_after = [(0, 0)]
+        for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
+            gap = target - size
+            before_after.append((gap // 2, gap - gap // 2))
+        known = all(isinstance(n, int) for sides in before_after for n in sides)
+        if known and not any(map(any, before_after)):
+            return x  # without a copy
+        return ops.pad(x, [*before_after, (0, 0)])
+
+    def compute_output_shape(self, x_shape, reference_shape):
+        return (*reference_shape[:-1], x_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class CheckSizes(keras.layers.Layer):
+    """Pass a map on, if its spatial sizes are ``step * n + smallest``, n >= 0.
+
+    A network with open sizes begins with it. Sizes that are not known when a step is traced pass.
+
+    Call with ``(B, *spatial, C)``, gives the same.
+    Raises: ValueError for sizes that cannot work.
+
+    >>> tuple(CheckSizes(188, 16)(keras.ops.ones((1, 204, 188, 1))).shape)
+    (1, 204, 188, 1)
+    """
+
+    def __init__(self, smallest, step=1, **layer_arguments):
+        super().__init__(**layer_arguments)
+        self.smallest = smallest
+        self.step = step
+
+    def call(self, x):
+        sizes = Sizes(self.smallest, self.step)
+        wrong = [n for n in x.shape[1:-1] if n is not None and not sizes.allow(n)]
+        if wrong:
+            raise ValueError(f"input of {tuple(x.shape[1:-1])}: {sizes.needed(wrong)}")
+        return x
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def get_config(self):
+        return {**super().get_config(), "smallest": self.smallest, "step": self.step}
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class CropToMatch(keras.layers.Layer):
+    """Cut the centre of a map out to the spatial size of a reference.
+
+    Call with ``(x, reference)``: ``(B, *spatial, C)`` and ``(B, *smaller, K)`` give
+    ``(B, *smaller, C)``. Where the difference is odd one pixel more is cut at the end.
+    Source: the 2015 U-Net, S5.1 and S5.3.
+
+    >>> skip, x = keras.ops.ones((1, 64, 64, 1)), keras.ops.ones((1, 52, 52, 5))
+    >>> tuple(CropToMatch()(skip, x).shape)
+    (1, 52, 52, 1)
+    """
+
+    def call(self, x, reference):
+        window = [slice(None)]
+        for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
+            start = (size - target) // 2
+            window.append(slice(start, start + target))
+        return x[tuple(window)]
+
+    def compute_output_shape(self, x_shape, reference_shape):
+        return (*reference_shape[:-1], x_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class CropToMultiple(keras.layers.Layer):
+    """Slice a map from its first pixel to the largest multiple of a number on every axis.
+
+    That is the size to which a padded decoder returns after so many halvings, and starting at
+    the first pixel keeps the two aligned.
+
+    Args:
+        multiple: pixels.
+
+    Call with ``(B, *spatial, C)``, gives ``(B, *(spatial - spatial % multiple), C)``.
+    Source: S3.2.
+
+    >>> tuple(CropToMultiple(4)(keras.ops.ones((1, 9, 8, 1))).shape)
+    (1, 8, 8, 1)
+    """
+
+    def __init__(self, multiple, **layer_arguments):
+        super().__init__(**layer_arguments)
+        self.multiple = multiple
+
+    def call(self, x):
+        window = [slice(0, size - size % self.multiple) for size in ops.shape(x)[1:-1]]
+        return x[(slice(None), *window)]
+
+    def compute_output_shape(self, shape):
+        spatial = [size if size is None else size - size % self.multiple for size in shape[1:-1]]
+        return (shape[0], *spatial, shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "multiple": self.multiple}

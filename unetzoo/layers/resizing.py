@@ -1,0 +1,120 @@
+"""Layers that resize maps by linear interpolation, which Keras has neither in 3D nor with corners.
+
+One small matrix of weights an axis, so the gradient is a matrix product too.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from unetzoo.utils.checks import is_whole
+
+
+def resize(x: Any, sizes: Any, align_corners: bool = False) -> Any:
+    """A map ``(B, *spatial, C)`` in float32 at other sizes, bilinear or trilinear.
+
+    ``align_corners`` is PyTorch's switch: True maps corner pixels onto corner pixels, False maps
+    pixel centres (half-pixel).
+
+    >>> x = keras.ops.reshape(keras.ops.arange(2.0), (1, 2, 1))
+    >>> [round(float(v), 3) for v in keras.ops.ravel(resize(x, (3,)))]
+    [0.0, 0.5, 1.0]
+    """
+    y = ops.cast(x, "float32")
+    letters = "bxyzc"[: len(x.shape) - 1] + "c"
+    for letter, old, new in zip(letters[1:-1], ops.shape(x)[1:-1], sizes, strict=True):
+        equation = f"o{letter},{letters}->{letters.replace(letter, 'o')}"
+        y = ops.einsum(equation, _weights(old, new, align_corners), y)
+    return y
+
+
+def _weights(old: Any, new: Any, align_corners: bool) -> Any:
+    """The ``(new, old)`` matrix of one axis: a tent around each output's position."""
+    position = ops.cast(ops.arange(new), "float32")
+    before, after = ops.cast(old, "float32"), ops.cast(new, "float32")
+    if align_corners:
+        position = position * ((before - 1.0) / ops.maximum(after - 1.0, 1.0))
+    else:
+        position = ops.clip((position + 0.5) * (before / after) - 0.5, 0.0, before - 1.0)
+    pixel = ops.cast(ops.arange(old), "float32")
+    return ops.relu(1.0 - ops.abs(position[:, None] - pixel[None, :]))
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class LinearUpsampling(keras.layers.Layer):
+    """Bilinear (2D) or trilinear (3D) upsampling by whole factors.
+
+    Args:
+        factor: how many times larger the spatial axes become, one number or one an axis.
+        align_corners: PyTorch's switch: True maps corner pixels onto corner pixels, False maps
+            pixel centres (half-pixel).
+
+    Call with ``(B, *spatial, C)``, gives ``(B, *(factor * spatial), C)``; computed in float32.
+    Raises: ValueError for factors under 1, or none above it.
+    Source: textbook chapter, S5.8.
+
+    >>> x = keras.ops.reshape(keras.ops.arange(2.0), (1, 1, 2, 1))
+    >>> [round(float(v), 3) for v in keras.ops.ravel(LinearUpsampling()(x)[0, 0])]
+    [0.0, 0.333, 0.667, 1.0]
+    """
+
+    def __init__(self, factor=2, align_corners=True, **layer_arguments):
+        factors = factor if isinstance(factor, (tuple, list)) else (factor,)
+        if not all(map(is_whole, factors)) or max(factors) < 2:
+            raise ValueError(f"factor {factor!r}: expected whole numbers, at least one above 1.")
+        super().__init__(**layer_arguments)
+        factors = tuple(map(int, factors))
+        self.factor = factors if isinstance(factor, (tuple, list)) else factors[0]
+        self.align_corners = align_corners
+
+    def _larger(self, sizes):
+        factors = self.factor if isinstance(self.factor, tuple) else (self.factor,) * len(sizes)
+        return [
+            None if size is None else size * factor
+            for size, factor in zip(sizes, factors, strict=True)
+        ]
+
+    def call(self, x):
+        sizes = self._larger(ops.shape(x)[1:-1])
+        return ops.cast(resize(x, sizes, self.align_corners), self.compute_dtype)
+
+    def compute_output_shape(self, shape):
+        return (shape[0], *self._larger(shape[1:-1]), shape[-1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "factor": self.factor,
+            "align_corners": self.align_corners,
+        }
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class ResizeToMatch(keras.layers.Layer):
+    """Bilinear (2D) or trilinear (3D) resizing of a map to the spatial size of a reference.
+
+    Args:
+        align_corners: as in ``LinearUpsampling``.
+
+    Call with ``(x, reference)``: ``(B, *spatial, C)`` and ``(B, *sizes, K)`` give
+    ``(B, *sizes, C)``; computed in float32.
+
+    >>> x, reference = keras.ops.ones((1, 2, 2, 1)), keras.ops.ones((1, 3, 5, 4))
+    >>> tuple(ResizeToMatch()(x, reference).shape)
+    (1, 3, 5, 1)
+    """
+
+    def __init__(self, align_corners=False, **layer_arguments):
+        super().__init__(**layer_arguments)
+        self.align_corners = align_corners
+
+    def call(self, x, reference):
+        y = resize(x, ops.shape(reference)[1:-1], self.align_corners)
+        return ops.cast(y, self.compute_dtype)
+
+    def compute_output_shape(self, x_shape, reference_shape):
+        return (*reference_shape[:-1], x_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "align_corners": self.align_corners}

@@ -1,0 +1,40 @@
+"""Losses for segmentation, from logits.
+
+| loss | what |
+|---|---|
+| ``SoftDice`` | 1 - Dice; V-Net's squared denominator with ``squared=True`` |
+| ``Crossentropy`` | softmax with class weights, or sigmoid; sparse annotation by ignored labels |
+| ``DiceCrossentropy`` | their sum: Dice + CE, or BCE + Dice with ``activation="sigmoid"`` |
+| ``GeneralisedDice`` | Dice with classes weighted by 1 / volume squared |
+| ``FocalTversky`` | missed and wrongly found voxels weighted apart, hard classes stressed |
+| ``DeepSupervision`` | any of these at the size of a smaller output |
+
+Why not Keras's own (3.15):
+
+- ``keras.losses.Dice`` and ``Tversky`` take probabilities and pool all classes, background
+  included; a voxel's ``sample_weight`` scales the number that comes out instead of the voxel, so
+  nothing can be ignored. Tversky's ``alpha`` weighs missed voxels, though its text says false
+  positives. Ours differ in all of this.
+- ``keras.losses.CategoricalFocalCrossentropy`` is right; give it
+  ``reduction="mean_with_sample_weight"``, or voxels of weight 0 count below the fraction line. It
+  is not written again here.
+- ``keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255,
+  reduction="mean_with_sample_weight")`` is right too; ``Crossentropy`` without weights equals it.
+  It exists for class weights (``fit(class_weight=...)`` fails on label maps) and for one-hot
+  labels, with the same rule for what does not count as all losses here.
+"""
+
+from unetzoo.losses.crossentropy import Crossentropy
+from unetzoo.losses.deep_supervision import DeepSupervision, deep_supervision_weights
+from unetzoo.losses.dice import DiceCrossentropy, GeneralisedDice, SoftDice
+from unetzoo.losses.tversky import FocalTversky
+
+__all__ = [
+    "Crossentropy",
+    "DeepSupervision",
+    "DiceCrossentropy",
+    "FocalTversky",
+    "GeneralisedDice",
+    "SoftDice",
+    "deep_supervision_weights",
+]

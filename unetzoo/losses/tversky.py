@@ -1,0 +1,73 @@
+"""Focal Tversky."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from unetzoo.losses.base import OverlapLoss, Sums
+from unetzoo.losses.dice import FLAT
+
+
+@keras.saving.register_keras_serializable(package="unetzoo")
+class FocalTversky(OverlapLoss):
+    """Tversky's index, in which a missed voxel can cost more than a wrong one, to a power.
+
+    The mean over the classes of ``(1 - index) ** exponent`` with ``index = (tp + smooth) /
+    (tp + missed * fn + wrong * fp + smooth)``, tp = sum(p g), fn = sum((1 - p) g), fp =
+    sum(p (1 - g)). With an exponent below 1 a class that is nearly right still pulls. The papers
+    call the two weights alpha and beta, and not all in the same order: here they have names.
+
+    Args:
+        missed: weight of false negatives; in the source 0.7.
+        wrong: weight of false positives; in the source 0.3.
+        exponent: the source's 1 / gamma; gamma = 4/3 gives 0.75. 1 is Tversky's loss itself.
+        activation: "softmax" (one class a voxel) or "sigmoid" (one or more independent channels).
+        include_background: whether class 0 counts, with softmax.
+        batch_dice: sums over the whole batch instead of per sample.
+        ignore_label: the label that does not count, or None.
+        smooth: added to both sides of the fraction.
+        name: the loss's.
+
+    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
+    ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
+    ``(B, *spatial)``. Gives one number; a class within 1e-7 of perfect has no gradient.
+    Raises: ValueError for shapes that do not fit, or an exponent that is not above 0.
+    Source: Abraham and Khan 2018, section 3; Salehi et al. 2017 for the index.
+
+    >>> labels, logits = keras.ops.array([[0, 1]]), keras.ops.zeros((1, 2, 2))
+    >>> [round(float(FocalTversky(exponent=e)(labels, logits)), 4) for e in (1.0, 0.75)]
+    [0.5, 0.5946]
+    """
+
+    def __init__(
+        self,
+        missed: float = 0.7,
+        wrong: float = 0.3,
+        exponent: float = 0.75,
+        activation: str = "softmax",
+        include_background: bool = False,
+        batch_dice: bool = False,
+        ignore_label: int | None = None,
+        smooth: float = 1e-5,
+        name: str = "focal_tversky",
+    ):
+        super().__init__(activation, include_background, batch_dice, ignore_label, smooth, name)
+        if exponent <= 0:
+            raise ValueError(f"exponent {exponent}: expected a number above 0.")
+        self.missed = missed
+        self.wrong = wrong
+        self.exponent = exponent
+
+    def of_sums(self, sums: Sums) -> Any:
+        both, found, reference = sums
+        errors = self.missed * (reference - both) + self.wrong * (found - both)
+        index = (both + self.smooth) / ops.maximum(both + errors + self.smooth, 1e-8)
+        loss = 1.0 - index
+        perfect = loss < FLAT
+        power = ops.power(ops.where(perfect, 1.0, loss), self.exponent)
+        return ops.mean(ops.where(perfect, 0.0, power), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"missed": self.missed, "wrong": self.wrong, "exponent": self.exponent}
+        return {**own, **super().get_config()}

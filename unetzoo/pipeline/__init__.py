@@ -1,0 +1,23 @@
+"""A folder of scans, from training to scores; what the commands call."""
+
+from unetzoo.utils.lazy import lazy
+
+_NAMES = {
+    "Run": "unetzoo.pipeline.run:Run",
+    "Settings": "unetzoo.pipeline.run:Settings",
+    "train": "unetzoo.pipeline.trainer:train",
+    "Predictor": "unetzoo.pipeline.predictor:Predictor",
+    "load_predictor": "unetzoo.pipeline.predictor:load_predictor",
+    "predict_cases": "unetzoo.pipeline.predictor:predict_cases",
+    "evaluate": "unetzoo.pipeline.evaluator:evaluate",
+}
+__all__ = [
+    "Predictor",
+    "Run",
+    "Settings",
+    "evaluate",
+    "load_predictor",
+    "predict_cases",
+    "train",
+]
+__getattr__, __dir__ = lazy(__name__, _NAMES, [])

@@ -1,0 +1,225 @@
+"""``unetzoo train``: from a folder of scans to a trained network, around a plain ``model.fit``."""
+
+import contextlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+
+from unetzoo import registry
+from unetzoo.callbacks import (
+    DrawCurves,
+    SaveRun,
+    StopEarly,
+    WholeCases,
+    resume,
+)
+from unetzoo.data.preprocessing.survey import Survey
+from unetzoo.pipeline.early import check_axes, check_settings
+from unetzoo.pipeline.run import PLAN, PREPARED, Run, Settings
+from unetzoo.pipeline.training_data import (
+    Feed,
+    check_data,
+    from_files,
+    from_tfds,
+    new_run,
+    outputs_of,
+)
+from unetzoo.planning.plans import Plan
+from unetzoo.training.checkpoints import BEST, checkpoints
+from unetzoo.training.compile import compile_model, make_optimizer
+from unetzoo.training.epochs import ShowEpochs
+from unetzoo.training.history import read_history, waited_in_vain
+from unetzoo.utils.choices import TFDS
+from unetzoo.utils.files import make_folder
+from unetzoo.utils.lock import owned
+
+MONITOR = "val_dice"
+
+
+def train(
+    settings: Settings,
+    folder: Path | str,
+    *,
+    cache: Path | str | None = None,
+    workers: int = 1,
+    plan: Plan | None = None,
+    survey: Survey | None = None,
+) -> keras.Model:
+    """Train a network on a data set; a run that was stopped goes on from its last epoch.
+
+    A run that was stopped before the end of its first begins anew.
+
+    The folder holds ``run.json`` (all that is needed to repeat the run), ``history.csv``,
+    ``curves.png``, ``overlay-1.png`` to ``-3.png``, ``tensorboard/``, ``best.keras`` and the newest
+    checkpoint. The same settings, data, seed, backend and machine give the same losses.
+
+    Args:
+        settings: what to do.
+        folder: of the run.
+        cache: where prepared cases are kept, or None for ``prepared`` in the run's folder.
+        workers: processes that prepare, and threads that cut patches.
+        plan: what the settings are made of; kept as ``plan.json``.
+        survey: for the cache, if it has looked at the data before; closed once the run has begun.
+
+    Returns: the model after its last epoch.
+    Raises: ValueError for data or settings that cannot work, or a folder that another process is
+        at work in, RunStopped for a run that cannot go on.
+    """
+    folder = Path(folder)
+    if end := _end(settings, folder):
+        model = _finished(settings, folder)
+        print(
+            f"{folder}: the run there is finished, {end}: nothing was done; give its folder to "
+            "unetzoo predict or evaluate, or another --out to train anew.",
+            file=sys.stderr,
+        )
+        return model
+    with owned(folder):
+        run, feed = _begun(
+            settings, folder, Path(cache or folder / PREPARED), workers, plan, survey
+        )
+        return _fit(run, feed)
+
+
+def _begun(
+    settings: Settings,
+    folder: Path,
+    cache: Path,
+    workers: int,
+    plan: Plan | None,
+    survey: Survey | None,
+) -> tuple[Run, Feed]:
+    """The run in a folder, which goes on or begins, and its prepared cases."""
+    begun = check_settings(settings, folder, cache)
+    _optimizer(settings)  # before the data are read
+    outputs_of(settings)
+    with survey or Survey(cache) as looking:
+        run, looks = (begun, {}) if begun else new_run(settings, folder, workers, looking)
+        if plan is not None:
+            _check_classes(plan, run)
+        check_axes(settings, 3 if run.preparation.crop else 2)
+        if settings.data.startswith(TFDS):
+            run, feed = from_tfds(run)
+        else:
+            run, feed = from_files(run, cache, workers, looks)
+    if begun is None:
+        make_folder(folder)
+        (folder / BEST).unlink(missing_ok=True)  # of a run that did not finish an epoch
+        if plan is not None:
+            plan.write(folder / PLAN)
+        run.write()
+    return run, feed
+
+
+def build(run: Run) -> keras.Model:
+    """The run's network with fresh weights from its seed, compiled; it takes any size."""
+    settings = run.settings
+    keras.utils.set_random_seed(settings.seed)
+    with _precision(settings.precision):
+        model = registry.build(
+            settings.network,
+            input_shape=(*[None] * run.rank, run.channels),
+            num_classes=len(run.class_names),
+            **(settings.build or {}),
+        )
+        optimizer = _optimizer(settings)
+        return compile_model(model, optimizer=optimizer, ignore_label=run.scheme.ignore)
+
+
+@contextlib.contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
+    return make_optimizer(
+        settings.optimizer,
+        learning_rate=settings.learning_rate,
+        schedule=settings.schedule or ("poly" if settings.optimizer == "sgd" else "constant"),
+        steps=settings.epochs * settings.steps,
+        clip=settings.clip,
+    )
+
+
+def _end(settings: Settings, folder: Path) -> str:
+    """Why a run is at its end; empty where it is not."""
+    done = max(checkpoints(folder), default=0)
+    if done >= settings.epochs:
+        return f"epoch {done} of {settings.epochs}"
+    rows = [row for row in read_history(folder) if row["epoch"] <= done]
+    if settings.patience and rows and waited_in_vain(rows, MONITOR, settings.patience):
+        return f"epoch {done}, after {settings.patience} without a better Dice"
+    return ""
+
+
+def _finished(settings: Settings, folder: Path) -> keras.Model:
+    """The model of a run that is at its end: nothing is left to do, and nothing is written."""
+    run = Run.read(folder)
+    run.check_same(settings)
+    model, _ = resume(folder)
+    check_data(run)
+    return model
+
+
+def _check_classes(plan: Plan, run: Run) -> None:
+    found = len(run.class_names)
+    if plan.num_classes != found:
+        raise ValueError(
+            f"num_classes {plan.num_classes} of the plan: expected {found}, as the data have; plan "
+            "these data, or mend the plan."
+        )
+
+
+def _fit(run: Run, feed: Feed) -> keras.Model:
+    settings = run.settings
+    with _precision(settings.precision):  # or Keras leaves the scale of float16's loss out
+        model, done = resume(run.folder)
+    if model is None:
+        model = build(run)
+    else:
+        print(f"going on after epoch {done} of {settings.epochs}", file=sys.stderr)
+    validated = None if feed.held_out is None else settings.validate_every
+    with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
+        model.fit(
+            feed.batches(done * settings.steps),
+            shuffle=False,
+            steps_per_epoch=settings.steps,
+            epochs=settings.epochs,
+            initial_epoch=done,
+            verbose=0,
+            callbacks=[*_callbacks(run, feed, done), shown],
+        )
+    return model
+
+
+def _callbacks(run: Run, feed: Feed, done: int) -> list[keras.callbacks.Callback]:
+    settings, folder = run.settings, run.folder
+    callbacks: list[keras.callbacks.Callback] = []
+    if feed.held_out is not None:
+        callbacks.append(
+            WholeCases(
+                feed.held_out,
+                settings.patch,
+                every=settings.validate_every,
+                ignore_label=run.scheme.ignore,
+                folder=folder,
+                class_names=run.class_names,
+            )
+        )
+    callbacks += [
+        SaveRun(folder, first_epoch=done, seed=settings.seed, monitor=MONITOR),
+        DrawCurves(folder),
+    ]
+    if settings.patience:
+        callbacks.append(StopEarly(folder, MONITOR, settings.patience))
+    if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
+    return callbacks

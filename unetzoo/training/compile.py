@@ -1,0 +1,181 @@
+"""Training: what to compile a network with."""
+
+import math
+from typing import Any
+
+import keras
+
+from unetzoo.layers.onednn import hasten
+from unetzoo.losses import DeepSupervision, DiceCrossentropy, deep_supervision_weights
+from unetzoo.losses.stray_labels import tell_plainly
+from unetzoo.metrics import DiceScore
+from unetzoo.training.optimizers import adam, sgd
+from unetzoo.utils.choices import RATES, SCHEDULES
+
+
+def compile_model(
+    model: keras.Model,
+    *,
+    optimizer: Any = None,
+    learning_rate: float = 1e-4,
+    loss: Any = None,
+    ignore_label: int | None = None,
+    jit_compile: bool | str = "auto",
+) -> keras.Model:
+    """Compile a network that gives logits: Adam, Dice + cross-entropy, the Dice of each class.
+
+    One output channel is trained as a sigmoid, several as a softmax. A network with deep
+    supervision has the loss at each of its outputs, with the weights of ``loss_weights``, and the
+    Dice at the first; ``fit`` then wants the labels once for each output, as a
+    ``PatchDataset(outputs=...)`` gives them.
+
+    Args:
+        optimizer: a Keras optimizer; None for Adam.
+        learning_rate: of Adam; 1e-4 is the textbook chapter's (S5.7).
+        loss: of ``unetzoo.losses.crossentropy`` or Keras; None for ``DiceCrossentropy``.
+        ignore_label: the label that does not count, or None; of a loss that is given, its own.
+        jit_compile: as in ``Model.compile``. Keras's "auto" chooses by backend and device: no XLA
+            with tensorflow on a CPU, where it makes these 3D networks four times slower
+            (benchmarks/step.py), XLA with jax and with tensorflow on a GPU, eager with torch.
+
+    On TensorFlow and a CPU its convolutions are computed another way from here on, faster and with
+    the same result (``unetzoo.layers.onednn``); export a network that is loaded from its file.
+    Freeze layers before: the optimizer is built here, for the weights that are trainable now.
+
+    Returns: the model.
+    Raises: ValueError for a model that ends in a softmax or a sigmoid, and for an ``ignore_label``
+        that is not that of the loss.
+    Source: S5.7, S5.32.
+
+    >>> import unetzoo
+    >>> compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss.activation
+    'softmax'
+    """
+    kinds = {getattr(layer, "activation", None) for layer in _last_layers(model)}
+    if kinds & {keras.activations.softmax, keras.activations.sigmoid}:
+        raise ValueError(
+            f"model {model.name!r} gives probabilities: compile_model needs logits; build it with "
+            "activation=None."
+        )
+    classes = model.outputs[0].shape[-1]
+    activation = "sigmoid" if classes == 1 else "softmax"
+    loss = loss or DiceCrossentropy(activation=activation, ignore_label=ignore_label)
+    ignore_label = _ignored(loss, ignore_label)
+    dice = DiceScore(classes, activation=activation, ignore_label=ignore_label)
+    several = len(model.outputs) > 1
+    model.compile(
+        optimizer=optimizer or adam(learning_rate),
+        loss=[DeepSupervision(loss) for _ in model.outputs] if several else loss,
+        loss_weights=loss_weights(model) if several else None,
+        metrics=[[dice], *[[] for _ in model.outputs[1:]]] if several else [dice],
+        jit_compile=jit_compile,
+    )
+    build_state(model)
+    return tell_plainly(hasten(model))
+
+
+def _ignored(loss: Any, label: int | None) -> int | None:
+    """The label that the metric ignores: the loss's, or else what was given."""
+    loss = loss.loss if isinstance(loss, DeepSupervision) else loss
+    own = getattr(loss, "ignore_label", getattr(loss, "ignore_class", label))
+    if label is not None and label != own:
+        raise ValueError(
+            f"ignore_label {label}: the loss ignores {own}; give it to the loss, whose label the "
+            "metric ignores too."
+        )
+    return own
+
+
+def loss_weights(model: keras.Model) -> list[float]:
+    """What each output of a network counts in the loss; together 1.
+
+    Outputs that are all of the full size count the same (UNet++); of smaller and smaller ones each
+    counts half as much as the one before, and the coarsest nothing (nnU-Net).
+
+    >>> import unetzoo
+    >>> weights = loss_weights(unetzoo.skeleton("plain_unet", deep_supervision=True))
+    >>> [round(weight, 3) for weight in weights]
+    [0.533, 0.267, 0.133, 0.067, 0.0]
+    """
+    count = len(model.outputs)
+    if count > 1:
+        inputs = model.inputs[0].shape[1:]
+        patch = [64 if size is None else size for size in inputs]
+        shapes = model.compute_output_shape((1, *patch))
+        if len({tuple(shape) for shape in shapes}) == 1:
+            return [1 / count] * count
+    return deep_supervision_weights(count)
+
+
+def _last_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers that the outputs come from, or the mean of outputs."""
+    if not model.outputs:
+        return [model.layers[-1]]
+    last = [output._keras_history.operation for output in model.outputs]
+    means = [layer for layer in last if isinstance(layer, keras.layers.Average)]
+    return last + [x._keras_history.operation for mean in means for x in mean.input]
+
+
+def build_state(model: keras.Model) -> None:
+    """Build the state of the optimizer, the loss and the metrics of a network.
+
+    Otherwise ``fit`` does it with the first batch: with TensorFlow it then makes its graph twice,
+    and on jax and torch it does not train on that batch where several workers make the batches.
+    """
+    if not model.optimizer.built:  # building that of half precision again would lose its scale
+        model.optimizer.build(model.trainable_variables)
+    sizes = (1,) * (len(model.outputs[0].shape) - 1)
+    labels = [keras.ops.zeros(sizes, "int32") for _ in model.outputs]
+    logits = [keras.ops.zeros((*sizes, output.shape[-1])) for output in model.outputs]
+    several = len(model.outputs) > 1
+    y, y_pred = (labels, logits) if several else (labels[0], logits[0])
+    model.compute_loss(y=y, y_pred=y_pred)
+    model.compute_metrics(None, y, y_pred)
+    model.reset_metrics()
+
+
+def make_optimizer(
+    name: str = "adam",
+    *,
+    learning_rate: float | None = None,
+    schedule: str = "constant",
+    steps: int = 1,
+    clip: float | None = 12.0,
+) -> keras.optimizers.Optimizer:
+    """Adam or nnU-Net's SGD, with a learning rate that stays or falls over a run.
+
+    Args:
+        name: "adam", or "sgd" (momentum 0.99, Nesterov, weight decay 3e-5).
+        learning_rate: at the beginning; None for 1e-4 with Adam, 1e-2 with SGD.
+        schedule: "constant", "poly" (times (1 - step / steps)^0.9), "cosine" (to 0), or "step"
+            (a tenth after each third of the run).
+        steps: batches of the whole run.
+        clip: the global norm that gradients are cut to, or None.
+
+    Raises: ValueError for a name or number that is not one of these.
+    Source: nnU-Net for SGD, poly and the norm of 12; S5.7 for Adam's rate.
+
+    >>> rate = make_optimizer("sgd", schedule="poly", steps=100).learning_rate
+    >>> round(float(rate), 4)
+    0.01
+    """
+    if name not in RATES or schedule not in SCHEDULES:
+        raise ValueError(
+            f"optimizer {name!r}, schedule {schedule!r}: expected one of {', '.join(RATES)} "
+            f"and one of {', '.join(SCHEDULES)}."
+        )
+    rate = RATES[name] if learning_rate is None else learning_rate
+    if not 0 < rate < math.inf or (clip is not None and not 0 < clip < math.inf):
+        raise ValueError(f"learning_rate {rate}, clip {clip}: expected numbers above 0.")
+    schedules = keras.optimizers.schedules
+    falling: Any = {
+        "constant": lambda: rate,
+        "poly": lambda: schedules.PolynomialDecay(rate, steps, 0.0, power=0.9),
+        "cosine": lambda: schedules.CosineDecay(rate, steps),
+        "step": lambda: schedules.ExponentialDecay(
+            rate, max(math.ceil(steps / 3), 1), 0.1, staircase=True
+        ),
+    }[schedule]()
+    if name == "adam":
+        return adam(falling, global_clipnorm=clip)
+    return sgd(falling, momentum=0.99, nesterov=True, weight_decay=3e-5, global_clipnorm=clip)

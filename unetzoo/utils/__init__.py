@@ -1,0 +1,1 @@
+"""What all rooms need: checks, atomic files, lazy names."""

@@ -1,0 +1,226 @@
+"""How the command lines end: results on stdout, errors in one sentence on stderr, exit code 2."""
+
+import math
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from traceback import walk_tb
+from typing import Any, NoReturn, TextIO
+
+import click
+
+from unetzoo.training.history import RunStopped
+from unetzoo.utils.files import unwritten
+from unetzoo.utils.kernels import keras_backend
+from unetzoo.utils.text import printable, shortened
+
+# What the backends' own errors say where a disk is full or a folder read-only.
+UNWRITTEN = ("No space left on device", "Read-only file system", "Permission denied")
+
+
+def load_keras(task: str = "") -> None:
+    """Import Keras without the lines that TensorFlow prints at every start.
+
+    That takes seconds, so it is told on stderr for which task, unless Keras is there already.
+
+    TensorFlow 2.21 prints them whatever its log level, so stderr is closed for that moment. At
+    level 3 it does not report either that it leaves a padded convolution's graph as it is
+    ("remapper failed"); what stops it are exceptions.
+    """
+    if task and "keras" not in sys.modules:
+        print(f"{_line(task)}: loading Keras ({keras_backend()}) ...", file=sys.stderr)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import keras
+
+        keras.ops.zeros(())  # its first operation prints a line too
+    finally:
+        os.dup2(stderr, 2)
+        os.close(nowhere)
+        os.close(stderr)
+
+
+def run(command: click.Command) -> None:
+    """Run a click command; what goes wrong is a sentence on stderr, no traceback.
+
+    Exit code 2 for bad input, 1 for a run that cannot go on or a machine without the memory or the
+    room on the disk, 130 for Ctrl-C.
+    """
+    try:
+        with _warnings_in_a_line(), _help_written():
+            sys.exit(command(standalone_mode=False))
+    except click.Abort:
+        _end("stopped", 130)
+    except click.ClickException as error:
+        if not sys.argv[1:]:
+            error.show()  # the help
+            sys.exit(2)
+        _end(f"error: {error.format_message()}", 2)
+    except Exception as error:
+        told = isinstance(error, OSError | ValueError | RunStopped)
+        if not told and any(word in str(error) for word in UNWRITTEN):
+            _end(f"error: {shortened(str(error), 200)}; look at the folder and make room.", 1)
+        if out_of_memory(error):
+            reason = shortened(str(error), 100) or "no more to be had"
+            advice = "give a smaller --batch-size, --patch or --memory-gb."
+            _end(f"error: out of memory: {reason}; {advice}", 1)
+        if isinstance(error, RunStopped):
+            _end(f"error: {error}", 1)
+        if not isinstance(error, ValueError | OSError | ImportError):
+            raise
+        _end(f"error: {_sentence(error)}", 2)
+
+
+def _end(text: object, code: int) -> NoReturn:
+    print(_line(text), file=sys.stderr)
+    sys.exit(code)
+
+
+def say(text: object, *, err: bool = False, styled: bool = False) -> None:
+    """Print a result, or to stderr what is no result; a reader who has gone is no fault.
+
+    Control codes and what else does not print are shown escaped, so that no name from a file
+    changes the terminal or the order of the letters.
+
+    Args:
+        text: the lines.
+        err: whether they go to stderr.
+        styled: whether the codes in it are colours, of a text whose names are escaped already.
+
+    Raises: WriteError where standard output takes no more.
+    """
+    lines = str(text) if styled else "\n".join(map(printable, str(text).split("\n")))
+    try:
+        click.echo(lines, err=err, color=styled or None)
+    except OSError as error:
+        _close(sys.stderr if err else sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            raise unwritten("standard error" if err else "standard output", error) from error
+
+
+def _close(stream: TextIO) -> None:
+    """What is printed there from now on, or is buffered still, is dropped."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def _help_written() -> Iterator[None]:
+    """click prints its help itself. Raises: WriteError where standard output takes no more."""
+    try:
+        yield
+    except OSError as error:
+        places = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+        if click.echo.__code__ not in places:
+            raise
+        _close(sys.stdout)
+        raise unwritten("standard output", error) from error
+
+
+def _line(text: object) -> str:
+    return printable(" ".join(str(text).split()))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}; install it: pip install {error.name}"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether Python, numpy, TensorFlow, jax or torch says that there is too little memory.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(ValueError("batch_size 0"))
+    (True, False)
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    words = ("RESOURCE_EXHAUSTED", "out of memory", "allocate memory", "array is too big")
+    return bool(names & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}) or any(
+        word in str(error) for word in words
+    )
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Each warning once, without its place in the source."""
+    told = set()
+
+    def show(message: Warning | str, *place: object, **more: object) -> None:
+        if (text := _line(message)) not in told:
+            told.add(text)
+            print(f"warning: {text}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+class Finite(click.FloatRange):
+    """A number, in a range or any; NaN and infinity are none."""
+
+    name = "number"
+
+    def _describe_range(self) -> str:
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
+
+
+class SizesType(click.ParamType):
+    """Whole numbers above 0 with commas between them."""
+
+    name = "X,Y,Z"
+    kind = "whole numbers above 0"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, ...]:
+        try:
+            return tuple(self.size(part.strip()) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r}: expected {self.kind} with commas between, {self.name}.")
+
+    def size(self, text: str) -> int | None:
+        if (number := int(text)) < 1:
+            raise ValueError(number)
+        return number
+
+
+class ShapeType(SizesType):
+    """Sizes with commas between them; ``?`` leaves one open."""
+
+    name = "D,H,W,C"
+    kind = "whole numbers above 0, or ? for an open size,"
+
+    def size(self, text: str) -> int | None:
+        return None if text == "?" else super().size(text)
+
+
+class PairsType(click.ParamType):
+    """Pairs of numbers: ``0:0,2:1,4:2``."""
+
+    name = "N:CLASS,..."
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[int, int]:
+        try:
+            pairs = [part.split(":") for part in value.split(",")]
+            return {int(number): int(label) for number, label in pairs}
+        except ValueError:
+            self.fail(f"{value!r}: expected pairs of numbers, such as 0:0,2:1,4:2.")

@@ -1,0 +1,65 @@
+"""Keras knows our layers, losses, metrics and optimizers once it and this package are imported."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+# They register their classes.
+MODULES = (
+    "unetzoo.layers",
+    "unetzoo.losses",
+    "unetzoo.metrics",
+    "unetzoo.training.optimizers",
+)
+
+
+def register_with_keras() -> None:
+    """Register all classes: now if Keras is there, else once somebody imports it."""
+    if "keras" in sys.modules:
+        _register()
+    else:
+        sys.meta_path.insert(0, _KerasWatch())
+
+
+def _register() -> None:
+    for name in MODULES:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:  # of one of our modules that was importing Keras itself
+            if "partially initialized" not in str(error):
+                raise
+
+
+class _KerasWatch(MetaPathFinder):
+    """Finds nothing itself: it stands by while others find Keras, and then goes."""
+
+    looking = False
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "keras" or self.looking:
+            return None
+        self.looking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.looking = False
+        loader: Any = spec and spec.loader
+        if loader is not None:
+            run = loader.exec_module
+
+            def run_and_register(module: ModuleType) -> None:
+                run(module)
+                with suppress(ValueError):
+                    sys.meta_path.remove(self)
+                _register()
+
+            loader.exec_module = run_and_register
+        return spec
