@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from audit.analysis.receptive_field import receptive_field
     from audit.comparison.assertion import assert_matches
     from audit.comparison.conventions import Search
-    from audit.documents.statement import Verdict, check
+    from audit.documents.check import check
+    from audit.documents.statement import Verdict
 
 __all__ = [
     "Diff",
@@ -53,7 +54,7 @@ __getattr__, __dir__ = lazy(
         "Search": "audit.comparison.conventions:Search",
         "Verdict": "audit.documents.statement:Verdict",
         "assert_matches": "audit.comparison.assertion:assert_matches",
-        "check": "audit.documents.statement:check",
+        "check": "audit.documents.check:check",
     },
     [],
 )

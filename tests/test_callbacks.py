@@ -16,7 +16,8 @@ from unetzoo.data.sample import Sample
 from unetzoo.evaluation.scores import overlaps
 from unetzoo.inference.windows import sliding_window
 from unetzoo.training.compile import compile_model, make_optimizer
-from unetzoo.training.history import RunStopped, best_row, read_history, waited_in_vain, write_rows
+from unetzoo.training.history import best_row, read_history, waited_in_vain, write_rows
+from unetzoo.utils.errors import RunStopped
 from unetzoo.visualization.sheet import colour_of
 
 

@@ -11,7 +11,8 @@ import pytest
 
 import audit
 import unetzoo
-from audit.documents.statement import STATEMENTS, VERDICTS, Network, about, check
+from audit.documents.check import check
+from audit.documents.statement import STATEMENTS, VERDICTS, Network, about
 
 VERDICT_OF = {verdict.id: verdict for verdict in check()}
 IDS = (
@@ -128,7 +129,7 @@ def test_the_command():
 
 def test_a_changed_verdict_exits_with_1(monkeypatch):
     changed = [replace(s, on_record="confirmed") if s.id == "S1.4" else s for s in STATEMENTS]
-    monkeypatch.setattr("audit.documents.statement.STATEMENTS", changed)
+    monkeypatch.setattr("audit.documents.check.STATEMENTS", changed)
     result = command("unet3d_90m")
     assert result.returncode == 1
     assert "contradicted (not the verdict on record)" in result.stdout

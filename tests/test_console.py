@@ -16,7 +16,7 @@ import audit
 import unetzoo
 from audit.cli import cli as audit_cli
 from unetzoo.cli.commands import cli as unetzoo_cli
-from unetzoo.training.history import RunStopped
+from unetzoo.utils.errors import RunStopped
 
 LIST = "unetzoo.registry.list_models"
 

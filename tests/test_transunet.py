@@ -11,7 +11,8 @@ from twins_transunet import TransUNet, copy_weights, randomise
 
 import audit
 import unetzoo
-from unetzoo.layers import PositionEmbeddings, standardised
+from unetzoo.layers import PositionEmbeddings
+from unetzoo.layers.convolutions import standardised
 
 TINY = {
     "width": 8, "units": (1, 2, 1), "hidden": 16, "layers": 2, "heads": 2, "mlp": 24,

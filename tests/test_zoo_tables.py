@@ -19,7 +19,7 @@ def test_a_kept_table_is_that_of_the_network(name):
     for mine, theirs in zip(found.rows, built.rows, strict=True):
         assert mine == theirs, WHAT_TO_DO
     assert found == built, WHAT_TO_DO
-    assert (FOLDER / f"{name}.json").read_text() == written(name), WHAT_TO_DO
+    assert (FOLDER / f"{name}.json").read_text() == written(built), WHAT_TO_DO
     for style in RENDERERS:
         assert found.to_text(style) == built.to_text(style), style
 

@@ -20,14 +20,8 @@ from unetzoo.model_files import check_saved
 from unetzoo.saving import load_model
 from unetzoo.training.checkpoints import BEST, CHECKPOINT, checkpoints
 from unetzoo.training.compile import build_state
-from unetzoo.training.history import (
-    HISTORY,
-    RunStopped,
-    best_row,
-    read_history,
-    waited_in_vain,
-    write_rows,
-)
+from unetzoo.training.history import HISTORY, best_row, read_history, waited_in_vain, write_rows
+from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import replacing
 
 

@@ -1,9 +1,19 @@
-"""What is known of a published network."""
+"""What is known of each published network, and how its builder becomes known by name."""
 
+import functools
+import inspect
+import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
+from unetzoo.utils.arguments import bind, check
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -46,3 +56,80 @@ class Card:
             for number, text in enumerate(texts):
                 lines.append(f"  {'' if number else label:<12}{text}")
         return "\n".join(lines)
+
+
+CARDS: dict[str, Card] = {}
+
+
+def register(
+    *,
+    source: str,
+    sizes: Sizes,
+    parameters: int,
+    with_moving: int,
+    stated: str,
+    assumed: tuple[str, ...],
+    ranks: tuple[int, ...] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a builder known under its function's name, and check its arguments at every call.
+
+    ``ranks`` are the numbers of axes of space, where the network takes more than its input's.
+    """
+
+    def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:
+        defaults = {
+            key: value.default for key, value in inspect.signature(builder).parameters.items()
+        }
+        card = Card(
+            name=builder.__name__,
+            source=source,
+            input_shape=defaults["input_shape"],
+            ranks=ranks or (len(defaults["input_shape"]) - 1,),
+            num_classes=defaults["num_classes"],
+            sizes=sizes,
+            parameters=parameters,
+            with_moving=with_moving,
+            stated=stated,
+            assumed=assumed,
+            arguments=tuple(f"{key}={value!r}" for key, value in defaults.items()),
+        )
+        CARDS[card.name] = card
+
+        def completed(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            arguments = bind(builder, args, kwargs)
+            check(arguments, card.name, card.ranks, card.sizes)
+            return arguments
+
+        @functools.wraps(builder)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            return called(builder(**completed(*args, **kwargs)))
+
+        checked.completed = completed  # type: ignore[attr-defined]
+        module = sys.modules[builder.__module__]
+        if module.__name__.endswith(f".{builder.__name__}"):
+            module.__class__ = _Network
+        return checked
+
+    return decorate
+
+
+class _Network(ModuleType):
+    """A network's module, which can be called like the builder of its name that stands in it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> "keras.Model":
+        return builder_in(self)(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(builder_in(self))
+
+
+def builder_in(module: ModuleType) -> Callable[..., Any]:
+    return getattr(module, module.__name__.rpartition(".")[2])
+
+
+def called(model: "keras.Model") -> "keras.Model":
+    """The network, called on its own input, at no cost: Keras exports none that never was."""
+    if (given := getattr(model, "input", None)) is not None:
+        model(given)
+    return model

@@ -4,18 +4,15 @@ import functools
 import importlib
 import inspect
 import pkgutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unetzoo import models
-from unetzoo.cards import Card
-from unetzoo.utils.arguments import bind, check, closest
+from unetzoo.cards import CARDS, Card, builder_in
+from unetzoo.utils.arguments import closest
 from unetzoo.utils.checks import check as check_value
-from unetzoo.utils.sizes import Sizes
 
 if TYPE_CHECKING:
     import keras
@@ -28,82 +25,6 @@ NEEDING_WEIGHTS = (
     "fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch", "save",
     "save_weights", "load_weights", "get_weights", "set_weights", "export", "call",
 )  # fmt: skip
-
-_CARDS: dict[str, Card] = {}
-
-
-def register(
-    *,
-    source: str,
-    sizes: Sizes,
-    parameters: int,
-    with_moving: int,
-    stated: str,
-    assumed: tuple[str, ...],
-    ranks: tuple[int, ...] = (),
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a builder known under its function's name, and check its arguments at every call.
-
-    ``ranks`` are the numbers of axes of space, where the network takes more than its input's.
-    """
-
-    def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:
-        defaults = {
-            key: value.default for key, value in inspect.signature(builder).parameters.items()
-        }
-        card = Card(
-            name=builder.__name__,
-            source=source,
-            input_shape=defaults["input_shape"],
-            ranks=ranks or (len(defaults["input_shape"]) - 1,),
-            num_classes=defaults["num_classes"],
-            sizes=sizes,
-            parameters=parameters,
-            with_moving=with_moving,
-            stated=stated,
-            assumed=assumed,
-            arguments=tuple(f"{key}={value!r}" for key, value in defaults.items()),
-        )
-        _CARDS[card.name] = card
-
-        def completed(*args: Any, **kwargs: Any) -> dict[str, Any]:
-            arguments = bind(builder, args, kwargs)
-            check(arguments, card.name, card.ranks, card.sizes)
-            return arguments
-
-        @functools.wraps(builder)
-        def checked(*args: Any, **kwargs: Any) -> Any:
-            return called(builder(**completed(*args, **kwargs)))
-
-        checked.completed = completed  # type: ignore[attr-defined]
-        module = sys.modules[builder.__module__]
-        if module.__name__.endswith(f".{builder.__name__}"):
-            module.__class__ = _Network
-        return checked
-
-    return decorate
-
-
-class _Network(ModuleType):
-    """A network's module, which can be called like the builder of its name that stands in it."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> "keras.Model":
-        return _builder_in(self)(*args, **kwargs)
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(_builder_in(self))
-
-
-def _builder_in(module: ModuleType) -> Callable[..., Any]:
-    return getattr(module, module.__name__.rpartition(".")[2])
-
-
-def called(model: "keras.Model") -> "keras.Model":
-    """The network, called on its own input, at no cost: Keras exports none that never was."""
-    if (given := getattr(model, "input", None)) is not None:
-        model(given)
-    return model
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -130,7 +51,7 @@ def card(name: str) -> Card:
     >>> card("unet3d-90m").parameters
     90309763
     """
-    return _CARDS[_builder(name).__name__]
+    return CARDS[_builder(name).__name__]
 
 
 class _Own:
@@ -235,4 +156,4 @@ def _builder(name: str) -> Callable[..., Any]:
     if key not in known:
         near = closest(key, known, "unetzoo list shows them")
         raise ValueError(f"network {name!r}: expected a name of the zoo; {near}.")
-    return _builder_in(importlib.import_module(f"unetzoo.models.{key}"))
+    return builder_in(importlib.import_module(f"unetzoo.models.{key}"))

@@ -3,8 +3,8 @@
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from unetzoo.cards import called
 from unetzoo.model_files import check_saved, reading_model
-from unetzoo.registry import called
 
 if TYPE_CHECKING:
     import keras

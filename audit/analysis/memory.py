@@ -94,8 +94,8 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
     """The memory that a network takes, at the sizes of its table.
 
     ``saved`` holds the tensors that PyTorch's backward functions read, each once:
-    ``audit.analysis.saved_tensors`` says which, and takes rules for further layers. The network's input is among them. A crop is
-    a view and keeps the whole map that it cuts.
+    ``audit.analysis.saved_tensors`` says which, and takes rules for further layers. The network's
+    input is among them. A crop is a view and keeps the whole map that it cuts.
 
     ``prediction`` follows the maps: one lives from the layer that makes it to the last that reads
     it, the network's input and outputs to the end. PyTorch code whose variables hold maps for

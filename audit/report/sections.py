@@ -192,7 +192,7 @@ def totals(count: Counted) -> str:
 
 def statements(name: str) -> str:
     """A zoo network's documented statements with their verdicts; empty where it has none."""
-    from audit.documents.statement import check
+    from audit.documents.check import check
 
     try:
         verdicts = check(name)

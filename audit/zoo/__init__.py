@@ -22,9 +22,6 @@ def kept(name: str) -> Table | None:
     return parse_json(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def written(name: str) -> str:
-    """The text to keep of a network, from the network itself."""
-    from audit.sources.keras_model import table_of
-    from unetzoo.registry import skeleton
-
-    return table_of(skeleton(name)).to_text("json") + "\n"
+def written(table: Table) -> str:
+    """The text to keep of a network's table."""
+    return table.to_text("json") + "\n"

@@ -1,7 +1,8 @@
 """``python -m audit.zoo``: write the kept tables anew."""
 
+import audit
 from audit.zoo import FOLDER, written
-from unetzoo.registry import list_models
+from unetzoo.registry import list_models, skeleton
 from unetzoo.utils.console import load_keras
 from unetzoo.utils.files import replacing
 
@@ -11,4 +12,4 @@ for old in FOLDER.glob("*.json"):
         old.unlink()
 for name in list_models():
     with replacing(FOLDER / f"{name}.json") as beside:
-        beside.write_text(written(name), encoding="utf-8")
+        beside.write_text(written(audit.table(skeleton(name))), encoding="utf-8")

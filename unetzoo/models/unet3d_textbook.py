@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from unetzoo.registry import register
+from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
 
 SIZES = Sizes(smallest=16)

@@ -11,10 +11,6 @@ from unetzoo.utils.files import replacing
 HISTORY = "history.csv"
 
 
-class RunStopped(RuntimeError):
-    """A run that cannot go on; its last checkpoint is whole. The message says what to do."""
-
-
 def read_history(folder: Path | str) -> list[dict[str, Any]]:
     """The rows of a run's ``history.csv``, oldest first; none if there is no such file.
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from unetzoo.training.history import RunStopped
+from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import unwritten
 from unetzoo.utils.kernels import keras_backend
 from unetzoo.utils.text import printable, shortened
