@@ -105,12 +105,13 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
 
     Exits with 0 if every verdict is the one on record, 1 if one has changed.
     """
-    from audit.documents import statement as verdict
+    from audit.documents.check import check as check_network
+    from audit.documents.check import statements
 
     for name in names:
-        verdict.statements(name)  # raises for one without
+        statements(name)  # raises for one without
     load_keras(f"building {', '.join(names) or 'every network'}")
-    verdicts = [found for name in names or (None,) for found in verdict.check(name)]
+    verdicts = [found for name in names or (None,) for found in check_network(name)]
     if as_json:
         say(json.dumps([found.to_dict() for found in verdicts], indent=2))
     else:

@@ -296,17 +296,17 @@ def test_a_skeleton_never_gets_weights():
 @pytest.mark.parametrize(
     "name",
     [
-        "convolutions",
-        "overlap_losses",
-        pytest.param("resizing", marks=pytest.mark.slow),
-        pytest.param("targets", marks=pytest.mark.slow),
+        "layers.convolutions",
+        "losses.dice",
+        pytest.param("layers.resizing", marks=pytest.mark.slow),
+        pytest.param("losses.targets", marks=pytest.mark.slow),
     ],
 )
 def test_each_module_can_be_imported_first(name):
     """Keras, which they import, has our classes registered."""
-    run(f"import unetzoo.{name}, keras, unetzoo.layers.matching; unetzoo.layers.matching.Conv3D")
+    run(f"import unetzoo.{name}, keras, unetzoo.layers; unetzoo.layers.Conv3D")
 
 
 def test_a_look_for_keras_does_not_end_the_registration():
     look = "import unetzoo, importlib.util; assert importlib.util.find_spec('keras')"
-    run(f"{look}; import keras; unetzoo.layers.matching.Conv3D")
+    run(f"{look}; import keras; unetzoo.layers.Conv3D")

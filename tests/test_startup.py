@@ -13,10 +13,11 @@ import unetzoo
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ROOT / "audit" / "documents"
+COMMANDS = {"audit": "audit.cli", "unetzoo": "unetzoo.cli.commands"}
 HEAVY = ("jax", "keras", "tensorflow", "torch")
 CODE = """
 import contextlib, io, json, sys
-from {program}.cli import main
+from {module} import main
 found = []
 for sys.argv in {lines!r}:
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -39,7 +40,7 @@ def started(program, *words):
 def all_started(program, lines):
     """The same of several commands, one after the other in a single fresh process."""
     lines = [[program, *map(str, words)] for words in lines]
-    code = CODE.format(program=program, lines=lines, heavy=HEAVY)
+    code = CODE.format(module=COMMANDS[program], lines=lines, heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return list(map(tuple, json.loads(done.stdout)))
@@ -224,7 +225,7 @@ def refuse(name, *rest, **named):
         raise ImportError("no keras here")
     return real(name, *rest, **named)
 builtins.__import__ = refuse
-from {}.cli import main
+from {} import main
 main()
 """
     words = {
@@ -238,7 +239,7 @@ main()
     for command, rest in words.items():
         program = "audit" if command in ("table", "check") else "unetzoo"
         done = subprocess.run(
-            [sys.executable, "-c", code.format(program), command, *map(str, rest)],
+            [sys.executable, "-c", code.format(COMMANDS[program]), command, *map(str, rest)],
             capture_output=True, text=True, cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "jax"},
         )  # fmt: skip
         assert done.stdout == ""
