@@ -10,13 +10,9 @@ from typing import Any
 import click
 
 from audit.sources.resolve import as_table, ready, zoo_id, zoo_table
+from audit.styles import STYLES
 from unetzoo.utils.console import ShapeType, load_keras, run, say
 from unetzoo.utils.files import check_writable
-
-STYLES = (
-    "markdown", "csv", "json", "html", "keras3", "keras3d", "keras2", "keras2b", "keras2c",
-    "torchsummary", "torchinfo", "torch-summary", "pytorch-model-summary", "torchrepr",
-)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,7 +23,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("model", metavar="NAME|FILE")
-@click.option("--style", type=click.Choice(STYLES), default="markdown", show_default=True)
+@click.option("--style", type=click.Choice(list(STYLES)), default="markdown", show_default=True)
 @click.option("--input-shape", type=ShapeType(), help="Channels last, such as 64,64,64,1.")
 @click.option("--num-classes", type=int, help="Channels of the output.")
 @click.option("--width", type=int, help="Of Keras 3's table, in characters.")

@@ -19,10 +19,10 @@ from shutil import copymode
 import click
 
 from audit.comparison.assertion import mismatch
-from audit.formats import RENDERERS
 from audit.sources.builders import SpecError, built, find_builder, split_spec
 from audit.sources.resolve import as_table, ready, zoo_id, zoo_table
 from audit.sources.text import read_all
+from audit.styles import STYLES
 from audit.tables import Table
 from unetzoo.utils.console import ShapeType, load_keras
 from unetzoo.utils.files import missing, replacing
@@ -205,7 +205,7 @@ def _fence(line: str, fence: str) -> str:
 
 @click.command(add_help_option=False)
 @click.argument("name")
-@click.option("--style", type=click.Choice(list(RENDERERS)), default="markdown")
+@click.option("--style", type=click.Choice(list(STYLES)), default="markdown")
 @click.option("--input-shape", type=ShapeType())
 @click.option("--num-classes", type=int)
 def _marker(**_: object) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from audit.styles import render, style_of
+
 Shape = tuple[int | None, ...]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -76,12 +78,12 @@ class Table:
     @property
     def of_pytorch(self) -> bool:
         """Whether a summary of PyTorch was read: no rows for functions, no moving statistics."""
-        return "torch" in self.style
+        return style_of(self.style).pytorch
 
     @property
     def once_a_layer(self) -> bool:
         """Whether a text was read whose program prints a shared layer once, not at each call."""
-        return self.style.startswith(("keras", "pytorch-model-summary", "torchrepr"))
+        return style_of(self.style).once_a_layer
 
     @property
     def first_calls(self) -> tuple[Row, ...]:
@@ -108,7 +110,7 @@ class Table:
         stated = self.stated
         optimizer = stated.get("optimizer", 0)
         counts = [("total", self.total + optimizer)]
-        if self.style in ("torchinfo", "torch-summary", "pytorch-model-summary"):
+        if self.style and style_of(self.style).trainable:
             counts.append(("trainable", self.trainable))
         found = [
             f"the rows add up to {count:,}, the text states {stated[key]:,} ({key})"
@@ -135,8 +137,6 @@ class Table:
 
         Raises: ValueError for an unknown style, or where the style cannot hold the table.
         """
-        from audit.formats import render
-
         return render(self, style, width)
 
     def __str__(self) -> str:

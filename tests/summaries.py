@@ -10,12 +10,12 @@ from variants import VARIANTS, arguments
 
 import audit
 import unetzoo
-from audit.formats import LOST
+from audit.styles import STYLES
 
 PRINTED = Path(__file__).parent / "printed"  # by the programs themselves, see its README.md
 DOCUMENTS = Path(audit.__file__).parent / "documents"
 DOCUMENTED = [name for name in unetzoo.list_models() if name not in VARIANTS]
-READABLE = sorted(style for style in LOST if style not in ("csv", "html"))
+READABLE = sorted(style for style in STYLES if style not in ("csv", "html"))
 
 
 def printed(file):

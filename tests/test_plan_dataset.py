@@ -14,8 +14,9 @@ import unetzoo
 from unetzoo.data.datasets import find
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.planning import Fingerprint, Plan
+from unetzoo.planning import Fingerprint
 from unetzoo.planning import plan as planned
+from unetzoo.planning.serialization import read_plan, write_plan
 
 SPACINGS = [(0.7, 0.7, 3.0), (0.8, 0.8, 2.5), (0.9, 0.9, 5.0)]
 
@@ -167,8 +168,8 @@ def test_memory_is_any_number_but_no_bool(tmp_path):
     for number in (np.float32(8), np.int64(8), np.float64(8)):
         found = planned(fingerprint, number)
         assert found == expected
-        found.write(tmp_path / "plan.json")
-        assert Plan.read(tmp_path / "plan.json") == expected
+        write_plan(found, tmp_path / "plan.json")
+        assert read_plan(tmp_path / "plan.json") == expected
         assert dataclasses.replace(expected, memory_gb=number).memory_gb.__class__ in (int, float)
     for value in (True, "8", np.nan, np.bool_(True)):
         with pytest.raises(ValueError, match=r"memory_gb .*: expected a positive number"):
@@ -194,8 +195,8 @@ def test_the_command_prints_the_plan_and_writes_it(tmp_path):
     path = tmp_path / "plan.json"
     done = command("unetzoo", "plan", place, "-o", path, "--memory-gb", 4, "--workers", 1)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{Plan.read(path)}\n"
-    assert Plan.read(path) == unetzoo.plan(place, 4)
+    assert done.stdout == f"{read_plan(path)}\n"
+    assert read_plan(path) == unetzoo.plan(place, 4)
     residual = command("unetzoo", "plan", place, "--network", "residual_unet", "--ignore", 9)
     assert residual.stdout.startswith("residual_unet, 1 channel, 3 classes, 8 GB")
 

@@ -10,6 +10,7 @@ import pytest
 
 import audit
 import unetzoo
+from unetzoo.planning.serialization import write_plan
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ROOT / "audit" / "documents"
@@ -185,7 +186,7 @@ def places(small_data, small_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("places")
     (folder / "file").touch()
     (folder / "bad.csv").write_text("image,label\nno.png,no.png\n")
-    unetzoo.plan(small_data).write(folder / "plan.json")
+    write_plan(unetzoo.plan(small_data), folder / "plan.json")
     untrained = folder / "untrained"
     untrained.mkdir()
     (untrained / "run.json").write_bytes((small_run / "run.json").read_bytes())

@@ -20,8 +20,9 @@ from unetzoo.data.synthetic import write_dataset
 from unetzoo.pipeline.from_plan import settings_of
 from unetzoo.pipeline.run import Run, Settings
 from unetzoo.pipeline.trainer import train
-from unetzoo.planning import Fingerprint, Plan
+from unetzoo.planning import Fingerprint
 from unetzoo.planning import plan as planned
+from unetzoo.planning.serialization import read_plan, write_plan
 
 THICK = planned(Fingerprint([(0.7, 5.0, 0.8)] * 9, [(60, 12, 50)] * 9, 1, 3))
 
@@ -137,7 +138,7 @@ def asked(*words):
 def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
     path = tmp_path / "plan.json"
     found = unetzoo.plan(data)
-    found.write(path)
+    write_plan(found, path)
     words = ["--data", data, "--plan", path, "--out", tmp_path / "run"]
     assert asked(*words) == mock.call(
         Settings(data=str(data), **settings_of(found)),
@@ -161,7 +162,7 @@ def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
 
 def test_a_plan_may_come_through_a_pipe(data, tmp_path):
     found, pipe = unetzoo.plan(data), tmp_path / "pipe"
-    found.write(tmp_path / "plan.json")
+    write_plan(found, tmp_path / "plan.json")
     os.mkfifo(pipe)
     text = (tmp_path / "plan.json").read_text()
     writer = threading.Thread(target=pipe.write_text, args=[text])
@@ -179,7 +180,7 @@ def test_planned_makes_the_plan_first_and_a_run_goes_on_with_its_own(data, tmp_p
     assert given.args == (Settings(data=str(data), **settings_of(found)), run)
     assert not run.exists()
     run.mkdir()
-    dataclasses.replace(found, network="residual_unet").write(run / "plan.json")
+    write_plan(dataclasses.replace(found, network="residual_unet"), run / "plan.json")
     (run / "run.json").touch()
     assert asked(*words).args[0].network == "plain_unet"  # no epoch was finished with it
     (run / "epoch-0001.keras").touch()
@@ -189,7 +190,7 @@ def test_planned_makes_the_plan_first_and_a_run_goes_on_with_its_own(data, tmp_p
 
 def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
     """Which a read-only folder would refuse."""
-    unetzoo.plan(data).write(tmp_path / "plan.json")
+    write_plan(unetzoo.plan(data), tmp_path / "plan.json")
     (tmp_path / "epoch-0003.keras").touch()
     words = ["--data", data, "--network", "planned", "--out", tmp_path, "--epochs", 3]
     first, second = (
@@ -220,7 +221,7 @@ def test_a_plan_is_kept_once_the_run_begins(data, tmp_path):
         assert not run.exists()
         train(asked_for, run, plan=found)
     assert fit.call_count == 1
-    assert Plan.read(run / "plan.json") == found
+    assert read_plan(run / "plan.json") == found
 
 
 def test_without_a_plan_the_defaults_are_as_they_were(data, tmp_path):

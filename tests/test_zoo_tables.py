@@ -4,8 +4,8 @@ import pytest
 
 import audit
 import unetzoo
-from audit.formats import RENDERERS
 from audit.sources.resolve import zoo_table
+from audit.styles import STYLES
 from audit.zoo import FOLDER, kept, written
 
 WHAT_TO_DO = "the network has changed; write the kept tables anew: python -m audit.zoo"
@@ -20,7 +20,7 @@ def test_a_kept_table_is_that_of_the_network(name):
         assert mine == theirs, WHAT_TO_DO
     assert found == built, WHAT_TO_DO
     assert (FOLDER / f"{name}.json").read_text() == written(built), WHAT_TO_DO
-    for style in RENDERERS:
+    for style in STYLES:
         assert found.to_text(style) == built.to_text(style), style
 
 

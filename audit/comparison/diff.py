@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit.formats.keras import KINDS, roles_of
 from audit.formats.pytorch import as_printed, in_blocks, is_block, is_module
+from audit.styles import style_of
 from audit.tables import Row, Table
 from unetzoo.utils.text import printable
 
@@ -277,7 +278,7 @@ def _same_shape(first: Row, second: Row) -> bool:
 
 def _by_row(table: Table) -> bool:
     """Whether each row says how much of it is trained."""
-    return table.style in ("", "torchinfo", "torch-summary", "pytorch-model-summary")
+    return style_of(table.style).trainable
 
 
 def _frozen(row: Row) -> int:

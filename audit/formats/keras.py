@@ -149,3 +149,9 @@ def named(lines: list[str], header: int) -> str:
     """The model's name, which stands above the header's line."""
     found = [NAME.search(line) for line in lines[max(header - 3, 0) : header]]
     return next((match[1] for match in found if match), "")
+
+
+LOST = (  # by all that Keras prints, and a reader of it
+    "roles but for batch norms", "trainable", "settings", "calls",
+    "the inputs in a network that does not branch",
+)  # fmt: skip

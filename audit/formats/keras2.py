@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from audit.formats import keras2_wrapped
 from audit.formats.cells import not_cut, undone, unframed
-from audit.formats.keras import CONNECTION, branches, connections, named, row_of
+from audit.formats.keras import CONNECTION, LOST, branches, connections, named, row_of
 from audit.formats.totals import totals_in
+from audit.styles import Style, register
 from audit.tables import Row, Table
 
 BRANCHED = (98, (32, 53, 65, 98))
@@ -119,3 +120,12 @@ def _line_rows(lines: list[str], start: int, end: int) -> list[Row]:
         elif rows and STARTED.match(line):
             not_cut(lines, number)
     return rows
+
+
+register(
+    Style(
+        "keras2", "Keras 2 to TensorFlow 2.6", render,
+        (*LOST, "the ends of names, classes and shapes, as far as parameters do not tell them"),
+        parse, once_a_layer=True,
+    )
+)  # fmt: skip

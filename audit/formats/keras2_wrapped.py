@@ -3,8 +3,9 @@
 import re
 
 from audit.formats.cells import BadTextError
-from audit.formats.keras import CONNECTION, branches, class_shown, connections, readable_bytes
+from audit.formats.keras import CONNECTION, LOST, branches, class_shown, connections, readable_bytes
 from audit.formats.keras import row_of as row_of_fields
+from audit.styles import Style, register
 from audit.tables import Row, Table
 
 ENDS = {"keras2b": (32, 53, 65, 98), "keras2c": (29, 58, 68, 98)}
@@ -118,3 +119,7 @@ def rows(lines: list[str], offsets: list[int]) -> list[Row]:
 
 def _sources(fields: list[str]) -> list[str]:
     return CONNECTION.findall("".join(fields))
+
+
+register(Style("keras2b", "Keras 2 to 2.12", render_b, LOST, once_a_layer=True))
+register(Style("keras2c", "Keras 2 from 2.13", render_c, LOST, once_a_layer=True))

@@ -2,11 +2,13 @@
 
 import io
 import re
+from functools import partial
 from itertools import pairwise
 
 from audit.formats.cells import not_cut
 from audit.formats.keras import (
     CONNECTION,
+    LOST,
     branches,
     class_shown,
     connections,
@@ -15,6 +17,7 @@ from audit.formats.keras import (
     row_of,
 )
 from audit.formats.totals import totals_in
+from audit.styles import Style, register
 from audit.tables import Row, Table
 
 WIDTHS = {"keras3": (88, 108), "keras3d": (84, 108)}
@@ -166,3 +169,13 @@ def _is_late(header: str) -> bool:
     bars = [match.start() for match in BARS.finditer(header)]
     share = (bars[3] - bars[2]) / max(bars[-1] - bars[0], 1)
     return share > (0.155 if len(bars) > 4 else 0.18)
+
+
+_LOST = (*LOST, "the ends of names longer than their column")
+register(Style("keras3", "Keras 3", render, _LOST, parse, once_a_layer=True, wide=True))
+register(
+    Style(
+        "keras3d", "Keras 3 before 3.0.5", partial(render, style="keras3d"), _LOST,
+        once_a_layer=True, wide=True,
+    )
+)  # fmt: skip

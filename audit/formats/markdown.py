@@ -6,7 +6,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from audit.formats.cells import unframed
-from audit.formats.keras import roles_of
+from audit.formats.keras import LOST, roles_of
+from audit.styles import Style, register
 from audit.tables import Row, Table
 
 HEADER = re.compile(r"\s*layer\s+type\s+output\s+parameters\s+inputs\s*$")
@@ -94,3 +95,6 @@ def _parsed(match: re.Match[str]) -> Row:
         trainable=count - parameters.get("moving", 0),
         inputs=tuple(name if name.endswith("]") else f"{name}[0][0]" for name in sources),
     )
+
+
+register(Style("markdown", "audit's own table in Markdown", render, LOST, parse))

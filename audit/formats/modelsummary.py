@@ -1,7 +1,8 @@
 """pytorch-model-summary's table: torchsummary's, with the trainable parameters of each row."""
 
-from audit.formats.pytorch import class_name, in_blocks, is_module, some_module
+from audit.formats.pytorch import LOST, class_name, in_blocks, is_module, some_module
 from audit.formats.torchsummary import channels_first
+from audit.styles import Style, register
 from audit.tables import Table
 
 DEFAULT = 15  # characters of a column at least, and 3 more
@@ -41,3 +42,12 @@ def render(table: Table) -> str:
             "-" * rule,
         ]
     )
+
+
+register(
+    Style(
+        "pytorch-model-summary", "pytorch-model-summary", render,
+        (*LOST, "blocks", "calls", "the network's name"),
+        pytorch=True, once_a_layer=True, trainable=True,
+    )
+)  # fmt: skip

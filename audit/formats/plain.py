@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from audit.formats.cells import BadTextError
+from audit.styles import Style, register
 from audit.tables import Row, Table
 from unetzoo.utils.json_values import parsed
 from unetzoo.utils.text import printable
@@ -120,3 +121,9 @@ def _text(name: Any) -> str:
 
 def _tupled(value: Any) -> Any:
     return tuple(map(_tupled, value)) if isinstance(value, list) else value
+
+
+_UNREAD = ("everything: it is written, not read",)
+register(Style("csv", "audit's own table as CSV", render_csv, _UNREAD))
+register(Style("html", "audit's own table in HTML", render_html, _UNREAD))
+register(Style("json", "audit's own record, whole", render_json, ()))

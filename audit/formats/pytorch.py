@@ -239,3 +239,8 @@ def with_containers(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[str, ...] 
         if is_module(row):
             modules.update(path[:depth] for depth in range(1, len(path) + 1))
             yield row, None
+
+
+LOST = (  # by what programs of PyTorch print
+    "names", "inputs", "functions such as cat", "moving statistics", "settings", "roles",
+)  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 from audit.formats.cells import not_cut, undone
 from audit.formats.pytorch import (
+    LOST,
     class_name,
     containers,
     in_blocks,
@@ -20,6 +21,7 @@ from audit.formats.pytorch import (
 )
 from audit.formats.torchsummary import channels_first, channels_last
 from audit.formats.totals import totals_in
+from audit.styles import Style, register
 from audit.tables import Row, Table
 
 DEPTH = 3  # both programs' default
@@ -279,3 +281,13 @@ def _rows(modules: list[dict[str, Any]]) -> Iterator[Row]:
                 call=int(module["recursive"]),
             )
         path.append(module["name"])
+
+
+_LOST = (*LOST, "layers deeper than 3")
+register(Style("torchinfo", "torchinfo", render, _LOST, parse, pytorch=True, trainable=True))
+register(
+    Style(
+        "torch-summary", "torch-summary, torchinfo's predecessor", render_predecessor,
+        (*_LOST, "the network's name"), pytorch=True, trainable=True,
+    )
+)  # fmt: skip

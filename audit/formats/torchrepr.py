@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from audit.formats.pytorch import as_printed, class_name, containers, some_module
+from audit.formats.torchtree import parse
+from audit.styles import Style, register
 from audit.tables import Row, Table
 
 Tree = dict[str, Any]
@@ -177,3 +179,12 @@ TEMPLATES: dict[str, Callable[[Row], str]] = {
     "Softmax": lambda row: "dim=1",
     "Linear": _linear,
 }
+
+
+register(
+    Style(
+        "torchrepr", "PyTorch's print", render,
+        ("sizes", "inputs", "functions such as cat", "moving statistics", "calls"), parse,
+        pytorch=True, once_a_layer=True,
+    )
+)  # fmt: skip

@@ -8,6 +8,7 @@ from itertools import pairwise
 from audit.formats.cells import not_cut, undone, unframed
 from audit.formats.pytorch import (
     CONTAINERS,
+    LOST,
     class_name,
     containers,
     is_module,
@@ -16,6 +17,7 @@ from audit.formats.pytorch import (
     with_containers,
 )
 from audit.formats.totals import totals_in
+from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
 
 WIDTH = 64
@@ -155,3 +157,11 @@ def channels_last(text: str) -> Shape:
     """
     sizes = [int(number) for number in re.findall(r"-?\d+", text.split("]")[0])]
     return (None, *sizes[2:], *sizes[1:2])
+
+
+register(
+    Style(
+        "torchsummary", "torchsummary", render, (*LOST, "blocks", "trainable", "calls"), parse,
+        pytorch=True,
+    )
+)  # fmt: skip

@@ -4,19 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from audit.formats import keras2, keras3, markdown, plain, torchinfo, torchsummary, torchtree
 from audit.formats.cells import BadTextError
 from audit.formats.keras import path_of
+from audit.formats.plain import parse_json
 from audit.sources.cleaning import clean
 from audit.sources.recovery import recovered
+from audit.styles import STYLES
 from audit.tables import Table
 from unetzoo.utils.json_values import parsed
 
 LIMIT = 64 * 2**20  # bytes
-PARSERS = (
-    keras3.parse, torchinfo.parse, torchsummary.parse, keras2.parse, torchtree.parse,
-    markdown.parse,
-)  # fmt: skip
 
 
 def read_all(source: str | Path) -> list[Table]:
@@ -26,11 +23,11 @@ def read_all(source: str | Path) -> list[Table]:
     """
     text, where = _text(source)
     try:
-        if whole := plain.parse_json(text):
+        if whole := parse_json(text):
             return [whole]
         lines, repairs = clean(text.split("\n"))
         found: dict[int, Table] = {}
-        for parse in PARSERS:
+        for parse in filter(None, (style.parse for style in STYLES.values())):
             found = {**dict(parse(lines, repairs)), **found}
     except BadTextError as error:
         raise ValueError(f"{where}: {error}") from error

@@ -129,10 +129,12 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 
     if path is not None:
         check_writable(path)  # or the data would be read for nothing
+    from unetzoo.planning.serialization import write_plan
+
     found = plan_dataset(data, **options)
     say(found)
     if path is not None:
-        found.write(path)
+        write_plan(found, path)
 
 
 @cli.command()
@@ -344,9 +346,9 @@ def _check_choice(
 
 
 def _read_plan(path: Path) -> "Plan":
-    from unetzoo.planning.plans import Plan
+    from unetzoo.planning.serialization import read_plan
 
-    return Plan.read(path)
+    return read_plan(path)
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:

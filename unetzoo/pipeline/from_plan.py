@@ -7,6 +7,7 @@ from typing import Any
 from unetzoo.pipeline.run import PLAN
 from unetzoo.planning.dataset import plan_dataset
 from unetzoo.planning.plans import Configuration, Plan
+from unetzoo.planning.serialization import read_plan
 from unetzoo.training.checkpoints import checkpoints
 
 
@@ -70,7 +71,7 @@ def plan_of_run(folder: Path, data: str, **options: Any) -> Plan:
     Raises: ValueError for a file that is no plan, or data that have none.
     """
     if checkpoints(folder) and (folder / PLAN).exists():
-        return Plan.read(folder / PLAN)
+        return read_plan(folder / PLAN)
     return plan_dataset(data, **options)
 
 

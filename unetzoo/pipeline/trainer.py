@@ -28,6 +28,7 @@ from unetzoo.pipeline.training_data import (
     outputs_of,
 )
 from unetzoo.planning.plans import Plan
+from unetzoo.planning.serialization import write_plan
 from unetzoo.training.checkpoints import BEST, checkpoints
 from unetzoo.training.compile import compile_model, make_optimizer
 from unetzoo.training.epochs import ShowEpochs
@@ -109,7 +110,7 @@ def _begun(
         make_folder(folder)
         (folder / BEST).unlink(missing_ok=True)  # of a run that did not finish an epoch
         if plan is not None:
-            plan.write(folder / PLAN)
+            write_plan(plan, folder / PLAN)
         run.write()
     return run, feed
 

@@ -2,5 +2,6 @@
 
 from unetzoo.planning.plans import Configuration, Fingerprint, Measured, Plan
 from unetzoo.planning.rules import plan
+from unetzoo.planning.serialization import read_plan, write_plan
 
-__all__ = ["Configuration", "Fingerprint", "Measured", "Plan", "plan"]
+__all__ = ["Configuration", "Fingerprint", "Measured", "Plan", "plan", "read_plan", "write_plan"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from unetzoo.data.preprocessing.normalization import CT, ZScore, is_number
 from unetzoo.planning.checks import (
@@ -186,25 +185,6 @@ class Plan:
         rows = [["", *of], *([name, *map(row, of.values())] for name, row in _ROWS.items())]
         shown = [row for row in rows if any(row[1:])]
         return "\n".join([*head, *_of(self.measured), "", *aligned(shown, left=len(of) + 1)])
-
-    def write(self, path: Path | str) -> None:
-        """Write it as JSON, whole or not at all.
-
-        Raises: ValueError where it cannot be written.
-        """
-        from unetzoo.planning.serialization import write_plan
-
-        write_plan(self, path)
-
-    @classmethod
-    def read(cls, path: Path | str) -> "Plan":
-        """The plan of a file, which anybody may have changed.
-
-        Raises: ValueError, one sentence that names the file, the place in it and the fault.
-        """
-        from unetzoo.planning.serialization import read_plan
-
-        return read_plan(path)
 
 
 def times(numbers: Sequence[float]) -> str:
