@@ -17,7 +17,7 @@ LOSSES = {
     "keras": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     "crossentropy": losses.Crossentropy,
     "compile_model": lambda: None,
-    "deep supervision": lambda: losses.DeepSupervision(losses.GeneralisedDice()),
+    "deep supervision": lambda: losses.DeepSupervision(losses.GeneralizedDice()),
 }
 
 

@@ -21,7 +21,7 @@ from unetzoo.losses import (
     DeepSupervision,
     DiceCrossentropy,
     FocalTversky,
-    GeneralisedDice,
+    GeneralizedDice,
     SoftDice,
     deep_supervision_weights,
 )
@@ -33,9 +33,9 @@ LOSSES = {
     "weighted cross-entropy": lambda **more: Crossentropy([1.0, 5.0, 0.5], **more),
     "Dice + CE": DiceCrossentropy,
     "BCE + Dice": lambda **more: DiceCrossentropy(activation="sigmoid", **more),
-    "generalised Dice": GeneralisedDice,
+    "generalised Dice": GeneralizedDice,
     "focal Tversky": FocalTversky,
-    "over the batch": lambda **more: GeneralisedDice(batch_dice=True, **more),
+    "over the batch": lambda **more: GeneralizedDice(batch_dice=True, **more),
 }
 NNUNET = {
     "Dice + CE": 3.324531316757202,
@@ -120,7 +120,7 @@ def test_generalised_dice_equals_monai(batch, background):
         softmax=True, to_onehot_y=True, include_background=background, batch=batch,
         smooth_nr=0, smooth_dr=0,
     )  # fmt: skip
-    loss = GeneralisedDice(include_background=background, batch_dice=batch, smooth=0.0)
+    loss = GeneralizedDice(include_background=background, batch_dice=batch, smooth=0.0)
     assert_equal(
         value_and_gradient(loss, labels, logits), monai_gradient(reference, labels, logits)
     )
@@ -353,7 +353,7 @@ def test_trap_generalised_dice_of_a_large_volume():
     labels = np.zeros((1, 120, 120, 120), int)
     labels[:, :60] = 1
     logits = np.zeros((*labels.shape, 2), "float32")
-    assert float(GeneralisedDice()(labels, logits)) == pytest.approx(0.5, rel=1e-4)
+    assert float(GeneralizedDice()(labels, logits)) == pytest.approx(0.5, rel=1e-4)
     monai = pytest.importorskip("monai.losses")
     reference = monai.GeneralizedDiceLoss(softmax=True, to_onehot_y=True)
     theirs = reference(first(logits), torch.from_numpy(labels)[:, None])
@@ -362,7 +362,7 @@ def test_trap_generalised_dice_of_a_large_volume():
 
 def test_generalised_dice_without_any_class_costs_what_is_found():
     labels, logits = np.zeros((1, 8), int), np.zeros((1, 8, 2), "float32")
-    loss = GeneralisedDice(include_background=False)
+    loss = GeneralizedDice(include_background=False)
     assert float(loss(labels, logits)) == pytest.approx(1, abs=1e-4)
 
 

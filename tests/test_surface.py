@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from samples import dice
 from scipy import ndimage
 
-from unetzoo.evaluation.scores import ClassScores, overlaps, score_case, summarise
+from unetzoo.evaluation.scores import ClassScores, overlaps, score_case, summarize
 from unetzoo.evaluation.surface import hd95, surface_dice, surface_distances
 
 INF, NAN = float("inf"), float("nan")
@@ -246,12 +246,12 @@ def test_means_count_what_counts():
         [ClassScores(1, 0.6, 0.4, 4.0, 0.5), absent],
         [ClassScores(1, 0.0, 0.0, INF, 0.0), ClassScores(2, 0.5, 0.4, 1.0, 0.3)],
     ]
-    found = {(s.label, s.measure): (s.mean, s.median, s.cases) for s in summarise(cases)}
+    found = {(s.label, s.measure): (s.mean, s.median, s.cases) for s in summarize(cases)}
     assert len(found) == 8
     assert found[1, "dice"] == (pytest.approx(1.4 / 3), 0.6, 3)
     assert found[1, "hd95"] == (INF, 4.0, 3)
     assert found[2, "hd95"] == (1.0, 1.0, 1)
-    even = summarise(cases[:2])
+    even = summarize(cases[:2])
     assert next((s.median, s.cases) for s in even if s.measure == "surface_dice") == (0.7, 2)
     nothing = [s for s in even if s.label == 2]
     assert all(s.cases == 0 and np.isnan(s.mean) and np.isnan(s.median) for s in nothing)

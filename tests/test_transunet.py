@@ -143,11 +143,11 @@ def test_positions_are_resized_as_the_reference_resizes_them(sizes):
 def test_a_standardised_kernel(rank):
     kernel = np.random.default_rng(0).normal(3, 0.01, (*[3] * rank, 4, 5)).astype("float32")
     expected = twins_transunet.standard(torch.from_numpy(np.moveaxis(kernel, (-1, -2), (0, 1))))
-    found = standardised(keras.ops.convert_to_tensor(kernel))
+    found = standardized(keras.ops.convert_to_tensor(kernel))
     np.testing.assert_allclose(
         numbers(found), np.moveaxis(expected.numpy(), (0, 1), (-1, -2)), atol=1e-3
     )
-    half = standardised(keras.ops.cast(kernel, "float16"))
+    half = standardized(keras.ops.cast(kernel, "float16"))
     assert keras.backend.standardize_dtype(half.dtype) == "float16"
 
 

@@ -22,7 +22,7 @@ def resnet(x, width, units):
     The pooling is not padded, so the map at a quarter is a pixel short: its skip, and it alone,
     gets a zero at the end of each axis.
     """
-    x = standardised_conv(x, width, 7, 2, name="root-conv", pad="root-pad")
+    x = standardized_conv(x, width, 7, 2, name="root-conv", pad="root-pad")
     x = group_norm(x, name="root-norm")
     half = x = blocks.relu(x, name="root-relu")
     x = blocks.max_pool(x, size=3, stride=2, name="pool")
@@ -45,19 +45,19 @@ def residual_unit(x, filters, stride, *, name):
     """Convolutions of 1, 3 and 1 to 4 times ``filters`` channels, and the shortcut around them."""
     shortcut = x
     if stride > 1 or x.shape[-1] != 4 * filters:
-        shortcut = standardised_conv(x, 4 * filters, 1, stride, name=f"{name}-proj_conv")
+        shortcut = standardized_conv(x, 4 * filters, 1, stride, name=f"{name}-proj_conv")
         shortcut = blocks.norm(shortcut, "instance", name=f"{name}-proj_norm")
-    x = standardised_conv(x, filters, 1, name=f"{name}-conv1")
+    x = standardized_conv(x, filters, 1, name=f"{name}-conv1")
     x = blocks.relu(group_norm(x, name=f"{name}-norm1"), name=f"{name}-relu1")
-    x = standardised_conv(x, filters, 3, stride, name=f"{name}-conv2", pad=f"{name}-pad")
+    x = standardized_conv(x, filters, 3, stride, name=f"{name}-conv2", pad=f"{name}-pad")
     x = blocks.relu(group_norm(x, name=f"{name}-norm2"), name=f"{name}-relu2")
-    x = standardised_conv(x, 4 * filters, 1, name=f"{name}-conv3")
+    x = standardized_conv(x, 4 * filters, 1, name=f"{name}-conv3")
     x = group_norm(x, name=f"{name}-norm3")
     x = keras.layers.Add(name=f"{name}-add")([shortcut, x])
     return blocks.relu(x, name=f"{name}-relu3")
 
 
-def standardised_conv(x, filters, kernel_size, stride=1, *, name, pad=None):
+def standardized_conv(x, filters, kernel_size, stride=1, *, name, pad=None):
     """Without bias; with a stride, padded as PyTorch pads, by a layer named ``pad``."""
     rank = len(x.shape) - 2
     padding = kernel_size // 2

@@ -39,7 +39,7 @@ class PatchDataset(keras.utils.PyDataset):
         patch: sizes of a patch, voxels.
         batch_size: patches in a batch.
         foreground: probability that a patch is centred on a foreground voxel.
-        augment: an ``unetzoo.data.augmentation.Augmentation``, drawn anew for each patch; or None.
+        augment: an ``unetzoo.data.Augmentation``, drawn anew for each patch; or None.
         ignore_label: no foreground: no patch is centred on it.
         pad_label: label of voxels outside the volume.
         output: sizes of what the network gives for a patch, its centre; None for the patch's own.

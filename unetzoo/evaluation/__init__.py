@@ -7,7 +7,7 @@ _NAMES = {
     "evaluate_files": "unetzoo.evaluation.results:evaluate_files",
     "overlaps": "unetzoo.evaluation.scores:overlaps",
     "score_case": "unetzoo.evaluation.scores:score_case",
-    "summarise": "unetzoo.evaluation.scores:summarise",
+    "summarize": "unetzoo.evaluation.scores:summarize",
     "hd95": "unetzoo.evaluation.surface:hd95",
     "surface_dice": "unetzoo.evaluation.surface:surface_dice",
     "surface_distances": "unetzoo.evaluation.surface:surface_distances",
@@ -18,7 +18,7 @@ __all__ = [
     "hd95",
     "overlaps",
     "score_case",
-    "summarise",
+    "summarize",
     "surface_dice",
     "surface_distances",
 ]

@@ -18,7 +18,7 @@ from rich.cells import cell_len
 
 from unetzoo.data.datasets.reading import check_grid, is_picture, read_label_file
 from unetzoo.data.labels import LabelScheme
-from unetzoo.evaluation.scores import ClassScores, Summary, counted_mean, score_case, summarise
+from unetzoo.evaluation.scores import ClassScores, Summary, counted_mean, score_case, summarize
 from unetzoo.utils.text import aligned, counted, printable, spreadsheet_cell, write_text
 
 MEASURES = ("dice", "iou", "hd95", "surface_dice")
@@ -59,7 +59,7 @@ class Evaluation:
     @property
     def summary(self) -> list[Summary]:
         """Mean, median and number of counted cases of each class's measures."""
-        return summarise(self.scores.values())
+        return summarize(self.scores.values())
 
     @property
     def mean_dice(self) -> float:

@@ -126,14 +126,14 @@ def score_case(
     return scores
 
 
-def summarise(cases: Iterable[Sequence[ClassScores]]) -> list[Summary]:
+def summarize(cases: Iterable[Sequence[ClassScores]]) -> list[Summary]:
     """Mean and median of each measure of each class over the cases that count for it.
 
     One missed structure makes the mean HD95 inf; the median stays, and the missed case counts in
     it as the worst there is.
 
     >>> cases = [[ClassScores(1, d, d, float("nan"), d)] for d in (1.0, 0.5, 0.0)]
-    >>> print(*summarise(cases)[:3:2], sep="\\n")
+    >>> print(*summarize(cases)[:3:2], sep="\\n")
     class 1: dice mean 0.5000 median 0.5000 over 3 cases
     class 1: hd95 mean nan median nan over 0 cases
     """

@@ -11,7 +11,7 @@ The rule for empty masks: neither has a surface: NaN, the case does not count. O
 inf and surface Dice 0. MONAI's HD95 is NaN there too (inf - inf in its percentile; its plain
 Hausdorff distance is inf), so its mean leaves out the structures that were missed. A finite number
 in place of inf, say the diagonal of the image, would change with the room around the patient and
-make a miss cheaper in a small image; ``summarise`` has a median beside the mean,
+make a miss cheaper in a small image; ``summarize`` has a median beside the mean,
 which takes inf as what it is, the worst there is.
 """
 

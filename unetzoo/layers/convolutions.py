@@ -125,13 +125,13 @@ class TorchConv2DTranspose(keras.layers.Conv2DTranspose):
         }
 
 
-def standardised(kernel):
+def standardized(kernel):
     """A kernel ``(*spatial, in, out)`` with mean 0 and variance 1 in each of its outputs.
 
     Computed in float32; 1e-5 is added to the variance, as in the reference.
 
     >>> kernel = keras.ops.reshape(keras.ops.arange(8.0), (2, 2, 1, 2))
-    >>> [round(float(v), 3) for v in keras.ops.std(standardised(kernel), axis=(0, 1, 2))]
+    >>> [round(float(v), 3) for v in keras.ops.std(standardized(kernel), axis=(0, 1, 2))]
     [1.0, 1.0]
     """
     weights = ops.cast(kernel, "float32")
@@ -153,7 +153,7 @@ class StandardizedConv2D(keras.layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        return super().convolution_op(inputs, standardised(ops.convert_to_tensor(kernel)))
+        return super().convolution_op(inputs, standardized(ops.convert_to_tensor(kernel)))
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -168,4 +168,4 @@ class StandardizedConv3D(keras.layers.Conv3D):
     """
 
     def convolution_op(self, inputs, kernel):
-        return super().convolution_op(inputs, standardised(ops.convert_to_tensor(kernel)))
+        return super().convolution_op(inputs, standardized(ops.convert_to_tensor(kernel)))

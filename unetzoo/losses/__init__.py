@@ -5,7 +5,7 @@
 | ``SoftDice`` | 1 - Dice; V-Net's squared denominator with ``squared=True`` |
 | ``Crossentropy`` | softmax with class weights, or sigmoid; sparse annotation by ignored labels |
 | ``DiceCrossentropy`` | their sum: Dice + CE, or BCE + Dice with ``activation="sigmoid"`` |
-| ``GeneralisedDice`` | Dice with classes weighted by 1 / volume squared |
+| ``GeneralizedDice`` | Dice with classes weighted by 1 / volume squared |
 | ``FocalTversky`` | missed and wrongly found voxels weighted apart, hard classes stressed |
 | ``DeepSupervision`` | any of these at the size of a smaller output |
 
@@ -26,7 +26,7 @@ Why not Keras's own (3.15):
 
 from unetzoo.losses.crossentropy import Crossentropy
 from unetzoo.losses.deep_supervision import DeepSupervision, deep_supervision_weights
-from unetzoo.losses.dice import DiceCrossentropy, GeneralisedDice, SoftDice
+from unetzoo.losses.dice import DiceCrossentropy, GeneralizedDice, SoftDice
 from unetzoo.losses.tversky import FocalTversky
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "DeepSupervision",
     "DiceCrossentropy",
     "FocalTversky",
-    "GeneralisedDice",
+    "GeneralizedDice",
     "SoftDice",
     "deep_supervision_weights",
 ]

@@ -65,7 +65,7 @@ class SoftDice(OverlapLoss):
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
-class GeneralisedDice(OverlapLoss):
+class GeneralizedDice(OverlapLoss):
     """1 - Dice with each class weighted by 1 / volume squared: small structures count as much.
 
     ``1 - (2 sum_c w_c sum(p g) + smooth) / (sum_c w_c (sum(p) + sum(g)) + smooth)`` with
@@ -90,7 +90,7 @@ class GeneralisedDice(OverlapLoss):
     Source: Sudre et al. 2017, section 2.1.
 
     >>> logits = keras.ops.zeros((1, 4, 2))
-    >>> round(float(GeneralisedDice()(keras.ops.array([[0, 0, 0, 1]]), logits)), 4)
+    >>> round(float(GeneralizedDice()(keras.ops.array([[0, 0, 0, 1]]), logits)), 4)
     0.625
     """
 
@@ -176,3 +176,6 @@ class DiceCrossentropy(SoftDice):
     def get_config(self) -> dict[str, Any]:
         own = {"dice_weight": self.dice_weight, "crossentropy_weight": self.crossentropy_weight}
         return {**own, **super().get_config()}
+
+
+keras.saving.get_custom_objects()["unetzoo>GeneralisedDice"] = GeneralizedDice  # of older files

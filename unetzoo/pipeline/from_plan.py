@@ -12,7 +12,7 @@ from unetzoo.training.checkpoints import checkpoints
 
 
 def settings_of(plan: Plan, configuration: str | None = None) -> dict[str, Any]:
-    """What a plan says of ``unetzoo.pipeline.run.Settings``, by their names.
+    """What a plan says of ``unetzoo.pipeline.Settings``, by their names.
 
     A 2D configuration of volumes becomes a network of 3D whose patches are one voxel thick across
     the slices, whose distance stays as it is; it computes what a network of 2D does. SGD stands for

@@ -46,7 +46,7 @@ class Settings:
         build: further arguments of the network's builder, such as ``{"norm": "instance"}``.
         epochs, steps: of the run, and patch batches in an epoch.
         batch_size: patches.
-        optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.compile.make_optimizer``;
+        optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
             schedule None is "constant" with Adam and "poly" with SGD.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
         augment: whether patches are varied.

@@ -32,7 +32,7 @@ def compile_model(
     Args:
         optimizer: a Keras optimizer; None for Adam.
         learning_rate: of Adam; 1e-4 is the textbook chapter's (S5.7).
-        loss: of ``unetzoo.losses.crossentropy`` or Keras; None for ``DiceCrossentropy``.
+        loss: of ``unetzoo.losses`` or Keras; None for ``DiceCrossentropy``.
         ignore_label: the label that does not count, or None; of a loss that is given, its own.
         jit_compile: as in ``Model.compile``. Keras's "auto" chooses by backend and device: no XLA
             with tensorflow on a CPU, where it makes these 3D networks four times slower
