@@ -12,7 +12,7 @@ from twins_transunet import TransUNet, copy_weights, randomise
 import audit
 import unetzoo
 from unetzoo.layers import PositionEmbeddings
-from unetzoo.layers.convolutions import standardised
+from unetzoo.layers.convolutions import standardized
 
 TINY = {
     "width": 8, "units": (1, 2, 1), "hidden": 16, "layers": 2, "heads": 2, "mlp": 24,

@@ -1,10 +1,13 @@
 """Networks as they were saved at commit 295f17b, and what they gave; run there."""
 
-import json, sys
+import sys
 from pathlib import Path
-import keras, numpy as np
-import unetzoo
-from unetzoo import layers as L, losses, metrics
+
+import keras
+import numpy as np
+
+from unetzoo import layers as L
+from unetzoo import losses
 from unetzoo.training import compile_model
 
 OUT = Path(sys.argv[1])
