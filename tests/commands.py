@@ -9,6 +9,7 @@ from unittest import mock
 from audit import cli as audit_cli
 from unetzoo.cli import commands as unetzoo_cli
 
+MODULES = {"audit": "audit.cli", "unetzoo": "unetzoo.cli.commands"}
 PROGRAMS = {"unetzoo": unetzoo_cli.main, "unetzoo-audit": audit_cli.main}
 
 

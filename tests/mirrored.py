@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unetzoo.losses import crossentropy as losses
+from unetzoo import losses
 from unetzoo.training.compile import compile_model
 
 LOSSES = {

@@ -184,7 +184,7 @@ def test_a_damaged_entry_is_never_read(tmp_path):
 
 KILLED = """
 import json, os, signal, sys
-from unetzoo.data import cache
+from unetzoo.data.preprocessing import cache
 arguments = json.loads(sys.argv[1])
 flush = os.fsync
 for step in range(99):

@@ -10,7 +10,7 @@ from unittest import mock
 
 import keras
 import pytest
-from commands import command
+from commands import MODULES, command
 
 import audit
 import unetzoo
@@ -182,7 +182,7 @@ def test_a_network_with_code_of_its_own_is_refused_in_plain_words(tmp_path):
 
 
 def piped(*words, **options):
-    code = f"from {words[0]}.cli import main; main()"
+    code = f"from {MODULES[words[0]]} import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words[1:])], stderr=subprocess.PIPE, **options
     )
@@ -236,7 +236,7 @@ import atexit, os, runpy, signal, sys
 import {program}
 class Interrupts:
     def find_spec(self, name, *_):
-        if name == "{program}.cli":
+        if name == "{MODULES[program]}":
             raise KeyboardInterrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
 {begin}

@@ -60,7 +60,9 @@ def test_tensorflow_takes_it(tmp_path, given, expected):
 
 @pytest.mark.parametrize("flags", ["fpu avx2", "fpu avx2 avx512f avx512_vnni"])
 def test_tensorflow_imported_before_is_warned_of_where_it_has_it_off(flags, tmp_path):
-    processor = f"from unetzoo import kernels; kernels.cpu_flags = lambda: {set(flags.split())}"
+    processor = (
+        f"from unetzoo.utils import kernels; kernels.cpu_flags = lambda: {set(flags.split())}"
+    )
     before = "sys.modules['tensorflow'] = sys"  # stands in for one that was imported
     again = f"del os.environ['TF_ENABLE_ONEDNN_OPTS']; {before}; kernels.choose_kernels(); {SHOW}"
     out, err = ran(f"{processor}; {again}", tmp_path)

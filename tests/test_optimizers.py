@@ -160,7 +160,7 @@ def test_a_resumed_run_in_half_precision_keeps_its_scale(tmp_path):
 
 DISTRIBUTED = """
 import keras, numpy as np, sys, tensorflow as tf
-from unetzoo import optimizers
+from unetzoo.training import optimizers
 from unetzoo.callbacks import resume
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -30,7 +30,7 @@ SCRIPT = """
 import json, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from pathlib import Path
-from unetzoo.data import jobs
+from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.cache import prepare_cases
 from unetzoo.data.preprocessing.preparation import Preparation
 from unetzoo.data.preprocessing.processes import each

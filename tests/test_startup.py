@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import MODULES
 
 import audit
 import unetzoo
@@ -14,7 +15,6 @@ from unetzoo.planning.serialization import write_plan
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ROOT / "audit" / "documents"
-COMMANDS = {"audit": "audit.cli", "unetzoo": "unetzoo.cli.commands"}
 HEAVY = ("jax", "keras", "tensorflow", "torch")
 CODE = """
 import contextlib, io, json, sys
@@ -41,7 +41,7 @@ def started(program, *words):
 def all_started(program, lines):
     """The same of several commands, one after the other in a single fresh process."""
     lines = [[program, *map(str, words)] for words in lines]
-    code = CODE.format(module=COMMANDS[program], lines=lines, heavy=HEAVY)
+    code = CODE.format(module=MODULES[program], lines=lines, heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return list(map(tuple, json.loads(done.stdout)))
@@ -240,7 +240,7 @@ main()
     for command, rest in words.items():
         program = "audit" if command in ("table", "check") else "unetzoo"
         done = subprocess.run(
-            [sys.executable, "-c", code.format(COMMANDS[program]), command, *map(str, rest)],
+            [sys.executable, "-c", code.format(MODULES[program]), command, *map(str, rest)],
             capture_output=True, text=True, cwd=ROOT, env={**os.environ, "KERAS_BACKEND": "jax"},
         )  # fmt: skip
         assert done.stdout == ""

@@ -194,7 +194,8 @@ def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
     (tmp_path / "epoch-0003.keras").touch()
     words = ["--data", data, "--network", "planned", "--out", tmp_path, "--epochs", 3]
     first, second = (
-        mock.patch(f"unetzoo.{n}.owned", side_effect=OSError) for n in ("lock", "train")
+        mock.patch(f"unetzoo.{n}.owned", side_effect=OSError)
+        for n in ("utils.lock", "pipeline.trainer")
     )
     begun = mock.patch("unetzoo.pipeline.early.check_settings")
     with first, second, begun, mock.patch("unetzoo.pipeline.trainer._finished") as finished:
