@@ -23,10 +23,14 @@ class LazyNames(griffe.Extension):
                 mod.set_member(name, griffe.Alias(name, target, parent=mod))
                 mod.imports[name] = target
 
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Show examples as code, and sections of one sentence as paragraphs of their own."""
-        if obj.docstring:
-            obj.docstring.value = shown(obj.docstring.value)
+        objects: list[griffe.Object | griffe.Alias] = [pkg]
+        while objects:
+            here = objects.pop()
+            objects.extend(each for each in here.members.values() if not each.is_alias)
+            if here.docstring:
+                here.docstring.value = shown(here.docstring.value)
 
 
 def shown(text: str) -> str:
