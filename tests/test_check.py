@@ -43,9 +43,12 @@ def test_the_page_of_statements_is_what_was_measured():
     rows = [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         for line in text.splitlines()
-        if re.match(r"\| [SP]\d", line)
+        if line.startswith("| <a id=")
     ]
-    shown = {id: (stated.replace("\\|", "|"), verdict) for id, stated, _, verdict in rows}
+    shown = {
+        re.sub("<.*>", "", name): (stated.replace("\\|", "|"), verdict)
+        for name, stated, _, verdict in rows
+    }
     assert len(rows) == len(STATEMENTS)
     assert shown == {s.id: (s.stated, s.on_record.replace("_", " ")) for s in STATEMENTS}
 

@@ -20,5 +20,6 @@ def page(text: str, verdicts: list[Verdict]) -> str:
 
 def _row(verdict: Verdict) -> str:
     measured = [verdict.measured, verdict.reason][verdict.measured == "-" :]
-    cells = (verdict.id, verdict.stated, "<br>".join(measured), verdict.verdict.replace("_", " "))
+    name = f'<a id="{verdict.id}"></a>{verdict.id}'
+    cells = (name, verdict.stated, "<br>".join(measured), verdict.verdict.replace("_", " "))
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
