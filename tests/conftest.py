@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import shutil
 import sys
 
 import psutil
@@ -77,3 +78,20 @@ def cells(tmp_path_factory):
     import tfds_data
 
     return tfds_data.cells(tmp_path_factory.mktemp("cells"))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's chromium; a skip where there is none, but not in CI."""
+    path = shutil.which("chromium")
+    if path is None:
+        message = "chromium is missing: apt-get install chromium"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=path, args=["--headless", "--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()

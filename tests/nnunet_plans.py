@@ -41,7 +41,7 @@ def mixed(seed, spacing, shape, cases, channels=1, classes=2):
 
 ISO = (1.0, 1.0, 1.0)
 DATASETS = {
-    # Of PIPELINE.md
+    # Of test_planning.py
     "hippocampus": alike(ISO, (36, 50, 35), 260, 1, 3),
     "brats": alike(ISO, (138, 169, 138), 484, 4, 4),
     "heart": alike((1.37, 1.25, 1.25), (115, 320, 232), 20, 1, 2),

@@ -141,7 +141,7 @@ def test_a_volume_with_axes_alike_turns_about_all_of_them():
 
 # === Probabilities ===
 
-NNUNET = {  # PIPELINE.md: probability, smallest and largest
+NNUNET = {  # 2.8.1: probability, smallest and largest
     "angles": (0.2, -180, 180),
     "scales": (0.2, 0.7, 1.4),
     "blur": (0.2, 0.5, 1),

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import commands
 import pytest
@@ -12,8 +13,10 @@ import pytest
 import audit
 import unetzoo
 from audit.documents.check import check
+from audit.documents.page import page
 from audit.documents.statement import STATEMENTS, VERDICTS, Network, about
 
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "statements.md"
 VERDICT_OF = {verdict.id: verdict for verdict in check()}
 IDS = (
     [f"S1.{n}" for n in range(1, 5)]
@@ -32,6 +35,22 @@ def test_every_statement_has_a_verdict_and_it_is_the_one_on_record():
     assert Counter(v.verdict for v in VERDICT_OF.values()) == {
         "confirmed": 36, "confirmed_under_convention": 7, "contradicted": 11, "untestable": 7,
     }  # fmt: skip
+
+
+def test_the_page_of_statements_is_what_was_measured():
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text, list(VERDICT_OF.values())) == text  # else python -m audit.documents
+    rows = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| <a id=")
+    ]
+    shown = {
+        re.sub("<.*>", "", name): (stated.replace("\\|", "|"), verdict)
+        for name, stated, _, verdict in rows
+    }
+    assert len(rows) == len(STATEMENTS)
+    assert shown == {s.id: (s.stated, s.on_record.replace("_", " ")) for s in STATEMENTS}
 
 
 @pytest.mark.parametrize(

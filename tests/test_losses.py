@@ -1,6 +1,6 @@
 """Dice + cross-entropy against MONAI and against definitions written out in PyTorch.
 
-The last tests are the traps that PIPELINE.md lists, one each.
+The last tests are traps that others have fallen into, one each.
 """
 
 import inspect

@@ -1,6 +1,7 @@
 """The package as it is installed: its commands, what they import, how they fail."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,7 +84,14 @@ def test_a_backend_that_is_not_installed_is_a_sentence():
     assert "Traceback" not in result.stderr
 
 
-def test_the_readme_has_the_two_commands_and_the_cards_numbers():
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"])
+def test_links_lead_to_files(page):
+    path = ROOT / page
+    links = re.findall(r"\]\(([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_readme_has_the_two_commands_and_the_docs_the_cards_numbers():
     import unetzoo
 
     readme = (ROOT / "README.md").read_text()
@@ -92,7 +100,8 @@ def test_the_readme_has_the_two_commands_and_the_cards_numbers():
     )
     test = '.venv/bin/pip install -c constraints.txt -e ".[test]" && .venv/bin/pytest\n'
     assert test in readme
+    networks = (ROOT / "docs" / "reference" / "networks.md").read_text()
     for name in unetzoo.list_models():
         card = unetzoo.card(name)
         row = f"| `{name}` | {card.parameters:,} | {card.with_moving:,} |"
-        assert row in readme
+        assert row in networks

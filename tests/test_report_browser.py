@@ -1,7 +1,5 @@
 """The report in a real browser, Debian's chromium."""
 
-import os
-import shutil
 from itertools import combinations
 
 import pytest
@@ -11,22 +9,6 @@ import audit
 import unetzoo
 from audit.analysis.cost import cost
 from audit.report import report, report_diff, write
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = shutil.which("chromium")
-    if path is None:
-        message = "chromium is missing: apt-get install chromium"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=path, args=["--headless", "--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

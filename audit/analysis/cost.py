@@ -94,7 +94,7 @@ def cost(table: Table) -> Cost:
     """The work of a network for one sample, at the sizes of its table.
 
     Raises: ValueError where a size is open, or the table does not say what its layers read.
-    Source: FORMATS.md, "Counting".
+    Source: docs/explanation/counting.md.
 
     >>> import audit, unetzoo
     >>> cost(audit.table(unetzoo.skeleton("unet2d_small"))).macs

@@ -79,7 +79,7 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
     voxel under the output voxel; an unpadded network's output is centred in its input.
 
     Raises: ValueError where a size is open, or there is no layer of that name.
-    Source: FORMATS.md, "Counting".
+    Source: docs/explanation/counting.md.
 
     >>> import audit, unetzoo
     >>> table = audit.table(unetzoo.skeleton("unet2d_original"))
