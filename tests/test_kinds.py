@@ -10,10 +10,10 @@ from variants import VARIANTS, arguments
 import audit
 import unetzoo
 from audit.analysis.formulas import FORMULAS
-from audit.analysis.receptive_field import POINTWISE, RULES
+from audit.analysis.receptive_field import RULES
 from audit.analysis.saved_tensors import SAVED
-from audit.formats.keras import KINDS
-from audit.formats.pytorch import FUNCTIONS, class_name, keras_kind
+from audit.formats.pytorch import class_name, keras_kind
+from audit.kinds import FUNCTIONS, KINDS, POINTWISE
 from unetzoo.utils.arguments import NONLINEARITIES, NORMS, UPSAMPLINGS
 
 OURS = {name for name in unetzoo.layers.__all__ if inspect.isclass(getattr(unetzoo.layers, name))}
@@ -39,7 +39,7 @@ def rows():
     return [row for table in (*tables, audit.table(open_sizes)) for row in table]
 
 
-TABLES = {"cost": FORMULAS, "memory": SAVED, "receptive field": {**RULES, **POINTWISE}}
+TABLES = {"cost": FORMULAS, "memory": SAVED, "receptive field": {*RULES, *POINTWISE}}
 
 
 @pytest.mark.parametrize("table", TABLES)

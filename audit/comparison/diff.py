@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from audit.formats.keras import KINDS, roles_of
+from audit.formats.keras import roles_of
 from audit.formats.pytorch import as_printed, in_blocks, is_block, is_module
+from audit.kinds import KINDS
 from audit.styles import style_of
 from audit.tables import Row, Table
 from unetzoo.utils.notebook import Shown
