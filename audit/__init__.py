@@ -1,9 +1,24 @@
-"""audit: read, print and compare the summaries of networks.
+"""audit: read, print and compare networks as tables, and say why their counts differ.
+
+``read``, ``read_all``: the table in a text, or all of them, whichever program printed it
+``table``: the table of a Keras model, a ``.keras`` file, a text or a network of the zoo
+``Table``, ``Row``: what these give; ``to_text`` prints a table as another program does
+``diff``: two networks row by row (a ``Diff``)
+``explain``: why two counts differ (an ``Explanation``), or what gives one (a ``Search``)
+``check``: a network of the zoo against what its document states (a ``Verdict``)
+``cost``, ``memory``, ``receptive_field``: multiplications, bytes and voxels seen
+``report``: all of this as one HTML file
+``assert_matches``: for a test that keeps a published table true; so does ``pytest --audit``
+
+Results print as tables, show themselves in a notebook, and a table is a pandas frame with
+``to_pandas``. The command is ``unetzoo-audit``.
 
 >>> import audit
 >>> table = audit.table("unet2d_small")
 >>> table.trainable
 63972
+>>> audit.diff(table, "unet2d_small").same
+True
 """
 
 from pathlib import Path

@@ -3,9 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.styles import render, style_of
+from unetzoo.utils.notebook import frame
+
+if TYPE_CHECKING:
+    import pandas
 
 Shape = tuple[int | None, ...]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -138,6 +142,27 @@ class Table:
         Raises: ValueError for an unknown style, or where the style cannot hold the table.
         """
         return render(self, style, width)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row for each row: the layer, its class, its output, its counts and what it reads.
+
+        Sizes are a tuple without the batch axis, None where one is open.
+        Raises: ImportError where pandas is not installed.
+        """
+        rows = self.rows
+        return frame(
+            {
+                "layer": [row.name for row in rows],
+                "type": [row.kind for row in rows],
+                "output": [row.shape[1:] for row in rows],
+                "parameters": [row.total for row in rows],
+                "trainable": [row.trainable for row in rows],
+                "inputs": [row.inputs for row in rows],
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_text("html")
 
     def __str__(self) -> str:
         return self.to_text()

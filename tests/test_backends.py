@@ -18,7 +18,7 @@ WHOLE = ["test_models.py", "test_layers.py", "test_losses.py", "test_metrics.py"
          "test_transunet.py::test_logits_equal_the_pytorch_twins",
          "test_train.py::test_the_same_seed_gives_the_same_losses_and_another_does_not",
          "test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32",
-         "test_optimizers.py", "test_fusing.py"]  # fmt: skip
+         "test_optimizers.py", "test_fusing.py", "test_fit.py"]  # fmt: skip
 # Skeletons and their tables, which are the same on all backends.
 TABLES = "published_counts or the_card_and or the_choices_that or numpys_whole or take_no_time"
 LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet or plus_plus or vnet"

@@ -67,7 +67,8 @@ def test_the_weights_are_keras_s(name, dtype):
         moved = np.abs(other - start).max()
         assert moved > 0.001
         part = 1e-3 if dtype == "float32" else 1e-2
-        np.testing.assert_allclose(one, other, rtol=0, atol=part * moved)
+        last_bit = 2**-7 if dtype == "bfloat16" else 0  # PyTorch rounds in another place
+        np.testing.assert_allclose(one, other, rtol=last_bit, atol=part * moved)
 
 
 @pytest.mark.parametrize("name", ["Adam", "SGD"])

@@ -24,7 +24,7 @@ FLOORS = [  # the lowest first; a room imports from lower floors alone, or from 
     {"unetzoo.cli"},
 ]
 AUDIT = [
-    {"audit.styles"},
+    {"audit.styles", "audit.kinds"},
     {"audit.tables"},
     {"audit.formats"},
     {"audit.zoo"},

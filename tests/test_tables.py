@@ -158,7 +158,7 @@ def test_what_has_no_table_is_one_sentence():
         audit.table(keras.Sequential([keras.layers.Dense(1)]))
     with pytest.raises(ValueError, match="3: expected a Keras model"):
         audit.table(3)
-    with pytest.raises(ValueError, match="style 'torch': expected one of markdown, csv"):
+    with pytest.raises(ValueError, match="style 'torch': expected one of keras3, keras3d"):
         table_of("unet2d_small").to_text("torch")
     with pytest.raises(ValueError, match="'UNetSmall' has open sizes"):
         table_of("unet2d_small", input_shape=(None, None, 3)).to_text("torchsummary")

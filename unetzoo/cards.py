@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from unetzoo.utils.arguments import bind, check
+from unetzoo.utils.notebook import Shown
 from unetzoo.utils.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Card:
+class Card(Shown):
     """What is documented of a network, and what is assumed.
 
     ``ranks`` are the numbers of axes of space that it takes; ``input_shape`` has the first.

@@ -6,15 +6,12 @@ from audit.analysis.cost import complete, key, positions, sources
 from audit.analysis.formulas import attention
 from audit.analysis.saved_tensors import FLOAT32, SAVED, Kept, has_activation, is_view, kept_by
 from audit.formats.pytorch import is_module, sequentials, with_containers
+from audit.kinds import HANDING_ON
 from audit.tables import Row, Table
 from unetzoo.utils.checks import whole
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 MIB = 2**20
-HANDING_ON = {
-    "Add", "Concatenate", "Flatten", "Identity", "Permute", "PositionEmbeddings", "Reshape",
-    "TokensToMap", "ops.Add", "ops.Concatenate",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

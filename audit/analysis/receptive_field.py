@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from audit.kinds import POINTWISE, SIZE_FROM_SECOND, WHOLE
 from audit.tables import Row, Shape, Table
 
 Interval = tuple[int, int]  # first and last index on one axis; may lie outside of the map
@@ -100,7 +101,7 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
             "the table of a functional model, keras.Model(model.inputs, model.outputs)."
         )
     axes = tuple(_axis(rows, target, source, axis) for axis in range(1, len(target.shape) - 1))
-    unknown = {row.kind: None for row in rows if row.kind not in RULES | POINTWISE}
+    unknown = {row.kind: None for row in rows if row.kind not in RULES.keys() | POINTWISE}
     whole = {row.kind: None for row in _upstream(rows, target) if row.kind in WHOLE}
     return ReceptiveField(of or table.name, axes, tuple(unknown), tuple(whole))
 
@@ -223,8 +224,6 @@ def _everything(row: Row, interval: Interval, shape: Shape, axis: int) -> Interv
     return 0, _size(shape, axis) - 1
 
 
-WHOLE = ("MultiHeadAttention", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
-SIZE_FROM_SECOND = ("PadToMatch", "CropToMatch", "ResizeToMatch", "TokensToMap")
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2D", "SeparableConv2D"), _window),
     **dict.fromkeys(("MaxPooling2D", "MaxPooling3D", "AveragePooling2D"), _window),
@@ -238,11 +237,3 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("Cropping2D", "Cropping3D"), _fixed_crop),
     **dict.fromkeys((*WHOLE, "Reshape", "TokensToMap"), _everything),
 }
-POINTWISE = dict.fromkeys(
-    ("InputLayer", "BatchNormalization", "GroupNormalization", "ReLU", "LeakyReLU", "PReLU", "ELU",
-     "Activation", "Softmax", "Add", "Multiply", "Concatenate", "Dropout", "SpatialDropout2D",
-     "SpatialDropout3D", "Dense", "Identity", "CropToMultiple", "CheckSizes",
-     "LayerNormalization", "PositionEmbeddings", "Subtract", "Average", "Maximum", "Minimum",
-     "ops.Add", "ops.Concatenate"),
-    None,
-)  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from audit.analysis.formulas import attention, positions
+from audit.kinds import TRAINING_ONLY, VIEWS
 from audit.tables import Row, Shape
 
 FLOAT32, INT64 = 4, 8  # bytes
@@ -35,16 +36,6 @@ class Kept:
 Rule = Callable[[Row, list[Shape]], Kept | None]
 SAVED: dict[str, Rule] = {}
 
-# Their output is a part or another shape of the map they read, which lives on with it.
-VIEWS = {
-    "InputLayer", "CheckSizes", "CropToMatch", "CropToMultiple", "Cropping1D", "Cropping2D",
-    "Cropping3D", "Flatten", "Identity", "Permute", "Reshape", "TokensToMap",
-}  # fmt: skip
-# They do nothing in a prediction.
-TRAINING_ONLY = {
-    "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout",
-    "GaussianNoise",
-}  # fmt: skip
 BY_OUTPUT = {"relu", "sigmoid", "tanh", "softmax", "log_softmax", "exponential"}
 BY_INPUT = {
     "elu", "gelu", "hard_sigmoid", "hard_silu", "leaky_relu", "mish", "relu6", "selu", "silu",

@@ -8,6 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from audit.tables import Table
+from unetzoo.utils.notebook import Shown
 
 if TYPE_CHECKING:
     from unetzoo.cards import Card
@@ -32,7 +33,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Shown):
     """All ways to a number, the simplest first, and how many were tried."""
 
     name: str

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from audit.formats.keras import KINDS, roles_of
+from audit.formats.keras import roles_of
 from audit.formats.pytorch import as_printed, in_blocks, is_block, is_module
+from audit.kinds import KINDS
 from audit.styles import style_of
 from audit.tables import Row, Table
+from unetzoo.utils.notebook import Shown
 from unetzoo.utils.text import printable
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Diff:
+class Diff(Shown):
     """The aligned rows of two tables; equal tables have no pair that is not the same."""
 
     first: Table

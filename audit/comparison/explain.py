@@ -11,6 +11,7 @@ from math import prod
 from audit.comparison.diff import Diff, Pair, diff, shown
 from audit.comparison.quirks import quirks
 from audit.tables import Row, Table
+from unetzoo.utils.notebook import Shown
 
 KERNELS = {"Conv": (3, 1, 5, 7, 2, 4), "Transpose": (2, 3, 4, 5)}
 Delta = tuple[str, int, str]  # cause, parameters, row
@@ -29,7 +30,7 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Shown):
     """The causes of a gap between two totals; what has none is a cause of its own."""
 
     first: int

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from unetzoo.utils.notebook import Shown
+
 VERDICTS = ("confirmed", "confirmed_under_convention", "contradicted", "untestable")
 
 
@@ -28,7 +30,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Shown):
     """A statement's verdict of this run; ``as_recorded`` is False where it has changed."""
 
     network: str

@@ -4,38 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from audit.kinds import FUNCTIONS, RANKED, RANKLESS
 from audit.tables import Row, Table
 
-# What is a function in PyTorch (cat, pad, interpolate), or nothing: it has no module, so no row.
-FUNCTIONS = {
-    "InputLayer", "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
-    "CheckSizes", "PadToMatch", "CropToMatch", "CropToMultiple", "Reshape", "Permute",
-    "TokensToMap", "LinearUpsampling", "ResizeToMatch", "UpSampling1D", "UpSampling2D",
-    "UpSampling3D",
-}  # fmt: skip
-RANKLESS = {
-    "ReLU": "ReLU",
-    "LeakyReLU": "LeakyReLU",
-    "PReLU": "PReLU",
-    "Dropout": "Dropout",
-    "Dense": "Linear",
-    "Softmax": "Softmax",
-    "Flatten": "Flatten",
-    "LayerNormalization": "LayerNorm",
-    "MultiHeadAttention": "MultiheadAttention",
-    "Embedding": "Embedding",
-}
-RANKED = {
-    "BatchNormalization": "BatchNorm{}d",
-    "SpatialDropout": "Dropout{}d",
-    "MaxPooling": "MaxPool{}d",
-    "AveragePooling": "AvgPool{}d",
-    "GlobalAveragePooling": "AdaptiveAvgPool{}d",
-    "GlobalMaxPooling": "AdaptiveMaxPool{}d",
-    "ZeroPadding": "ZeroPad{}d",
-    "DepthwiseConv": "Conv{}d",
-    "Conv": "Conv{}d",
-}
 ACTIVATIONS = {
     "relu": "ReLU", "leaky_relu": "LeakyReLU", "sigmoid": "Sigmoid", "softmax": "Softmax",
     "tanh": "Tanh", "elu": "ELU", "gelu": "GELU", "silu": "SiLU", "linear": "Identity",

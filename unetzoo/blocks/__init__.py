@@ -32,6 +32,7 @@ from unetzoo.blocks.unet import (
     sequential,
     up,
 )
+from unetzoo.utils.lazy import listed
 
 __all__ = [
     "average_pool",
@@ -63,3 +64,4 @@ __all__ = [
     "upsample",
     "zero_pad",
 ]
+__dir__ = listed(__name__)

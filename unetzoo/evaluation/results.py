@@ -13,13 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from unetzoo.data.datasets.reading import check_grid, is_picture, read_label_file
 from unetzoo.data.labels import LabelScheme
 from unetzoo.evaluation.scores import ClassScores, Summary, counted_mean, score_case, summarize
+from unetzoo.utils.notebook import Shown, frame
 from unetzoo.utils.text import aligned, counted, printable, spreadsheet_cell, write_text
+
+if TYPE_CHECKING:
+    import pandas
 
 MEASURES = ("dice", "iou", "hd95", "surface_dice")
 RULES = (
@@ -31,7 +36,7 @@ Pair = tuple[str, Path | str, Path | str]  # name, reference, prediction
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(Shown):
     """The scores of cases; printed, it is their table.
 
     ``to_json`` has the names as they are. Elsewhere, what does not print in them is escaped.
@@ -119,6 +124,21 @@ class Evaluation:
                 known = spreadsheet_cell(self._name(scores.label))
                 writer.writerow([spreadsheet_cell(name), scores.label, known, *cells, *measured])
         write_text(path, out.getvalue())
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """A row for each case and class, without means; not counted is NaN.
+
+        Raises: ImportError where pandas is not installed.
+        """
+        rows = [(name, scores) for name, case in self.scores.items() for scores in case]
+        return frame(
+            {
+                "case": [name for name, _ in rows],
+                "label": [scores.label for _, scores in rows],
+                "class": [self._name(scores.label) for _, scores in rows],
+                **{m: [float(getattr(scores, m)) for _, scores in rows] for m in MEASURES},
+            }
+        )
 
     def to_json(self, path: Path | str) -> None:
         """Write cases, means and medians, and failures, as strict JSON.

@@ -11,6 +11,7 @@ from unetzoo.layers.convolutions import (
 from unetzoo.layers.matching import CheckSizes, CropToMatch, CropToMultiple, PadToMatch
 from unetzoo.layers.resizing import LinearUpsampling, ResizeToMatch
 from unetzoo.layers.tokens import PositionEmbeddings, TokensToMap
+from unetzoo.utils.lazy import listed
 
 __all__ = [
     "CheckSizes",
@@ -29,3 +30,4 @@ __all__ = [
     "TorchConv2DTranspose",
     "gelu",
 ]
+__dir__ = listed(__name__)

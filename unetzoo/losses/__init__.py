@@ -28,6 +28,7 @@ from unetzoo.losses.crossentropy import Crossentropy
 from unetzoo.losses.deep_supervision import DeepSupervision, deep_supervision_weights
 from unetzoo.losses.dice import DiceCrossentropy, GeneralizedDice, SoftDice
 from unetzoo.losses.tversky import FocalTversky
+from unetzoo.utils.lazy import listed
 
 __all__ = [
     "Crossentropy",
@@ -38,3 +39,4 @@ __all__ = [
     "SoftDice",
     "deep_supervision_weights",
 ]
+__dir__ = listed(__name__)

@@ -1,4 +1,4 @@
-"""Labels that are none of the classes, told while a network is trained.
+"""Labels that are none of the classes, told while a network is trained; and labels in every form.
 
 A loss is traced once and then runs without Python, so each backend has its own way out of it, and
 an error of its own around the sentence, which ``tell_plainly`` takes out. TensorFlow's XLA has no
@@ -13,8 +13,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from unetzoo.utils.text import counted
+
 METHODS = ("fit", "evaluate", "train_on_batch", "test_on_batch")
 IN_CHANNELS = "expected 0 to 1 in the channel of each class; give masks of 0 and 1."
+UNKNOWN = (
+    "data of unknown shapes: expected images and labels that say how many axes they have; give "
+    "tf.data.Dataset.from_generator an output_signature."
+)
 SENTENCE = re.compile(  # TensorFlow puts brackets around its parts
     r"label(?: |\] \[)(\S+?)(?:: |\] \[)(expected .*?(?:mapped to classes|masks of 0 and 1)\.)"
 )
@@ -50,27 +56,106 @@ def refuse(stray: Any, labels: Any, expected: str) -> None:
 def tell_plainly(model: keras.Model) -> keras.Model:
     """Let a network's training and evaluation raise the sentence alone, as a ValueError.
 
+    And let it take labels and weights of another rank than before, and labels that are given once
+    for several outputs.
+
     Returns: the model, whose own methods are wrapped.
     """
+    if getattr(model.fit, "plain", False):
+        return model
     for name in METHODS:
-        method = getattr(model, name)
-        if not getattr(method, "plain", False):
-            setattr(model, name, _plain(method))
+        setattr(model, name, _plain(getattr(model, name)))
+    for name in ("compute_loss", "compute_metrics"):
+        setattr(model, name, _for_each_output(getattr(model, name)))
+    if keras.backend.backend() == "tensorflow":
+        for name in ("train_function", "test_function"):
+            setattr(model, f"make_{name}", _made_for_each_rank(model, name))
     return model
+
+
+def _for_each_output(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def given(x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return method(x, _labels(y, y_pred), y_pred, *args, **kwargs)
+
+    return given
+
+
+def _labels(y: Any, y_pred: Any) -> Any:
+    """The labels, once for each output of a network that has several."""
+    if y is None:
+        raise ValueError("no labels: expected y, or data that gives (x, y) or (x, y, weights).")
+    if not isinstance(y_pred, list | tuple) or isinstance(y, dict):
+        return y
+    if not isinstance(y, list | tuple):
+        return [y] * len(y_pred)
+    if len(y) != len(y_pred):
+        raise ValueError(
+            f"labels for {counted(len(y), 'output')}: expected them once, or once for each of the "
+            f"network's {len(y_pred)} outputs."
+        )
+    return y
+
+
+def _made_for_each_rank(model: keras.Model, name: str) -> Callable[..., None]:
+    """``make_train_function`` or ``make_test_function`` with one graph for each rank of the data.
+
+    A graph that has been traced for two ranks is traced a third time, for a rank that is unknown.
+    """
+    make = getattr(model, f"make_{name}")
+
+    def made(force: bool = False) -> None:
+        if getattr(model, name) is not None and not force:
+            return
+        graphs: dict[tuple[int | None, ...], Callable[[Any], Any]] = {}
+
+        def function(data: Any) -> Any:
+            if not hasattr(data, "element_spec"):  # a single batch, as from train_on_batch
+                data = list(data)
+            ranks = _ranks(getattr(data, "element_spec", data))
+            if ranks not in graphs:
+                make(force=True)
+                graphs[ranks] = getattr(model, name)
+                setattr(model, name, function)
+            return graphs[ranks](data)
+
+        setattr(model, name, function)
+
+    return made
+
+
+def _ranks(data: Any) -> tuple[int | None, ...]:
+    import tensorflow as tf
+
+    return tuple(tf.TensorShape(getattr(x, "shape", None)).rank for x in keras.tree.flatten(data))
 
 
 def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def told(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("class_weight") is not None:
+            _refuse_class_weight(kwargs["class_weight"])
         try:
             return method(*args, **kwargs)
         except Exception as error:
             if sentence := SENTENCE.search(str(error)):
                 raise ValueError(f"label {sentence[1]}: {sentence[2]}") from None
+            if re.search("unknown rank|unknown TensorShape", str(error)):
+                raise ValueError(UNKNOWN) from None
             raise
 
     told.plain = True  # type: ignore[attr-defined]
     return told
+
+
+def _refuse_class_weight(weights: Any) -> None:
+    """Keras turns them into weights of samples, and a sample here has a class in each voxel."""
+    of_class = [weights[label] for label in sorted(weights)] if weights else []
+    raise ValueError(
+        f"class_weight {weights}: here each voxel has a class; expected weights of the loss, as "
+        f"compile_model(model, loss=Crossentropy(class_weights={of_class})), or of the voxels, as "
+        f"fit(..., sample_weight=numpy.take({of_class}, labels))."
+    )
 
 
 def refuse_late(sums: Any, classes: int) -> None:

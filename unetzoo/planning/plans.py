@@ -16,6 +16,7 @@ from unetzoo.planning.checks import (
 )
 from unetzoo.utils.checks import check, whole
 from unetzoo.utils.choices import CONFIGURATIONS
+from unetzoo.utils.notebook import Shown
 from unetzoo.utils.stages import stages
 from unetzoo.utils.text import aligned, counted, few, printable
 
@@ -137,7 +138,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """What to train on a data set; ``str`` is a table.
 
     Args:

@@ -26,8 +26,7 @@ def compile_model(
 
     One output channel is trained as a sigmoid, several as a softmax. A network with deep
     supervision has the loss at each of its outputs, with the weights of ``loss_weights``, and the
-    Dice at the first; ``fit`` then wants the labels once for each output, as a
-    ``PatchDataset(outputs=...)`` gives them.
+    Dice at the first; ``fit`` takes the labels once, or once for each output.
 
     Args:
         optimizer: a Keras optimizer; None for Adam.

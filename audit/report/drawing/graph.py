@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import log2, prod
 
-from audit.analysis.receptive_field import SIZE_FROM_SECOND
 from audit.formats.pytorch import is_block
+from audit.kinds import FITS, SIZE_FROM_SECOND
 from audit.report.drawing import arithmetic
 from audit.report.drawing.boxes import Box, Graph, Way
 from audit.report.drawing.folding import folded
@@ -13,7 +13,6 @@ from audit.tables import Row, Shape, Table
 
 KERNELS = ("Conv", "Separable", "Depthwise", "Dense", "MultiHeadAttention")
 ACTIVATIONS = ("Activation", "Softmax", "Sigmoid", "Tanh", "SiLU", "Swish", "Mish", "Hardswish")
-FITS = ("PadToMatch", "CropToMatch", "CropToMultiple", "CheckSizes")
 
 
 def drawable(table: Table) -> bool:
