@@ -66,7 +66,7 @@ def test_the_weights_are_keras_s(name, dtype):
     for one, other, start in ([w.astype("float32") for w in weights] for weights in each):
         moved = np.abs(other - start).max()
         assert moved > 0.001
-        part = {"float32": 1e-3, "mixed_float16": 1e-2, "bfloat16": 3e-2}[dtype]
+        part = {"float32": 1e-3, "mixed_float16": 1e-2, "bfloat16": 2e-2}[dtype]
         last_bit = 2**-7 if dtype == "bfloat16" else 0  # PyTorch rounds elsewhere
         np.testing.assert_allclose(one, other, rtol=last_bit, atol=part * moved)
 

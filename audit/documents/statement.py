@@ -75,9 +75,13 @@ STATEMENTS: list[Statement] = []
 def statement(
     id: str, network: str, stated: str, on_record: str = "confirmed"
 ) -> Callable[[Callable[[Network], Finding]], Callable[[Network], Finding]]:
-    """Put a statement on the list; the decorated function measures it."""
+    """Put a statement on the list; the decorated function measures it.
+
+    Where it has no docstring, the statement is its docstring.
+    """
 
     def register(measure: Callable[[Network], Finding]) -> Callable[[Network], Finding]:
+        measure.__doc__ = measure.__doc__ or f"{id}: {stated}."
         STATEMENTS.append(Statement(id, network, stated, on_record, measure))
         return measure
 
