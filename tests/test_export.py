@@ -14,7 +14,7 @@ SIZES = {"unet2d_small": (32, 32), "unet3d_2_5m": (16, 16, 16), "transunet": (32
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras's other exports fail")
 @pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize("made", ["built", "loaded"])
+@pytest.mark.parametrize("made", ["built", "loaded", "compiled"])
 def test_onnxruntime_gives_the_same_logits(tmp_path, name, made):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
@@ -25,6 +25,8 @@ def test_onnxruntime_gives_the_same_logits(tmp_path, name, made):
     if made == "loaded":
         model.save(tmp_path / "model.keras")
         model = unetzoo.load_model(tmp_path / "model.keras")
+    if made == "compiled":
+        model = unetzoo.training.compile_model(model)
     model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
     x = np.random.default_rng(0).normal(size=(1, *shape)).astype("float32")
     expected = model.predict(x, verbose=0)

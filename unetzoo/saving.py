@@ -73,14 +73,17 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
     """A network saved with ``model.save``, with the layers, losses and metrics of this package.
 
     ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence, told
-    before Keras is loaded where no Keras is needed to see it. No code in the file is run.
+    before Keras is loaded where no Keras is needed to see it. No code in the file is run. A network
+    that was compiled is computed as ``compile_model`` left it, to the last bit.
 
     Raises: ValueError where there is no such file or it is no Keras model.
     """
     check_saved(path)
     import keras
 
+    from unetzoo.layers.onednn import hasten
     from unetzoo.losses.stray_labels import tell_plainly
 
     with reading_model(path):
-        return tell_plainly(called(keras.models.load_model(path, safe_mode=True)))
+        model = tell_plainly(called(keras.models.load_model(path, safe_mode=True)))
+    return hasten(model) if model.compiled else model

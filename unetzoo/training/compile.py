@@ -38,7 +38,7 @@ def compile_model(
             (benchmarks/step.py), XLA with jax and with tensorflow on a GPU, eager with torch.
 
     On TensorFlow and a CPU its convolutions are computed another way from here on, faster and with
-    the same result (``unetzoo.layers.onednn``); export a network that is loaded from its file.
+    the same result (``unetzoo.layers.onednn``).
     Freeze layers before: the optimizer is built here, for the weights that are trainable now.
 
     Returns: the model.
