@@ -9,12 +9,13 @@ import sys
 import pytest
 
 MODULES = {  # public modules of each package, beside the names of its __all__
-    "unetzoo": {"blocks", "callbacks", "data", "evaluation", "inference", "layers", "losses",
+    "unetzoo": {"blocks", "callbacks", "data", "evaluation", "inference", "interop", "layers", "losses",
                 "metrics", "models", "pipeline", "planning", "training", "visualization"},
     "unetzoo.blocks": set(),
     "unetzoo.data": {"synthetic", "tfds"},
     "unetzoo.evaluation": set(),
     "unetzoo.inference": set(),
+    "unetzoo.interop": set(),
     "unetzoo.layers": set(),
     "unetzoo.losses": set(),
     "unetzoo.pipeline": set(),

@@ -17,7 +17,7 @@ FLOORS = [  # the lowest first; a room imports from lower floors alone, or from 
     {"unetzoo.data", "unetzoo.training", "unetzoo.inference"},
     {"unetzoo.evaluation", "unetzoo.planning"},
     {"unetzoo.visualization"},
-    {"unetzoo.callbacks"},
+    {"unetzoo.callbacks", "unetzoo.interop"},
     {"unetzoo.pipeline"},
     {"unetzoo.demo"},
     {"unetzoo.cli"},
