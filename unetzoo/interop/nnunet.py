@@ -1,0 +1,181 @@
+"""Masks as nnU-Net makes them, by networks that nnU-Net has trained.
+
+nnU-Net turns no image to canonical axes: its arrays are ``(z, y, x)`` in the file's own order, then
+in the order that the plan says. So they are here; patches lie, and ties break, where its own do.
+
+Source: nnU-Net 2.8.1, ``DefaultPreprocessor`` and ``nnUNetPredictor``.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetzoo.data.datasets import Case
+from unetzoo.data.datasets.reading import read_case
+from unetzoo.data.io.geometry import spacing_of
+from unetzoo.data.io.nifti import write_values
+from unetzoo.data.io.volumes import Volume
+from unetzoo.data.preprocessing.inverse import restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
+from unetzoo.inference.fusing import fuse
+from unetzoo.inference.windows import sliding_window_slabs
+from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder
+from unetzoo.interop.nnunet_network import architecture_of, trained_network
+from unetzoo.layers.onednn import hasten
+from unetzoo.utils.json_values import short
+
+REORIENTED = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
+READERS = ("SimpleITKIO", "NibabelIO", *REORIENTED)
+DEVIATION = 1e-8  # the least that nnU-Net divides by
+
+
+@dataclass(frozen=True)
+class Scan:
+    """An image as nnU-Net holds it, ``(*spatial, C)`` in the plan's order of axes."""
+
+    data: np.ndarray
+    spacing: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class NnunetPredictor:
+    """The networks of a folder's folds, and all that it takes to apply them to files."""
+
+    trained: TrainedFolder
+    models: tuple[keras.Model, ...]
+    preparation: Preparation
+    mirror: bool = True
+    overlap: float = 0.5
+
+    def segment(self, image: Volume) -> np.ndarray:
+        """The labels ``(*spatial)`` of an image, in the file's own order of axes."""
+        scan = self._scan(image)
+        prepared = prepare(scan, self.preparation)
+        slabs = self._slabs(prepared.image)
+        regions = self.trained.regions
+        if regions is None:
+            labels = restore_labels(slabs, prepared.grid)
+        else:
+            labels = _painted(slabs, prepared.grid, regions)
+        axes = self.trained.plans["transpose_backward"]
+        labels = labels.transpose(axes).transpose(2, 1, 0)
+        return _from_reader(labels, image, self._reader)
+
+    def write(self, case: Case, path: Path) -> None:
+        """Segment one case; the mask has the geometry of its first file."""
+        image = read_case(case)
+        write_values(path, self.segment(image).astype("uint8"), image.files[0])
+
+    @property
+    def _reader(self) -> str:
+        dataset, plans = self.trained.dataset, self.trained.plans
+        return dataset.get("overwrite_image_reader_writer") or plans["image_reader_writer"]
+
+    @property
+    def _patch(self) -> tuple[int, ...]:
+        patch = tuple(self.trained.configuration["patch_size"])
+        return (1,) * (3 - len(patch)) + patch
+
+    def _scan(self, image: Volume) -> Scan:
+        data, spacing = image.data, image.spacing
+        if self._reader not in REORIENTED:
+            data = image.files[0].from_canonical(data)
+            spacing = spacing_of(image.files[0].affine)
+        axes = self.trained.plans["transpose_forward"]
+        data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
+        return Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
+
+    def _slabs(self, image: np.ndarray) -> Iterator[np.ndarray]:
+        """The mean of the logits of all folds."""
+        of_folds = [
+            sliding_window_slabs(
+                model, image, self._patch, overlap=self.overlap, mirror=self.mirror
+            )
+            for model in self.models
+        ]
+        for slabs in zip(*of_folds, strict=True):
+            yield slabs[0] if len(slabs) == 1 else np.mean(slabs, axis=0)
+
+
+def _from_reader(labels: np.ndarray, image: Volume, reader: str) -> np.ndarray:
+    return image.files[0].from_canonical(labels) if reader in REORIENTED else labels
+
+
+def _painted(slabs: Iterable[np.ndarray], grid: Grid, regions: Sequence[int]) -> np.ndarray:
+    """Each region over those before it, where its probability is above a half."""
+    probabilities = restore_probabilities(slabs, grid, "sigmoid")
+    labels = np.zeros(grid.shape, "uint8")
+    for channel, number in enumerate(regions):
+        labels[probabilities[..., channel] > 0.5] = number
+    return labels
+
+
+def load_nnunet(
+    path: Path | str,
+    folds: Iterable[int | str] | None = None,
+    *,
+    mirror: bool = True,
+    overlap: float = 0.5,
+    checkpoint: str = FINAL,
+) -> NnunetPredictor:
+    """A trained folder of nnU-Net, ready to be applied.
+
+    Args:
+        path: ``TRAINER__PLANS__CONFIGURATION``.
+        folds: numbers, or "all"; None for every numbered fold that there is, or else "all".
+        mirror: whether to take the mean over mirror images, where training allowed them.
+        overlap: of neighbouring patches, a fraction in [0, 1).
+        checkpoint: the name of the file in each fold.
+
+    Raises: ValueError for what is no such folder, is damaged, or cannot be built.
+    """
+    trained = read_folder(path, folds, checkpoint)
+    plans = trained.path / "plans.json"
+    name, stages = architecture_of(trained.configuration, plans)
+    preparation = preparation_of(trained)
+    models = tuple(
+        hasten(fuse(trained_network(
+            name, stages, weights, len(preparation.normalisation), trained.heads, plans
+        )))
+        for weights in trained.weights
+    )  # fmt: skip
+    return NnunetPredictor(trained, models, preparation, mirror, overlap)
+
+
+def preparation_of(trained: TrainedFolder) -> Preparation:
+    """Crop, normalization and resampling, as the plan says.
+
+    Raises: ValueError for a scheme of normalization that is not known.
+    """
+    configuration, plans = trained.configuration, trained.plans
+    properties = plans.get("foreground_intensity_properties_per_channel") or plans.get(
+        "foreground_intensity_properties_by_modality", {}
+    )
+    kinds = tuple(
+        _normalization(scheme, masked, properties.get(str(channel), {}), trained.path)
+        for channel, (scheme, masked) in enumerate(
+            zip(
+                configuration["normalization_schemes"],
+                configuration["use_mask_for_norm"],
+                strict=True,
+            )
+        )
+    )
+    spacing = tuple(configuration["spacing"])
+    return Preparation((None,) * (3 - len(spacing)) + spacing, kinds)
+
+
+def _normalization(scheme: str, masked: bool, numbers: dict[str, Any], path: Path) -> ZScore | CT:
+    if scheme == "ZScoreNormalization":
+        return ZScore(masked)
+    if scheme == "CTNormalization":
+        return CT(
+            numbers["percentile_00_5"], numbers["percentile_99_5"],
+            numbers["mean"], max(numbers["std"], DEVIATION),
+        )  # fmt: skip
+    raise ValueError(f"{path}: normalization {short(scheme)}: expected CT or z-scores.")
