@@ -2,7 +2,8 @@
 
 A new layer of the zoo is entered here, and has its rules beside them: what it computes in
 ``analysis.formulas``, what it keeps in ``analysis.saved_tensors``, what it sees in
-``analysis.receptive_field``. ``tests/test_kinds.py`` finds every layer of the zoo in all of them.
+``analysis.receptive_field``. ``tests/audit/test_kinds.py`` finds every layer of the zoo in all
+of them.
 """
 
 # Keras's own classes.

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PATHS = (HERE.parent, *(HERE.parent / "tests" / name for name in ("helpers", "twins")))
 sys.path.insert(0, str(HERE.parent))
 NARROW = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}  # no AVX-512 in a child
 
@@ -49,7 +50,7 @@ def child(script, *words, **environment):
         [sys.executable, HERE / script, *words],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE.parent / 'tests'}", **environment},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS)), **environment},
     )
     if result.returncode:
         raise SystemExit(f"{script} {' '.join(words)} failed:\n{result.stderr[-2000:]}")

@@ -9,7 +9,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from test_startup import started
+from commands import started
 
 import audit
 import audit.sources.keras_model

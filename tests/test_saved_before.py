@@ -3,15 +3,14 @@
 ``printed/saved_before/`` was written by ``printed/saved_before/save.py`` at commit 295f17b.
 """
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
+from places import GOLDEN
 
 import unetzoo
 
-SAVED = Path(__file__).parent / "printed" / "saved_before"
+SAVED = GOLDEN / "saved_before"
 
 
 @pytest.mark.parametrize("path", sorted(SAVED.glob("*.keras")), ids=lambda path: path.stem)

@@ -1,7 +1,7 @@
 """The tables of the zoo's networks at their defaults, kept, so that no table waits for Keras.
 
 ``python -m audit.zoo`` builds every network without weights and writes its table anew;
-``tests/test_zoo_tables.py`` builds them too, and compares.
+``tests/audit/zoo/test_zoo_tables.py`` builds them too, and compares.
 """
 
 from pathlib import Path

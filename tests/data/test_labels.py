@@ -1,0 +1,221 @@
+"""Labels, checked, mapped and written back, and the check of a whole data set."""
+
+import json
+import shutil
+
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from volume_files import AFFINE, ANY, MOVE, fault, save
+
+from unetzoo.data.datasets import Case
+from unetzoo.data.datasets.reading import check_grid
+from unetzoo.data.io.volumes import read_image, read_labels, write_labels
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.survey import Survey
+
+BRATS = {0: 0, 2: 1, 4: 2}
+SCHEME = LabelScheme(labels=BRATS)
+
+
+def mask(path, *values, dtype="int16", **options):
+    """A label file of 60 voxels; the last ones hold the values."""
+    data = np.zeros(60, dtype)
+    data[60 - len(values) :] = values
+    return save(path, data.reshape(3, 4, 5), **options)
+
+
+def check(pairs, scheme=ANY):
+    cases = (Case(f"{n}", (image,), label) for n, (image, label) in enumerate(pairs))
+    return Survey().look_through(cases, scheme).counts
+
+
+def test_a_mapping_is_accepted_and_undone(tmp_path):
+    source = mask(tmp_path / "seg.nii.gz", 4, 2, 2, 0)
+    labels = read_labels(source, SCHEME)
+    assert labels.data.dtype == "uint8"
+    assert np.unique(labels.data, return_counts=True)[1].tolist() == [57, 2, 1]
+    write_labels(tmp_path / "out.nii.gz", labels.data, labels, SCHEME)
+    before, after = nibabel.load(source), nibabel.load(tmp_path / "out.nii.gz")
+    np.testing.assert_array_equal(after.dataobj, before.dataobj)
+    np.testing.assert_array_equal(after.affine, before.affine)
+    assert after.get_data_dtype() == "uint8"
+
+
+def test_classes_are_no_more_than_a_network_can_have():
+    assert LabelScheme(classes=2**16).num_classes == 2**16
+    with pytest.raises(ValueError, match=r"^classes=1000000: expected at most 65,536 classes\.$"):
+        LabelScheme(classes=1_000_000)
+
+
+def test_an_image_in_place_of_labels_is_told_shortly(tmp_path):
+    values = np.arange(3000, dtype="int16").reshape(10, 15, 20) * 2
+    scan = save(tmp_path / "scan.nii.gz", values)
+    seg = save(tmp_path / "seg.nii.gz", values)
+    for scheme in (ANY, LabelScheme(labels={n: n for n in range(3000)})):
+        with pytest.raises(ValueError, match=r"labels \[0, 2, 4, .*\.\.\.|label 3000 ") as error:
+            check([(scan, seg)], scheme)
+        assert len(str(error.value)) < 600
+
+
+@given(st.dictionaries(st.integers(-300, 70000), st.integers(0, 3), min_size=1), st.data())
+def test_any_mapping_goes_there_and_back(labels, data):
+    order = {label: n for n, label in enumerate(sorted(set(labels.values())))}
+    labels = {value: order[label] for value, label in labels.items()}
+    scheme = LabelScheme(labels=labels)
+    again = LabelScheme.from_json(json.loads(json.dumps(scheme.to_json())))
+    assert list(again.labels.items()) == list(labels.items())
+    values = np.array(data.draw(st.lists(st.sampled_from(sorted(labels)), min_size=1)))
+    classes = scheme.to_classes(scheme.numbers(values, "a.nii"))
+    assert classes.tolist() == [labels[value] for value in values]
+    back = scheme.to_numbers(classes, "a.nii")
+    assert scheme.to_classes(back).tolist() == classes.tolist()
+    if len(order) == len(labels):
+        assert back.tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "options", "expected"),
+    [
+        (
+            [1.6933, 3.4],
+            "float32",
+            {},
+            r"label 1.6933 at voxel \(2, 3, 3\) is not a .* 2 such",
+        ),
+        ([np.nan], "float32", {}, r"label nan at voxel \(2, 3, 4\) is not a whole number"),
+        ([-np.inf], "float64", {}, "label -inf"),
+        ([1e300], "float64", {}, "label 1e.300 .* is not a whole number"),
+        ([1.001], "float32", {}, "label 1.001 "),
+        ([2, -1], "int16", {}, r"label -1 at voxel \(2, 3, 4\) is negative.*ignore=-1"),
+        ([-1], "int16", {"classes": 3}, "label -1 .* is negative"),
+        ([1, 3], "int16", {"classes": 3}, r"label 3 .* above the class count: expected 0 to 2;"),
+        ([2, 3, 4], "int16", {"labels": BRATS}, r"label 3 .* is not in labels=.*ignore=3"),
+        ([2**30], "int32", {"classes": 3}, "label 1073741824 .* above the class count"),
+    ],
+)
+def test_wrong_labels_are_named(values, dtype, options, expected, tmp_path):
+    path = mask(tmp_path / "seg.nii.gz", *values, dtype=dtype)
+    with pytest.raises(ValueError, match=expected):
+        raise ValueError(fault(path, read_labels, LabelScheme(**options)))
+
+
+def test_float_labels_that_nibabel_scaled_into_uint8_are_found(tmp_path):
+    """What ``nibabel.save`` makes of float labels under a header of type uint8."""
+    data = np.array([0, 1, 2, 4], "float64").reshape(2, 2, 1)
+    image = nibabel.Nifti1Image(data, AFFINE)
+    image.header.set_data_dtype("uint8")
+    nibabel.save(image, tmp_path / "seg.nii")
+    assert "is not a whole number" in fault(tmp_path / "seg.nii", read_labels, SCHEME)
+
+
+def test_what_rounding_leaves_of_a_whole_number_is_one(tmp_path):
+    path = mask(tmp_path / "seg.nii", 1.0000001, 1.9999999, 3, dtype="float64")
+    assert read_labels(path, ANY).data.max() == 3
+    scaled = mask(tmp_path / "scaled.nii", 10, 20, scl_slope=0.1)
+    assert sorted(np.unique(read_labels(scaled, ANY).data)) == [0, 1, 2]
+
+
+def test_ignored_voxels_stay(tmp_path):
+    path = mask(tmp_path / "seg.nii", 1, 255, -1)
+    scheme = LabelScheme(labels={0: 0, -1: 1, 1: 1}, ignore=255)
+    labels = read_labels(path, scheme)
+    assert np.unique(labels.data, return_counts=True)[1].tolist() == [57, 2, 1]
+    assert labels.data.max() == 255
+    write_labels(tmp_path / "out.nii", labels.data, labels, scheme)
+    assert np.unique(nibabel.load(tmp_path / "out.nii").dataobj).tolist() == [-1, 0, 255]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"classes": 0}, "at least one class"),
+        ({"classes": -1}, "at least one class"),
+        ({"classes": 2.0}, "expected whole numbers"),
+        ({"labels": {}}, "without a gap"),
+        ({"labels": {"0": 0}}, "expected whole numbers"),
+        ({"labels": {0: 0, 2: 2}}, r"classes are \[0, 2\]; expected 0, 1, 2"),
+        ({"labels": BRATS, "classes": 4}, "expected classes=3"),
+        ({"labels": BRATS, "ignore": 1}, "ignored number that is no label and no class"),
+    ],
+)
+def test_schemes_that_cannot_be(options, expected):
+    with pytest.raises(ValueError, match=expected):
+        LabelScheme(**options)
+
+
+def test_what_is_no_class_is_not_written(tmp_path):
+    image = read_image(save(tmp_path / "scan.nii"))
+    classes = np.zeros((3, 5, 4), "int32")
+    with pytest.raises(ValueError, match=r"o.nii: classes of type float32; expected whole"):
+        write_labels(tmp_path / "o.nii", classes.astype("float32"), image, ANY)
+    classes[1, 2, 3] = 3
+    with pytest.raises(ValueError, match=r"o.nii: class 3 at voxel \(1, 2, 3\) cannot be written"):
+        write_labels(tmp_path / "o.nii", classes, image, SCHEME)
+    classes[1, 2, 3] = -3
+    with pytest.raises(ValueError, match=r"class -3 .* numbers from 0"):
+        write_labels(tmp_path / "o.nii", classes, image, ANY)
+    assert not (tmp_path / "o.nii").exists()
+
+
+def test_all_faults_of_a_data_set_are_said_at_once(tmp_path):
+    scan = save(tmp_path / "scan.nii.gz")
+    scans = [shutil.copy(scan, tmp_path / f"scan{n}.nii.gz") for n in range(8)]
+    (tmp_path / "scan6.nii.gz").write_bytes(scan.read_bytes()[:-9])
+    masks = [
+        mask(tmp_path / "good.nii", 1, 2),
+        save(tmp_path / "shape.nii", np.zeros((3, 4, 6), "uint8")),
+        mask(tmp_path / "spacing.nii", 1, affine=AFFINE * [[1.01]]),
+        mask(tmp_path / "affine.nii", 1, affine=AFFINE + MOVE),
+        mask(tmp_path / "label.nii", 7, affine=AFFINE),
+        tmp_path / "none.nii",
+        mask(tmp_path / "fine.nii", 1),
+        mask(tmp_path / "two.nii", -1, affine=AFFINE - MOVE),
+    ]
+    with pytest.raises(ValueError, match="8 cases, 7 faults") as error:
+        check(zip(scans, masks, strict=True), LabelScheme(classes=3))
+    said = [line.replace(f"{tmp_path}/", "") for line in str(error.value).splitlines()[1:]]
+    expected = [
+        "shape.nii: shape (3, 6, 4), but scan1.nii.gz has (3, 5, 4) (canonical axes)",
+        "spacing.nii: spacing (2.02, 1.515, 1.01), but scan2.nii.gz has (2.0, 1.5, 1.0) (mm",
+        "affine.nii: its affine puts voxels up to 5 mm away from where scan3.nii.gz has them",
+        "label.nii: label 7 at voxel (2, 3, 4) is above the class count",
+        "none.nii: No such file or directory",
+        "scan6.nii.gz: the compressed data ends too early",
+        "two.nii: its affine puts voxels up to 5 mm away",
+    ]
+    assert len(said) == 7
+    for line, start in zip(said, expected, strict=True):
+        assert line.startswith(start)
+    assert all(line.endswith(".") for line in said)
+
+
+def test_a_good_data_set_counts_its_cases(tmp_path):
+    pairs = [
+        (save(tmp_path / f"scan{n}.nii"), mask(tmp_path / f"seg{n}.nii", *values))
+        for n, values in enumerate([(1, 2), (2,), (0,)])
+    ]
+    assert check(pairs) == {0: 3, 1: 1, 2: 2}
+    with pytest.warns(UserWarning, match=r"classes \[3\] occur in none of the 3 label files"):
+        assert check(pairs, LabelScheme(classes=4)) == {0: 3, 1: 1, 2: 2, 3: 0}
+    gap = r"the label files together: labels \[0, 2\] .* a gap; give labels={0: 0, 2: 1}"
+    with pytest.raises(ValueError, match=gap):
+        check(pairs[1:])
+    with pytest.raises(ValueError, match=r"scan0.nii: given 2 times; expected each file once"):
+        check([*pairs, (pairs[0][0], pairs[1][1])])
+    with pytest.raises(ValueError, match="no cases"):
+        check([])
+
+
+def test_another_order_of_axes_is_the_same_grid(tmp_path):
+    """A label file stored in RAS beside an image that is not."""
+    scan = save(tmp_path / "scan.nii")
+    turned = nibabel.as_closest_canonical(nibabel.load(scan))
+    nibabel.save(turned, tmp_path / "seg.nii")
+    assert check([(scan, tmp_path / "seg.nii")]) == {0: 1, 1: 1, 2: 1}
+    image, labels = read_image(scan), read_labels(tmp_path / "seg.nii", ANY)
+    np.testing.assert_array_equal(image.data[..., 0], labels.data)
+    almost = mask(tmp_path / "almost.nii", 1, affine=AFFINE + MOVE * 0.01)  # 0.05 voxels
+    check_grid(almost, scan)

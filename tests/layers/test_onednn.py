@@ -1,0 +1,120 @@
+"""Convolutions that are computed another way: the same logits, gradients and files."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_networks import batch_for, build_small
+
+import unetzoo
+from unetzoo.layers import onednn
+from unetzoo.training.compile import compile_model
+
+RNG = np.random.default_rng(0)
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's")
+
+
+@pytest.fixture(params=[True, False], ids=["AVX-512", "AVX2"])
+def vectors(request, monkeypatch):
+    monkeypatch.setattr(onednn, "has_avx512", lambda: request.param)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 3), (2, 4)])
+def test_map_and_gradients_are_keras_own(padding, kernel, vectors, monkeypatch):
+    """In float64, in which only another sum would differ; the last go is not full."""
+    monkeypatch.setattr(onednn, "AT_A_TIME", 3 * 40 * 9)
+    x = tf.constant(RNG.standard_normal((2, 11, 9, 40)))
+    layer = keras.layers.Conv2D(5, kernel, padding=padding, dtype="float64")
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+
+    def computed():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = keras.ops.sum(y**3)
+        return y, *tape.gradient(loss, [x, layer.kernel.value, layer.bias.value])
+
+    before = computed()
+    onednn.hasten(model)
+    assert "convolution_op" in vars(layer)
+    for ours, keras_own in zip(computed(), before, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("factors", [(2, 2), (1, 2, 3)], ids=str)
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_transposed_convolutions_are_keras_own(factors, bias, padding):
+    x = tf.constant(RNG.standard_normal((2, 5, 4, 3, 6)[: len(factors) + 2]))
+    kind = {2: keras.layers.Conv2DTranspose, 3: keras.layers.Conv3DTranspose}[len(factors)]
+    layer = kind(
+        4, factors, factors, padding=padding, use_bias=bias, activation="tanh",
+        bias_initializer="normal", dtype="float64",
+    )  # fmt: skip
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+
+    def computed():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = keras.ops.sum(y**3)
+        return y, *tape.gradient(loss, [x, *(weight.value for weight in layer.weights)])
+
+    before = computed()
+    onednn.hasten(model)
+    assert "call" in vars(layer)
+    for ours, keras_own in zip(computed(), before, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("arguments", [{"kernel_size": 3}, {"dilation_rate": 2, "strides": 1}])
+def test_transposed_convolutions_that_overlap_are_left_alone(arguments):
+    layer = keras.layers.Conv2DTranspose(
+        **{"filters": 4, "kernel_size": 2, "strides": 2} | arguments
+    )
+    onednn.hasten(keras.Sequential([keras.Input((8, 8, 4)), layer]))
+    assert "call" not in vars(layer)
+
+
+@pytest.mark.parametrize("name", ["unet2d_original", "unet2d_textbook"])
+def test_a_step_changes_weights_as_keras_own(name, vectors):
+    one, other = (build_small(name) for _ in range(2))
+    other.set_weights(one.get_weights())
+    x = batch_for(one)
+    y = RNG.integers(0, one.output_shape[-1], (len(x), *one(x).shape[1:-1]))
+    for model in (one, other):
+        compile_model(model, optimizer=keras.optimizers.SGD(0.1))
+    for layer in other.layers:
+        vars(layer).pop("convolution_op", None), vars(layer).pop("call", None)
+    assert any("convolution_op" in vars(layer) for layer in one.layers)
+    one.train_on_batch(x, y), other.train_on_batch(x, y)
+    for ours, keras_own in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, keras_own, atol=1e-5 * max(1, np.abs(keras_own).max()))
+
+
+def test_open_sizes_and_files_stay(tmp_path, vectors):
+    model = compile_model(unetzoo.build("unet2d_textbook", input_shape=(None, None, 1)))
+    x = RNG.standard_normal((1, 32, 48, 1)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    plain = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    assert not any("convolution_op" in vars(layer) for layer in plain.layers)
+    theirs = plain.predict(x, verbose=0)
+    np.testing.assert_allclose(model.predict(x, verbose=0), theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"strides": 2}, {"dilation_rate": 2}, {"groups": 2}, {"kernel_size": 1}, {"dtype": "float16"}],
+    ids=str,
+)
+def test_other_convolutions_are_left_alone(arguments):
+    layer = keras.layers.Conv2D(**{"filters": 4, "kernel_size": 3, **arguments})
+    onednn.hasten(keras.Sequential([keras.Input((8, 8, 4)), layer]))
+    assert "convolution_op" not in vars(layer)
+
+
+def test_xla_keeps_its_own():
+    model = unetzoo.build("unet2d_small")
+    compile_model(model, jit_compile=True)
+    assert not any("convolution_op" in vars(layer) for layer in model.layers)

@@ -1,0 +1,104 @@
+"""Every network, layer, loss and metric on the other backends: the same tests, another process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from places import TESTS
+
+WHOLE = [
+    "models/test_models.py",
+    "layers/test_layers.py",
+    "losses/test_losses.py",
+    "test_metrics.py",
+    "losses/test_more_losses.py",
+    "losses/test_deep_supervision.py",
+    "training/test_training.py",
+    "test_registry.py",
+    "test_callbacks.py",
+    "models/test_planned_networks.py::test_all_logits_equal_nnu_nets",
+    "models/test_attention_unet.py::test_logits_equal_the_pytorch_twins",
+    "models/test_unet_plus_plus.py::test_logits_of_all_heads_equal_the_pytorch_twins",
+    "models/test_vnet.py::test_logits_equal_the_pytorch_twins",
+    "models/test_transunet.py::test_logits_equal_the_pytorch_twins",
+    "pipeline/test_train.py::test_the_same_seed_gives_the_same_losses_and_another_does_not",
+    "pipeline/test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32",
+    "training/test_optimizers.py",
+    "inference/test_fusing.py",
+    "training/test_fit.py",
+]
+# Skeletons and their tables, which are the same on all backends.
+TABLES = "published_counts or the_card_and or the_choices_that or numpys_whole or take_no_time"
+LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet or plus_plus or vnet"
+LONG = f"one_training_step and ({LARGE})"
+LARGER = "equal and (-3] or [3- or grid1)"
+VARIANTS = "attention or plain_unet or residual or transunet or plus_plus or vnet"
+OF_VARIANTS = f"(every_norm or small_and_odd or mixed_precision) and ({VARIANTS})"
+CHOICES = f"bfloat16 or (every_norm and group) or ({OF_VARIANTS})"
+# XLA compiles every operation at every size, the long steps for minutes; PyTorch's CPU convolves
+# large networks in float16 for minutes.
+LEFT_OUT = {
+    "jax": f"{TABLES} or ({LONG}) or ({LARGER}) or ({CHOICES})",
+    "torch": f"{TABLES} or (float16 and (unet3d_original or 90m) and not bfloat16)",
+}
+TWINS = [
+    "models/test_models.py",
+    "models/test_planned_networks.py",
+    "models/test_attention_unet.py",
+    "models/test_unet_plus_plus.py",
+    "models/test_vnet.py",
+    "models/test_transunet.py",
+    "layers/test_layers.py",
+    "inference/test_fusing.py",
+]
+KERNELS = "twins or equal or layer_by_layer or gives_its_logits or (test_layers and not config)"
+EVERYDAY = [
+    "data/test_patches.py",
+    "data/test_unpadded.py",
+    "pipeline/test_train.py",
+    "pipeline/test_predict.py",
+    "pipeline/test_evaluate.py",
+]
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """XLA compiles half as long with less optimization, and a network only once for all tests."""
+    return {
+        "XLA_FLAGS": "--xla_backend_optimization_level=1",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("xla")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    }
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("choice", [["-m", "", *WHOLE], EVERYDAY], ids=["whole", "everyday"])
+def test_the_same_tests_pass(backend, choice, compiled):
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", *choice, "-k", f"not ({LEFT_OUT[backend]})"],
+        env={**os.environ, "KERAS_BACKEND": backend, **(compiled if backend == "jax" else {})},
+        cwd=TESTS,
+        capture_output=True,
+        text=True,
+    )
+    _passed(result)
+
+
+@pytest.mark.backends
+def test_every_twin_has_its_logits_without_onednn():
+    """With it they have them in the everyday tests; it is off where a user says so."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "", *TWINS, "-k", KERNELS],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "0"},
+        cwd=TESTS,
+        capture_output=True,
+        text=True,
+    )
+    _passed(result)
+
+
+def _passed(result):
+    assert result.returncode == 0, result.stdout[-5000:]
+    assert " passed" in result.stdout.splitlines()[-1]
