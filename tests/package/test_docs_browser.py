@@ -79,7 +79,5 @@ def test_a_notebook_shows_what_its_cells_gave(chromium, site):
     assert page.locator(".md-content img").count() == 5
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the notebook").click()
-    assert (
-        Path(download.value.path()).read_bytes()
-        == (ROOT / "examples" / "02_brain_template.ipynb").read_bytes()
-    )
+    notebook = ROOT / "examples" / "02_brain_template.ipynb"
+    assert download.value.path().read_bytes() == notebook.read_bytes()

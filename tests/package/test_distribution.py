@@ -14,10 +14,10 @@ from pathlib import Path
 import commands
 import pytest
 import yaml
+from places import ROOT
 
 import unetzoo
 
-ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
