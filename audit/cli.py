@@ -11,12 +11,13 @@ import click
 
 from audit.sources.resolve import as_table, ready, zoo_id, zoo_table
 from audit.styles import STYLES
+from unetzoo import __version__
 from unetzoo.utils.console import ShapeType, load_keras, run, say
 from unetzoo.utils.files import check_writable
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="unetzoo")
+@click.version_option(__version__)
 def cli() -> None:
     """Read, print and compare the summaries of networks."""
 

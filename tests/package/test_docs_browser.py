@@ -46,7 +46,10 @@ def test_pages_fit_and_need_nothing_from_elsewhere(chromium, site, width, scheme
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda r: r.url.startswith(site) or complaints.append(r.url))
-    for name in ("index", "how-to/train", "explanation/statements", "reference/unetzoo"):
+    for name in (
+        "index", "how-to/train", "explanation/statements", "reference/unetzoo",
+        "notebooks/01_summaries", "notebooks/02_brain_template", "changes",
+    ):  # fmt: skip
         page.goto(f"{site}/{name}.html")
         assert page.locator("h1").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -66,3 +69,15 @@ def test_the_search_finds_a_statement(chromium, site):
     query.press_sequentially("7.7 million")
     page.locator(".md-search-result__link").first.wait_for()
     assert "What the documents state" in page.locator(".md-search-result__list").inner_text()
+
+
+def test_a_notebook_shows_what_its_cells_gave(chromium, site):
+    page = chromium.new_page()
+    page.goto(f"{site}/notebooks/02_brain_template.html")
+    assert page.locator("h1").inner_text().startswith("A 3D U-Net on a brain template")
+    assert page.locator(".md-content .highlight.output").count() > 5
+    assert page.locator(".md-content img").count() == 5
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the notebook").click()
+    notebook = ROOT / "examples" / "02_brain_template.ipynb"
+    assert download.value.path().read_bytes() == notebook.read_bytes()

@@ -1,8 +1,10 @@
 """The notebooks in ``examples/``: committed as they ran, and every cell still runs."""
 
 import base64
+import importlib.util
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -124,3 +126,47 @@ def test_the_script_names_the_notebooks_that_there_are():
     assert done.returncode == 2
     assert "notebook '99_nothing': expected one of" in done.stderr
     assert all(name in done.stderr for name in NAMES)
+
+
+def page_of(path):
+    """A notebook as the documentation shows it: its Markdown and its pictures."""
+    place = EXAMPLES.parent / "docs" / "notebooks.py"
+    spec = importlib.util.spec_from_file_location("docs_notebooks", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.page(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_documentation_shows_every_cell_and_what_it_gave(name):
+    path = EXAMPLES / f"{name}.ipynb"
+    text, pictures = page_of(path)
+    assert text.startswith("# ")
+    assert f"[Download the notebook]({name}.ipynb)" in text
+    drawn = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert cell.source.rstrip() in text
+        for output in cell.get("outputs", []):
+            data = output.get("data", {"text/plain": output.get("text")})
+            drawn += [data["image/png"]] if "image/png" in data else []
+            assert "image/png" in data or data["text/plain"].rstrip() in text
+    assert list(pictures.values()) == [base64.b64decode(picture) for picture in drawn]
+    assert all(f"]({picture})" in text for picture in pictures)
+
+
+def test_tables_fences_and_colors_in_an_output_are_shown_as_they_are(tmp_path):
+    made = notebook("1", "2")
+    table = {"text/plain": "no", "text/html": "<table><tr><td>1</td></tr></table>"}
+    made.cells[0].outputs = [nbformat.v4.new_output("display_data", table)]
+    made.cells[1].outputs = [stream("\x1b[31mred\x1b[0m\n```\ncode\n```\n")]
+    nbformat.write(made, tmp_path / "made.ipynb")
+    text, _ = page_of(tmp_path / "made.ipynb")
+    assert '<div class="output">\n<table><tr><td>1</td></tr></table>\n</div>' in text
+    assert "```` { .text .output }\nred\n```\ncode\n```\n````" in text
+
+
+def test_the_documentation_lists_every_notebook():
+    pages = re.findall(
+        r"- notebooks/(\w+)\.md$", (EXAMPLES.parent / "mkdocs.yml").read_text(), re.M
+    )
+    assert pages == NAMES

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import Choice
 
-from unetzoo import registry
+from unetzoo import __version__, registry
 from unetzoo.utils.arguments import NORMS
 from unetzoo.utils.choices import (
     CONFIGURATIONS,
@@ -64,7 +64,7 @@ model_options = together(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="unetzoo")
+@click.version_option(__version__)
 def cli() -> None:
     """The published U-Nets in Keras 3, to the last parameter."""
 
