@@ -259,7 +259,7 @@ def test_open_sizes_and_given_sizes_are_the_same_network(name):
     card = unetzoo.card(name)
     rank = len(card.input_shape) - 1
     model = unetzoo.skeleton(name, input_shape=(*[None] * rank, card.input_shape[-1]))
-    assert model.count_params() == card.with_moving
+    assert model.count_params() == card.total_params
     assert model.output_shape == (None, *[None] * rank, card.num_classes)
 
 

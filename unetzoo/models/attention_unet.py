@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="Oktay et al. 2018, arXiv 1804.03999, and the authors' Attention-Gated-Networks",
     sizes=SIZES,
-    parameters=6_406_042,
-    with_moving=6_410_330,
+    trainable_params=6_406_042,
+    total_params=6_410_330,
     ranks=(3, 2),
     stated="6.40 million parameters, 5.88 million without the gates (6.406 and 5.887, cut off); "
     "input 160 x 160 x 96, three organs and the background",

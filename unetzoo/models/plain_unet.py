@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=1)
 @register(
     source="nnU-Net v2, PlainConvUNet of dynamic-network-architectures (Isensee 2021; S5.35)",
     sizes=SIZES,
-    parameters=31_194_050,
-    with_moving=31_194_050,
+    trainable_params=31_194_050,
+    total_params=31_194_050,
     ranks=(3, 2),
     stated="31,195,594 parameters at 128 x 128 x 128, 6 stages, 2 classes; 5,603,177 at "
     "40 x 56 x 40, 4 stages, 3 classes, each with a head at every level of the decoder",

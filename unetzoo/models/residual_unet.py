@@ -12,8 +12,8 @@ BLOCKS = (1, 3, 4, 6)  # of the first stages of the encoder; the later ones have
 @register(
     source="nnU-Net v2, ResidualEncoderUNet of dynamic-network-architectures (Isensee 2024; S5.35)",
     sizes=SIZES,
-    parameters=102_348_226,
-    with_moving=102_348_226,
+    trainable_params=102_348_226,
+    total_params=102_348_226,
     ranks=(3, 2),
     stated="no count; M, L and XL are the same network at the patches and batches that nnU-Net "
     "plans for 8, 24 and 40 GB",

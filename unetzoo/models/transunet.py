@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="Chen 2021, arXiv 2102.04306, R50-ViT-B/16, and its authors' Beckschen/TransUNet",
     sizes=SIZES,
-    parameters=105_277_081,
-    with_moving=105_279_961,
+    trainable_params=105_277_081,
+    total_params=105_279_961,
     ranks=(2, 3),
     stated="105,277,081 parameters of its authors' code at 224 x 224 with 9 classes and 3 skips; "
     "105,276,066 with 2 classes (DA-TransUNet, Sun 2024, table 3); 105.32 M at 256 x 256 with 1 "

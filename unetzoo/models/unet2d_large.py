@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=8)
 @register(
     source="a description in words (S4.2)",
     sizes=SIZES,
-    parameters=439_180,
-    with_moving=440_684,
+    trainable_params=439_180,
+    total_params=440_684,
     stated="channels of every layer, 3 in and 256 out; no size, no kernels, no total",
     assumed=(
         "input 128 x 128, UNetSmall's (no size is given)",

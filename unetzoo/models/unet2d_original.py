@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=188, step=16)
 @register(
     source="Ronneberger, Fischer, Brox 2015, as a textbook chapter describes it (S5.1)",
     sizes=SIZES,
-    parameters=31_030_658,
-    with_moving=31_030_658,
+    trainable_params=31_030_658,
+    total_params=31_030_658,
     stated="about 31 million parameters, 572 x 572 in, 388 x 388 out",
     assumed=(
         "biases in every convolution and up-convolution",

@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=8)
 @register(
     source="a published print(model) and torchsummary table, unet2d_small.*.txt (S4.1)",
     sizes=SIZES,
-    parameters=63_972,
-    with_moving=64_300,
+    trainable_params=63_972,
+    total_params=64_300,
     stated="structure and 28 rows, input 3 x 128 x 128; no total",
     assumed=(
         "a map smaller than its skip is zero-padded on both sides, the extra pixel at the end",

@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="a textbook chapter (S5.8 to S5.14)",
     sizes=SIZES,
-    parameters=13_390_209,
-    with_moving=13_398_145,
+    trainable_params=13_390_209,
+    total_params=13_398_145,
     stated="about 7.7 million parameters (linear, 1 channel in, 1 class out)",
     assumed=(
         "both convolutions of a decoder level have the level's width; the last is 64",

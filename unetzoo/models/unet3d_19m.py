@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=8)
 @register(
     source="a published Keras 2 model.summary(), unet3d_19m.keras2.txt (S3)",
     sizes=SIZES,
-    parameters=19_072_964,
-    with_moving=19_077_636,
+    trainable_params=19_072_964,
+    total_params=19_077_636,
     stated="19,077,636 parameters, 4,672 of them not trainable, 61 rows, input 64 x 64 x 64 x 1",
     assumed=(
         "the dropout rate: 0.1, an argument (only the rows are documented)",

@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="a published torchsummary table, unet3d_2_5m.torchsummary.md (S2)",
     sizes=SIZES,
-    parameters=2_512_481,
-    with_moving=2_514_465,
+    trainable_params=2_512_481,
+    total_params=2_514_465,
     stated="2,512,481 parameters, 59 rows, input 1 x 112 x 112 x 112",
     assumed=(
         'interpolation="nearest", or "linear" with half-pixel centres (S2.3 gives neither)',

@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="a published torchsummary table, unet3d_90m.torchsummary.txt (S1)",
     sizes=SIZES,
-    parameters=90_309_763,
-    with_moving=90_321_539,
+    trainable_params=90_309_763,
+    total_params=90_321_539,
     stated="90,309,763 parameters, 85 rows, input 4 x 50 x 50 x 50",
     assumed=(
         "the dropout rate: 0.1, an argument (only the rows are documented)",

@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=92, step=8)
 @register(
     source="Cicek et al. 2016, as a textbook chapter describes it (S5.17)",
     sizes=SIZES,
-    parameters=19_074_627,
-    with_moving=19_079_299,
+    trainable_params=19_074_627,
+    total_params=19_079_299,
     stated="19,069,955 parameters in all, 132 x 132 x 116 in, 44 x 44 x 28 out",
     assumed=(
         "up-convolutions without bias, the others with: 19,069,955 is the count without the "

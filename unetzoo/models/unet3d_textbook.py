@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="a textbook chapter (S5.23 to S5.31)",
     sizes=SIZES,
-    parameters=10_041_155,
-    with_moving=10_045_123,
+    trainable_params=10_041_155,
+    total_params=10_045_123,
     stated="roughly 19 million parameters (linear, 1 channel in, 3 classes out)",
     assumed=(
         "both convolutions of a decoder level have the level's width; the last is 32",

@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="Zhou et al. 2018, arXiv 1807.10165 (and 2019, IEEE TMI), and the authors' UNetPlusPlus",
     sizes=SIZES,
-    parameters=9_041_601,
-    with_moving=9_041_601,
+    trainable_params=9_041_601,
+    total_params=9_041_601,
     ranks=(2, 3),
     stated="9.04 million parameters (9,041,601 in the authors' code); their U-Net of the same "
     "widths 7.76 (7,759,521), wide U-Net 9.13 (9,282,246 in their code)",

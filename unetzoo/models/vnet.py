@@ -11,8 +11,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="Milletari et al. 2016, arXiv 1606.04797",
     sizes=SIZES,
-    parameters=65_175_314,
-    with_moving=65_175_314,
+    trainable_params=65_175_314,
+    total_params=65_175_314,
     ranks=(3, 2),
     stated="no count; receptive fields of 5, 22, 72, 172, 372 voxels after the stages down and "
     "476, 528, 546, 551 up (table 1); input 128 x 128 x 64, two classes",
