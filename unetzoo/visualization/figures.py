@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from unetzoo.evaluation.scores import ClassScores
 from unetzoo.utils.text import counted, printable
-from unetzoo.visualization.curves import curves
+from unetzoo.visualization.learning_curves import curves
 from unetzoo.visualization.sheet import MOST_CLASSES, Row, class_name, colour_of, draw_sheet, save
 from unetzoo.visualization.slices import (
     Cut,
