@@ -1,5 +1,8 @@
 """What losses and metrics share: labels as one channel a class, and which voxels count."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from keras import ops
 
 from unetzoo.losses.stray_labels import IN_CHANNELS, in_classes, refuse
@@ -7,12 +10,14 @@ from unetzoo.losses.stray_labels import IN_CHANNELS, in_classes, refuse
 ACTIVATIONS = ("softmax", "sigmoid")
 
 
-def check_activation(activation):
+def check_activation(activation: str) -> None:
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation {activation!r}: expected 'softmax' or 'sigmoid'.")
 
 
-def one_channel_a_class(y_true, logits, activation, ignore_label, told=False):
+def one_channel_a_class(
+    y_true: Any, logits: Any, activation: str, ignore_label: int | None, told: bool = False
+) -> tuple[Any, Any]:
     """The targets with the logits' shape, and 1.0 where a voxel counts, 0.0 where it is ignored.
 
     Args:
@@ -39,7 +44,9 @@ def one_channel_a_class(y_true, logits, activation, ignore_label, told=False):
         valid = ops.ones_like(targets[..., 0])
         if ignore_label is not None and activation == "softmax":
             valid = ops.cast(ops.sum(targets, axis=-1) > 0, "float32")
-        return _without_stray(targets, targets, _outside(targets, 1), told and IN_CHANNELS), valid
+        return _without_stray(
+            targets, targets, _outside(targets, 1), IN_CHANNELS if told else ""
+        ), valid
     labels = _without_channel(y_true, logits)
     _check_sizes("labels", labels.shape, logits.shape[:-1])
     labels = ops.cast(labels, "float32")
@@ -55,22 +62,22 @@ def one_channel_a_class(y_true, logits, activation, ignore_label, told=False):
         stray = stray | (labels != ops.floor(labels))
         within = ops.cast(ops.clip(labels, 0, last), "int32")
         targets = ops.one_hot(within, classes, dtype="float32")
-    return _without_stray(targets, labels, stray, told and in_classes(last + 1)), valid
+    return _without_stray(targets, labels, stray, in_classes(last + 1) if told else ""), valid
 
 
-def _outside(labels, last):
+def _outside(labels: Any, last: int) -> Any:
     """True where a label is not from 0 to the last, as NaN is not."""
     return ops.logical_not((labels >= 0) & (labels <= last))
 
 
-def _without_stray(targets, labels, stray, expected):
+def _without_stray(targets: Any, labels: Any, stray: Any, expected: str) -> Any:
     """The targets; where a label is stray an error if something is expected, else NaN."""
     if expected:
         refuse(stray, labels, expected)
     return ops.where(ops.any(stray), float("nan"), targets)
 
 
-def _without_channel(y_true, logits):
+def _without_channel(y_true: Any, logits: Any) -> Any:
     rank = len(logits.shape)
     if len(y_true.shape) == rank and y_true.shape[-1] == 1:
         return ops.squeeze(y_true, axis=-1)
@@ -82,7 +89,7 @@ def _without_channel(y_true, logits):
     )
 
 
-def _check_sizes(what, shape, expected):
+def _check_sizes(what: str, shape: Sequence[Any], expected: Sequence[Any]) -> None:
     """Sizes that are known on both sides must be the same: no broadcasting by accident."""
     pairs = zip(shape, expected, strict=True)
     if any(a is not None and b is not None and a != b for a, b in pairs):
@@ -92,7 +99,7 @@ def _check_sizes(what, shape, expected):
         )
 
 
-def sample_and_voxel_weights(sample_weight, valid):
+def sample_and_voxel_weights(sample_weight: Any, valid: Any) -> tuple[Any, Any]:
     """Weights of the samples ``(B,)``, and of the voxels ``(B, *spatial)`` times what counts.
 
     Args:

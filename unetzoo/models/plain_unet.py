@@ -1,9 +1,14 @@
 """nnU-Net's PlainConvUNet: two convolutions a stage, its stages given by a plan."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=1)
 
@@ -26,19 +31,19 @@ SIZES = Sizes(smallest=1)
     ),
 )
 def plain_unet(
-    input_shape=(128, 128, 128, 1),
-    num_classes=2,
-    norm="instance",
-    dropout=0.0,
-    activation=None,
-    nonlinearity="leaky_relu",
-    upsampling="transposed",
-    deep_supervision=False,
-    features=(32, 64, 128, 256, 320, 320),
-    kernels=(3, 3, 3, 3, 3, 3),
-    strides=(1, 2, 2, 2, 2, 2),
-    name="plain_unet",
-):
+    input_shape: Sequence[int | None] = (128, 128, 128, 1),
+    num_classes: int = 2,
+    norm: str | None = "instance",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    nonlinearity: str = "leaky_relu",
+    upsampling: str = "transposed",
+    deep_supervision: bool = False,
+    features: Sequence[int] = (32, 64, 128, 256, 320, 320),
+    kernels: Sequence[int | Sequence[int]] = (3, 3, 3, 3, 3, 3),
+    strides: Sequence[int | Sequence[int]] = (1, 2, 2, 2, 2, 2),
+    name: str = "plain_unet",
+) -> "keras.Model":
     """nnU-Net's plain U-Net.
 
     Args:
@@ -64,15 +69,18 @@ def plain_unet(
     (31195594, (None, 64, 64, 64, 2))
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.blocks import decoder
-    from unetzoo.utils.stages import stages
+    from unetzoo.utils.stages import Stage, stages
 
     first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
 
-    def double(x, stage, stride=1, *, name):
+    def double(
+        x: KerasTensor, stage: Stage, stride: int | tuple[int, ...] = 1, *, name: str
+    ) -> KerasTensor:
         x = unit(x, stage.features, stage.kernel, stride, name=name, number=1)
         return unit(x, stage.features, stage.kernel, name=name, number=2)
 

@@ -1,9 +1,14 @@
 """The textbook 2D U-Net: padded, batch norm, linear or transposed upsampling (S5.8 to S5.14)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=16)
 
@@ -23,14 +28,14 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def unet2d_textbook(
-    input_shape=(256, 256, 1),
-    num_classes=1,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    upsampling="linear",
-    name="unet2d_textbook",
-):
+    input_shape: Sequence[int | None] = (256, 256, 1),
+    num_classes: int = 1,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    upsampling: str = "linear",
+    name: str = "unet2d_textbook",
+) -> "keras.Model":
     """The textbook 2D U-Net.
 
     Args:
@@ -52,12 +57,13 @@ def unet2d_textbook(
     (None, 256, 256, 1)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
     half = 2 if upsampling == "linear" else 1
 
-    def block(filters):
+    def block(filters: int) -> Callable:
         return partial(
             blocks.double_conv,
             first=filters,
@@ -67,7 +73,7 @@ def unet2d_textbook(
             dropout=dropout,
         )
 
-    def up(x, skip, filters, *, name):
+    def up(x: KerasTensor, skip: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         if upsampling == "linear":
             larger = blocks.linear_upsampling
         else:

@@ -1,9 +1,14 @@
 """The 19.1M Keras 3D U-Net, with the layer names that its document prints (S3)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=8)
 
@@ -22,13 +27,13 @@ SIZES = Sizes(smallest=8)
     ),
 )
 def unet3d_19m(
-    input_shape=(64, 64, 64, 1),
-    num_classes=4,
-    norm="batch",
-    dropout=0.1,
-    activation=None,
-    name="unet3d",
-):
+    input_shape: Sequence[int | None] = (64, 64, 64, 1),
+    num_classes: int = 4,
+    norm: str | None = "batch",
+    dropout: float = 0.1,
+    activation: str | Callable | None = None,
+    name: str = "unet3d",
+) -> "keras.Model":
     """The 19.1M Keras 3D U-Net.
 
     Args:
@@ -49,6 +54,7 @@ def unet3d_19m(
     19077636
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.layers import CropToMultiple
@@ -57,17 +63,19 @@ def unet3d_19m(
     up_conv = partial(blocks.up_conv, bias=False, kernel_initializer="glorot_uniform")
     normalise = partial(blocks.norm, kind=norm, epsilon=1e-3, momentum=0.99)
 
-    def conv_norm_relu(x, filters, number, *, name):
+    def conv_norm_relu(x: KerasTensor, filters: int, number: int, *, name: str) -> KerasTensor:
         """The document numbers norms and activations through; the first has no number."""
         suffix = f"_{number}" if number else ""
         x = conv(x, filters, name=name)
         x = normalise(x, name=f"{norm}_normalization{suffix}")
         return keras.layers.Activation("relu", name=f"activation{suffix}")(x)
 
-    def drop(x, *, name):
+    def drop(x: KerasTensor, *, name: str) -> KerasTensor:
         return keras.layers.Dropout(dropout, name=name)(x) if dropout else x
 
-    def slice_and_concat(skip, x, multiple, suffix):
+    def slice_and_concat(
+        skip: KerasTensor, x: KerasTensor, multiple: int, suffix: str
+    ) -> KerasTensor:
         skip = CropToMultiple(multiple, name=f"tf_op_layer_Slice{suffix}")(skip)
         return keras.layers.Concatenate(axis=-1, name=f"tf_op_layer_concat{suffix}")([skip, x])
 

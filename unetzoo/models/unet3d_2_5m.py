@@ -1,9 +1,14 @@
 """The 2.5M 3D U-Net: 16 to 128 channels, upsampling by interpolation (S2)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=16)
 
@@ -22,14 +27,14 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def unet3d_2_5m(
-    input_shape=(112, 112, 112, 1),
-    num_classes=1,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    interpolation="nearest",
-    name="unet3d_2_5m",
-):
+    input_shape: Sequence[int | None] = (112, 112, 112, 1),
+    num_classes: int = 1,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    interpolation: str = "nearest",
+    name: str = "unet3d_2_5m",
+) -> "keras.Model":
     """The 2.5M 3D U-Net.
 
     Args:
@@ -50,24 +55,26 @@ def unet3d_2_5m(
     (None, 112, 112, 112, 4)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
     if interpolation not in ("nearest", "linear"):
         raise ValueError(f"interpolation {interpolation!r}: expected 'nearest' or 'linear'.")
-    upsample = {
+    upsamplings: dict[str, Callable] = {
         "nearest": blocks.nearest_upsampling,
         "linear": partial(blocks.linear_upsampling, align_corners=False),
-    }[interpolation]
+    }
+    upsample = upsamplings[interpolation]
 
-    def level(x, filters, *, name):
+    def level(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         conv = partial(blocks.conv, filters=filters)
         normalise = partial(blocks.norm, kind=norm)
         relu = blocks.relu
         x = blocks.sequential(x, conv, normalise, relu, conv, normalise, relu, name=name)
         return blocks.channel_dropout(x, dropout, name=f"dropout_{name}")
 
-    def join(x, skip, *, name):
+    def join(x: KerasTensor, skip: KerasTensor, *, name: str) -> KerasTensor:
         x = upsample(x, name=f"{name}_upsample")
         return blocks.pad_and_concat(x, skip, name=name)
 

@@ -1,9 +1,14 @@
 """The textbook 3D U-Net: padded, batch norm, linear or transposed upsampling (S5.23 to S5.31)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=16)
 
@@ -24,14 +29,14 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def unet3d_textbook(
-    input_shape=(128, 128, 128, 1),
-    num_classes=3,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    upsampling="linear",
-    name="unet3d_textbook",
-):
+    input_shape: Sequence[int | None] = (128, 128, 128, 1),
+    num_classes: int = 3,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    upsampling: str = "linear",
+    name: str = "unet3d_textbook",
+) -> "keras.Model":
     """The textbook 3D U-Net.
 
     Args:
@@ -53,12 +58,13 @@ def unet3d_textbook(
     (None, 128, 128, 128, 3)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
     half = 2 if upsampling == "linear" else 1
 
-    def block(filters):
+    def block(filters: int) -> Callable:
         return partial(
             blocks.double_conv,
             first=filters,
@@ -68,7 +74,7 @@ def unet3d_textbook(
             dropout=dropout,
         )
 
-    def up(x, skip, filters, *, name):
+    def up(x: KerasTensor, skip: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         if upsampling == "linear":
             larger = blocks.linear_upsampling
         else:
