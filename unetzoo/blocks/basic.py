@@ -38,13 +38,13 @@ def per_axis(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
     >>> per_axis(3, 2), per_axis([1, 3, 3], 3)
     ((3, 3), (1, 3, 3))
     """
-    return (value,) * rank if isinstance(value, int) else tuple(value)
+    return tuple(value) if isinstance(value, Sequence) else (value,) * rank
 
 
 # === Single layers ===
 
 
-def checked(x: KerasTensor, sizes: Sizes) -> KerasTensor:
+def check_sizes(x: KerasTensor, sizes: Sizes) -> KerasTensor:
     """Where the input has open sizes, a layer that checks those of what comes in later."""
     if None not in x.shape[1:]:
         return x

@@ -97,7 +97,7 @@ def attention_unet(
         return blocks.linear_upsampling(x, align_corners=False, name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     levels = []

@@ -85,7 +85,7 @@ def plain_unet(
         return unit(x, stage.features, stage.kernel, name=name, number=2)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     x = double(x, first, name="encoder1")

@@ -100,7 +100,7 @@ def residual_unet(
         return unit(x, stage.features, stage.kernel, name=name, number=1)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     x = unit(x, first.features, first.kernel, name="stem", number=1)

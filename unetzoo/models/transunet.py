@@ -106,7 +106,7 @@ def transunet(
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, bias=norm is None)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     x, skips = resnet(x, width, units)

@@ -79,7 +79,7 @@ def unet2d_large(
         return conv_norm_relu(filters)[:1] if plain_tail else conv_norm_relu(filters)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Entrance
     x = blocks.sequential(x, *conv_norm_relu(64), name="prep0")

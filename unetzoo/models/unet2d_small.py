@@ -64,7 +64,7 @@ def unet2d_small(
         return blocks.channel_dropout(x, dropout, name=f"dropout_{name}")
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = level(x, filters=4, name="enc1")

@@ -80,7 +80,7 @@ def unet3d_19m(
         return keras.layers.Concatenate(axis=-1, name=f"tf_op_layer_concat{suffix}")([skip, x])
 
     inputs = keras.Input(input_shape, name="input_img")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     x = conv_norm_relu(x, 32, 0, name="conv_0_1")

@@ -79,7 +79,7 @@ def unet3d_2_5m(
         return blocks.pad_and_concat(x, skip, name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = level(x, 16, name="enc1")

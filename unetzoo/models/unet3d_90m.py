@@ -65,7 +65,7 @@ def unet3d_90m(
         return blocks.up(x, skip, up_conv, blocks.pad_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = block(64)(x, name="double_conv")

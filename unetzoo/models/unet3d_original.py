@@ -73,7 +73,7 @@ def unet3d_original(
         return blocks.up(x, skip, up_conv, blocks.crop_and_concat, conv, name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = block(32, 64)(x, name="double_conv")

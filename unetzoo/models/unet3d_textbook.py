@@ -82,7 +82,7 @@ def unet3d_textbook(
         return blocks.up(x, skip, larger, blocks.pad_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = block(32)(x, name="double_conv")

@@ -98,7 +98,7 @@ def unet_plus_plus(
         return unit(x, filters, name=name, number=2)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder: the first node of each row
     rows = []

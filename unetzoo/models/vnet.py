@@ -105,7 +105,7 @@ def vnet(
         return blocks.nonlinear(x, nonlinearity, name=f"{name}-act")
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder; the last stage is the bottleneck
     x = stage(x, _repeated(x, features[0]), features[0], convs_down[0], name="encoder1")
