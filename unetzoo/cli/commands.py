@@ -79,7 +79,7 @@ def list_models(pattern: str) -> None:
         raise ValueError(f"pattern {pattern!r}: expected one that matches a network of {known}.")
     for name in names:
         card = registry.card(name)
-        say(f"{name:<16} {card.parameters:>11,} parameters  {card.source}")
+        say(f"{name:<16} {card.trainable_params:>11,} parameters  {card.source}")
 
 
 @cli.command()

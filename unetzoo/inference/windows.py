@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -10,9 +10,8 @@ import numpy as np
 
 from unetzoo.inference.shapes import first_output, output_shape, refusal, strides
 from unetzoo.utils.checks import whole, wholes
+from unetzoo.utils.progress import Progress
 from unetzoo.utils.text import counted
-
-Progress = Callable[[Sequence], Iterable]
 
 
 def positions(size: int, patch: int, overlap: float = 0.5, step: int = 1) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
-LONGEST = 80  # characters of a value in a sentence
+from unetzoo.utils.text import short
 
 
 def check(right: bool, name: str, value: object, expected: str) -> None:
@@ -18,9 +18,7 @@ def check(right: bool, name: str, value: object, expected: str) -> None:
     ValueError: batch_size 0: expected a whole number from 1 on.
     """
     if not right:
-        text = " ".join(repr(value).split())
-        text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-        raise ValueError(f"{name} {text}: expected {expected}.")
+        raise ValueError(f"{name} {short(value)}: expected {expected}.")
 
 
 def is_whole(value: Any, least: float = 1) -> bool:

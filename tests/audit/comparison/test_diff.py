@@ -56,7 +56,7 @@ def test_the_gap_is_the_difference_of_the_counts():
     for first in names:
         for second in names:
             diff = audit.diff(tables[first], tables[second])
-            gap = unetzoo.card(second).parameters - unetzoo.card(first).parameters
+            gap = unetzoo.card(second).trainable_params - unetzoo.card(first).trainable_params
             assert diff.gap == gap
             assert diff.same == (first == second)
 

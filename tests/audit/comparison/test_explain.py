@@ -312,7 +312,7 @@ def test_a_number_that_nothing_gives():
 
 
 def test_an_optimizer_in_keras_3s_total():
-    trainable = unetzoo.card("unet2d_small").parameters
+    trainable = unetzoo.card("unet2d_small").trainable_params
     search = audit.explain("unet2d_small", count=3 * trainable + 328 + 2)
     assert search.matches[0].ways == ("moving statistics counted", "Adam's variables counted")
 
