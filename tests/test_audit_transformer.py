@@ -18,7 +18,7 @@ import unetzoo
 from audit.analysis.cost import cost
 from audit.analysis.memory import memory
 from audit.analysis.receptive_field import receptive_field
-from audit.report.drawing.graph import graph_of
+from audit.html_report.drawing.graph import graph_of
 from unetzoo.layers import (
     PositionEmbeddings,
     ResizeToMatch,

@@ -10,10 +10,10 @@ from reports import DOCUMENTS, table_of
 
 import audit
 import unetzoo
-from audit.report import report
-from audit.report.drawing import arithmetic
-from audit.report.drawing.graph import graph_of
-from audit.report.drawing.layout import CHAR, FULL, HALF, PAGE, extent, layout
+from audit.html_report import report
+from audit.html_report.drawing import arithmetic
+from audit.html_report.drawing.graph import graph_of
+from audit.html_report.drawing.layout import CHAR, FULL, HALF, PAGE, extent, layout
 from audit.tables import Row, Table
 
 PLAIN = [*unetzoo.list_models("unet?d_*"), "plain_unet", "residual_unet", "vnet"]

@@ -5,10 +5,10 @@ from dataclasses import replace
 from math import log2, prod
 
 from audit.formats.pytorch import is_block
+from audit.html_report.drawing import arithmetic
+from audit.html_report.drawing.boxes import Box, Graph, Way
+from audit.html_report.drawing.folding import folded
 from audit.kinds import FITS, SIZE_FROM_SECOND
-from audit.report.drawing import arithmetic
-from audit.report.drawing.boxes import Box, Graph, Way
-from audit.report.drawing.folding import folded
 from audit.tables import Row, Shape, Table
 
 KERNELS = ("Conv", "Separable", "Depthwise", "Dense", "MultiHeadAttention")

@@ -8,7 +8,7 @@ after the other. Both become one box with a count.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from audit.report.drawing.boxes import Box, Way
+from audit.html_report.drawing.boxes import Box, Way
 
 
 @dataclass(frozen=True)

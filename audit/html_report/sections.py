@@ -6,8 +6,8 @@ from typing import Any
 
 from audit.analysis.cost import PARTS
 from audit.analysis.receptive_field import receptive_field
-from audit.report.facts import Counted
-from audit.report.text import e, of_sample, share
+from audit.html_report.facts import Counted
+from audit.html_report.text import e, of_sample, share
 from audit.tables import Row, Table
 
 ROLES = {

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from audit.analysis.cost import Cost, cost
-from audit.report.drawing import arithmetic
-from audit.report.drawing.boxes import Box, Graph, Way
-from audit.report.text import of_sample, share, times
+from audit.html_report.drawing import arithmetic
+from audit.html_report.drawing.boxes import Box, Graph, Way
+from audit.html_report.text import of_sample, share, times
 from audit.tables import Row, Table
 
 Facts = list[tuple[str, str]]
