@@ -128,7 +128,7 @@ def _table(pairs: Any) -> str:
 def _cells(row: Row | None) -> list[Cell]:
     if row is None:
         return ["", "", "", ""]
-    return [row.name, row.kind, of_sample(row.shape), row.without_moving]
+    return [row.name, row.layer_class, of_sample(row.shape), row.without_moving]
 
 
 def _ledgers(names: list[str], tables: list[Table]) -> str:

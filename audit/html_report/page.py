@@ -115,7 +115,7 @@ def origin_of(table: Table) -> str:
         f"A published table, {table.style}.",
         sections.what_is_missing(table, linked, drawable(table)),
     ]
-    sentences += [f"{doubt}.".capitalize() for doubt in table.doubts()]
+    sentences += [f"{doubt}.".capitalize() for doubt in table.inconsistencies()]
     return " ".join(filter(None, sentences))
 
 
@@ -183,7 +183,7 @@ def _slider(sized: Sized) -> str:
 
 
 def _label(table: Table) -> str:
-    return of_sample(next(row.shape for row in table if row.kind == "InputLayer"))
+    return of_sample(next(row.shape for row in table if row.layer_class == "InputLayer"))
 
 
 def _templates(sized: Sized, name: str, own: dict[str, str]) -> list[str]:
