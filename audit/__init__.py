@@ -24,7 +24,6 @@ True
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit import report as _pages
 from audit.comparison.diff import Diff
 from audit.comparison.explain import Explanation
 from audit.sources.resolve import as_table
@@ -136,5 +135,8 @@ def report(source: Any, path: Path | str, *, against: Any = None) -> Path:
     Returns: the path.
     Raises: ValueError for what is no network, or where the page cannot be written.
     """
-    page = _pages.report(source) if against is None else _pages.report_diff(source, against)
-    return _pages.write(page, path)
+    from audit import html_report
+
+    if against is None:
+        return html_report.write(html_report.report(source), path)
+    return html_report.write(html_report.report_diff(source, against), path)

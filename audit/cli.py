@@ -42,7 +42,7 @@ def table(
     given = {"input_shape": input_shape, "num_classes": num_classes}
     arguments = {key: value for key, value in given.items() if value is not None}
     found = audit_table(model, arguments)
-    for note in (*found.repairs, *found.doubts()):
+    for note in (*found.repairs, *found.inconsistencies()):
         say(f"{model}: {note}", err=True)
     say(found.to_text(style, width))
 

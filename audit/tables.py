@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
         name: the layer's own, such as ``down1-double_conv-conv1``.
-        kind: its Keras class, such as ``Conv3D``; ``ops.Concatenate`` for a bare operation.
+        layer_class: its Keras class, such as ``Conv3D``; ``ops.Concatenate`` for a bare operation.
         shape: of the output, batch axis first and channels last, None where it is open.
         parameters: counts by role: kernel, bias, scale, shift, moving (batch norm's statistics).
         trainable: how many of the parameters are.
@@ -34,7 +34,7 @@ class Row:
     """
 
     name: str
-    kind: str
+    layer_class: str
     shape: Shape
     parameters: Mapping[str, int] = field(default_factory=dict)
     trainable: int = 0
@@ -109,7 +109,7 @@ class Table:
         """The trainable parameters."""
         return sum(row.trainable for row in self.first_calls)
 
-    def doubts(self) -> tuple[str, ...]:
+    def inconsistencies(self) -> tuple[str, ...]:
         """Where a table read from a text does not add up to its own totals; empty if it does."""
         stated = self.stated
         optimizer = stated.get("optimizer", 0)
@@ -153,7 +153,7 @@ class Table:
         return frame(
             {
                 "layer": [row.name for row in rows],
-                "type": [row.kind for row in rows],
+                "type": [row.layer_class for row in rows],
                 "output": [row.shape[1:] for row in rows],
                 "parameters": [row.total for row in rows],
                 "trainable": [row.trainable for row in rows],

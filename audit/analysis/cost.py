@@ -106,9 +106,9 @@ def cost(table: Table) -> Cost:
     work: list[Work] = []
     unknown: dict[str, None] = {}
     for row in table:
-        function = FORMULAS.get(row.kind)
+        function = FORMULAS.get(row.layer_class)
         if function is None:
-            unknown[row.kind] = None
+            unknown[row.layer_class] = None
         inputs = [shapes[source] for source in sources(row)]
         macs, elementwise = function(row, inputs) if function else (0, 0)
         work.append(Work(row, parts[row.name, row.call], macs, elementwise))
@@ -128,7 +128,7 @@ def complete(table: Table, what: str) -> None:
                 f"{row.shape}, so give an input shape."
             )
         missing = [source for source in sources(row) if source not in calls]
-        if missing or (not row.inputs and row.kind != "InputLayer"):
+        if missing or (not row.inputs and row.layer_class != "InputLayer"):
             found = f"reads {missing[0]!r}, which no row is" if missing else "reads nothing"
             raise ValueError(
                 f"{table.name!r}: its {what} needs the inputs of every layer, but {row.name!r} "
@@ -168,10 +168,10 @@ def part_of_rows(table: Table) -> dict[tuple[str, int], str]:
 
 def _upsamples(row: Row) -> bool:
     strided = any(stride > 1 for stride in setting(row, "strides"))
-    by_interpolation = "upsampling" in row.kind.lower() or row.kind == "ResizeToMatch"
-    return (row.kind.endswith("Transpose") and strided) or by_interpolation
+    by_interpolation = "upsampling" in row.layer_class.lower() or row.layer_class == "ResizeToMatch"
+    return (row.layer_class.endswith("Transpose") and strided) or by_interpolation
 
 
 def _downsamples(row: Row) -> bool:
     strided = any(stride > 1 for stride in setting(row, "strides"))
-    return strided and not row.kind.endswith("Transpose")
+    return strided and not row.layer_class.endswith("Transpose")

@@ -181,7 +181,9 @@ def _torchsummary_numbers(table: Table) -> int:
 
 def _torchinfo_numbers(table: Table) -> int:
     with_parameters = [row for row in table if is_module(row) and row.without_moving]
-    attentions = sum(positions(row.shape) for row in table if row.kind == "MultiHeadAttention")
+    attentions = sum(
+        positions(row.shape) for row in table if row.layer_class == "MultiHeadAttention"
+    )
     return sum(positions(row.shape) for row in with_parameters) + _inside(table) - attentions
 
 
@@ -190,7 +192,7 @@ def _inside(table: Table) -> int:
     shapes = {key(row): row.shape for row in table}
     numbers = 0
     for row in table:
-        if row.kind == "MultiHeadAttention":
+        if row.layer_class == "MultiHeadAttention":
             *projected, _ = attention(row, [shapes[source] for source in sources(row)]).projected
             numbers += sum(projected) + positions(row.shape)
     return numbers
@@ -202,7 +204,7 @@ def _prediction(maps: _Maps) -> tuple[int, str]:
     for number, row in enumerate(maps.rows):
         last.update({maps.place[call]: number for call in (*sources(row), key(row))})
     held = {maps.place[call] for call in maps.outputs()}
-    held.update(key(row) for row in maps.rows if row.kind == "InputLayer")
+    held.update(key(row) for row in maps.rows if row.layer_class == "InputLayer")
     alive, peak, where = 0, 0, ""
     for number, row in enumerate(maps.rows):
         made = maps.size(key(row)) if maps.place[key(row)] == key(row) else 0
@@ -224,8 +226,8 @@ def _saved(maps: _Maps) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
     for number, row in enumerate(maps.rows):
         kept = maps.kept(row)
         if kept is None:
-            activation = row.settings.get("activation") if row.kind in SAVED else None
-            unknown[f"{row.kind}({activation})" if activation else row.kind] = None
+            activation = row.settings.get("activation") if row.layer_class in SAVED else None
+            unknown[f"{row.layer_class}({activation})" if activation else row.layer_class] = None
             continue
         calls = (sources(row) if kept.inputs else ()) + ((key(row),) if kept.output else ())
         for call in calls:
@@ -255,7 +257,7 @@ def _backward(maps: _Maps, saved: dict[str, tuple[int, int]]) -> int:
         of_weights += FLOAT32 * row.trainable
         passing = maps.copy(row)
         for source in with_gradient.intersection(sources(row)):
-            block = handed if row.kind in HANDING_ON else f"{key(row)} of {source}"
+            block = handed if row.layer_class in HANDING_ON else f"{key(row)} of {source}"
             size.setdefault(block, maps.size(source))
             if source in gradient:
                 passing += maps.size(source) + size[gradient[source]]

@@ -16,9 +16,9 @@ def torchinfo(row: Row, macs: int, elementwise: int) -> int:
 
     Source: torchinfo 1.8.0, ``LayerInfo.calculate_macs``.
     """
-    if row.kind == "PositionEmbeddings":  # counts no parameter but weights and biases
+    if row.layer_class == "PositionEmbeddings":  # counts no parameter but weights and biases
         return 0
-    positions = _elements(row) // (row.shape[-1] or 1) if "Conv" in row.kind else 1
+    positions = _elements(row) // (row.shape[-1] or 1) if "Conv" in row.layer_class else 1
     return row.without_moving * positions
 
 
@@ -32,17 +32,17 @@ def fvcore(row: Row, macs: int, elementwise: int) -> int:
     Source: fvcore 0.1.5, ``flop_count._DEFAULT_SUPPORTED_OPS``.
     """
     scale = int(row.without_moving > 0)
-    if row.kind == "BatchNormalization":
+    if row.layer_class == "BatchNormalization":
         return (1 + scale) * _elements(row)
-    if row.kind in ("GroupNormalization", "LayerNormalization"):
+    if row.layer_class in ("GroupNormalization", "LayerNormalization"):
         return (4 + scale) * _elements(row)
-    if row.kind == "UpSampling2D":
+    if row.layer_class == "UpSampling2D":
         nearest = row.settings.get("interpolation", "nearest") == "nearest"
         return (1 if nearest else 4) * _elements(row)
-    resized = row.kind == "PositionEmbeddings" and row.settings["grid"] != row.shape[1:-1]
-    if resized or row.kind in ("LinearUpsampling", "ResizeToMatch"):
+    resized = row.layer_class == "PositionEmbeddings" and row.settings["grid"] != row.shape[1:-1]
+    if resized or row.layer_class in ("LinearUpsampling", "ResizeToMatch"):
         return 4 * _elements(row) if len(row.shape) == 4 else 0
-    return elementwise if row.kind == "GlobalAveragePooling2D" else macs
+    return elementwise if row.layer_class == "GlobalAveragePooling2D" else macs
 
 
 PROGRAMS: dict[str, Count] = {"torchinfo": torchinfo, "fvcore": fvcore}

@@ -94,15 +94,17 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
     if of is not None and of not in names:
         raise ValueError(f"layer {of!r}: {table.name!r} has none of that name.")
     target = rows[names.index(of)] if of else rows[-1]
-    source = next((row for row in rows if row.kind == "InputLayer"), None)
+    source = next((row for row in rows if row.layer_class == "InputLayer"), None)
     if source is None or not target.inputs:
         raise ValueError(
             f"{table.name!r}: a receptive field needs an input layer and what reads what; expected "
             "the table of a functional model, keras.Model(model.inputs, model.outputs)."
         )
     axes = tuple(_axis(rows, target, source, axis) for axis in range(1, len(target.shape) - 1))
-    unknown = {row.kind: None for row in rows if row.kind not in RULES.keys() | POINTWISE}
-    whole = {row.kind: None for row in _upstream(rows, target) if row.kind in WHOLE}
+    unknown = {
+        row.layer_class: None for row in rows if row.layer_class not in RULES.keys() | POINTWISE
+    }
+    whole = {row.layer_class: None for row in _upstream(rows, target) if row.layer_class in WHOLE}
     return ReceptiveField(of or table.name, axes, tuple(unknown), tuple(whole))
 
 
@@ -117,7 +119,7 @@ def _upstream(rows: list[Row], target: Row) -> Iterator[Row]:
 
 def _read(row: Row) -> tuple[str, ...]:
     """The inputs whose values it reads; of others it takes the size alone."""
-    return row.inputs[:1] if row.kind in SIZE_FROM_SECOND else row.inputs
+    return row.inputs[:1] if row.layer_class in SIZE_FROM_SECOND else row.inputs
 
 
 def _axis(rows: list[Row], target: Row, source: Row, axis: int) -> Axis:
@@ -138,7 +140,7 @@ def _follow(rows: list[Row], target: Row, source: Row, position: int, axis: int)
             continue
         for reference in _read(row):
             name = reference.rsplit("[", 1)[0]
-            rule = RULES.get(row.kind)
+            rule = RULES.get(row.layer_class)
             first, last = rule(row, interval, shapes[name], axis) if rule else interval
             known = reached.get(name, (first, last))
             reached[name] = (min(first, known[0]), max(last, known[1]))

@@ -60,7 +60,7 @@ def saves(*kinds: str) -> Callable[[Rule], Rule]:
 
 def kept_by(row: Row, inputs: list[Shape]) -> Kept | None:
     """What a call keeps, its built-in activation's part included; None where that is unknown."""
-    rule = SAVED.get(row.kind)
+    rule = SAVED.get(row.layer_class)
     kept = rule(row, inputs) if rule else None
     if kept is None or not has_activation(row):
         return kept
@@ -75,14 +75,14 @@ def kept_by(row: Row, inputs: list[Shape]) -> Kept | None:
 def has_activation(row: Row) -> bool:
     """Whether a convolution or dense layer applies an activation of its own."""
     name = row.settings.get("activation")
-    return row.kind != "Activation" and name not in (None, "linear")
+    return row.layer_class != "Activation" and name not in (None, "linear")
 
 
 def is_view(row: Row, training: bool) -> bool:
     """Whether a call's output is memory that another call made."""
-    if row.kind in TRAINING_ONLY:
+    if row.layer_class in TRAINING_ONLY:
         return not training or row.settings.get("rate") == 0
-    return row.kind in VIEWS and bool(row.inputs)
+    return row.layer_class in VIEWS and bool(row.inputs)
 
 
 # === Rules: what PyTorch's backward functions read ===

@@ -63,7 +63,7 @@ def mismatch(published: list[Table], model: Table, where: str) -> str:
     explanation = explain(best.first, model)
     if explanation.causes:
         lines += ["why the counts differ:", str(explanation)]
-    lines += [f"the published table does not add up: {doubt}" for doubt in best.first.doubts()]
+    lines += [f"the published table does not add up: {gap}" for gap in best.first.inconsistencies()]
     return "\n".join(lines)
 
 

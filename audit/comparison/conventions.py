@@ -108,7 +108,7 @@ def _counts(table: Table) -> Iterator[tuple[list[str], int]]:
     roles: Counter[str] = Counter()
     absent: Counter[str] = Counter()
     for row in table.first_calls:
-        up = "up-convolution " if row.kind.endswith("Transpose") else "convolution "
+        up = "up-convolution " if row.layer_class.endswith("Transpose") else "convolution "
         for role, number in row.parameters.items():
             roles[up + role if role == "bias" else role] += number
         if "kernel" in row.parameters and "bias" not in row.parameters:

@@ -160,12 +160,12 @@ def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
 
 def _classed(table: Table, other: Table) -> list[Row]:
     """The rows; one without a class, for a column cut it off, has that of its namesake."""
-    if all(row.kind for row in table):
+    if all(row.layer_class for row in table):
         return list(table)
-    kinds = {row.name: row.kind for row in other}
+    kinds = {row.name: row.layer_class for row in other}
     return [
-        replace(row, kind=kind, parameters=roles_of(kind, row.total))
-        if not row.kind and (kind := kinds.get(row.name, ""))
+        replace(row, layer_class=kind, parameters=roles_of(kind, row.total))
+        if not row.layer_class and (kind := kinds.get(row.name, ""))
         else row
         for row in table
     ]
@@ -173,12 +173,12 @@ def _classed(table: Table, other: Table) -> list[Row]:
 
 def _family(row: Row) -> str:
     """The same word for what two programs name differently."""
-    if row.kind in ACTIVATIONS:
+    if row.layer_class in ACTIVATIONS:
         return "activation"
-    if row.kind == "TensorFlowOpLayer" or not is_module(row):
+    if row.layer_class == "TensorFlowOpLayer" or not is_module(row):
         return "function"
     families = ("Dropout", "Pooling", "Normalization")
-    return next((family for family in families if family in row.kind), row.kind)
+    return next((family for family in families if family in row.layer_class), row.layer_class)
 
 
 def _families(first: list[Row], second: list[Row]) -> tuple[list[str], list[str]]:
@@ -191,7 +191,8 @@ def _families(first: list[Row], second: list[Row]) -> tuple[list[str], list[str]
         if len(longer := {w for w in known if w != word and w.startswith(word)}) == 1
         and len(word) >= SHORTEST
     }
-    functions = {row.kind.removeprefix("ops.") for row in (*first, *second) if "ops." in row.kind}
+    classes = {row.layer_class for row in (*first, *second)}
+    functions = {name.removeprefix("ops.") for name in classes if "ops." in name}
     named = [[whole.get(word, word) for word in side] for side in words]
     return tuple(["function" if w in functions else w for w in side] for side in named)  # type: ignore[return-value]
 
@@ -293,7 +294,11 @@ def _untrained(table: Table) -> int | None:
     if _by_row(table):
         return sum(map(_frozen, table))
     stated = table.stated
-    if "trainable" not in stated or table.doubts() or not all(row.kind for row in table):
+    if (
+        "trainable" not in stated
+        or table.inconsistencies()
+        or not all(row.layer_class for row in table)
+    ):
         return None
     untrained = max(table.without_moving - stated["trainable"], 0)
     unsure = not table.of_pytorch and any(map(_may_have_statistics, table))
@@ -302,7 +307,7 @@ def _untrained(table: Table) -> int | None:
 
 def _may_have_statistics(row: Row) -> bool:
     """Whether a row counts parameters whose roles nobody knows, as a nested model's."""
-    unknown = row.kind not in KINDS or row.kind in HOLDERS
+    unknown = row.layer_class not in KINDS or row.layer_class in HOLDERS
     return unknown and "all" in row.parameters
 
 
@@ -316,7 +321,7 @@ def _described(row: Row | None) -> dict[str, Any] | None:
         return None
     return {
         "name": row.name,
-        "kind": row.kind,
+        "kind": row.layer_class,
         "shape": list(row.shape[1:]),
         "parameters": row.without_moving,
     }
@@ -327,5 +332,7 @@ def _lines(pair: Pair) -> list[str]:
     for row in (pair.first, pair.second):
         if row is not None:
             shape = " x ".join("?" if size is None else str(size) for size in row.shape[1:])
-            texts.append(printable(f"{row.name} ({row.kind}, {shape}, {row.without_moving:,})"))
+            texts.append(
+                printable(f"{row.name} ({row.layer_class}, {shape}, {row.without_moving:,})")
+            )
     return [f"{SIGNS[pair.status]} {' -> '.join(texts)}"]

@@ -120,7 +120,7 @@ def _runs(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
 
 def _interpolates(table: Table) -> bool:
     """Whether a network has upsampling without weights: by a layer, or by a PyTorch function."""
-    kinds = [row.kind for row in table]
+    kinds = [row.layer_class for row in table]
     by_layer = any("psampl" in kind or "UpSampl" in kind for kind in kinds)
     return not any(kind.endswith("Transpose") for kind in kinds) and (by_layer or table.of_pytorch)
 
@@ -135,12 +135,12 @@ def _deltas(pair: Pair, head: bool) -> Iterator[Delta]:
         yield "shared modules counted twice", counted, first.name
     elif _is_conv(first) and _is_conv(second):
         yield from _conv_deltas(first, second, head)
-    elif "Normalization" in first.kind:
+    elif "Normalization" in first.layer_class:
         yield from _norm_deltas(first, second)
-    elif first.kind == second.kind == "PositionEmbeddings":
+    elif first.layer_class == second.layer_class == "PositionEmbeddings":
         yield "positions on another grid", second.total - first.total, first.name
     else:
-        yield f"another {first.kind}", second.total - first.total, first.name
+        yield f"another {first.layer_class}", second.total - first.total, first.name
 
 
 def _norm_deltas(first: Row, second: Row) -> Iterator[Delta]:
@@ -149,7 +149,7 @@ def _norm_deltas(first: Row, second: Row) -> Iterator[Delta]:
     if not first.total or not second.total:
         yield "norms not counted by one side", second.total - first.total, first.name
         return
-    if first.kind != second.kind:
+    if first.layer_class != second.layer_class:
         yield "another norm", second.total - first.total, first.name
         return
     widths = second.without_moving - first.without_moving
@@ -172,9 +172,9 @@ def _one_sided(run: list[Pair], other_interpolates: bool, others: set[str]) -> I
     where = "second" if run[0].second else "first"
     sign = 1 if run[0].second else -1
     rows = [row for pair in run if (row := pair.first or pair.second) and row.call == 0]
-    a_block = sum(_is_conv(row) and not row.kind.endswith("Transpose") for row in rows) > 1
+    a_block = sum(_is_conv(row) and not row.layer_class.endswith("Transpose") for row in rows) > 1
     for row in rows:
-        if row.kind.endswith("Transpose") and other_interpolates:
+        if row.layer_class.endswith("Transpose") and other_interpolates:
             cause = "up-convolution against interpolation"
         elif a_block:
             cause = f"a block that only the {where} has"
@@ -189,11 +189,11 @@ def _sort(row: Row | None) -> str:
     """What to call rows such as this one."""
     if row is None:
         return ""
-    if "Normalization" in row.kind:
+    if "Normalization" in row.layer_class:
         return "norms"
-    if row.kind.endswith("Transpose"):
+    if row.layer_class.endswith("Transpose"):
         return "up-convolutions"
-    return "convolutions" if _is_conv(row) else row.kind
+    return "convolutions" if _is_conv(row) else row.layer_class
 
 
 # === Convolutions: channels, width, kernel and bias, one after the other ===
@@ -215,9 +215,9 @@ def _conv_deltas(first: Row, second: Row, head: bool) -> Iterator[Delta]:
     if before is None or after is None:
         yield "convolutions of unknown form", second.total - first.total, first.name
         return
-    transposed = first.kind.endswith("Transpose")
+    transposed = first.layer_class.endswith("Transpose")
     biases = "up-convolution biases" if transposed else "convolution biases"
-    if first.kind == "Dense":
+    if first.layer_class == "Dense":
         biases = "biases of dense layers"
     steps = (
         (
@@ -250,7 +250,7 @@ def _conv_of(row: Row, other: Row) -> _Conv | None:
     width = row.shape[-1] or _width_from(row, other)
     if not width:
         return None
-    if row.kind == "Dense" and "kernel" in row.parameters:
+    if row.layer_class == "Dense" and "kernel" in row.parameters:
         return _Conv(1, row.parameters["kernel"] // width, width, "bias" in row.parameters)
     if "kernel_size" in row.settings:
         groups = row.settings.get("groups", 1)
@@ -271,10 +271,10 @@ def _conv_of(row: Row, other: Row) -> _Conv | None:
 
 def _taps(row: Row, other: Row) -> list[int]:
     """Kernel volumes to try: the other row's first."""
-    if row.kind == "Dense":
+    if row.layer_class == "Dense":
         return [1]
-    rank = int(row.kind[4])
-    sizes = KERNELS["Transpose" if row.kind.endswith("Transpose") else "Conv"]
+    rank = int(row.layer_class[4])
+    sizes = KERNELS["Transpose" if row.layer_class.endswith("Transpose") else "Conv"]
     known = [prod(other.settings["kernel_size"])] if "kernel_size" in other.settings else []
     return [*known, *(size**rank for size in sizes)]
 
@@ -287,4 +287,4 @@ def _width_from(row: Row, other: Row) -> int:
 
 def _is_conv(row: Row) -> bool:
     """Whether it has a kernel, inputs, a width and perhaps a bias: a dense layer has too."""
-    return re.match(r"Conv\dD|Dense$", row.kind) is not None
+    return re.match(r"Conv\dD|Dense$", row.layer_class) is not None

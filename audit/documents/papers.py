@@ -32,7 +32,7 @@ def count_of_small_plain(net: Network) -> Finding:
 def estimates_of_plain(net: Network) -> Finding:
     tables = [net.table(), net.table(**SMALL_PLAN)]
     found = [
-        sum(prod(row.shape[1:]) for row in table if row.kind.startswith("Conv3D"))
+        sum(prod(row.shape[1:]) for row in table if row.layer_class.startswith("Conv3D"))
         for table in tables
     ]
     return judged(
@@ -48,9 +48,9 @@ def estimates_of_plain(net: Network) -> Finding:
 )
 def blocks_of_residual(net: Network) -> Finding:
     table = net.table()
-    adds = [row.name.split("-")[0] for row in table if row.kind == "Add"]
+    adds = [row.name.split("-")[0] for row in table if row.layer_class == "Add"]
     down = [adds.count(f"encoder{level}") for level in range(1, 7)]
-    names = [row.name for row in table if row.kind == "Conv3D"]
+    names = [row.name for row in table if row.layer_class == "Conv3D"]
     up = [sum(name.startswith(f"decoder{level}-") for name in names) for level in range(1, 6)]
     return judged(
         down == [1, 3, 4, 6, 6, 6] and up == [1] * 5,
@@ -142,7 +142,7 @@ def count_by_thop(net: Network) -> Finding:
     known = [
         row
         for row in table
-        if row.kind not in ("GroupNormalization", "PositionEmbeddings")
+        if row.layer_class not in ("GroupNormalization", "PositionEmbeddings")
         and "Standardized" not in row.settings.get("class", "")
     ]
     found = sum(row.without_moving for row in known)

@@ -62,7 +62,7 @@ def sizes_of_90m(net: Network) -> Finding:
 )
 def odd_sizes_of_90m(net: Network) -> Finding:
     table = net.table()
-    down = [row.shape[1] for row in table if row.kind.startswith("MaxPooling")]
+    down = [row.shape[1] for row in table if row.layer_class.startswith("MaxPooling")]
     (up,) = [row.shape[1] for row in rows_of(table, "up3-up")]
     block = rows_of(table, "up3-double_conv-conv1")[0].shape[1]
     return judged(
@@ -109,7 +109,7 @@ def sizes_of_2_5m(net: Network) -> Finding:
 @statement("S2.3", "unet3d_2_5m", "upsampling and concatenation have no rows")
 def functions_of_2_5m(net: Network) -> Finding:
     table = net.table()
-    calls = [row for row in table if row.kind.startswith(("UpSampling", "Concatenate"))]
+    calls = [row for row in table if row.layer_class.startswith(("UpSampling", "Concatenate"))]
     rows = torch_rows(table.to_text("torchsummary"))
     return judged(
         len(calls) == 8 and not any("Up" in row for row in rows),
@@ -135,7 +135,7 @@ def rows_and_total_of_19m(net: Network) -> Finding:
     table = net.table()
     same = table.to_text("keras2") == published("unet3d_19m.keras2.txt")
     counts = (table.total, table.trainable, table.total - table.trainable)
-    layers = [row for row in table if row.kind != "InputLayer"]
+    layers = [row for row in table if row.layer_class != "InputLayer"]
     return by_convention(
         same and len(layers) == 61 and counts == (19_077_636, 19_072_964, 4_672),
         f"{len(table)} rows; {counts[0]:,}, {counts[1]:,} and {counts[2]:,}",
@@ -146,9 +146,9 @@ def rows_and_total_of_19m(net: Network) -> Finding:
 @statement("S3.2", "unet3d_19m", "up-convolutions without bias, skips sliced, dropout on 6 levels")
 def parts_of_19m(net: Network) -> Finding:
     table = net.table()
-    ups = [row for row in table if row.kind == "Conv3DTranspose"]
+    ups = [row for row in table if row.layer_class == "Conv3DTranspose"]
     sliced = rows_of(table, "Slice")
-    dropouts = [row.name for row in table if row.kind == "Dropout"]
+    dropouts = [row.name for row in table if row.layer_class == "Dropout"]
     expected = ["1_2", "2_2", "3_2", "2_4", "1_4", "0_4"]
     holds = [f"conv_{level}_dropout" for level in expected] == dropouts
     return judged(
@@ -161,7 +161,7 @@ def parts_of_19m(net: Network) -> Finding:
 @statement("S3.3", "unet3d_19m", "it follows the original 3D U-Net", "confirmed_under_convention")
 def original_of_19m(net: Network) -> Finding:
     def widths(table: Table) -> list[int | None]:
-        return [row.shape[-1] for row in table if row.kind.startswith("Conv3D")][:-1]
+        return [row.shape[-1] for row in table if row.layer_class.startswith("Conv3D")][:-1]
 
     ours, original = widths(net.table()), widths(Network("unet3d_original").table())
     return by_convention(
@@ -190,9 +190,9 @@ def rows_of_small(net: Network) -> Finding:
 @statement("S4.2", "unet2d_large", "3 to 64, 64, 32 | 8, 28, 56, 112 | 56, 28, 48, 64 | 64 to 256")
 def widths_of_large(net: Network) -> Finding:
     table = net.table()
-    widths = [row.shape[-1] for row in table if row.kind.startswith("Conv2D")]
+    widths = [row.shape[-1] for row in table if row.layer_class.startswith("Conv2D")]
     expected = [64, 64, 32, 8, 28, 56, 112, 56, 56, 28, 28, 8, 48, 64, 64, 64, 64, 256]
-    joined = [row.shape[-1] for row in table if row.kind == "Concatenate"]
+    joined = [row.shape[-1] for row in table if row.layer_class == "Concatenate"]
     return judged(
         widths == expected and joined == [112, 56, 16],
         ", ".join(map(str, widths)),

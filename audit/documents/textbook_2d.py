@@ -10,7 +10,7 @@ from audit.tables import Table
 
 def sizes_of(table: Table, kinds: tuple[str, ...]) -> list[int | None]:
     """The first spatial size after each layer of the kinds."""
-    return [row.shape[1] for row in table if row.kind.startswith(kinds)]
+    return [row.shape[1] for row in table if row.layer_class.startswith(kinds)]
 
 
 def stage_channels(below: int, skip: int, declared: int) -> Finding:
@@ -32,11 +32,11 @@ def stage_channels(below: int, skip: int, declared: int) -> Finding:
 )
 def structure_of_original(net: Network) -> Finding:
     table = net.table()
-    convolutions = [row for row in table if row.kind == "Conv2D"]
+    convolutions = [row for row in table if row.layer_class == "Conv2D"]
     widths = [row.shape[-1] for row in convolutions][:10:2]
     shapes = (table.rows[0].shape, table.rows[-1].shape)
     plain = all(row.settings["padding"] == "valid" for row in convolutions[:-1])
-    norms = [row for row in table if "Normalization" in row.kind]
+    norms = [row for row in table if "Normalization" in row.layer_class]
     holds = shapes == ((None, 572, 572, 1), (None, 388, 388, 2)) and plain and not norms
     return judged(
         holds and widths == [64, 128, 256, 512, 1024],
@@ -72,7 +72,7 @@ def sizes_of_original(net: Network) -> Finding:
 )
 def crops_of_original(net: Network) -> Finding:
     rows = {f"{row.name}[0][0]": row for row in net.table()}
-    crops = [row for row in rows.values() if row.kind == "CropToMatch"]
+    crops = [row for row in rows.values() if row.layer_class == "CropToMatch"]
     found = [(rows[row.inputs[0]].shape[1], row.shape[1]) for row in crops]
     outputs = ", ".join(str((size or 0) - 4) for _, size in found)
     return judged(
@@ -125,10 +125,10 @@ def structure_of_textbook(net: Network) -> Finding:
         "bias" not in row.parameters for row in table if row.name.endswith(("conv1", "conv2"))
     )
     widths = [
-        max(row.shape[-1] or 0 for row in each if row.kind == "Conv2D")
+        max(row.shape[-1] or 0 for row in each if row.layer_class == "Conv2D")
         for each in (table, transposed)
     ]
-    ups = [row.kind for row in table if row.name.endswith("-up")]
+    ups = [row.layer_class for row in table if row.name.endswith("-up")]
     return judged(
         bare and widths == [512, 1024] and ups == ["LinearUpsampling"] * 4,
         f"widest {widths[0]} (linear), {widths[1]} (transposed)",
@@ -196,7 +196,7 @@ def encoder_stage_of_textbook(net: Network) -> Finding:
 @statement("S5.14", "unet2d_textbook", "an odd size is padded to the skip's")
 def odd_size_of_textbook(net: Network) -> Finding:
     table = net.table(input_shape=(17, 19, 1))
-    padded = [row for row in table if row.kind == "PadToMatch"]
+    padded = [row for row in table if row.layer_class == "PadToMatch"]
     shape = table.rows[-1].shape
     return judged(shape == (None, 17, 19, 1) and len(padded) == 4, shape[1:], "17 x 19 in and out")
 

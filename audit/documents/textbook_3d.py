@@ -28,8 +28,8 @@ MIB = 2**20
 )
 def structure_of_original(net: Network) -> Finding:
     table = net.table()
-    widths = [row.shape[-1] for row in table if row.kind == "Conv3D"]
-    joined = [row.shape[-1] for row in table if row.kind == "Concatenate"]
+    widths = [row.shape[-1] for row in table if row.layer_class == "Conv3D"]
+    joined = [row.shape[-1] for row in table if row.layer_class == "Concatenate"]
     shapes = table.rows[0].shape[1:], table.rows[-1].shape[1:]
     expected = [32, 64, 64, 128, 128, 256, 256, 512, 256, 256, 128, 128, 64, 64, 3]
     return judged(
@@ -44,8 +44,8 @@ def structure_of_original(net: Network) -> Finding:
 @statement("S5.18", "unet3d_original", "19,069,955 parameters", "confirmed_under_convention")
 def count_of_original(net: Network) -> Finding:
     table = net.table()
-    bare = sum(row.total for row in table if "Normalization" not in row.kind)
-    up_biases = sum(row.shape[-1] or 0 for row in table if row.kind == "Conv3DTranspose")
+    bare = sum(row.total for row in table if "Normalization" not in row.layer_class)
+    up_biases = sum(row.shape[-1] or 0 for row in table if row.layer_class == "Conv3DTranspose")
     return by_convention(
         bare == 19_069_955,
         f"{table.without_moving:,}, {bare:,} without batch norms",
@@ -103,10 +103,10 @@ def training_of_original(net: Network) -> Finding:
 def structure_of_textbook(net: Network) -> Finding:
     linear, transposed = net.table(), net.table(upsampling="transposed")
     widest = [
-        max(row.shape[-1] or 0 for row in each if row.kind == "Conv3D")
+        max(row.shape[-1] or 0 for row in each if row.layer_class == "Conv3D")
         for each in (linear, transposed)
     ]
-    pools = sum(row.kind == "MaxPooling3D" for row in linear)
+    pools = sum(row.layer_class == "MaxPooling3D" for row in linear)
     return judged(
         widest == [256, 512] and pools == 4,
         f"{pools} poolings; widest {widest[0]} (linear, halved), {widest[1]} (transposed)",
@@ -136,7 +136,7 @@ def shape_of_textbook(net: Network) -> Finding:
 )
 def memory_of_textbook(net: Network) -> Finding:
     table = net.table()
-    convolutions = sum(positions(row.shape) for row in table if row.kind == "Conv3D") * 4
+    convolutions = sum(positions(row.shape) for row in table if row.layer_class == "Conv3D") * 4
     everything = sum(positions(row.shape) for row in table) * 4
     return by_convention(
         about(convolutions, 1.4e9),
@@ -157,7 +157,7 @@ def maps_of_textbook(net: Network) -> Finding:
 @statement("S5.28", "unet3d_textbook", "a padded axis of 132 goes 132, 66, 33, 16, 8")
 def axis_of_textbook(net: Network) -> Finding:
     table = net.table(input_shape=(132, 132, 132, 1))
-    found = [row.shape[1] for row in table if row.kind == "MaxPooling3D"]
+    found = [row.shape[1] for row in table if row.layer_class == "MaxPooling3D"]
     return judged(
         found == [66, 33, 16, 8], f"132, {str(found)[1:-1]}", "pooling leaves an odd voxel out"
     )

@@ -18,7 +18,7 @@ def class_shown(row: Row) -> str:
 
     An operation has no ``ops.`` before its class there.
     """
-    return str(row.settings.get("class", row.kind)).removeprefix("ops.")
+    return str(row.settings.get("class", row.layer_class)).removeprefix("ops.")
 
 
 def connections(table: Table, row: Row) -> list[str]:
@@ -56,7 +56,7 @@ def row_of(name: str, kind: str, shape: str, count: str, inputs: Iterable[str]) 
     parameters = roles_of(derived[0] if derived else printed, number)
     return Row(
         name=name,
-        kind=derived[0] if derived else printed,
+        layer_class=derived[0] if derived else printed,
         shape=sizes,
         parameters=parameters,
         trainable=number - parameters.get("moving", 0),

@@ -62,8 +62,8 @@ def _line(fields: list[str], ends: tuple[int, ...]) -> str:
 
 def _kind(row: Row) -> str:
     """Keras 2 made a layer of every bare operation and named it with this prefix."""
-    is_op = row.name.startswith(OP_PREFIX) or row.kind.startswith("ops.")
-    return "TensorFlowOpLayer" if is_op else row.kind
+    is_op = row.name.startswith(OP_PREFIX) or row.layer_class.startswith("ops.")
+    return "TensorFlowOpLayer" if is_op else row.layer_class
 
 
 def _shape(row: Row) -> str:

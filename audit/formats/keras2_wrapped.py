@@ -36,7 +36,7 @@ def _render(table: Table, style: str) -> str:
     lines += [*_wrapped(list(TITLES[: len(ends)]), ends, slack), "=" * width]
     for row in table.first_calls:
         shown = f"{row.name} ({class_shown(row)})"
-        shape = str([row.shape]) if row.kind == "InputLayer" else str(row.shape)
+        shape = str([row.shape]) if row.layer_class == "InputLayer" else str(row.shape)
         fields = [shown, shape, str(row.total)]
         if branched:
             fields.append(str(connections(table, row)))

@@ -38,7 +38,7 @@ def render(table: Table) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     shape = " x ".join("?" if size is None else str(size) for size in row.shape[1:])
     inputs = ", ".join(source.removesuffix("[0][0]") for source in row.inputs)
-    cells = (row.name, row.kind, shape, f"{row.total:,}", inputs)
+    cells = (row.name, row.layer_class, shape, f"{row.total:,}", inputs)
     return tuple(cell.replace("|", "\\|") for cell in cells)
 
 
@@ -89,7 +89,7 @@ def _parsed(match: re.Match[str]) -> Row:
     sources = match["inputs"].replace(",", " ").split()
     return Row(
         name=match["name"],
-        kind=match["kind"],
+        layer_class=match["kind"],
         shape=(None, *(None if size == "?" else int(size) for size in sizes)),
         parameters=(parameters := roles_of(match["kind"], count)),
         trainable=count - parameters.get("moving", 0),

@@ -38,7 +38,7 @@ def render_html(table: Table) -> str:
 
 def _cells(row: Row) -> tuple[Any, ...]:
     shape = "x".join("?" if size is None else str(size) for size in row.shape[1:])
-    return (row.name, row.kind, shape, row.total, row.trainable, " ".join(row.inputs))
+    return (row.name, row.layer_class, shape, row.total, row.trainable, " ".join(row.inputs))
 
 
 def render_json(table: Table) -> str:
@@ -46,7 +46,7 @@ def render_json(table: Table) -> str:
     rows = [
         {
             "name": row.name,
-            "kind": row.kind,
+            "kind": row.layer_class,
             "shape": list(row.shape),
             "parameters": dict(row.parameters),
             "trainable": row.trainable,
@@ -103,7 +103,7 @@ def parse_json(text: str) -> Table | None:
 def _row(row: dict[str, Any]) -> Row:
     return Row(
         name=_text(row["name"]),
-        kind=_text(row["kind"]),
+        layer_class=_text(row["kind"]),
         shape=tuple(None if size is None else int(size) for size in row["shape"]),
         parameters={str(role): int(count) for role, count in row["parameters"].items()},
         trainable=int(row["trainable"]),

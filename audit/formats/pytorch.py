@@ -23,7 +23,7 @@ _TO_KERAS = {
 
 def is_module(row: Row) -> bool:
     """Whether PyTorch would have a module for this row, and not a function call."""
-    return row.kind not in FUNCTIONS and not row.kind.startswith("ops.")
+    return row.layer_class not in FUNCTIONS and not row.layer_class.startswith("ops.")
 
 
 def some_module(table: Table) -> None:
@@ -36,23 +36,23 @@ def is_block(row: Row) -> bool:
     """Whether a row read from a PyTorch summary is a container: named ``Class-N``, no layer's."""
     name, _, number = row.name.rpartition("-")
     known = keras_kind(name) != name or name in (*RANKLESS.values(), *ACTIVATIONS.values())
-    return row.kind == name and number.isdigit() and not known
+    return row.layer_class == name and number.isdigit() and not known
 
 
 def class_name(row: Row) -> str:
     """PyTorch's class: ``Conv3d`` for ``Conv3D``; what is not known keeps its name."""
-    if row.kind == "Activation":
+    if row.layer_class == "Activation":
         return ACTIVATIONS.get(str(row.settings.get("activation")), "Activation")
-    if row.kind == "GroupNormalization":
+    if row.layer_class == "GroupNormalization":
         instance = row.settings.get("groups") in (-1, row.shape[-1])
         return f"InstanceNorm{len(row.shape) - 2}d" if instance else "GroupNorm"
-    if row.kind in RANKLESS:
-        return RANKLESS[row.kind]
-    if row.kind.endswith("DTranspose"):
-        return f"ConvTranspose{row.kind[4]}d"
-    kind = row.kind[:-2] if row.kind.endswith(("1D", "2D", "3D")) else row.kind
-    rank = row.kind[-2] if kind != row.kind else max(len(row.shape) - 2, 1)
-    return RANKED[kind].format(rank) if kind in RANKED else row.kind
+    if row.layer_class in RANKLESS:
+        return RANKLESS[row.layer_class]
+    if row.layer_class.endswith("DTranspose"):
+        return f"ConvTranspose{row.layer_class[4]}d"
+    kind = row.layer_class[:-2] if row.layer_class.endswith(("1D", "2D", "3D")) else row.layer_class
+    rank = row.layer_class[-2] if kind != row.layer_class else max(len(row.shape) - 2, 1)
+    return RANKED[kind].format(rank) if kind in RANKED else row.layer_class
 
 
 @lru_cache(maxsize=1024)
@@ -140,7 +140,9 @@ def in_blocks(rows: Iterable[Row]) -> tuple[Row, ...]:
     text that does not tell their inputs stay as they are.
     """
     rows = tuple(rows)
-    if not in_pieces(rows) or not all(row.inputs or row.kind == "InputLayer" for row in rows):
+    if not in_pieces(rows) or not all(
+        row.inputs or row.layer_class == "InputLayer" for row in rows
+    ):
         return rows
     return _run(rows, in_pieces(_run(rows, set())))
 

@@ -198,12 +198,12 @@ def _weights(row: Row) -> int:
 def _macs(row: Row, bias: bool = True) -> int:
     """The programs' count: a convolution's weights at every output position, others' once."""
     count = row.without_moving if bias else _weights(row)
-    positions = prod(size or 0 for size in row.shape[1:-1]) if "Conv" in row.kind else 1
+    positions = prod(size or 0 for size in row.shape[1:-1]) if "Conv" in row.layer_class else 1
     return count * positions
 
 
 def _input_bytes(table: Table) -> int:
-    inputs = [row for row in table.rows if row.kind == "InputLayer"]
+    inputs = [row for row in table.rows if row.layer_class == "InputLayer"]
     return BYTES * sum(prod(channels_first(row.shape, table)) for row in inputs)
 
 
@@ -273,7 +273,7 @@ def _rows(modules: list[dict[str, Any]]) -> Iterator[Row]:
         if following["depth"] <= module["depth"] or module["count"]:
             yield Row(
                 name="-".join([*path, module["name"]]),
-                kind=keras_kind(module["kind"]),
+                layer_class=keras_kind(module["kind"]),
                 shape=channels_last(module["shape"]),
                 parameters={"all": module["count"]} if module["count"] else {},
                 trainable=module["trainable"],

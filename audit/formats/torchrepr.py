@@ -41,7 +41,7 @@ def _block(
 
 def _module(row: Row) -> list[str]:
     """Its line; of an attention's projections PyTorch shows the last alone."""
-    if row.kind != "MultiHeadAttention":
+    if row.layer_class != "MultiHeadAttention":
         return [f"{class_name(row)}({_arguments(row)})"]
     try:
         mixed = row.settings["num_heads"] * row.settings["value_dim"]
@@ -73,7 +73,7 @@ def _conv(row: Row) -> str:
     at = row.settings
     strides, kernel, dilation = at["strides"], at["kernel_size"], at["dilation_rate"]
     text = f"{at['in_channels']}, {row.shape[-1]}, kernel_size={kernel}, stride={strides}"
-    groups = at["in_channels"] if row.kind.startswith("Depthwise") else at.get("groups", 1)
+    groups = at["in_channels"] if row.layer_class.startswith("Depthwise") else at.get("groups", 1)
     padding = _padding(row)
     if any(padding):
         text += f", padding={padding}"

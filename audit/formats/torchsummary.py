@@ -77,7 +77,7 @@ def _totals(table: Table, elements: int) -> list[str]:
     modules = [row for row in table.rows if is_module(row)]  # a shared module counts each time
     total = sum(row.without_moving for row in modules)
     trainable = sum(min(row.trainable, row.without_moving) for row in modules)
-    inputs = [row for row in table.rows if row.kind == "InputLayer"]
+    inputs = [row for row in table.rows if row.layer_class == "InputLayer"]
     input_size = _input_elements(table, inputs) * BYTES / MIB
     output_size = 2 * elements * BYTES / MIB
     parameter_size = total * BYTES / MIB
@@ -140,7 +140,7 @@ def _parsed(match: re.Match[str]) -> Row:
     trainable = match["trainable"]
     return Row(
         name=f"{match['kind']}-{match['number']}",
-        kind=keras_kind(match["kind"]),
+        layer_class=keras_kind(match["kind"]),
         shape=channels_last(match["shape"]),
         parameters={"all": count} if count else {},
         trainable=int(trainable.replace(",", "")) if trainable else count,

@@ -51,7 +51,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         if len(rows) > MOST:
             raise BadTextError(f"line {start + 1}: expected at most {MOST:,} modules.")
         if rows:
-            unknown = {row.kind: None for row in rows if "uncounted" in row.settings}
+            unknown = {row.layer_class: None for row in rows if "uncounted" in row.settings}
             note = (f"{', '.join(unknown)}: no count in the print, taken as 0",) if unknown else ()
             table = Table(root["name"], rows, "torchrepr", {}, (*repairs, *note))
             tables.append((start, table))
@@ -105,7 +105,7 @@ def _row(path: tuple[str, ...], node: _Node) -> Row:
         channels = [_named(node.arguments, "out_features")]
     return Row(
         name="-".join(path),
-        kind=keras_kind(node.name),
+        layer_class=keras_kind(node.name),
         shape=(None, *channels),
         parameters={role: count for role, count in (parameters or {}).items() if count},
         trainable=sum((parameters or {}).values()),

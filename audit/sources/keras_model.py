@@ -105,7 +105,7 @@ def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]
     )
     return Row(
         name=printable(operation.name),
-        kind=_kind(operation),
+        layer_class=_kind(operation),
         shape=tuple(node.output_tensors[0].shape),
         parameters=parameters,
         trainable=trainable,

@@ -40,7 +40,7 @@ def recovered(table: Table) -> Table:
 
 
 def _keeps(row: Row) -> bool:
-    return any(word in row.kind for word in SAME_SHAPE)
+    return any(word in row.layer_class for word in SAME_SHAPE)
 
 
 def _candidates(row: Row, known: dict[str, Row], readers: dict[str, str]) -> Iterator[Shape]:
@@ -56,22 +56,26 @@ def _shapes(row: Row, sources: list[Row | None]) -> Iterator[Shape]:
     first = sources[0] if sources else None
     if first and _keeps(row):
         yield first.shape
-    elif row.kind == "BatchNormalization" and row.total % 4 == 0:
+    elif row.layer_class == "BatchNormalization" and row.total % 4 == 0:
         yield (*row.shape[:-1], row.total // 4)
-    elif row.kind in ("Concatenate", "TensorFlowOpLayer") and len(sources) > 1 and all(sources):
+    elif (
+        row.layer_class in ("Concatenate", "TensorFlowOpLayer")
+        and len(sources) > 1
+        and all(sources)
+    ):
         channels = [source.shape[-1] for source in sources if source]
         if None not in channels:
             yield (*row.shape[:-1], sum(size or 0 for size in channels))
-    elif row.kind.startswith("Conv") and first and first.shape[-1]:
+    elif row.layer_class.startswith("Conv") and first and first.shape[-1]:
         yield from ((*row.shape[:-1], width) for width in _widths(row, first.shape[-1]))
-    elif first and "Pooling" in row.kind and row.shape[-1] is None:
+    elif first and "Pooling" in row.layer_class and row.shape[-1] is None:
         yield (*row.shape[:-1], first.shape[-1])
 
 
 def _widths(row: Row, inputs: int) -> set[int]:
     """A convolution's possible widths: whole numbers that its count leaves for a usual kernel."""
-    rank = int(row.kind[4]) if row.kind[4:5].isdigit() else 1
-    sizes = KERNELS["Transpose" if row.kind.endswith("Transpose") else "Conv"]
+    rank = int(row.layer_class[4]) if row.layer_class[4:5].isdigit() else 1
+    sizes = KERNELS["Transpose" if row.layer_class.endswith("Transpose") else "Conv"]
     each = (prod([size] * rank) * inputs + bias for size, bias in product(sizes, (0, 1)))
     return {row.total // weights for weights in each if row.total and row.total % weights == 0}
 

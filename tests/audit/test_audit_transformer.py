@@ -18,7 +18,7 @@ import unetzoo
 from audit.analysis.cost import cost
 from audit.analysis.memory import memory
 from audit.analysis.receptive_field import receptive_field
-from audit.report.drawing.graph import graph_of
+from audit.html_report.drawing.graph import graph_of
 from unetzoo.layers import (
     PositionEmbeddings,
     ResizeToMatch,
@@ -101,7 +101,7 @@ def test_every_style_is_read_back(style):
     table = audit.table(unetzoo.skeleton("transunet"))
     again = audit.read(table.to_text(style))
     assert again.without_moving == 105_277_081
-    assert again.doubts() == ()
+    assert again.inconsistencies() == ()
     assert audit.diff(again, table).same
 
 

@@ -131,12 +131,14 @@ def test_any_keras_model_shared_frozen_and_with_bare_operations():
     x = keras.ops.concatenate([shared(inputs), shared(shared(inputs))], axis=-1)
     model = keras.Model(inputs, frozen(x), name="any")
     table = audit.table(model)
-    assert [(row.name, row.call) for row in table if row.kind == "Conv2D"] == [
+    assert [(row.name, row.call) for row in table if row.layer_class == "Conv2D"] == [
         ("shared", 0), ("shared", 1), ("shared", 2),
     ]  # fmt: skip
     assert table.total == model.count_params() == 84 + 14
     assert table.trainable == 84
-    assert [row.kind for row in table if row.kind.startswith("ops.")] == ["ops.Concatenate"]
+    assert [row.layer_class for row in table if row.layer_class.startswith("ops.")] == [
+        "ops.Concatenate"
+    ]
     assert "Total params: 266" in table.to_text("torchsummary")  # a shared module counts each time
     assert "TensorFlowOp" in table.to_text("keras2")
     assert "Total params: 98" in table.to_text("keras2")

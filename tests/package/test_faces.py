@@ -97,3 +97,10 @@ def test_help_names_all_that_is_public(name):
     assert all(line in text for line in package.__doc__.splitlines())
     assert len(package.__doc__.splitlines()) > 10
     assert not [public for public in shown(package) if f"``{public}``" not in package.__doc__]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_has_a_public_functions_name(name):
+    package = importlib.import_module(name)
+    beside = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert not beside & set(package.__all__)  # once imported, a module takes its name's place

@@ -29,7 +29,7 @@ AUDIT = [
     {"audit.zoo"},
     {"audit.sources", "audit.analysis"},
     {"audit.comparison", "audit.documents"},
-    {"audit.report", "audit.markers", "audit.pytest_plugin"},
+    {"audit.html_report", "audit.markers", "audit.pytest_plugin"},
     {"audit.cli"},
 ]
 

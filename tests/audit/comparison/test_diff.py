@@ -14,7 +14,7 @@ from summaries import DOCUMENTS, table_of
 
 import audit
 import unetzoo
-from audit.report import report_diff
+from audit.html_report import report_diff
 
 PUBLISHED = [
     ("unet3d_90m", "unet3d_90m.torchsummary.txt"),

@@ -236,14 +236,14 @@ def test_norms_that_one_side_does_not_count():
         for line in lines
     ]
     table = audit.read("\n".join(uncounted))
-    norms = sum(row.total for row in built if row.kind == "BatchNormalization")
+    norms = sum(row.total for row in built if row.layer_class == "BatchNormalization")
     assert causes_of(audit.explain(built, table)) == {"norms not counted by one side": -norms}
 
 
 def test_up_convolution_against_interpolation():
     transposed = unetzoo.skeleton("unet2d_textbook", upsampling="transposed")
     causes = causes_of(audit.explain("unet2d_textbook", transposed))
-    ups = [row for row in audit.table(transposed) if row.kind.endswith("Transpose")]
+    ups = [row for row in audit.table(transposed) if row.layer_class.endswith("Transpose")]
     assert causes["up-convolution against interpolation"] == sum(row.total for row in ups)
 
 

@@ -69,7 +69,7 @@ def test_keras3_of_a_compiled_model_counts_the_optimizer(width):
     again = audit.read(text)
     assert again.stated["optimizer"] == 2 * table.trainable + 2
     assert again.stated["total"] == 3 * table.trainable + 2 + 6
-    assert again.doubts() == ()
+    assert again.inconsistencies() == ()
 
 
 def test_keras3_of_a_sequential_model():

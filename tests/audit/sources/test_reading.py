@@ -35,7 +35,7 @@ def test_the_published_files(file):
     table = audit.read(DOCUMENTS / file)
     assert (len(table), table.total, table.trainable) == TOTALS[file]
     assert table.style == file.split(".")[1]
-    assert table.doubts() == ()
+    assert table.inconsistencies() == ()
     assert table.repairs == REPAIRS.get(file, ())
     assert audit.read(text_of(file)) == table
 
@@ -78,18 +78,18 @@ def test_a_cut_field_is_held_as_cut():
     assert rows["input_img"].shape == (None, 64, 64, 64, None)
     assert rows["conv_0_1"].settings["cut"] == "(None, 64, 64, 64, 3"
     assert rows["max_3_1"].shape == (None, 8, 8, 8, 256)
-    assert rows["batch_normalization"].kind == "BatchNormalization"
+    assert rows["batch_normalization"].layer_class == "BatchNormalization"
     assert rows["tf_op_layer_concat"].inputs == ("tf_op_layer_Slice[0][0]", "up_conv_3_2[0][0]")
 
 
 def test_a_table_that_does_not_add_up_says_so():
     text = text_of("unet3d_90m.torchsummary.txt").replace("6,976", "6,977")
-    (total,) = audit.read(text).doubts()
+    (total,) = audit.read(text).inconsistencies()
     assert total == "the rows add up to 90,309,764, the text states 90,309,763 (total)"
     text = text_of("unet3d_90m.torchsummary.txt").replace(
         "Non-trainable params: 0", "Non-trainable params: 9"
     )
-    assert audit.read(text).doubts() == (
+    assert audit.read(text).inconsistencies() == (
         "the text's own totals do not add up: 90,309,772 in parts, 90,309,763 in all",
     )
 

@@ -5,13 +5,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from audit.report import sections, sizes
-from audit.report.drawing import svg, volume
-from audit.report.drawing.graph import drawable, graph_of
-from audit.report.drawing.layout import layout
-from audit.report.facts import counted
-from audit.report.sizes import Sized
-from audit.report.text import TIMES, e, of_sample
+from audit.html_report import sections, sizes
+from audit.html_report.drawing import svg, volume
+from audit.html_report.drawing.graph import drawable, graph_of
+from audit.html_report.drawing.layout import layout
+from audit.html_report.facts import counted
+from audit.html_report.sizes import Sized
+from audit.html_report.text import TIMES, e, of_sample
 from audit.sources.resolve import as_table, zoo_id
 from audit.tables import Table
 from unetzoo.registry import card
@@ -83,7 +83,7 @@ def document(title: str, body: str, wide: bool = False) -> str:
 
 @cache
 def _file(name: str) -> str:
-    return files("audit.report").joinpath(name).read_text(encoding="utf-8")
+    return files("audit.html_report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _read(source: Any) -> tuple[Sized, str, str, str]:
@@ -115,7 +115,7 @@ def origin_of(table: Table) -> str:
         f"A published table, {table.style}.",
         sections.what_is_missing(table, linked, drawable(table)),
     ]
-    sentences += [f"{doubt}.".capitalize() for doubt in table.doubts()]
+    sentences += [f"{doubt}.".capitalize() for doubt in table.inconsistencies()]
     return " ".join(filter(None, sentences))
 
 
@@ -183,7 +183,7 @@ def _slider(sized: Sized) -> str:
 
 
 def _label(table: Table) -> str:
-    return of_sample(next(row.shape for row in table if row.kind == "InputLayer"))
+    return of_sample(next(row.shape for row in table if row.layer_class == "InputLayer"))
 
 
 def _templates(sized: Sized, name: str, own: dict[str, str]) -> list[str]:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from math import log2, prod
 
 from audit.formats.pytorch import is_block
+from audit.html_report.drawing import arithmetic
+from audit.html_report.drawing.boxes import Box, Graph, Way
+from audit.html_report.drawing.folding import folded
 from audit.kinds import FITS, SIZE_FROM_SECOND
-from audit.report.drawing import arithmetic
-from audit.report.drawing.boxes import Box, Graph, Way
-from audit.report.drawing.folding import folded
 from audit.tables import Row, Shape, Table
 
 KERNELS = ("Conv", "Separable", "Depthwise", "Dense", "MultiHeadAttention")
@@ -18,7 +18,7 @@ ACTIVATIONS = ("Activation", "Softmax", "Sigmoid", "Tanh", "SiLU", "Swish", "Mis
 def drawable(table: Table) -> bool:
     """Whether the table holds the spatial sizes that a picture needs."""
     sized = [row for row in table if len(row.shape) > 2 and None not in row.shape[1:-1]]
-    kernels = [row for row in table if row.kind.startswith("Conv")]
+    kernels = [row for row in table if row.layer_class.startswith("Conv")]
     return bool(sized) and all(row in sized for row in kernels)
 
 
@@ -41,7 +41,7 @@ def _ways(row: Row, makers: dict[str, Way], previous: Way | None, linked: bool) 
     """Where a row's data comes from, each source once."""
     if not linked:
         return [previous] if previous else []
-    names = row.inputs[:1] if row.kind in SIZE_FROM_SECOND else row.inputs
+    names = row.inputs[:1] if row.layer_class in SIZE_FROM_SECOND else row.inputs
     found: list[Way] = []
     for name in names:
         way = makers.get(name.rsplit("[", 1)[0])
@@ -78,7 +78,7 @@ def _main(row: Row, ways: list[Way], boxes: list[Box]) -> Box | None:
 
     A product's weights, of another shape than the product, are not it.
     """
-    if row.kind == "Multiply":
+    if row.layer_class == "Multiply":
         ways = [way for way in ways if way.shape == row.shape] or ways
     sources = [boxes[way.source] for way in ways]
     return max(sources, key=lambda box: (box.line, box.number), default=None)
@@ -90,8 +90,10 @@ def _first(shape: Shape, before: Shape) -> Shape:
 
 
 def _fits(row: Row) -> bool:
-    sliced = row.kind == "TensorFlowOpLayer" and len(row.inputs) == 1
-    return row.kind in FITS or row.kind.startswith(("ZeroPadding", "Cropping")) or sliced
+    sliced = row.layer_class == "TensorFlowOpLayer" and len(row.inputs) == 1
+    return (
+        row.layer_class in FITS or row.layer_class.startswith(("ZeroPadding", "Cropping")) or sliced
+    )
 
 
 def _follows(row: Row) -> bool:
@@ -105,11 +107,11 @@ def _follows(row: Row) -> bool:
         "Rescaling",
         *ACTIVATIONS,
     )
-    return any(word in row.kind for word in words)
+    return any(word in row.layer_class for word in words)
 
 
 def _family(row: Row, ways: list[Way]) -> str:
-    kind = row.kind
+    kind = row.layer_class
     if not ways and kind == "InputLayer":
         return "input"
     if len(ways) > 1:
@@ -124,7 +126,7 @@ def _family(row: Row, ways: list[Way]) -> str:
 
 def _stride(row: Row) -> int:
     """The largest stride; a transposed convolution of a text is taken to have 2."""
-    value = row.settings.get("strides", 2 if row.kind.endswith("Transpose") else 1)
+    value = row.settings.get("strides", 2 if row.layer_class.endswith("Transpose") else 1)
     return max(value) if isinstance(value, tuple | list) else int(value or 1)
 
 
@@ -137,7 +139,8 @@ def _level(row: Row, ways: list[Way], main: Box) -> int:
     if len(ways) > 1:
         return level
     before, after = _mean(main.spatial), _mean(row.shape[1:-1])
-    if before and (not after or row.kind.startswith("Global")):  # a vector: pooled, flattened
+    to_vector = not after or row.layer_class.startswith("Global")  # flattened, or pooled
+    if before and to_vector:
         return level + 1
     in_a_row = len(row.shape) != len(main.row.shape)  # a map's positions as tokens
     if in_a_row or not before or not after:
@@ -158,7 +161,7 @@ def _shrinks(row: Row, before: float, after: float) -> bool:
         return _stride(row) > 1
     if after == before:
         return False
-    return "Pooling" in row.kind or (after <= (before + 1) / 2 and before - after > 4)
+    return "Pooling" in row.layer_class or (after <= (before + 1) / 2 and before - after > 4)
 
 
 def _grows(row: Row, before: float, after: float) -> bool:

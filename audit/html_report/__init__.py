@@ -14,14 +14,14 @@ def report(source: Any) -> str:
     >>> "64 - 2 x 4 = 56" in report("unet2d_original")
     True
     """
-    from audit.report.page import report as page_of
+    from audit.html_report.page import report as page_of
 
     return page_of(source)
 
 
 def report_diff(first: Any, second: Any) -> str:
     """Two networks side by side with what differs. Raises: ValueError as ``report``."""
-    from audit.report.compare import report_diff as page_of
+    from audit.html_report.compare import report_diff as page_of
 
     return page_of(first, second)
 

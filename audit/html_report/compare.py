@@ -5,13 +5,13 @@ from typing import Any
 
 from audit.comparison.diff import Diff, Pair, diff
 from audit.comparison.explain import explain
-from audit.report import page, sections
-from audit.report.drawing import svg
-from audit.report.drawing.graph import drawable, graph_of
-from audit.report.drawing.layout import HALF, PAGE, layout
-from audit.report.facts import counted
-from audit.report.sections import Cell, grid
-from audit.report.text import count, e, of_sample
+from audit.html_report import page, sections
+from audit.html_report.drawing import svg
+from audit.html_report.drawing.graph import drawable, graph_of
+from audit.html_report.drawing.layout import HALF, PAGE, layout
+from audit.html_report.facts import counted
+from audit.html_report.sections import Cell, grid
+from audit.html_report.text import count, e, of_sample
 from audit.tables import Row, Table
 
 WORDS = {
@@ -128,7 +128,7 @@ def _table(pairs: Any) -> str:
 def _cells(row: Row | None) -> list[Cell]:
     if row is None:
         return ["", "", "", ""]
-    return [row.name, row.kind, of_sample(row.shape), row.without_moving]
+    return [row.name, row.layer_class, of_sample(row.shape), row.without_moving]
 
 
 def _ledgers(names: list[str], tables: list[Table]) -> str:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Collection, Iterator
 
-from audit.report import facts
-from audit.report.drawing.boxes import Box, Way
-from audit.report.drawing.layout import CHAR, LANE, LINE, NEXT, Picture, Place
-from audit.report.facts import Counted, Facts
-from audit.report.text import e
+from audit.html_report import facts
+from audit.html_report.drawing.boxes import Box, Way
+from audit.html_report.drawing.layout import CHAR, LANE, LINE, NEXT, Picture, Place
+from audit.html_report.facts import Counted, Facts
+from audit.html_report.text import e
 
 FAMILIES = {
     "input": "input",

@@ -19,7 +19,7 @@ def sums(before: Shape, row: Row) -> tuple[str, ...]:
         return ()
     axes = zip(before[1:-1], row.shape[1:-1], strict=True)
     changed = [(old, new) for old, new in axes if old and new and old != new]
-    return tuple(_sum(*sizes, row.kind) for sizes, _ in groupby(changed))
+    return tuple(_sum(*sizes, row.layer_class) for sizes, _ in groupby(changed))
 
 
 def _sum(old: int, new: int, kind: str) -> str:
@@ -44,4 +44,4 @@ def in_words(fits: tuple[Row, ...], sums: tuple[str, ...]) -> str:
 
 
 def _crops(row: Row) -> bool:
-    return row.kind.startswith("Crop") or row.kind == "TensorFlowOpLayer"
+    return row.layer_class.startswith("Crop") or row.layer_class == "TensorFlowOpLayer"

@@ -8,7 +8,7 @@ after the other. Both become one box with a count.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from audit.report.drawing.boxes import Box, Way
+from audit.html_report.drawing.boxes import Box, Way
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _residual(box: Box, boxes: list[Box], readers: list[set[int]]) -> Join | Non
 
     The sum of a skip is none: its terms come from two levels, or go through a third.
     """
-    if box.row.kind != "Add":
+    if box.row.layer_class != "Add":
         return None
     members = {box.number}.union(*(_only_for(way, boxes, readers) for way in box.ways))
     entries = _entries(members, boxes)
@@ -120,7 +120,7 @@ def _residual(box: Box, boxes: list[Box], readers: list[set[int]]) -> Join | Non
 def _gate(box: Box, boxes: list[Box], readers: list[set[int]]) -> Join | None:
     """A map's product with weights of one channel, or of one position, and what makes them."""
     weights = [way for way in box.ways if way.shape != box.row.shape]
-    if box.row.kind != "Multiply" or len(box.ways) != 2 or len(weights) != 1:
+    if box.row.layer_class != "Multiply" or len(box.ways) != 2 or len(weights) != 1:
         return None
     members = {box.number} | _only_for(weights[0], boxes, readers)
     if any(boxes[n].level - box.level not in (0, 1) for n in members):
@@ -166,7 +166,7 @@ def _beside(boxes: list[Box]) -> list[Join]:
 
 def _alike(box: Box) -> str:
     """What a box does, without its layers' names."""
-    rows = [(row.kind, row.shape, row.settings, row.parameters) for row in box.rows]
+    rows = [(row.layer_class, row.shape, row.settings, row.parameters) for row in box.rows]
     return repr((box.times, rows))
 
 

@@ -59,7 +59,7 @@ def of_file(path: Path) -> Sized:
     if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs, model.outputs, name=model.name)
     table = table_of(model)
-    inputs = [row for row in table if row.kind == "InputLayer"]
+    inputs = [row for row in table if row.layer_class == "InputLayer"]
     if len(inputs) != 1 or len(inputs[0].shape) < 3:
         return Sized(table)
     spatial, channels = inputs[0].shape[1:-1], inputs[0].shape[-1]
@@ -118,7 +118,7 @@ def _rebuilt(model: Any, shape: tuple[int | None, ...], like: Table) -> Table:
 
 
 def _input(table: Table) -> tuple[int | None, ...]:
-    return next(row.shape[1:-1] for row in table if row.kind == "InputLayer")
+    return next(row.shape[1:-1] for row in table if row.layer_class == "InputLayer")
 
 
 def _numbers(sizes: tuple[int | None, ...]) -> tuple[int, ...]:

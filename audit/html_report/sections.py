@@ -6,8 +6,8 @@ from typing import Any
 
 from audit.analysis.cost import PARTS
 from audit.analysis.receptive_field import receptive_field
-from audit.report.facts import Counted
-from audit.report.text import e, of_sample, share
+from audit.html_report.facts import Counted
+from audit.html_report.text import e, of_sample, share
 from audit.tables import Row, Table
 
 ROLES = {
@@ -75,7 +75,7 @@ def _layer(number: int, row: Row, count: Counted) -> list[Cell]:
     return [
         number,
         row.name + call,
-        row.kind,
+        row.layer_class,
         count.parts.get(key, ""),
         of_sample(row.shape),
         0 if row.call else row.total,
@@ -178,7 +178,7 @@ def totals(count: Counted) -> str:
     pairs = []
     if len(first.shape) > 2:
         pairs.append(
-            ("Input" if first.kind == "InputLayer" else "First map", of_sample(first.shape))
+            ("Input" if first.layer_class == "InputLayer" else "First map", of_sample(first.shape))
         )
         pairs.append(("Output", of_sample(last.shape)))
     pairs.append(("Parameters", f"{table.without_moving:,}"))

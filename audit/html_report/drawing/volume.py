@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audit.report.drawing.boxes import Box, Graph
-from audit.report.drawing.svg import tip
-from audit.report.text import e, times
+from audit.html_report.drawing.boxes import Box, Graph
+from audit.html_report.drawing.svg import tip
+from audit.html_report.text import e, times
 
 LARGEST, LEAST = 96, 4  # pixels of the longest and of the shortest side
 SLANT = 0.42  # of the depth, to the right and up

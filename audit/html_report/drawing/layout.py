@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod, sqrt
 
-from audit.report.drawing.boxes import Box, Graph, Way
-from audit.report.text import TIMES, stacked
+from audit.html_report.drawing.boxes import Box, Graph, Way
+from audit.html_report.text import TIMES, stacked
 from audit.tables import Shape
 
 CHAR, LINE = 6.2, 12  # a digit's width and a line's height, in pixels, at the labels' size

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from audit.analysis.cost import Cost, cost
-from audit.report.drawing import arithmetic
-from audit.report.drawing.boxes import Box, Graph, Way
-from audit.report.text import of_sample, share, times
+from audit.html_report.drawing import arithmetic
+from audit.html_report.drawing.boxes import Box, Graph, Way
+from audit.html_report.text import of_sample, share, times
 from audit.tables import Row, Table
 
 Facts = list[tuple[str, str]]
@@ -41,11 +41,11 @@ class Counted:
 
 def counted(table: Table) -> Counted:
     """The cost where the table holds what it takes: inputs, kernel sizes and every size."""
-    kernels = [row for row in table if row.kind.startswith(("Conv", "Depthwise", "Dense"))]
+    kernels = [row for row in table if row.layer_class.startswith(("Conv", "Depthwise", "Dense"))]
     if any(None in row.shape[1:] or len(row.shape) < 2 for row in table):
         return Counted(table, None, "The table does not hold every size, so no work is counted.")
     if any(
-        not row.inputs or ("Conv" in row.kind and "kernel_size" not in row.settings)
+        not row.inputs or ("Conv" in row.layer_class and "kernel_size" not in row.settings)
         for row in kernels
     ):
         why = "The text holds no kernel sizes, so no multiply-accumulates are counted."
@@ -78,7 +78,7 @@ def of_box(box: Box, graph: Graph, count: Counted) -> Facts:
     fitted = [of_way(way, graph)[-1][1] for way in box.ways if way.fits]
     if fitted:
         facts.append(("Crop or pad", "; ".join(fitted)))
-    also = [f"{each.name} ({each.kind})" for each in one if box.unit or each is not row]
+    also = [f"{each.name} ({each.layer_class})" for each in one if box.unit or each is not row]
     if also:
         label = "With" if not box.unit else "Made of" if box.times == 1 else "Each made of"
         facts.append((label, ", ".join(also)))
@@ -89,7 +89,7 @@ def of_box(box: Box, graph: Graph, count: Counted) -> Facts:
 
 def _named(box: Box) -> Facts:
     """Its layer, or its first and last, and how many equal ones it stands for."""
-    named = ("Layer", f"{box.row.name} ({box.row.kind})")
+    named = ("Layer", f"{box.row.name} ({box.row.layer_class})")
     if box.unit:
         named = ("Layers", f"{box.rows[0].name} to {box.rows[-1].name}")
     how = "side by side" if box.beside else "one after the other"

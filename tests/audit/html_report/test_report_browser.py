@@ -8,7 +8,7 @@ from reports import HOSTILE, VARIANTS, hostile, page_of, table_of
 import audit
 import unetzoo
 from audit.analysis.cost import cost
-from audit.report import report, report_diff, write
+from audit.html_report import report, report_diff, write
 
 
 @pytest.fixture(scope="module")
