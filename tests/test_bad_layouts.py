@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_layouts import DECATHLON, NNUNET, decathlon, fault, lay, nnunet, table
 
-from unetzoo.data.datasets import find
+from unetzoo.data.datasets import find_dataset
 
 MISSING = "there is no such file"
 BAD_MANIFESTS = {
@@ -74,7 +74,7 @@ def test_all_missing_files_are_listed(tmp_path):
 def test_of_many_faults_the_first_are_listed_and_the_others_counted(tmp_path):
     rows = "".join(f"a{n}.nii.gz,b{n}.nii.gz\n" for n in range(8000))
     with pytest.raises(ValueError, match="16000 faults:") as error:
-        find(table(tmp_path, f"image,label\n{rows}", ""))
+        find_dataset(table(tmp_path, f"image,label\n{rows}", ""))
     lines = str(error.value).split("\n")
     assert lines[1] == f"case 'a0': {tmp_path / 'a0.nii.gz'}: {MISSING}."
     assert lines[-1] == "and 15,980 more."
@@ -82,7 +82,7 @@ def test_of_many_faults_the_first_are_listed_and_the_others_counted(tmp_path):
     with pytest.raises(
         ValueError, match=r"channel 0000, .*, 0009 and 9,989 more is missing"
     ) as error:
-        find(lay(tmp_path, "imagesTr/a_9999.nii.gz labelsTr/a.nii.gz"))
+        find_dataset(lay(tmp_path, "imagesTr/a_9999.nii.gz labelsTr/a.nii.gz"))
     assert len(str(error.value)) < 400
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unetzoo.data.datasets import Case, find
+from unetzoo.data.datasets import Case, find_dataset
 from unetzoo.data.datasets.reading import (
     file_ending,
     read_case,
@@ -225,10 +225,10 @@ def test_a_folder_of_black_and_white_masks_from_end_to_end(tmp_path):
         for n in range(3):
             array = PICTURES.numbers(n, values)
             Image.fromarray(array).save(tmp_path / part / f"{n}.png")
-    found = find(tmp_path)
+    found = find_dataset(tmp_path)
     lines = faults(found.cases, found.scheme)
     assert all("labels={0: 0, 255: 1}" in line for line in lines)
-    found = find(tmp_path, labels={0: 0, 255: 1})
+    found = find_dataset(tmp_path, labels={0: 0, 255: 1})
     assert check_cases(found.cases, found.scheme) == {0: 3, 1: 3}
     image = read_case(found.cases[0])
     classes = read_case_labels(found.cases[0], found.scheme).data

@@ -18,7 +18,7 @@ from test_cache import PREPARATION, made
 from test_plan_dataset import masks, volumes
 from test_preparation import SCHEME, brain, save_case
 
-from unetzoo.data.datasets import find
+from unetzoo.data.datasets import find_dataset
 from unetzoo.data.io import pictures
 from unetzoo.data.io import volumes as nifti
 from unetzoo.data.preprocessing import look
@@ -58,7 +58,7 @@ def counted(monkeypatch):
 
 
 def once(place):
-    return {path: 1 for case in find(place).cases for path in case.files}
+    return {path: 1 for case in find_dataset(place).cases for path in case.files}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from unetzoo.data.preprocessing.survey import Look, Survey
 from unetzoo.data.sample import Sample
 from unetzoo.data.splits import folds
 from unetzoo.inference.shapes import output_shape
-from unetzoo.pipeline.early import cases_named, find_dataset, nothing_left
+from unetzoo.pipeline.early import cases_named, dataset_of, nothing_left
 from unetzoo.pipeline.run import Run, Settings, versions
 from unetzoo.registry import card, list_models, skeleton
 from unetzoo.utils.choices import TFDS
@@ -136,7 +136,7 @@ def find_tfds(settings: Settings, place: str | None = None) -> Any:
 def _new_on_files(
     settings: Settings, folder: Path, workers: int, survey: Survey
 ) -> tuple[Run, Mapping[str, Look]]:
-    dataset = find_dataset(settings)
+    dataset = dataset_of(settings)
     names = [case.name for case in dataset.cases]
     kept, held_out = names, list[str]()
     if settings.fold is not None:

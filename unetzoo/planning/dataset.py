@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.datasets import Dataset, find
+from unetzoo.data.datasets import Dataset, find_dataset
 from unetzoo.data.preprocessing.normalization import is_number
 from unetzoo.data.preprocessing.statistics import Fingerprint as Look
 from unetzoo.data.preprocessing.statistics import normalisations
@@ -39,10 +39,10 @@ def plan_dataset(
     the foreground of all of them, those that a fold will hold out included, as nnU-Net does it.
 
     Args:
-        data: of ``unetzoo.data.datasets.find``, or a place that it knows.
+        data: of ``unetzoo.data.find_dataset``, or a place that it knows.
         memory_gb: of the accelerator.
         network: "plain_unet" or "residual_unet".
-        layout, labels, classes, ignore: of a place, as in ``find``.
+        layout, labels, classes, ignore: of a place, as in ``find_dataset``.
         fill: takes the place of NaN and infinite voxels; without it they are an error.
         workers: processes that read.
         survey: looks at the cases, so that who goes on with it need not look again.
@@ -66,7 +66,7 @@ def plan_dataset(
             raise ValueError(f"{data}: expected no layout, labels, classes or ignore besides it.")
         dataset = data
     else:
-        dataset = find(data, layout, labels=labels, classes=classes, ignore=ignore)
+        dataset = find_dataset(data, layout, labels=labels, classes=classes, ignore=ignore)
     found = (survey or Survey()).look_through(
         dataset.cases,
         dataset.scheme,

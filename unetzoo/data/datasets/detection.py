@@ -18,7 +18,7 @@ LAYOUTS = ("msd", "nnunet", "brats", "csv", "glob", "pictures")
 Place = Path | str | Sequence[str]
 
 
-def find(
+def find_dataset(
     place: Place,
     layout: str | None = None,
     *,
@@ -41,7 +41,7 @@ def find(
     >>> for part in ("images", "masks"):
     ...     (folder / part).mkdir()
     ...     (folder / part / "cell.png").touch()
-    >>> print(find(folder, classes=2))
+    >>> print(find_dataset(folder, classes=2))
     pictures: 1 case with labels, 0 without
     """
     given = LabelScheme(classes, labels, ignore)

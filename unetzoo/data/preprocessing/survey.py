@@ -57,11 +57,11 @@ class Survey:
         cache: the folder of prepared cases that these looks are for; None keeps nothing on disk.
 
     >>> import tempfile
-    >>> from unetzoo.data.datasets import find
+    >>> from unetzoo.data.datasets import find_dataset
     >>> from unetzoo.data.synthetic import write_dataset
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = write_dataset(folder, 3, (40, 30), classes=2, layout="pictures")
-    >>> data = find(folder)
+    >>> data = find_dataset(folder)
     >>> with Survey() as survey:
     ...     found = survey.look_through(data.cases, data.scheme)
     >>> found.counts, found.looks[data.cases[0].name].fingerprint.shape
