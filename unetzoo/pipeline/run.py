@@ -140,7 +140,7 @@ class Settings:
 class Run:
     """A run's folder: what it was asked for and what it was made of.
 
-    ``train`` and ``held_out`` hold each case's fingerprint, a digest of its files and settings.
+    ``train`` and ``held_out`` hold a digest of each case, of its files and settings.
     """
 
     folder: Path

@@ -20,8 +20,8 @@ from unetzoo.data.datasets.verification import given_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
-from unetzoo.data.preprocessing.look import attempt, fingerprint_of, look
-from unetzoo.data.preprocessing.statistics import Fingerprint, ct_channels
+from unetzoo.data.preprocessing.look import attempt, look
+from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
 from unetzoo.utils.files import abandoned, replacing
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, first_of
@@ -35,7 +35,7 @@ ABANDONED = 86400.0  # seconds after which a killed run's are deleted
 class Look:
     """At one case."""
 
-    fingerprint: Fingerprint
+    statistics: CaseStatistics
     contents: Mapping[str, Any]  # of ``jobs.contents``
     read: str | None  # where what was decoded lies, of ``decoded.put_down``
     key: str  # of its files and of how they were looked at
@@ -64,7 +64,7 @@ class Survey:
     >>> data = find_dataset(folder)
     >>> with Survey() as survey:
     ...     found = survey.look_through(data.cases, data.scheme)
-    >>> found.counts, found.looks[data.cases[0].name].fingerprint.shape
+    >>> found.counts, found.looks[data.cases[0].name].statistics.shape
     ({0: 3, 1: 3}, (40, 30))
     """
 
@@ -191,7 +191,7 @@ def _found(
         text = f"classes {short(absent)} occur in none of the {counted(len(cases), 'label file')}."
         warnings.warn(text, stacklevel=4)
     looks = {
-        case.name: Look(fingerprint_of(of := answer["measured"]), answer["contents"],
+        case.name: Look(CaseStatistics.from_json(of := answer["measured"]), answer["contents"],
                         answer["read"], answer["key"], of)
         for case, answer in zip(cases, answers, strict=True)
     }  # fmt: skip
