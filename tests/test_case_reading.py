@@ -14,7 +14,7 @@ from unetzoo.data.datasets.reading import (
     write_case_labels,
 )
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.preprocessing.survey import Survey
+from unetzoo.data.preprocessing.survey import Survey, verify_dataset
 from unetzoo.utils.text import counted
 
 FLIPPED = np.diag([-1, 2, 3, 1.0])  # to the left first: not canonical
@@ -235,3 +235,20 @@ def test_a_folder_of_black_and_white_masks_from_end_to_end(tmp_path):
     write_case_labels(tmp_path / "out.png", classes, image, found.scheme)
     source = np.asarray(Image.open(found.cases[0].label))
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), source)
+
+
+def test_a_data_set_is_verified_by_what_its_description_says(tmp_path):
+    for name in ("a", "b"):
+        for part in ("images", "masks"):
+            (tmp_path / part).mkdir(exist_ok=True)
+        png = np.zeros((4, 5), "uint8")
+        Image.fromarray(png).save(tmp_path / "images" / f"{name}.png")
+        png[0, 0] = 255 if name == "a" else 1
+        Image.fromarray(png).save(tmp_path / "masks" / f"{name}.png")
+    assert verify_dataset(find_dataset(tmp_path, labels={0: 0, 1: 1, 255: 1})) == {0: 2, 1: 2}
+    ignored = find_dataset(tmp_path, classes=2, ignore=255)
+    seen = []
+    assert verify_dataset(ignored, progress=lambda cases: seen.append(1) or cases) == {0: 2, 1: 1}
+    assert seen
+    with pytest.raises(ValueError, match=r"^2 cases, 1 fault:\n.*a\.png: a mask of 0 and 255"):
+        verify_dataset(find_dataset(tmp_path, classes=2))

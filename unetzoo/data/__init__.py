@@ -21,6 +21,7 @@ _NAMES = {
     "Preparation": "unetzoo.data.preprocessing.preparation:Preparation",
     "preparation_for": "unetzoo.data.preprocessing.preparation:preparation_for",
     "Survey": "unetzoo.data.preprocessing.survey:Survey",
+    "verify_dataset": "unetzoo.data.preprocessing.survey:verify_dataset",
 }
 __all__ = [
     "Augmentation",
@@ -39,6 +40,7 @@ __all__ = [
     "prepare_cases",
     "read_image",
     "read_labels",
+    "verify_dataset",
     "write_image",
     "write_labels",
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from unetzoo.data.datasets.case import Case
+from unetzoo.data.datasets.case import Case, Dataset
 from unetzoo.data.datasets.verification import given_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
@@ -148,6 +148,44 @@ class Survey:
             free = shutil.disk_usage(self._read).free
             return str(self.cache / MEASURED), str(self._read), free // 2
         return None, None, 0
+
+
+def verify_dataset(
+    data: Dataset,
+    *,
+    fill: float | None = None,
+    workers: int = 1,
+    progress: processes.Progress = lambda cases: cases,
+) -> dict[int, int]:
+    """Read every labelled case of a data set, and say all that is wrong at once.
+
+    Args:
+        data: of ``find_dataset``.
+        fill: takes the place of NaN and infinite voxels; without it they are an error.
+        workers: processes that read.
+        progress: wraps the cases as they are read, to show how far it is.
+
+    Returns: for each class, the number of cases that it occurs in.
+    Raises: ValueError with a line for each fault.
+
+    >>> import tempfile
+    >>> from unetzoo.data.datasets import find_dataset
+    >>> from unetzoo.data.synthetic import write_dataset
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = write_dataset(folder, 3, (40, 30), classes=2, layout="pictures")
+    >>> verify_dataset(find_dataset(folder))
+    {0: 3, 1: 3}
+    """
+    with Survey() as survey:
+        result = survey.look_through(
+            data.cases,
+            data.scheme,
+            data.channel_names,
+            fill=fill,
+            workers=workers,
+            progress=progress,
+        )
+    return dict(result.counts)
 
 
 def remember(cache: Path, looks: Mapping[str, Look]) -> None:
