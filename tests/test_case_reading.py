@@ -157,7 +157,7 @@ def test_all_faults_are_said_at_once(kind, tmp_path):
     for name, words in expected.items():
         (line,) = [line for line in lines if line.startswith(f"{tmp_path / name}{kind.ending}: ")]
         assert words in line
-    assert "negative, NaN or infinite, such as -1; expected finite numbers from 0." in "".join(
+    assert "negative, NaN or infinite, such as -1; expected finite numbers >= 0." in "".join(
         lines
     )
     assert check_cases([cases[0], cases[-1]], SCHEME, fill=0) == {0: 2, 1: 2, 2: 2}

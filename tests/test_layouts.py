@@ -186,7 +186,7 @@ def test_nnunet_with_files_named_in_its_json(tmp_path):
     found = find_dataset(lay(tmp_path, "scans/1a.nii.gz scans/1b.nii.gz m/1.nii.gz", manifest))
     assert [path.name for path in found.cases[0].files] == ["1a.nii.gz", "1b.nii.gz", "1.nii.gz"]
     entries["one"]["label"] = "/etc/mask.nii.gz"
-    fault(lay(tmp_path, "", manifest), "'/etc/mask.nii.gz'; expected a relative path that stays")
+    fault(lay(tmp_path, "", manifest), "'/etc/mask.nii.gz'; expected a relative path inside its folder")
     entries["one"] = {"images": "scans/1a.nii.gz"}
     fault(lay(tmp_path, "", manifest), "'images' is 'scans/1a.nii.gz'; expected a list")
 
@@ -240,7 +240,7 @@ def test_brats_with_missing_double_and_mixed_files(tmp_path):
     (tmp_path / "BraTS20_Training_001/BraTS20_Training_001_t1ce.nii.gz").unlink()
     fault(tmp_path, "case 'BraTS20_Training_001': t1ce is missing", "_002': 2 files of t2")
     brats(tmp_path, ["BraTS-GLI-00000-000"], NEW, "-")
-    fault(tmp_path, "BraTS folders of both before and after 2023")
+    fault(tmp_path, "BraTS folders from before and after 2023")
 
 
 def test_a_table(tmp_path):

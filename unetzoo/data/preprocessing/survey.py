@@ -16,7 +16,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from unetzoo.data.datasets.case import Case, Dataset
-from unetzoo.data.datasets.verification import given_twice
+from unetzoo.data.datasets.verification import used_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
@@ -212,7 +212,7 @@ def _found(
     for answer in answers:
         for text in answer["warnings"]:
             warnings.warn(text, stacklevel=4)
-    faults = given_twice(path for case in cases for path in (*case.images, case.label) if path)
+    faults = used_twice(path for case in cases for path in (*case.images, case.label) if path)
     faults += [fault for answer in answers for fault in answer["faults"]]
     faults += _channel_faults(cases, answers)
     measured = [answer["measured"] for answer in answers if answer["measured"]]
