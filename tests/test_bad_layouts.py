@@ -54,7 +54,10 @@ def test_a_bad_manifest(name, tmp_path):
 def test_a_path_that_leaves_the_folder(path, where, tmp_path):
     pair = {**DECATHLON["training"][0], **({where: path} if where != "test" else {})}
     tests = [path] if where == "test" else []
-    fault(decathlon(tmp_path, training=[pair], test=tests), "expected a relative path inside its folder")
+    fault(
+        decathlon(tmp_path, training=[pair], test=tests),
+        "expected a relative path inside its folder",
+    )
 
 
 def test_all_missing_files_are_listed(tmp_path):
@@ -134,7 +137,7 @@ def test_unequal_channels_without_a_json(tmp_path):
     ("image,label\na.nii.gz,none.nii.gz\n", "none.nii.gz: there is no such file."),
     ("image,label\na.nii.gz,b.txt\n", "b.txt: expected NIfTI"),
     ("image,label\na.nii.gz,b.png\n", "there is no such file"),
-    ("image,label,case\na.nii.gz,b.nii.gz,../x\n", "case '../x': expected a name that is valid as a file name"),
+    ("image,label,case\na.nii.gz,b.nii.gz,../x\n", "case '../x': expected a name that is valid as"),
     ("image,label,case\na.nii.gz,b.nii.gz,..\n", "case '..': expected a name that is valid as a"),
     ("image,label,case\na.nii.gz,b.nii.gz,\x1b[31m\n", r"case '\x1b[31m': expected a name"),
     ('image,label\n"a.nii.gz\x1b",b.nii.gz\n', "control characters in the name"),

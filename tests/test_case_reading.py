@@ -157,9 +157,7 @@ def test_all_faults_are_said_at_once(kind, tmp_path):
     for name, words in expected.items():
         (line,) = [line for line in lines if line.startswith(f"{tmp_path / name}{kind.ending}: ")]
         assert words in line
-    assert "negative, NaN or infinite, such as -1; expected finite numbers >= 0." in "".join(
-        lines
-    )
+    assert "negative, NaN or infinite, such as -1; expected finite numbers >= 0." in "".join(lines)
     assert check_cases([cases[0], cases[-1]], SCHEME, fill=0) == {0: 2, 1: 2, 2: 2}
 
 
@@ -250,5 +248,7 @@ def test_a_data_set_is_verified_by_what_its_description_says(tmp_path):
     seen = []
     assert verify_dataset(ignored, progress=lambda cases: seen.append(1) or cases) == {0: 2, 1: 1}
     assert seen
-    with pytest.raises(ValueError, match=r"^2 cases, 1 fault:\n.*a\.png: a mask of 0 and 255"):
+    with pytest.raises(
+        ValueError, match=r"^2 cases, 1 fault:\n.*a\.png: a black and white mask of 0 and 255"
+    ):
         verify_dataset(find_dataset(tmp_path, classes=2))

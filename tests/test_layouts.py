@@ -186,7 +186,10 @@ def test_nnunet_with_files_named_in_its_json(tmp_path):
     found = find_dataset(lay(tmp_path, "scans/1a.nii.gz scans/1b.nii.gz m/1.nii.gz", manifest))
     assert [path.name for path in found.cases[0].files] == ["1a.nii.gz", "1b.nii.gz", "1.nii.gz"]
     entries["one"]["label"] = "/etc/mask.nii.gz"
-    fault(lay(tmp_path, "", manifest), "'/etc/mask.nii.gz'; expected a relative path inside its folder")
+    fault(
+        lay(tmp_path, "", manifest),
+        "'/etc/mask.nii.gz'; expected a relative path inside its folder",
+    )
     entries["one"] = {"images": "scans/1a.nii.gz"}
     fault(lay(tmp_path, "", manifest), "'images' is 'scans/1a.nii.gz'; expected a list")
 

@@ -72,7 +72,9 @@ def test_shards_share_the_cases_out(small_run, small_data, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["case_003.png", "case_007.png"]
     assert result.returncode == 0
     for wrong in ("0/2", "3/2", "2", "a/b", "1/0"):
-        with pytest.raises(ValueError, match="expected the second of eight jobs, for example, as 2/8"):
+        with pytest.raises(
+            ValueError, match="expected the second of eight jobs, for example, as 2/8"
+        ):
             shard([], wrong)
 
 

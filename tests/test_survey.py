@@ -46,7 +46,7 @@ def counted(monkeypatch):
 
     count(nifti, "read_values", lambda file: file.path)
     count(pictures, "_image_values")
-    count(pictures, "_grey_values")
+    count(pictures, "_gray_values")
     digest = hashlib.file_digest
 
     def digesting(file, *how):
