@@ -195,7 +195,7 @@ def test_mixed_precision_and_sgd_train_and_go_back_to_float32(small_data, tmp_pa
         ),
         ({"network": "unet2d_original"}, r"'unet2d_original' needs sizes of 16 n \+ 188"),
         ({"network": "unet2d_smal"}, "'unet2d_smal': expected a name .* try unet2d_small"),
-        ({"folds": 11}, "10 cases for 11 folds; expected a case for each: give fewer folds"),
+        ({"folds": 11}, "10 cases for 11 folds; expected at least one for each: give fewer folds"),
         ({"data": "/nowhere"}, "/nowhere: expected a folder, a .csv file, or two patterns"),
         ({"optimizer": "adamw"}, "optimizer 'adamw', .*: expected one of adam, sgd"),
     ],

@@ -15,7 +15,7 @@ from drawn_volumes import SPACINGS, masks, volumes
 import unetzoo
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Preparation, preparation_for, prepare
-from unetzoo.data.preprocessing.statistics import Fingerprint as Look
+from unetzoo.data.preprocessing.statistics import CaseStatistics
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.pipeline.from_plan import settings_of
 from unetzoo.pipeline.run import Run, Settings
@@ -108,7 +108,10 @@ def test_an_axis_without_a_spacing_stays_as_it_is():
 
 
 def test_what_is_given_is_not_measured():
-    looks = {"c0": Look((0.8, 0.8, 2.6), (9, 9, 9), 1, ()), "c1": Look((1, 1, 1), (9, 9, 9), 1, ())}
+    looks = {
+        "c0": CaseStatistics((0.8, 0.8, 2.6), (9, 9, 9), 1, ()),
+        "c1": CaseStatistics((1, 1, 1), (9, 9, 9), 1, ()),
+    }
     kinds = (CT(0.0, 90.0, 40.0, 9.0),)
     found = preparation_for(looks, ("CT",), spacing=(1, None, 2), normalisation=kinds, fill=0.0)
     assert found == Preparation((1.0, None, 2.0), kinds, True, 0.0)

@@ -200,9 +200,7 @@ def keep(model, folds, out):
         (out / model.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(model / file, out / model.name / file)
     for fold in folds:
-        checkpoint = torch.load(
-            model / f"fold_{fold}" / "checkpoint_final.pth", weights_only=False
-        )
+        checkpoint = torch.load(model / f"fold_{fold}" / "checkpoint_final.pth", weights_only=False)
         checkpoint["optimizer_state"] = {}
         (out / model.name / f"fold_{fold}").mkdir(exist_ok=True)
         torch.save(checkpoint, out / model.name / f"fold_{fold}" / "checkpoint_final.pth")

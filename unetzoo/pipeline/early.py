@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from unetzoo import registry
-from unetzoo.data.datasets import Case, Dataset, find
+from unetzoo.data.datasets import Case, Dataset, find_dataset
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.splits import folds
 from unetzoo.pipeline.run import Run, Settings
@@ -47,7 +47,7 @@ def check_data(settings: Settings) -> None:
     if settings.data.startswith(TFDS):
         check_axes(settings, 2)
         return
-    cases = find_dataset(settings).cases
+    cases = dataset_of(settings).cases
     if cases:
         check_axes(settings, 2 if is_picture(cases[0].images[0]) else 3)
     if settings.fold is not None:
@@ -69,9 +69,9 @@ def check_axes(settings: Settings, data: int) -> None:
         raise ValueError(f"spacing {spacing}: expected {data} numbers, one for each axis.")
 
 
-def find_dataset(settings: Settings, place: str | None = None) -> Dataset:
+def dataset_of(settings: Settings, place: str | None = None) -> Dataset:
     """The run's data set, or another whose labels mean the same."""
-    return find(
+    return find_dataset(
         place or settings.data,
         settings.layout if place in (None, settings.data) else None,
         labels=settings.labels,
@@ -87,7 +87,7 @@ def cases_to_score(run: Run, data: str | None = None) -> tuple[Case, ...]:
     """
     settings = run.settings
     place = data or settings.data
-    dataset = find_dataset(settings, place)
+    dataset = dataset_of(settings, place)
     if not is_own(run, data):
         return dataset.cases
     if not run.held_out:
@@ -100,7 +100,7 @@ def cases_named(run: Run, names: Iterable[str], dataset: Dataset | None = None) 
 
     Raises: ValueError for one that is not there.
     """
-    cases = {case.name: case for case in (dataset or find_dataset(run.settings)).cases}
+    cases = {case.name: case for case in (dataset or dataset_of(run.settings)).cases}
     if missing := sorted(set(names) - set(cases)):
         raise ValueError(
             f"{run.settings.data}: the cases {missing[:5]} of the run in {run.folder} are not "

@@ -31,7 +31,7 @@ class Settings:
     """What a run was asked for; with the data, all that is needed to repeat it.
 
     Args:
-        data: a folder, CSV file or other place that ``unetzoo.data.datasets.find`` knows.
+        data: a folder, CSV file or other place that ``unetzoo.data.find_dataset`` knows.
         network: an id of the zoo.
         patch: sizes, voxels.
         fold: which of the folds is held out, from 0; None trains on all cases.
@@ -140,7 +140,7 @@ class Settings:
 class Run:
     """A run's folder: what it was asked for and what it was made of.
 
-    ``train`` and ``held_out`` hold each case's fingerprint, a digest of its files and settings.
+    ``train`` and ``held_out`` hold a digest of each case, of its files and settings.
     """
 
     folder: Path

@@ -19,7 +19,7 @@ from unetzoo.data.preprocessing.survey import Look, Survey
 from unetzoo.data.sample import Sample
 from unetzoo.data.splits import folds
 from unetzoo.inference.shapes import output_shape
-from unetzoo.pipeline.early import cases_named, find_dataset, nothing_left
+from unetzoo.pipeline.early import cases_named, dataset_of, nothing_left
 from unetzoo.pipeline.run import Run, Settings, versions
 from unetzoo.registry import card, list_models, skeleton
 from unetzoo.utils.choices import TFDS
@@ -43,7 +43,7 @@ class Feed:
 
 
 def from_files(run: Run, cache: Path, workers: int, looks: Mapping[str, Look]) -> tuple[Run, Feed]:
-    """Prepare a run's cases; the run with their fingerprints, and its feed.
+    """Prepare a run's cases; the run with their digests, and its feed.
 
     The looks are those of the survey that the run was made of; none for a run that was read.
 
@@ -51,7 +51,7 @@ def from_files(run: Run, cache: Path, workers: int, looks: Mapping[str, Look]) -
     """
     settings = run.settings
     prepared = _prepare(run, cache, workers, looks)
-    run = _with_fingerprints(run, {name: case.key for name, case in prepared.items()})
+    run = _with_digests(run, {name: case.key for name, case in prepared.items()})
     output, outputs = outputs_of(settings)
 
     def batches(first: int) -> PatchDataset:
@@ -85,7 +85,7 @@ def from_tfds(run: Run) -> tuple[Run, Feed]:
         )
     source = find_tfds(settings)
     splits = [*run.train, *run.held_out]
-    run = _with_fingerprints(run, {split: _digest(source, split) for split in splits})
+    run = _with_digests(run, {split: _digest(source, split) for split in splits})
     changes = Changes() if settings.augment else Changes((), False, 0.0, 0.0)
 
     def batches(first: int) -> Any:
@@ -136,7 +136,7 @@ def find_tfds(settings: Settings, place: str | None = None) -> Any:
 def _new_on_files(
     settings: Settings, folder: Path, workers: int, survey: Survey
 ) -> tuple[Run, Mapping[str, Look]]:
-    dataset = find_dataset(settings)
+    dataset = dataset_of(settings)
     names = [case.name for case in dataset.cases]
     kept, held_out = names, list[str]()
     if settings.fold is not None:
@@ -151,7 +151,7 @@ def _new_on_files(
     )
     scheme = dataset.scheme.with_classes(max(found.counts) + 1)
     preparation = preparation_for(
-        {name: found.looks[name].fingerprint for name in kept},
+        {name: found.looks[name].statistics for name in kept},
         dataset.channel_names,
         spacing=settings.spacing,  # type: ignore[arg-type]
         normalisation=settings.normalisation,
@@ -218,7 +218,7 @@ def check_data(run: Run) -> None:
         boundary = run.settings.boundary_weights
         each = jobs.by_name(_wanted(run), run.scheme).items()
         found = {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in each}
-    _with_fingerprints(run, found)
+    _with_digests(run, found)
 
 
 def check_held_out(run: Run) -> None:
@@ -273,7 +273,7 @@ def _digest(source: Any, split: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _with_fingerprints(run: Run, found: Mapping[str, str]) -> Run:
+def _with_digests(run: Run, found: Mapping[str, str]) -> Run:
     known = {**run.train, **run.held_out}
     if changed := [name for name, key in known.items() if key not in ("", found[name])]:
         raise ValueError(

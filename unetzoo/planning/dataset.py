@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.datasets import Dataset, find
+from unetzoo.data.datasets import Dataset, find_dataset
 from unetzoo.data.preprocessing.normalization import is_number
-from unetzoo.data.preprocessing.statistics import Fingerprint as Look
-from unetzoo.data.preprocessing.statistics import normalisations
+from unetzoo.data.preprocessing.statistics import CaseStatistics, normalisations
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.planning.checks import check_choice, check_spacing
-from unetzoo.planning.plans import Fingerprint, Measured, Plan, tidy
+from unetzoo.planning.plans import DatasetStatistics, Fingerprint, Plan, tidy
 from unetzoo.planning.rules import in_order, plan
 from unetzoo.utils.checks import check
 from unetzoo.utils.choices import TFDS
@@ -39,10 +38,10 @@ def plan_dataset(
     the foreground of all of them, those that a fold will hold out included, as nnU-Net does it.
 
     Args:
-        data: of ``unetzoo.data.datasets.find``, or a place that it knows.
+        data: of ``unetzoo.data.find_dataset``, or a place that it knows.
         memory_gb: of the accelerator.
         network: "plain_unet" or "residual_unet".
-        layout, labels, classes, ignore: of a place, as in ``find``.
+        layout, labels, classes, ignore: of a place, as in ``find_dataset``.
         fill: takes the place of NaN and infinite voxels; without it they are an error.
         workers: processes that read.
         survey: looks at the cases, so that who goes on with it need not look again.
@@ -66,7 +65,7 @@ def plan_dataset(
             raise ValueError(f"{data}: expected no layout, labels, classes or ignore besides it.")
         dataset = data
     else:
-        dataset = find(data, layout, labels=labels, classes=classes, ignore=ignore)
+        dataset = find_dataset(data, layout, labels=labels, classes=classes, ignore=ignore)
     found = (survey or Survey()).look_through(
         dataset.cases,
         dataset.scheme,
@@ -81,14 +80,13 @@ def plan_dataset(
             "look at the label files, or give classes."
         )
     num_classes = dataset.scheme.with_classes(max(found.counts) + 1).num_classes
-    looks = {name: one.fingerprint for name, one in found.looks.items()}
-    for name, look in looks.items():
-        check_spacing(f"case {name!r}: spacing", look.spacing)
-    each = list(looks.values())
+    statistics = [look.statistics for look in found.looks.values()]
+    for name, case in zip(found.looks, statistics, strict=True):
+        check_spacing(f"case {name!r}: spacing", case.spacing)
     return dataclasses.replace(
-        _planned(each, num_classes, memory_gb, network),
-        normalisation=normalisations(each, dataset.channel_names),
-        measured=_measured(each, num_classes),
+        _planned(statistics, num_classes, memory_gb, network),
+        normalisation=normalisations(statistics, dataset.channel_names),
+        measured=_measured(statistics, num_classes),
     )
 
 
@@ -101,12 +99,14 @@ def _check_place(data: object) -> None:
         raise ValueError(f"{data}: expected files to plan by; of TFDS give --plan or --network.")
 
 
-def _planned(looks: Sequence[Look], num_classes: int, memory_gb: float, network: str) -> Plan:
+def _planned(
+    cases: Sequence[CaseStatistics], num_classes: int, memory_gb: float, network: str
+) -> Plan:
     """Volumes are planned slices first, as nnU-Net reads them: of equal axes the first counts."""
-    step = -1 if len(looks[0].shape) == 3 else 1
-    spacings = [look.spacing[::step] for look in looks]
-    shapes = [look.shape[::step] for look in looks]
-    found = plan(Fingerprint(spacings, shapes, looks[0].channels, num_classes), memory_gb, network)
+    step = -1 if len(cases[0].shape) == 3 else 1
+    spacings = [case.spacing[::step] for case in cases]
+    shapes = [case.shape[::step] for case in cases]
+    found = plan(Fingerprint(spacings, shapes, cases[0].channels, num_classes), memory_gb, network)
     if step == 1:
         return found
     turned = {
@@ -118,11 +118,11 @@ def _planned(looks: Sequence[Look], num_classes: int, memory_gb: float, network:
     return dataclasses.replace(found, configurations=turned)
 
 
-def _measured(looks: Sequence[Look], num_classes: int) -> Measured:
+def _measured(cases: Sequence[CaseStatistics], num_classes: int) -> DatasetStatistics:
     none = (0,) * num_classes
-    each = zip_longest(none, *(look.class_voxels for look in looks), fillvalue=0)
-    spacing = np.median([look.spacing for look in looks], axis=0).round(6)
-    shape = np.median([look.shape for look in looks], axis=0)
-    return Measured(
-        len(looks), tuple(spacing.tolist()), tidy(shape.tolist()), tuple(map(sum, each))
+    each = zip_longest(none, *(case.class_voxels for case in cases), fillvalue=0)
+    spacing = np.median([case.spacing for case in cases], axis=0).round(6)
+    shape = np.median([case.shape for case in cases], axis=0)
+    return DatasetStatistics(
+        len(cases), tuple(spacing.tolist()), tidy(shape.tolist()), tuple(map(sum, each))
     )

@@ -119,7 +119,7 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Measured:
+class DatasetStatistics:
     """What was found of the data, to be read; nothing goes by it."""
 
     cases: int
@@ -157,7 +157,7 @@ class Plan(Shown):
     num_classes: int
     normalisation: tuple[ZScore | CT, ...]
     configurations: Mapping[str, Configuration]
-    measured: Measured | None = None
+    measured: DatasetStatistics | None = None
 
     def __post_init__(self) -> None:
         check_choice(self.network, self.memory_gb)
@@ -217,7 +217,7 @@ def _short(sizes: Numbers) -> str:
     return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
 
 
-def _of(measured: Measured | None) -> list[str]:
+def _of(measured: DatasetStatistics | None) -> list[str]:
     if measured is None:
         return []
     total = sum(measured.class_voxels) or 1

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unetzoo.data.preprocessing import normalization as normalisation
-from unetzoo.planning.plans import Configuration, Measured, Plan
+from unetzoo.planning.plans import Configuration, DatasetStatistics, Plan
 from unetzoo.utils.json_values import parsed, short, tuples
 from unetzoo.utils.text import printable, write_text
 
-Part = TypeVar("Part", Configuration, Measured)
+Part = TypeVar("Part", Configuration, DatasetStatistics)
 
 
 def write_plan(plan: Plan, path: Path | str) -> None:
@@ -70,7 +70,7 @@ def _plan(found: object) -> Plan:
         for name, one in configurations.items()
     }
     if fields.get("measured") is not None:
-        fields["measured"] = _part(fields["measured"], Measured, "measured")
+        fields["measured"] = _part(fields["measured"], DatasetStatistics, "measured")
     return Plan(**fields)
 
 

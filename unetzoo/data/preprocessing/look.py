@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from unetzoo.data.datasets.reading import read_case, read_case_labels, read_case_weight
+from unetzoo.data.io.pictures import Picture
+from unetzoo.data.io.volumes import Volume
 from unetzoo.data.preprocessing import jobs
+from unetzoo.data.preprocessing.axes import Box
 from unetzoo.data.preprocessing.decoded import Decoded, put_down
-from unetzoo.data.preprocessing.statistics import Fingerprint, draw, nonzero_box
+from unetzoo.data.preprocessing.statistics import CaseStatistics, draw, nonzero_box
 
 FORMAT = 2  # of the files of what was measured; to be raised when what is in them changes
 
@@ -64,38 +67,49 @@ def look(
     shape = image.data.shape[:-1]
     whole = tuple((0, size) for size in shape)
     box = nonzero_box(image.data) if len(shape) == 3 else whole
-    found = Decoded(image.data, image.spacing, labels.data, weight, shape, whole)
     answer["measured"] = {
-        "spacing": image.spacing,
-        "shape": [end - begin for begin, end in box],
-        "channels": channel_count,
-        "intensities": draw(case.name, image.data, labels.data, scheme.ignore, channels),
-        "voxels": _voxels(labels.data, scheme.ignore),
-        "kept": math.prod(end - begin for begin, end in box) / math.prod(shape),
+        **case_statistics(case.name, image, labels.data, scheme.ignore, channels, box),
         "warnings": [_nameless(text, job) for text in told],
     }
-    answer["read"] = folder and put_down(found, box, Path(folder), reserve)
+    decoded = Decoded(image.data, image.spacing, labels.data, weight, shape, whole)
+    answer["read"] = folder and put_down(decoded, box, Path(folder), reserve)
     return answer
 
 
-def fingerprint_of(measured: Mapping[str, Any]) -> Fingerprint:
-    """What was measured, as it came as JSON."""
-    voxels = dict(measured["voxels"])
-    return Fingerprint(
-        spacing=tuple(measured["spacing"]),
-        shape=tuple(measured["shape"]),
-        channels=measured["channels"],
-        intensities=tuple(measured["intensities"]),
-        class_voxels=tuple(voxels.get(label, 0) for label in range(max(voxels, default=-1) + 1)),
-        kept=measured["kept"],
-    )
+def case_statistics(
+    name: str,
+    image: Volume | Picture,
+    labels: np.ndarray,
+    ignore: int | None,
+    channels: Sequence[int],
+    box: Box,
+) -> dict[str, Any]:
+    """What a case measures, as ``CaseStatistics.from_json`` reads it.
+
+    Args:
+        name: of the case; its draw of intensities goes by it.
+        image: on canonical axes.
+        labels: ``(*spatial)``, classes.
+        ignore: the number in the labels that does not count, or None.
+        channels: whose foreground intensities to draw.
+        box: the voxels that the crop keeps.
+    """
+    sizes = [end - begin for begin, end in box]
+    return {
+        "spacing": image.spacing,
+        "shape": sizes,
+        "channels": image.data.shape[-1],
+        "intensities": draw(name, image.data, labels, ignore, channels),
+        "voxels": _voxels(labels, ignore),
+        "kept": math.prod(sizes) / math.prod(labels.shape),
+    }
 
 
 def _remembered(path: Path) -> dict | None:
     """What was measured; None where that is not there, or damaged."""
     try:
         found = json.loads(path.read_bytes())
-        fingerprint_of(found)
+        CaseStatistics.from_json(found)
         return found if all(isinstance(text, str) for text in found["warnings"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

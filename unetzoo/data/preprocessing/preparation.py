@@ -25,7 +25,7 @@ from unetzoo.data.preprocessing.resampling import (
     resample_linearly,
 )
 from unetzoo.data.preprocessing.statistics import (
-    Fingerprint,
+    CaseStatistics,
     median_spacing,
     nonzero_box,
     nonzero_mask,
@@ -142,7 +142,7 @@ class Scan(Protocol):
 
 
 def preparation_for(
-    looks: Mapping[str, Fingerprint],
+    statistics: Mapping[str, CaseStatistics],
     channel_names: Sequence[str] = (),
     *,
     spacing: Literal["median"] | Sequence[float | None] | None = "median",
@@ -156,7 +156,7 @@ def preparation_for(
     themselves, inside the mask that is not 0 where the crop leaves less than 3/4.
 
     Args:
-        looks: the fingerprints of the cases to train on, and of no others, by their names.
+        statistics: of the cases to train on, and of no others, by name.
         channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if not known.
         spacing: to resample to; None for not at all, or not on an axis.
         normalisation: one a channel; None for what the cases ask for.
@@ -164,15 +164,15 @@ def preparation_for(
 
     Raises: ValueError for a spacing or a normalisation that does not fit the cases.
     """
-    name, first = next(iter(looks.items()))
+    name, first = next(iter(statistics.items()))
     rank = len(first.spacing)
     if spacing == "median":
-        spacing = None if rank == 2 else median_spacing(list(looks.values()))
+        spacing = None if rank == 2 else median_spacing(list(statistics.values()))
     target = None if spacing is None else _floats(spacing)
     if target is not None and len(target) != rank:
         raise ValueError(f"spacing {target}: expected {rank} numbers, one for each axis.")
     if normalisation is None:
-        normalisation = normalisations(list(looks.values()), channel_names)
+        normalisation = normalisations(list(statistics.values()), channel_names)
     if len(normalisation) != first.channels:
         raise ValueError(
             f"normalisation of {counted(len(normalisation), 'channel')}: expected "

@@ -1,8 +1,9 @@
 """What preparing and planning go by: spacings, shapes, foreground intensities, classes."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy
@@ -17,7 +18,7 @@ MOSTLY_ZEROS = 3 / 4  # of the voxels: where the crop leaves less, they do not c
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class CaseStatistics:
     """Of one case; plain numbers."""
 
     spacing: tuple[float, ...]
@@ -27,9 +28,27 @@ class Fingerprint:
     class_voxels: tuple[int, ...] = ()  # of each class, up to the largest
     kept: float = 1.0  # share of the voxels that is in the box
 
+    @classmethod
+    def from_json(cls, measured: Mapping[str, Any]) -> "CaseStatistics":
+        """Of what ``look.case_statistics`` gave, as it comes from JSON.
+
+        Raises: ValueError, KeyError or TypeError for anything else.
+        """
+        voxels = dict(measured["voxels"])
+        return cls(
+            spacing=tuple(measured["spacing"]),
+            shape=tuple(measured["shape"]),
+            channels=measured["channels"],
+            intensities=tuple(measured["intensities"]),
+            class_voxels=tuple(
+                voxels.get(label, 0) for label in range(max(voxels, default=-1) + 1)
+            ),
+            kept=measured["kept"],
+        )
+
 
 def normalisations(
-    looks: Sequence[Fingerprint], channel_names: Sequence[str] = ()
+    cases: Sequence[CaseStatistics], channel_names: Sequence[str] = ()
 ) -> tuple[ZScore | CT, ...]:
     """One for each channel: CT by the foreground of all cases, others by themselves.
 
@@ -38,10 +57,10 @@ def normalisations(
 
     Source: nnU-Net 2.8.1, ``determine_normalization_scheme_and_whether_mask_is_used_for_norm``.
     """
-    masked = bool(np.median([look.kept for look in looks]) < MOSTLY_ZEROS)
-    kinds: list[ZScore | CT] = [ZScore(masked)] * looks[0].channels
+    masked = bool(np.median([case.kept for case in cases]) < MOSTLY_ZEROS)
+    kinds: list[ZScore | CT] = [ZScore(masked)] * cases[0].channels
     for place, channel in enumerate(ct_channels(channel_names)):
-        drawn = np.concatenate([look.intensities[place] for look in looks])
+        drawn = np.concatenate([case.intensities[place] for case in cases])
         if drawn.size and drawn.min() < drawn.max():
             kinds[channel] = normalisation.ct(drawn)
     return tuple(kinds)
@@ -104,14 +123,14 @@ def ct_channels(channel_names: Sequence[str]) -> list[int]:
     return [n for n, name in enumerate(channel_names) if name.upper() == "CT"]
 
 
-def median_spacing(looks: Sequence[Fingerprint]) -> tuple[float, ...]:
+def median_spacing(cases: Sequence[CaseStatistics]) -> tuple[float, ...]:
     """The spacing to train at, rounded.
 
-    >>> thick = [Fingerprint((s, 1.0, 1.0), (20, 200, 200), 1, ()) for s in (2.0, 5.0, 6.0)]
+    >>> thick = [CaseStatistics((s, 1.0, 1.0), (20, 200, 200), 1, ()) for s in (2.0, 5.0, 6.0)]
     >>> median_spacing(thick)
     (2.6, 1.0, 1.0)
     """
-    target = target_spacing([look.spacing for look in looks], [look.shape for look in looks])
+    target = target_spacing([case.spacing for case in cases], [case.shape for case in cases])
     return tuple(round(float(size), 6) for size in target)
 
 

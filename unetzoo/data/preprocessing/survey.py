@@ -15,13 +15,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from unetzoo.data.datasets.case import Case
-from unetzoo.data.datasets.verification import given_twice
+from unetzoo.data.datasets.case import Case, Dataset
+from unetzoo.data.datasets.verification import used_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
-from unetzoo.data.preprocessing.look import attempt, fingerprint_of, look
-from unetzoo.data.preprocessing.statistics import Fingerprint, ct_channels
+from unetzoo.data.preprocessing.look import attempt, look
+from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
 from unetzoo.utils.files import abandoned, replacing
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, first_of
@@ -35,7 +35,7 @@ ABANDONED = 86400.0  # seconds after which a killed run's are deleted
 class Look:
     """At one case."""
 
-    fingerprint: Fingerprint
+    statistics: CaseStatistics
     contents: Mapping[str, Any]  # of ``jobs.contents``
     read: str | None  # where what was decoded lies, of ``decoded.put_down``
     key: str  # of its files and of how they were looked at
@@ -57,14 +57,14 @@ class Survey:
         cache: the folder of prepared cases that these looks are for; None keeps nothing on disk.
 
     >>> import tempfile
-    >>> from unetzoo.data.datasets import find
+    >>> from unetzoo.data.datasets import find_dataset
     >>> from unetzoo.data.synthetic import write_dataset
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = write_dataset(folder, 3, (40, 30), classes=2, layout="pictures")
-    >>> data = find(folder)
+    >>> data = find_dataset(folder)
     >>> with Survey() as survey:
     ...     found = survey.look_through(data.cases, data.scheme)
-    >>> found.counts, found.looks[data.cases[0].name].fingerprint.shape
+    >>> found.counts, found.looks[data.cases[0].name].statistics.shape
     ({0: 3, 1: 3}, (40, 30))
     """
 
@@ -150,6 +150,44 @@ class Survey:
         return None, None, 0
 
 
+def verify_dataset(
+    data: Dataset,
+    *,
+    fill: float | None = None,
+    workers: int = 1,
+    progress: processes.Progress = lambda cases: cases,
+) -> dict[int, int]:
+    """Read every labelled case of a data set, and say all that is wrong at once.
+
+    Args:
+        data: of ``find_dataset``.
+        fill: takes the place of NaN and infinite voxels; without it they are an error.
+        workers: processes that read.
+        progress: wraps the cases as they are read, to show how far it is.
+
+    Returns: for each class, the number of cases that it occurs in.
+    Raises: ValueError with a line for each fault.
+
+    >>> import tempfile
+    >>> from unetzoo.data.datasets import find_dataset
+    >>> from unetzoo.data.synthetic import write_dataset
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = write_dataset(folder, 3, (40, 30), classes=2, layout="pictures")
+    >>> verify_dataset(find_dataset(folder))
+    {0: 3, 1: 3}
+    """
+    with Survey() as survey:
+        result = survey.look_through(
+            data.cases,
+            data.scheme,
+            data.channel_names,
+            fill=fill,
+            workers=workers,
+            progress=progress,
+        )
+    return dict(result.counts)
+
+
 def remember(cache: Path, looks: Mapping[str, Look]) -> None:
     """Write what was measured, so that the same files are not decoded for it again.
 
@@ -174,7 +212,7 @@ def _found(
     for answer in answers:
         for text in answer["warnings"]:
             warnings.warn(text, stacklevel=4)
-    faults = given_twice(path for case in cases for path in (*case.images, case.label) if path)
+    faults = used_twice(path for case in cases for path in (*case.images, case.label) if path)
     faults += [fault for answer in answers for fault in answer["faults"]]
     faults += _channel_faults(cases, answers)
     measured = [answer["measured"] for answer in answers if answer["measured"]]
@@ -191,7 +229,7 @@ def _found(
         text = f"classes {short(absent)} occur in none of the {counted(len(cases), 'label file')}."
         warnings.warn(text, stacklevel=4)
     looks = {
-        case.name: Look(fingerprint_of(of := answer["measured"]), answer["contents"],
+        case.name: Look(CaseStatistics.from_json(of := answer["measured"]), answer["contents"],
                         answer["read"], answer["key"], of)
         for case, answer in zip(cases, answers, strict=True)
     }  # fmt: skip
