@@ -1,7 +1,7 @@
 """``unetzoo``: the zoo on the command line."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,73 +9,27 @@ import click
 from click import Choice
 
 from unetzoo import registry
-from unetzoo.utils.arguments import NORMS
-from unetzoo.utils.choices import (
-    CONFIGURATIONS,
-    LAST_SEED,
-    MODELS,
-    PLANNED,
-    PRECISIONS,
-    RATES,
-    SCHEDULES,
+from unetzoo.cli.options import (
+    ABOVE_0,
+    DATA,
+    FILE,
+    FOLDER,
+    WHOLE,
+    check_choice,
+    chosen_settings,
+    data_options,
+    model_options,
+    train_options,
+    workers_option,
 )
-from unetzoo.utils.console import Finite, PairsType, SizesType, load_keras, run, say
+from unetzoo.utils.choices import PLANNED
+from unetzoo.utils.console import load_keras, run, say
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.lock import check_free, owned
 from unetzoo.utils.text import counted
 
-FOLDER = click.Path(file_okay=False, path_type=Path)
-FILE = click.Path(dir_okay=False, path_type=Path)
-WHOLE = click.IntRange(1)
-ABOVE_0 = Finite(0, min_open=True)
-FROM_0 = Finite(0)
-SHARE = Finite(0, 1, max_open=True)
-DATA = ("layout", "labels", "classes", "ignore", "fill")
 
-
-def together(*options: Callable) -> Callable:
-    """Several options as one decorator."""
-
-    def decorated(command: Callable) -> Callable:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorated
-
-
-data_options = together(
-    click.option(
-        "--layout", help="msd, nnunet, brats, csv, glob or pictures; detected by default."
-    ),
-    click.option(
-        "--labels", type=PairsType(), help="Class of each number in the label files: 0:0,2:1,4:2."
-    ),
-    click.option("--classes", type=int, help="Number of classes, if the data do not say."),
-    click.option("--ignore", type=int, help="Number in the label files to ignore."),
-    click.option("--fill", type=Finite(), help="Replaces NaN and infinite voxels."),
-)
-workers_option = click.option(
-    "--workers", default=2, show_default=True, type=WHOLE, help="Number of processes and threads."
-)
-model_options = together(
-    click.option(
-        "--model",
-        "which",
-        default="best",
-        show_default=True,
-        type=Choice(MODELS),
-        help="The best model by held-out Dice, or that of the last epoch.",
-    ),
-    click.option(
-        "--mirror", is_flag=True, help="Average over mirrored images: better, but slower."
-    ),
-    click.option("--overlap", type=SHARE, help="Overlap of neighboring windows. Default: 0.5."),
-    click.option("--largest", is_flag=True, help="Keep only the largest component of each class."),
-)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="unetzoo")
 def cli() -> None:
     """The published U-Nets in Keras 3, to the last parameter."""
@@ -103,10 +57,9 @@ def card(name: str) -> None:
 
 @cli.command()
 @click.option(
-    "-o", "--out", "folder", default="unetzoo-demo", show_default=True, type=FOLDER,
-    help="Folder for the files.",
-)  # fmt: skip
-@click.option("--epochs", default=25, show_default=True, type=WHOLE, help="Number of epochs.")
+    "-o", "--out", "folder", default="unetzoo-demo", type=FOLDER, help="Folder for the files."
+)
+@click.option("--epochs", default=25, type=WHOLE, help="Number of epochs.")
 def demo(folder: Path, epochs: int) -> None:
     """Train a 3D network on a brain template, offline and in minutes, and show the result.
 
@@ -129,13 +82,8 @@ def demo(folder: Path, epochs: int) -> None:
 @click.option(
     "-o", "--out", "path", type=FILE, help="File to write the plan to, such as plan.json."
 )
-@click.option(
-    "--memory-gb", default=8.0, show_default=True, help="Accelerator memory to plan for, GB."
-)
-@click.option(
-    "--network", default="plain_unet", show_default=True, type=Choice(PLANNED),
-    help="Network to plan.",
-)  # fmt: skip
+@click.option("--memory-gb", default=8.0, help="Accelerator memory to plan for, GB.")
+@click.option("--network", default="plain_unet", type=Choice(PLANNED), help="Network to plan.")
 @data_options
 @workers_option
 def plan(data: str, path: Path | None, **options: Any) -> None:
@@ -157,66 +105,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 
 
 @cli.command()
-@click.option("--data", required=True, help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME.")
-@click.option("--network", help="A name from unetzoo list, or 'planned': plan it for the data.")
-@click.option(
-    "--plan", "path", type=FILE, help="File written by unetzoo plan; other options override it."
-)
-@click.option(
-    "--configuration",
-    type=Choice(CONFIGURATIONS),
-    help="Configuration of the plan. Default: 3d_fullres, or else 2d.",
-)
-@click.option("--patch", type=SizesType(), help="Patch size in voxels.")
-@click.option("--out", "folder", required=True, type=FOLDER, help="Folder for the run.")
-@click.option(
-    "--fold",
-    default="0",
-    show_default=True,
-    help="Fold to hold out, or 'all' to train on all cases.",
-)
-@click.option("--folds", default=5, show_default=True, type=WHOLE, help="Number of folds.")
-@data_options
-@click.option(
-    "--spacing", help="Resample to median, none, or mm (1,1,2). Default: median, or as planned."
-)
-@click.option(
-    "--boundary-weights", is_flag=True, help="Give voxels between objects more weight (2015)."
-)
-@click.option("--norm", type=Choice([norm or "none" for norm in NORMS]), help="Norm layers.")
-@click.option("--dropout", type=SHARE, help="Dropout rate.")
-@click.option("--epochs", default=100, show_default=True, type=WHOLE, help="Number of epochs.")
-@click.option("--steps", default=100, show_default=True, type=WHOLE, help="Batches per epoch.")
-@click.option("--batch-size", type=WHOLE, help="Patches per batch. Default: 2, or as planned.")
-@click.option("--optimizer", type=Choice(list(RATES)), help="Default: adam, or sgd with a plan.")
-@click.option("--learning-rate", type=ABOVE_0, help="Default: 1e-4 for adam, 1e-2 for sgd.")
-@click.option(
-    "--schedule",
-    type=Choice(SCHEDULES),
-    help="How the rate falls. Default: constant for adam, poly for sgd.",
-)
-@click.option(
-    "--clip", default=12.0, show_default=True, type=FROM_0,
-    help="Largest norm of the gradients; 0 for no limit.",
-)  # fmt: skip
-@click.option(
-    "--precision", default="float32", show_default=True, type=Choice(PRECISIONS),
-    help="Precision of the computation.",
-)  # fmt: skip
-@click.option("--no-augment", is_flag=True, help="Do not vary the patches.")
-@click.option("--patience", type=WHOLE, help="Stop after this many epochs without a better Dice.")
-@click.option(
-    "--validate-every", default=5, show_default=True, type=WHOLE,
-    help="Epochs between validations on held-out cases.",
-)  # fmt: skip
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0, LAST_SEED),
-    help="Seed of weights, patches and dropout.",
-)  # fmt: skip
-@click.option(
-    "--cache", type=FOLDER, help="Folder for prepared cases. Default: in the run's folder."
-)
-@workers_option
+@train_options
 def train(
     folder: Path, cache: Path | None, workers: int, path: Path | None, configuration: str | None,
     **options: Any,
@@ -232,9 +121,9 @@ def train(
     from unetzoo.planning.serialization import read_plan
     from unetzoo.training.checkpoints import checkpoints
 
-    planned, chosen = options["network"] == "planned", _settings(**options)
+    planned, chosen = options["network"] == "planned", chosen_settings(**options)
     Settings.check(**chosen)  # before a plan is made
-    _check_choice(path, planned, chosen, configuration)
+    check_choice(path, planned, chosen, configuration)
     network_plan = None if path is None else read_plan(path)
     check_free(folder)
     survey = Survey(cache or folder / PREPARED)
@@ -268,10 +157,7 @@ def train(
 )
 @click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
 @click.option(
-    "--shard",
-    default="1/1",
-    show_default=True,
-    help="This job's share of the images: 2/8 is the second of 8.",
+    "--shard", default="1/1", help="This job's share of the images: 2/8 is the second of 8."
 )
 def predict(
     run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
@@ -315,15 +201,9 @@ def predict(
 )
 @model_options
 @click.option(
-    "--tolerance",
-    default=1.0,
-    show_default=True,
-    type=ABOVE_0,
-    help="Tolerance of the surface Dice, in mm or pixels.",
+    "--tolerance", default=1.0, type=ABOVE_0, help="Tolerance of the surface Dice, in mm or pixels."
 )
-@click.option(
-    "--worst", default=3, show_default=True, type=click.IntRange(0), help="Number of cases to draw."
-)
+@click.option("--worst", default=3, type=click.IntRange(0), help="Number of cases to draw.")
 def evaluate(
     run_folder: Path, data: str | None, folder: Path | None, which: str, tolerance: float,
     worst: int, **options: bool | float,
@@ -353,41 +233,6 @@ def evaluate(
     _tell(failed, f"{counted(len(failed), 'case')} could not be scored" if failed else out)
 
 
-def _settings(
-    fold: str, spacing: str | None, clip: float, no_augment: bool, norm: str | None,
-    dropout: float | None, **options: Any,
-) -> dict[str, Any]:  # fmt: skip
-    """What the options of ``train`` say of ``Settings``, by their names."""
-    settings = {name: value for name, value in options.items() if value is not None}
-    if options["network"] == "planned":
-        del settings["network"]
-    settings["fold"] = None if fold == "all" else _whole("fold", fold)
-    settings |= {"clip": clip or None, "augment": not no_augment}
-    if spacing is not None:
-        settings["spacing"] = _spacing(spacing)
-    build: dict[str, Any] = {} if dropout is None else {"dropout": dropout}
-    if norm is not None:
-        build["norm"] = None if norm == "none" else norm
-    return {**settings, "build": build} if build else settings
-
-
-def _check_choice(
-    path: Path | None, planned: bool, settings: Mapping[str, Any], configuration: str | None
-) -> None:
-    """Whether the options say, and say once, which network is trained on which patch."""
-    if path is not None and planned:
-        raise ValueError(
-            f"--network planned, --plan {path}: expected one of them; --network planned measures "
-            "the data, --plan follows the file."
-        )
-    if path is not None or planned:
-        return
-    if configuration is not None:
-        raise ValueError(f"--configuration {configuration}: expected --plan, or --network planned.")
-    if not {"network", "patch"} <= set(settings):
-        raise ValueError("expected --network and --patch, or --network planned, or --plan.")
-
-
 def _tell(failed: Mapping[str, str], summary: object) -> None:
     """The summary and the cases that failed on stderr; exit code 1 if any did."""
     say(summary, err=True)
@@ -395,23 +240,6 @@ def _tell(failed: Mapping[str, str], summary: object) -> None:
         say(f"{name}: {sentence}", err=True)
     if failed:
         sys.exit(1)
-
-
-def _whole(name: str, text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError(f"--{name} {text!r}: expected a whole number, or all.")
-    return int(text)
-
-
-def _spacing(text: str) -> str | tuple[float, ...] | None:
-    if text in ("median", "none"):
-        return text if text == "median" else None
-    try:
-        return tuple(float(size) for size in text.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--spacing {text!r}: expected median, none, or millimetres such as 1,1,2."
-        ) from None
 
 
 def main() -> None:
