@@ -72,7 +72,7 @@ NETWORK, PATCH = ["--network", "unet2d_small"], ["--patch", "32,32"]
 PLANNED = ["--network", "planned"]
 UNETZOO = [
     (["train", "--no-such-option"], "No such option"),
-    (["train", "--data", "no", "--out", "run"], "no: expected a folder, a .csv"),
+    (["train", "--data", "no", "--out", "run", *NETWORK, *PATCH], "no: expected a folder, a .csv"),
     (
         ["train", "--data", "tfds:x", "--network", "unet", "--out", "run"],
         "network 'unet': expected a name of the zoo",
@@ -107,7 +107,7 @@ TRAIN = [  # after the data and the folder of the run
     ([], "expected --network and --patch, or --network planned"),
     (NETWORK, "expected --network and --patch"),
     (PATCH, "expected --network and --patch"),
-    ([*NETWORK, "--patch", "8,8,8"], "patch (8, 8, 8) has 3, the data have 2"),
+    ([*NETWORK, "--patch", "8,8,8"], "patch (8, 8, 8) has 3: expected the same"),
     (["--network", "vnet", "--patch", "16,16,16"], "has 3, the data have 2"),
     (["--network", "vnet", "--patch", "8,16"], "patch (8, 16): 'vnet' needs sizes of"),
     ([*NETWORK, "--patch", "0,8"], "'0,8': expected whole numbers above 0"),
@@ -123,13 +123,13 @@ TRAIN = [  # after the data and the folder of the run
     ([*NETWORK, *PATCH, "--out", "{file}/x"], "is no folder)"),
     ([*NETWORK, *PATCH, "--cache", "{file}/x"], "is no folder)"),
     ([*NETWORK, *PATCH, "--configuration", "2d"], "--configuration 2d: expected --plan"),
-    (["--network", "vnet", "--plan", "{plan}"], "--network vnet: a plan has"),
+    (["--network", "vnet", "--plan", "{plan}"], "network 'vnet': a plan has"),
     (["--plan", "{plan}", "--configuration", "3d_lowres"], "of the plan, 2d"),
     (["--plan", "{plan}", "--patch", "8,8,8"], "has 3, the data have 2"),
     ([*PLANNED, "--fold", "9"], "fold 9: expected 0 to 4"),
     ([*PLANNED, "--out", "{file}/x"], "is no folder)"),
     ([*NETWORK, *PATCH, "--out", "{run}"], "was begun with"),
-    (["--data", "tfds:x", *NETWORK, "--patch", "8,8,8"], "the data have 2"),
+    (["--data", "tfds:x", "--network", "vnet", "--patch", "16,16,16"], "the data have 2"),
     ([*PLANNED, "--data", "tfds:x"], "expected files to plan by"),
 ]
 AUDIT = [

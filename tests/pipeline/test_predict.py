@@ -81,13 +81,13 @@ def test_mirroring_gives_the_mean_over_the_flips(small_run, small_data, tmp_path
     scores = []
     for flip in ((), (0,), (1,), (0, 1)):
         flipped = type(image)(np.flip(image.data, flip).copy(), image.files)
-        scores.append(np.flip(np.log(plain.score(flipped)), flip))
+        scores.append(np.flip(np.log(plain.predict_probabilities(flipped)), flip))
     expected = np.mean(scores, axis=0)
-    found = np.log(mirrored.score(image))
+    found = np.log(mirrored.predict_probabilities(image))
     difference = found - expected  # equal up to what a softmax does not see
     difference -= difference.mean(-1, keepdims=True)
     assert np.abs(difference).max() < 0.02
-    assert np.abs(np.log(plain.score(image)) - found).max() > 0.02
+    assert np.abs(np.log(plain.predict_probabilities(image)) - found).max() > 0.02
 
 
 def test_two_cases_of_one_name_and_a_lost_channel_are_refused(small_run, small_data, tmp_path):

@@ -234,9 +234,8 @@ def main(names):
             keep(model, folds, out)
             previous = masks
         for file in out.rglob("*"):
-            if file.name in ("predict_from_raw_data_args.json", "plans.json", "dataset.json"):
-                if "masks" in str(file.parent.name):
-                    file.unlink()
+            if file.suffix == ".json" and file.parent.name.startswith("masks"):
+                file.unlink()
         print(name, sum(file.stat().st_size for file in out.rglob("*") if file.is_file()), "bytes")
 
 

@@ -15,10 +15,9 @@ import keras
 import numpy as np
 
 from unetzoo.data.datasets import Case
-from unetzoo.data.datasets.reading import read_case
 from unetzoo.data.io.geometry import spacing_of
 from unetzoo.data.io.nifti import write_values
-from unetzoo.data.io.volumes import Volume
+from unetzoo.data.io.volumes import Volume, read_image
 from unetzoo.data.preprocessing.inverse import restore_labels, restore_probabilities
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
@@ -68,7 +67,7 @@ class NnunetPredictor:
 
     def write(self, case: Case, path: Path) -> None:
         """Segment one case; the mask has the geometry of its first file."""
-        image = read_case(case)
+        image = read_image(case.images)
         write_values(path, self.segment(image).astype("uint8"), image.files[0])
 
     @property
