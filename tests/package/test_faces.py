@@ -10,7 +10,8 @@ import pytest
 
 MODULES = {  # public modules of each package, beside the names of its __all__
     "unetzoo": {"blocks", "callbacks", "data", "evaluation", "inference", "interop",
-                "layers", "losses", "metrics", "models", "pipeline", "planning", "training", "visualization"},
+                "layers", "losses", "metrics", "models", "pipeline", "planning", "training",
+                "visualization"},
     "unetzoo.blocks": set(),
     "unetzoo.data": {"synthetic", "tfds"},
     "unetzoo.evaluation": set(),

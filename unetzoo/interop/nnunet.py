@@ -6,6 +6,7 @@ in the order that the plan says. So they are here; patches lie, and ties break, 
 Source: nnU-Net 2.8.1, ``DefaultPreprocessor`` and ``nnUNetPredictor``.
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from unetzoo.data.io.volumes import Volume, read_image
 from unetzoo.data.preprocessing.inverse import restore_labels, restore_probabilities
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
+from unetzoo.data.preprocessing.resampling import coarse_axis
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder
@@ -55,12 +57,13 @@ class NnunetPredictor:
         """The labels ``(*spatial)`` of an image, in the file's own order of axes."""
         scan = self._scan(image)
         prepared = prepare(scan, self.preparation)
+        grid = self._way_back(prepared.grid)
         slabs = self._slabs(prepared.image)
         regions = self.trained.regions
         if regions is None:
-            labels = restore_labels(slabs, prepared.grid)
+            labels = restore_labels(slabs, grid)
         else:
-            labels = _painted(slabs, prepared.grid, regions)
+            labels = _painted(slabs, grid, regions)
         axes = self.trained.plans["transpose_backward"]
         labels = labels.transpose(axes).transpose(2, 1, 0)
         return _from_reader(labels, image, self._reader)
@@ -88,6 +91,12 @@ class NnunetPredictor:
         axes = self.trained.plans["transpose_forward"]
         data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
         return Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
+
+    def _way_back(self, grid: Grid) -> Grid:
+        """The same grid; thick slices are now looked for in the plan's spacing first."""
+        spacing = tuple(self.trained.configuration["spacing"])
+        planned = spacing[:1] * (3 - len(spacing)) + spacing
+        return dataclasses.replace(grid, coarse=coarse_axis(planned, grid.spacing))
 
     def _slabs(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """The mean of the logits of all folds."""
