@@ -60,10 +60,7 @@ class NnunetPredictor:
         grid = self._way_back(prepared.grid)
         slabs = self._slabs(prepared.image)
         regions = self.trained.regions
-        if regions is None:
-            labels = restore_labels(slabs, grid)
-        else:
-            labels = _painted(slabs, grid, regions)
+        labels = _painted(slabs, grid, regions) if regions else restore_labels(slabs, grid)
         axes = self.trained.plans["transpose_backward"]
         labels = labels.transpose(axes).transpose(2, 1, 0)
         return _from_reader(labels, image, self._reader)
