@@ -64,7 +64,7 @@ def segment(
     patch: Sequence[int],
     *,
     overlap: float | None = None,
-    mirror: bool = False,
+    mirror: bool | Sequence[int] = False,
 ) -> np.ndarray:
     """The class of each voxel of a whole image: ``classes_of`` its ``sliding_window_slabs``.
 
@@ -84,7 +84,7 @@ def sliding_window(
     patch: Sequence[int],
     *,
     overlap: float | None = None,
-    mirror: bool = False,
+    mirror: bool | Sequence[int] = False,
     batch_size: int = 1,
     progress: Progress = lambda windows: windows,
 ) -> np.ndarray:
@@ -115,7 +115,7 @@ def sliding_window_slabs(
     patch: Sequence[int],
     *,
     overlap: float | None = None,
-    mirror: bool = False,
+    mirror: bool | Sequence[int] = False,
     batch_size: int = 1,
     progress: Progress = lambda windows: windows,
 ) -> Iterator[np.ndarray]:
@@ -135,7 +135,8 @@ def sliding_window_slabs(
         image: ``(*spatial, C)``, two or three spatial axes; may be memory-mapped.
         patch: sizes that the network takes, voxels.
         overlap: of neighbouring outputs, from 0 to under 1; None: 0.5, and 0 by context.
-        mirror: the mean over all flips of the spatial axes, 2^d times the work.
+        mirror: the mean over all flips of the spatial axes, or of those named (0 is the first), 2^d
+            times the work.
         batch_size: patches at a time, also the last time: the network sees one shape.
         progress: wraps the list of patches, each flip counted, to show how far it is.
 
@@ -153,14 +154,27 @@ def sliding_window_slabs(
     axes = [
         _axis(*sizes, overlap) for sizes in zip(image.shape[:-1], patch, output, steps, strict=True)
     ]
-    spatial = range(len(patch))
-    flips = [flip for n in range(len(patch) + 1) for flip in itertools.combinations(spatial, n)]
+    flips = _flips(mirror, len(patch))
     corners = itertools.product(*(axis.starts for axis in axes))
-    tiles = list(itertools.product(corners, flips if mirror else [()]))
+    tiles = list(itertools.product(corners, flips))
     patches = (np.flip(_read(image, axes, corner), flip) for corner, flip in progress(tiles))
     flipped = zip(_predictions(model, patches, batch_size), tiles, strict=True)
     outputs = ((np.flip(logits, flip), corner) for logits, (corner, flip) in flipped)
     return _slabs(outputs, axes, classes)
+
+
+def _flips(mirror: bool | Sequence[int], rank: int) -> list[tuple[int, ...]]:
+    """The axes of each flip, none of them first.
+
+    Raises: ValueError for axes that there are not.
+
+    >>> _flips(True, 2), _flips((1,), 3), _flips(False, 3)
+    ([(), (0,), (1,), (0, 1)], [(), (1,)], [()])
+    """
+    axes = tuple(range(rank)) if mirror is True else tuple(mirror or ())
+    if not set(axes) <= set(range(rank)):
+        raise ValueError(f"mirror {axes}: expected axes of space, 0 to {rank - 1}.")
+    return [flip for n in range(len(axes) + 1) for flip in itertools.combinations(axes, n)]
 
 
 # === The image in, the patches through ===

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from unetzoo.data.datasets import Case
+from unetzoo.data.datasets.inputs import target
 from unetzoo.data.io.geometry import spacing_of
 from unetzoo.data.io.nifti import write_values
 from unetzoo.data.io.volumes import Volume, read_image
@@ -52,42 +53,44 @@ class NnunetPredictor:
     preparation: Preparation
     mirror: bool = True
     overlap: float = 0.5
+    previous: "NnunetPredictor | None" = None  # of a cascade
 
     def segment(self, image: Volume) -> np.ndarray:
-        """The labels ``(*spatial)`` of an image, in the file's own order of axes."""
-        scan = self._scan(image)
-        prepared = prepare(scan, self.preparation)
-        grid = self._way_back(prepared.grid)
-        slabs = self._slabs(prepared.image)
-        regions = self.trained.regions
-        labels = _painted(slabs, grid, regions) if regions else restore_labels(slabs, grid)
-        axes = self.trained.plans["transpose_backward"]
-        labels = labels.transpose(axes).transpose(2, 1, 0)
-        return _from_reader(labels, image, self._reader)
+        """The labels ``(X, Y, Z)`` of an image, in the file's own order of axes."""
+        file = image.files[0]
+        data, spacing = image.data, image.spacing
+        if self._reader not in REORIENTED:
+            data, spacing = file.from_canonical(data), spacing_of(file.affine)
+        axes = self.trained.plans["transpose_forward"]
+        data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
+        scan = Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
+        labels = self._labels(scan).transpose(self.trained.plans["transpose_backward"])
+        labels = labels.transpose(2, 1, 0)
+        return file.from_canonical(labels) if self._reader in REORIENTED else labels
 
-    def write(self, case: Case, path: Path) -> None:
-        """Segment one case; the mask has the geometry of its first file."""
-        image = read_image(case.images)
-        write_values(path, self.segment(image).astype("uint8"), image.files[0])
+    def write(self, case: Case, folder: Path) -> Path:
+        """Segment one case into a folder; the path of the mask, on the grid of the first file."""
+        image, path = read_image(case.images), target(case, folder)
+        dtype = "uint8" if max(self.trained.numbers) < 255 else "uint16"
+        write_values(path, self.segment(image).astype(dtype), image.files[0])
+        return path
 
     @property
     def _reader(self) -> str:
         dataset, plans = self.trained.dataset, self.trained.plans
         return dataset.get("overwrite_image_reader_writer") or plans["image_reader_writer"]
 
-    @property
-    def _patch(self) -> tuple[int, ...]:
-        patch = tuple(self.trained.configuration["patch_size"])
-        return (1,) * (3 - len(patch)) + patch
-
-    def _scan(self, image: Volume) -> Scan:
-        data, spacing = image.data, image.spacing
-        if self._reader not in REORIENTED:
-            data = image.files[0].from_canonical(data)
-            spacing = spacing_of(image.files[0].affine)
-        axes = self.trained.plans["transpose_forward"]
-        data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
-        return Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
+    def _labels(self, scan: Scan) -> np.ndarray:
+        """The labels of an image, both in the plan's order of axes."""
+        before = None if self.previous is None else self.previous._labels(scan)
+        prepared = prepare(scan, self.preparation, before)
+        image = prepared.image
+        if prepared.labels is not None:  # a channel for each label of the stage before
+            channels = [prepared.labels[..., None] == label for label in self.trained.numbers]
+            image = np.concatenate([image, *channels], axis=-1, dtype="float32")
+        grid = self._way_back(prepared.grid)
+        slabs, regions = self._slabs(image), self.trained.regions
+        return _painted(slabs, grid, regions) if regions else restore_labels(slabs, grid)
 
     def _way_back(self, grid: Grid) -> Grid:
         """The same grid; thick slices are now looked for in the plan's spacing first."""
@@ -97,18 +100,17 @@ class NnunetPredictor:
 
     def _slabs(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """The mean of the logits of all folds."""
+        patch = tuple(self.trained.configuration["patch_size"])
+        thin = 3 - len(patch)  # of a 2D network, which goes slice by slice
+        axes = tuple(axis + thin for axis in self.trained.mirrored) if self.mirror else ()
         of_folds = [
             sliding_window_slabs(
-                model, image, self._patch, overlap=self.overlap, mirror=self.mirror
+                model, image, (1,) * thin + patch, overlap=self.overlap, mirror=axes
             )
             for model in self.models
         ]
         for slabs in zip(*of_folds, strict=True):
             yield slabs[0] if len(slabs) == 1 else np.mean(slabs, axis=0)
-
-
-def _from_reader(labels: np.ndarray, image: Volume, reader: str) -> np.ndarray:
-    return image.files[0].from_canonical(labels) if reader in REORIENTED else labels
 
 
 def _painted(slabs: Iterable[np.ndarray], grid: Grid, regions: Sequence[int]) -> np.ndarray:
@@ -132,7 +134,8 @@ def load_nnunet(
 
     Args:
         path: ``TRAINER__PLANS__CONFIGURATION``.
-        folds: numbers, or "all"; None for every numbered fold that there is, or else "all".
+        folds: numbers, or "all"; None for every numbered fold that there is, or else "all". Those
+            of the stage before a cascade are all that there are.
         mirror: whether to take the mean over mirror images, where training allowed them.
         overlap: of neighbouring patches, a fraction in [0, 1).
         checkpoint: the name of the file in each fold.
@@ -143,13 +146,19 @@ def load_nnunet(
     plans = trained.path / "plans.json"
     name, stages = architecture_of(trained.configuration, plans)
     preparation = preparation_of(trained)
+    stage = trained.configuration.get("previous_stage")
+    previous = None
+    if stage is not None:
+        before = trained.path.with_name(f"{trained.path.name.rpartition('__')[0]}__{stage}")
+        previous = load_nnunet(before, mirror=mirror, overlap=overlap, checkpoint=checkpoint)
+    channels = len(preparation.normalisation) + (len(trained.numbers) if stage else 0)
     models = tuple(
         hasten(fuse(trained_network(
-            name, stages, weights, len(preparation.normalisation), trained.heads, plans
+            name, stages, weights, channels, trained.heads, plans
         )))
         for weights in trained.weights
     )  # fmt: skip
-    return NnunetPredictor(trained, models, preparation, mirror, overlap)
+    return NnunetPredictor(trained, models, preparation, mirror, overlap, previous)
 
 
 def preparation_of(trained: TrainedFolder) -> Preparation:

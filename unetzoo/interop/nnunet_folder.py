@@ -52,6 +52,12 @@ class TrainedFolder:
         return sum(value not in (0, [0]) for value in self.labels.values())
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """Those that stand for foreground in a mask, in order."""
+        lists = (value if isinstance(value, list) else [value] for value in self.labels.values())
+        return tuple(sorted({number for values in lists for number in values} - {0}))
+
+    @property
     def channel_names(self) -> tuple[str, ...]:
         return tuple(self.dataset.get("channel_names", self.dataset.get("modality", {})).values())
 
