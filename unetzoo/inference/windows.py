@@ -117,6 +117,7 @@ def sliding_window_slabs(
     overlap: float | None = None,
     mirror: bool | Sequence[int] = False,
     batch_size: int = 1,
+    weight: np.ndarray | None = None,
     progress: Progress = lambda windows: windows,
 ) -> Iterator[np.ndarray]:
     """The logits of a whole image, in slabs along its first axis, each when it is finished.
@@ -138,6 +139,7 @@ def sliding_window_slabs(
         mirror: the mean over all flips of the spatial axes, or of those named (0 is the first), 2^d
             times the work.
         batch_size: patches at a time, also the last time: the network sees one shape.
+        weight: of each voxel of an output in the mean, its shape; None for ``importance``.
         progress: wraps the list of patches, each flip counted, to show how far it is.
 
     Gives ``(n, *rest, classes)``, float32, which are the image's voxels in order, each once.
@@ -160,7 +162,8 @@ def sliding_window_slabs(
     patches = (np.flip(_read(image, axes, corner), flip) for corner, flip in progress(tiles))
     flipped = zip(_predictions(model, patches, batch_size), tiles, strict=True)
     outputs = ((np.flip(logits, flip), corner) for logits, (corner, flip) in flipped)
-    return _slabs(outputs, axes, classes)
+    weight = importance(output) if weight is None else np.asarray(weight, "float32")
+    return _slabs(outputs, axes, classes, weight)
 
 
 def _flips(mirror: bool | Sequence[int], rank: int) -> list[tuple[int, ...]]:
@@ -238,10 +241,13 @@ def _predictions(
 
 
 def _slabs(
-    outputs: Iterable[tuple[np.ndarray, Sequence[int]]], axes: Sequence[_Axis], classes: int
+    outputs: Iterable[tuple[np.ndarray, Sequence[int]]],
+    axes: Sequence[_Axis],
+    classes: int,
+    weight: np.ndarray,
 ) -> Iterator[np.ndarray]:
     """Blend tiles, which come in order along axis 0, and give out what no later one reaches."""
-    slab = _Slab(tuple(axis.output for axis in axes), [axis.length for axis in axes[1:]], classes)
+    slab = _Slab(weight, [axis.length for axis in axes[1:]], classes)
     along, *rest = (slice(axis.first, axis.first + axis.size) for axis in axes)
     begin = 0
     for logits, (at, *corner) in outputs:
@@ -260,8 +266,9 @@ class _Slab:
     own value to the last bit, which a sum of products over a sum of weights does not.
     """
 
-    def __init__(self, tile: Sequence[int], rest: Sequence[int], classes: int):
-        self.importance = importance(tile)
+    def __init__(self, importance: np.ndarray, rest: Sequence[int], classes: int) -> None:
+        self.importance = importance
+        tile = importance.shape
         self.classes = classes
         self.weight = np.zeros((tile[0], *rest), "float32")
         # classes folded into the last axis: numpy is slow on a short one
