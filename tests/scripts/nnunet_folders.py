@@ -177,19 +177,23 @@ def predict(model, folds, images, masks, previous=None):
         num_processes_segmentation_export=1,
         folder_with_segs_from_prev_stage=None if previous is None else str(previous),
     )  # fmt: skip
-    logits = torch.manual_seed(0)
-    patch = predictor.configuration_manager.patch_size
+    keep_logits(predictor, masks / "logits.npz")
+
+
+def keep_logits(predictor, path):
+    """Of the first fold and one patch of noise, every second voxel on each axis."""
+    import torch
     from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 
-    channels = determine_num_input_channels(
-        predictor.plans_manager, predictor.configuration_manager, predictor.dataset_json
-    )
-    x = torch.randn((1, channels, *patch), generator=logits)
+    plans, configuration = predictor.plans_manager, predictor.configuration_manager
+    channels = determine_num_input_channels(plans, configuration, predictor.dataset_json)
+    shape = (1, channels, *configuration.patch_size)
+    patch = np.random.RandomState(0).randn(*shape).astype("float32")
     predictor.network.load_state_dict(predictor.list_of_parameters[0])
-    predictor.network.eval()
     with torch.no_grad():
-        y = predictor.network(x)
-    np.savez_compressed(masks / "patch.npz", x=x.numpy(), y=y.numpy())
+        logits = predictor.network.eval()(torch.from_numpy(patch)).numpy()
+    every = (slice(None), slice(None), *[slice(None, None, 2)] * len(configuration.patch_size))
+    np.savez_compressed(path, shape=shape, logits=logits[every])
 
 
 def keep(model, folds, out):
