@@ -28,20 +28,20 @@ class LazyNames(griffe.Extension):
         objects: list[griffe.Object | griffe.Alias] = [pkg]
         while objects:
             here = objects.pop()
-            objects.extend(each for each in here.members.values() if not each.is_alias)
+            objects.extend(member for member in here.members.values() if not member.is_alias)
             if here.docstring:
                 here.docstring.value = shown(here.docstring.value)
 
 
 def shown(text: str) -> str:
     """A docstring as the generator reads it."""
-    text = EXAMPLE.sub(lambda found: f"```pycon\n{found[0].rstrip()}\n```\n", text)
+    text = EXAMPLE.sub(lambda example: f"```pycon\n{example[0].rstrip()}\n```\n", text)
     return SENTENCE.sub(r"\n**\1:** ", text)
 
 
 def _places(node: ast.AST) -> list[tuple[str, str]]:
-    dicts = [each for each in ast.walk(node) if isinstance(each, ast.Dict)]
-    pairs = [pair for each in dicts for pair in zip(each.keys, each.values, strict=True)]
+    dicts = [part for part in ast.walk(node) if isinstance(part, ast.Dict)]
+    pairs = [pair for part in dicts for pair in zip(part.keys, part.values, strict=True)]
     return [
         (key.value, value.value)
         for key, value in pairs
