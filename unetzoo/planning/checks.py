@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unetzoo.data.preprocessing.normalization import is_number
-from unetzoo.utils.checks import check
+from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.choices import PLANNED
 
 FINEST, COARSEST = 1e-6, 1e6  # mm

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.datasets import Dataset, find_dataset
-from unetzoo.data.preprocessing.normalization import is_number
-from unetzoo.data.preprocessing.statistics import CaseStatistics, normalisations
+from unetzoo.data.preprocessing.statistics import CaseStatistics, normalizations
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.planning.checks import check_choice, check_spacing
 from unetzoo.planning.plans import DatasetStatistics, Fingerprint, Plan, tidy
 from unetzoo.planning.rules import in_order, plan
-from unetzoo.utils.checks import check
+from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.choices import TFDS
 from unetzoo.utils.progress import bar
 
@@ -85,7 +84,7 @@ def plan_dataset(
         check_spacing(f"case {name!r}: spacing", case.spacing)
     return dataclasses.replace(
         _planned(statistics, num_classes, memory_gb, network),
-        normalisation=normalisations(statistics, dataset.channel_names),
+        normalisation=normalizations(statistics, dataset.channel_names),
         measured=_measured(statistics, num_classes),
     )
 

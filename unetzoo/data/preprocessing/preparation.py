@@ -29,7 +29,7 @@ from unetzoo.data.preprocessing.statistics import (
     median_spacing,
     nonzero_box,
     nonzero_mask,
-    normalisations,
+    normalizations,
 )
 from unetzoo.utils.json_values import short, tuples
 from unetzoo.utils.text import counted
@@ -172,7 +172,7 @@ def preparation_for(
     if target is not None and len(target) != rank:
         raise ValueError(f"spacing {target}: expected {rank} numbers, one for each axis.")
     if normalisation is None:
-        normalisation = normalisations(list(statistics.values()), channel_names)
+        normalisation = normalizations(list(statistics.values()), channel_names)
     if len(normalisation) != first.channels:
         raise ValueError(
             f"normalisation of {counted(len(normalisation), 'channel')}: expected "
