@@ -20,10 +20,10 @@ from unetzoo.utils.progress import bar
 FAULTS = {  # what a worker evaluates, and what is said of it
     "exit": ("__import__('os')._exit(3)", r"its process died \(exit code 3\)"),
     "kill": ("__import__('os').kill(__import__('os').getpid(), 9)", r"\(killed by SIGKILL\)"),
-    "memory": ("bytearray(10**16)", "there is not enough memory for it"),
+    "memory": ("bytearray(10**16)", "not enough memory for it"),
     "fault": ("int('x')", "invalid literal for int"),
     "file": ("open('/nowhere/x')", "/nowhere/x: No such file or directory"),
-    "bug": ("1 / 0", "ZeroDivisionError: division by zero; this is a fault of the program"),
+    "bug": ("1 / 0", "ZeroDivisionError: division by zero; this is a bug of the program"),
     "answer": ("object()", "TypeError: Object of type object is not JSON serializable"),
 }
 SCRIPT = """
@@ -54,7 +54,7 @@ def test_deaths_and_faults_are_sentences_with_the_cases_names():
     done = []
     tasks = {name: [code] for name, (code, _) in FAULTS.items()}
     tasks |= {f"good{n}": [f"{n} + 1"] for n in range(4)}
-    with pytest.raises(ValueError, match=r"^7 cases went wrong:\n") as error:
+    with pytest.raises(ValueError, match=r"^7 cases failed:\n") as error:
         each(eval, tasks, workers=2, progress=lambda come: (done.append(a) or a for a in come))
     lines = str(error.value).split("\n")[1:]
     for line, (name, (_, expected)) in zip(lines, FAULTS.items(), strict=True):
