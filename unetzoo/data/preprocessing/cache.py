@@ -91,7 +91,7 @@ def prepare_cases(
         tasks[name] = [job, preparation.to_json(), boundary_weights, str(folder)]
         if name in looks:
             tasks[name] += [looks[name].contents, looks[name].read]
-    keys = processes.each(prepare_one, tasks, workers=workers, progress=progress)
+    keys = processes.run_tasks(prepare_one, tasks, workers=workers, progress=progress)
     remember(folder, {name: looks[name] for name in tasks if name in looks})
     _allow_open_files(len(keys) * len(ARRAYS))
     return [_opened(folder, name, key) for name, key in zip(tasks, keys, strict=True)]

@@ -18,12 +18,12 @@ from unetzoo.data.io.volumes import Volume
 from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.axes import Box
 from unetzoo.data.preprocessing.decoded import Decoded, put_down
-from unetzoo.data.preprocessing.statistics import CaseStatistics, draw, nonzero_box
+from unetzoo.data.preprocessing.statistics import CaseStatistics, draw_intensities, nonzero_box
 
 FORMAT = 2  # of the files with measurements; to be raised when their content changes
 
 
-def look(
+def look_at_case(
     job: dict,
     channels: Sequence[int],
     fill: float | None,
@@ -102,7 +102,7 @@ def case_statistics(
         "spacing": image.spacing,
         "shape": sizes,
         "channels": image.data.shape[-1],
-        "intensities": draw(name, image.data, labels, ignore, channels),
+        "intensities": draw_intensities(name, image.data, labels, ignore, channels),
         "voxels": _voxels(labels, ignore),
         "kept": math.prod(sizes) / math.prod(labels.shape),
     }

@@ -27,7 +27,7 @@ Progress = Callable[[Any], Iterable]  # wraps a sequence, to show how far it is
 Answers = Generator[tuple[str, dict], None, None]
 
 
-def each(
+def run_tasks(
     function: Callable,
     tasks: Mapping[str, Sequence],
     *,
@@ -44,7 +44,7 @@ def each(
 
     Raises: ValueError with a line for each case that failed, once the others are done.
 
-    >>> each(divmod, {"a": [7, 2], "b": [9, 3]})
+    >>> run_tasks(divmod, {"a": [7, 2], "b": [9, 3]})
     [(3, 1), (3, 0)]
     """
     if workers < 1:

@@ -96,7 +96,7 @@ def _nonzero(image: np.ndarray) -> np.ndarray:
     return mask
 
 
-def draw(
+def draw_intensities(
     name: str,
     image: np.ndarray,
     labels: np.ndarray,

@@ -20,7 +20,7 @@ from unetzoo.data.datasets.verification import used_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
-from unetzoo.data.preprocessing.look import attempt, look
+from unetzoo.data.preprocessing.look import attempt, look_at_case
 from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
 from unetzoo.utils.files import abandoned, replacing
 from unetzoo.utils.json_values import short
@@ -132,7 +132,7 @@ class Survey:
     ) -> list[dict]:
         rest = [ct_channels(channel_names), fill, *self._places()]
         tasks = {name: [job, *rest] for name, job in jobs.by_name(cases, scheme).items()}
-        return processes.each(look, tasks, workers=workers, progress=progress)
+        return processes.run_tasks(look_at_case, tasks, workers=workers, progress=progress)
 
     def _places(self) -> tuple[str | None, str | None, int]:
         """The folders of measurements and of decoded arrays, and the bytes that must stay free."""
@@ -195,12 +195,12 @@ def remember(cache: Path, looks: Mapping[str, Look]) -> None:
     If they cannot be written, nothing is lost but time in the next run.
     """
     with suppress(OSError):
-        for look_at_case in looks.values():
-            path = cache / MEASURED / f"{look_at_case.key}.json"
+        for look in looks.values():
+            path = cache / MEASURED / f"{look.key}.json"
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
                 with replacing(path) as beside:
-                    beside.write_text(json.dumps(look_at_case.measured))
+                    beside.write_text(json.dumps(look.measured))
 
 
 def _findings(
