@@ -118,7 +118,9 @@ def test_what_is_given_is_not_measured():
     assert found == Preparation((1.0, None, 2.0), kinds, True, 0.0)
     found = preparation_for(looks, ("CT",), normalisation=kinds)
     assert (found.normalisation, found.spacing) == (kinds, (0.9, 0.9, 1.8))
-    with pytest.raises(ValueError, match="normalisation of 2 channels: expected 1, as case 'c0'"):
+    with pytest.raises(
+        ValueError, match="normalisation of 2 channels: expected 1, as in case 'c0'"
+    ):
         preparation_for(looks, spacing=None, normalisation=kinds * 2)
 
 

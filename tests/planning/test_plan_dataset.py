@@ -80,7 +80,7 @@ def test_voxels_to_ignore_are_of_no_class(tmp_path):
     assert unetzoo.plan(globs).num_classes == 4  # as many as occur
     with pytest.warns(UserWarning, match=r"classes \[4, 5\] occur in none"):
         assert unetzoo.plan(globs, classes=6).measured.class_voxels == (*counts, 0, 0)
-    with pytest.raises(ValueError, match="expected no layout, labels, classes or ignore besides"):
+    with pytest.raises(ValueError, match="expected no layout, labels, classes or ignore with"):
         unetzoo.plan(find_dataset(place), ignore=3)
 
 
@@ -187,7 +187,7 @@ def test_the_command_prints_the_plan_and_writes_it(tmp_path):
         (["{data}", "-o", "{data}/none/plan.json"], "cannot be written (No such file or"),
         (["{data}/none", "-o", "/proc/plan.json"], "/proc/plan.json: cannot be written"),
         ([""], "data '': expected a data set: a folder, a CSV file or patterns"),
-        (["tfds:foo"], "tfds:foo: expected files to plan by; of TFDS give --plan or --network"),
+        (["tfds:foo"], "tfds:foo: expected files to plan by; for TFDS give --plan or --network"),
         (["{data}", "--layout", "dicom"], "layout 'dicom': expected one of msd"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What to train on a data set, by the rules of nnU-Net."""
+"""Which network to train on a data set, and on which patches, by nnU-Net's rules."""
 
 from unetzoo.planning.plans import Configuration, DatasetStatistics, Fingerprint, Plan
 from unetzoo.planning.rules import plan

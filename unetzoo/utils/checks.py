@@ -9,6 +9,8 @@ from typing import Any
 
 from unetzoo.utils.text import short
 
+LARGEST = (2 - 2**-23) * 2.0**127  # number that float32 can hold
+
 
 def check(right: bool, name: str, value: object, expected: str) -> None:
     """Raises: ValueError where it is not right.
@@ -54,3 +56,13 @@ def wholes(name: str, values: Sequence[Any], count: int, unit: str) -> tuple[int
     expected = f"{count} whole numbers of at least 1, one for each {unit}"
     check(listed and all(map(is_whole, values)), name, values, expected)
     return tuple(map(int, values))
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number that float32 can hold; bools and strings are not.
+
+    >>> is_number(-3), is_number(float("nan")), is_number("3"), is_number(10**400)
+    (True, False, False, False)
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -LARGEST < value < LARGEST  # type: ignore[operator]

@@ -38,17 +38,17 @@ def find_brats(place: Path) -> Listing:
             "one kind: keep them in two folders."
         )
     folders, sequences = (new, NEW) if new else (old, OLD)
-    labelled = any("seg" in files for files in folders.values())
+    labeled = any("seg" in files for files in folders.values())
     cases, faults = [], []
     for (folder, name), files in sorted(folders.items()):
-        wanted = sequences if labelled else sequences[:-1]
+        wanted = sequences if labeled else sequences[:-1]
         faults += _missing(folder, name, files, wanted) + _repeated(name, files)
         paths = [files.get(sequence, [folder])[0] for sequence in wanted]
         if set(wanted) <= set(files):
-            cases.append(Case(name, tuple(paths[:4]), paths[4] if labelled else None))
+            cases.append(Case(name, tuple(paths[:4]), paths[4] if labeled else None))
     return Listing(
-        cases=tuple(cases) if labelled else (),
-        test=() if labelled else tuple(cases),
+        cases=tuple(cases) if labeled else (),
+        test=() if labeled else tuple(cases),
         labels=_labels(cases, bool(new)),
         channel_names=CHANNELS,
         faults=tuple(faults),

@@ -60,10 +60,10 @@ def pictures(
     >>> folder = tempfile.mkdtemp()
     >>> with contextlib.redirect_stdout(None):  # TFDS prints what it writes
     ...     _ = tfds.dataset_builders.store_as_tfds_dataset(
-    ...         "grey", "1.0.0", features=tfds.features.FeaturesDict(kinds), data_dir=folder,
+    ...         "gray", "1.0.0", features=tfds.features.FeaturesDict(kinds), data_dir=folder,
     ...         split_datasets={"train": tf.data.Dataset.from_tensor_slices(data)})
-    >>> grey = find("grey", data_dir=folder)
-    >>> for images, labels in pictures(grey, split="train", size=(16, 16), batch_size=2):
+    >>> gray = find("gray", data_dir=folder)
+    >>> for images, labels in pictures(gray, split="train", size=(16, 16), batch_size=2):
     ...     images.shape, labels.shape
     (TensorShape([2, 16, 16, 3]), TensorShape([2, 16, 16]))
     (TensorShape([1, 16, 16, 3]), TensorShape([1, 16, 16]))
