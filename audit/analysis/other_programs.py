@@ -9,10 +9,10 @@ Count = Callable[[Row, int, int], int]  # row, its MACs, its elementwise work, f
 
 
 def torchinfo(row: Row, macs: int, elementwise: int) -> int:
-    """Parameters times output positions of every convolution, a transposed one too.
+    """Parameters times output positions of every convolution, transposed ones included.
 
-    So a transposed convolution of stride 2 counts 4 times too much in 2D and 8 times in 3D. Any
-    other layer with parameters counts each of them once. What is a function in PyTorch has none.
+    So a transposed convolution of stride 2 counts 4 times too many in 2D and 8 times in 3D. Any
+    other layer counts each of its parameters once; what is a function in PyTorch counts 0.
 
     Source: torchinfo 1.8.0, ``LayerInfo.calculate_macs``.
     """
@@ -23,11 +23,12 @@ def torchinfo(row: Row, macs: int, elementwise: int) -> int:
 
 
 def fvcore(row: Row, macs: int, elementwise: int) -> int:
-    """MACs without bias, each one flop, and what its handlers count an element.
+    """MACs without bias, each as one flop, and what its handlers count for each element.
 
-    A norm 5 an element (4 without scale), batch norm as in a prediction 2 (1); 2D upsampling 1
-    or, bilinear, 4 an output; global 2D average pooling 1 an input. All other work, such as
-    pooling and trilinear upsampling, it names as unsupported or ignores, and counts as 0.
+    A norm counts 5 for each element (4 without scale), batch norm in a prediction 2 (1); 2D
+    upsampling 1 for each output, or 4 if bilinear; global 2D average pooling 1 for each input.
+    All other work, such as pooling and trilinear upsampling, it reports as unsupported or
+    ignores, and counts as 0.
 
     Source: fvcore 0.1.5, ``flop_count._DEFAULT_SUPPORTED_OPS``.
     """

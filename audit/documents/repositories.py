@@ -11,12 +11,12 @@ HERE = Path(__file__).parent
 
 
 def published(file: str) -> str:
-    """A published table's text; compared with, never printed from."""
+    """A published table's text, to compare with."""
     return (HERE / file).read_text().rstrip("\n")
 
 
 def sizes_in_mb(text: str) -> list[str]:
-    """The four figures of a torchsummary table's last block."""
+    """The four figures in the last block of a torchsummary table."""
     return re.findall(r"\(MB\): ([\d.]+)", text)
 
 
@@ -41,7 +41,7 @@ def rows_and_total_of_90m(net: Network) -> Finding:
     return judged(
         holds and (rows, table.without_moving) == (85, 90_309_763),
         f"{rows} rows; {table.without_moving:,} parameters",
-        "the built network's table is the published one byte for byte"
+        "the built network's table is the published one, byte for byte"
         if holds
         else "the built network prints another table",
     )
@@ -68,17 +68,17 @@ def odd_sizes_of_90m(net: Network) -> Finding:
     return judged(
         [50, *down, up, block] == [50, 25, 12, 6, 3, 24, 25],
         f"50, {', '.join(map(str, down))}; {up}, {block}",
-        "an odd size loses a voxel in pooling, and the decoder's map is padded back",
+        "pooling drops a voxel of an odd size, and the decoder's map is padded back",
     )
 
 
 @statement("S1.4", "unet3d_90m", "channel dropout in rows 17, 36, 55 and 73", "contradicted")
 def dropouts_of_90m(net: Network) -> Finding:
     rows = torch_rows(net.table().to_text("torchsummary"))
-    found = [int(match[1]) for row in rows if (match := re.search(r"Dropout3d-(\d+)", row))]
+    numbers = [int(match[1]) for row in rows if (match := re.search(r"Dropout3d-(\d+)", row))]
     return judged(
-        found == [17, 36, 55, 73],
-        ", ".join(map(str, found)),
+        numbers == [17, 36, 55, 73],
+        ", ".join(map(str, numbers)),
         "row 73 is the Up block itself; its dropout is row 74, in the published table too",
     )
 
@@ -114,13 +114,13 @@ def functions_of_2_5m(net: Network) -> Finding:
     return judged(
         len(calls) == 8 and not any("Up" in row for row in rows),
         f"{len(calls)} calls, {sum('Up' in row for row in rows)} rows",
-        "torchsummary hooks modules; functions such as interpolate and cat pass unseen",
+        "torchsummary sees modules, not functions such as interpolate and cat",
     )
 
 
 @statement("S2.4", "unet3d_2_5m", "Dice 0.8 on prostates, 0.2946 s a volume", "untestable")
 def use_of_2_5m(net: Network) -> Finding:
-    return untestable("neither the data, the weights nor the machine are published")
+    return untestable("the data, the weights and the machine are not published")
 
 
 # === S3: unet3d_19m ===
@@ -139,7 +139,7 @@ def rows_and_total_of_19m(net: Network) -> Finding:
     return by_convention(
         same and len(layers) == 61 and counts == (19_077_636, 19_072_964, 4_672),
         f"{len(table)} rows; {counts[0]:,}, {counts[1]:,} and {counts[2]:,}",
-        "the table is the published one byte for byte; it has 61 rows without the input's",
+        "the table is the published one, byte for byte; it has 61 rows without the input's",
     )
 
 
@@ -167,7 +167,7 @@ def original_of_19m(net: Network) -> Finding:
     return by_convention(
         ours == original,
         f"{len(ours)} layers of the same widths" if ours == original else "other widths",
-        "in every width and kernel; but its convolutions are padded, and it adds dropout",
+        "it does in every width and kernel, but its convolutions are padded, and it adds dropout",
     )
 
 
@@ -183,7 +183,7 @@ def rows_of_small(net: Network) -> Finding:
     return judged(
         structure and same,
         f"{len(rows)} rows; {table.without_moving:,} parameters",
-        "both files are printed back; the total is measured, for the file ends before it",
+        "both files are reproduced; the total is measured, because the file ends before it",
     )
 
 
@@ -196,7 +196,7 @@ def widths_of_large(net: Network) -> Finding:
     return judged(
         widths == expected and joined == [112, 56, 16],
         ", ".join(map(str, widths)),
-        "the channels of the words fit together; dec1 receives 8 + 8 = 16, as described",
+        "the described channels fit together; dec1 receives 8 + 8 = 16, as described",
     )
 
 
@@ -204,5 +204,5 @@ def widths_of_large(net: Network) -> Finding:
 def gaps_of_large(net: Network) -> Finding:
     modules = sum(is_module(row) for row in net.table())
     return untestable(
-        f"nothing is stated; the card lists what is assumed for its {modules} modules"
+        f"nothing is stated; the card lists what is assumed for the {modules} modules"
     )

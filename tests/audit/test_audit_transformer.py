@@ -75,7 +75,7 @@ def test_memory_is_what_pytorch_keeps(size, grid, monkeypatch):
     monkeypatch.setitem(twins_transunet.STD_CONVS, 2, Padded)
     table, twin = tiny(size, grid)
     found = memory(table, batch=2)
-    assert found.not_modelled == ()
+    assert found.not_modeled == ()
     assert found.saved == alive.saved(twin(), torch.randn(2, 2, *size))
     freed, _ = alive.prediction(twin().to("meta"), torch.empty(2, 2, *size, device="meta"))
     linear = [m.weight.numel() for m in twin().modules() if isinstance(m, nn.Linear)]
@@ -170,7 +170,7 @@ def test_saved_by_one_layer_on_tokens(layer, module):
     x = keras.layers.Dense(6)(inputs)
     y = layer(x, x) if isinstance(module, Attention) else layer(x)
     found = memory(table_of(inputs, y), batch=2)
-    assert found.not_modelled == ()
+    assert found.not_modeled == ()
     measured = alive.saved(nn.Sequential(nn.Linear(6, 6), module), torch.randn(2, 8, 6))
     assert found.saved == measured
 

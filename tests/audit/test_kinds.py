@@ -12,7 +12,7 @@ import unetzoo
 from audit.analysis.formulas import FORMULAS
 from audit.analysis.receptive_field import RULES
 from audit.analysis.saved_tensors import SAVED
-from audit.formats.pytorch import class_name, keras_kind
+from audit.formats.pytorch import class_name, keras_class
 from audit.kinds import FUNCTIONS, KINDS, POINTWISE
 from unetzoo.utils.arguments import NONLINEARITIES, NORMS, UPSAMPLINGS
 
@@ -57,7 +57,7 @@ def test_each_class_is_a_module_or_a_function_of_pytorch(rows):
     modules = [row for row in rows if row.layer_class not in FUNCTIONS | PARAMETERS]
     assert {name for row in modules if not hasattr(torch.nn, name := class_name(row))} == set()
     kinds = {row.layer_class for row in modules if row.layer_class != "Activation"}
-    back = {keras_kind(class_name(row)) for row in modules}
+    back = {keras_class(class_name(row)) for row in modules}
     assert {kind for kind in kinds if not kind.startswith("SpatialDropout")} <= back
 
 

@@ -140,7 +140,7 @@ def test_what_is_frozen_is_said_and_is_a_difference():
     diff = audit.diff(frozen(), "unet2d_small")
     assert (diff.same, diff.gap) == (False, 0)
     sentence = (
-        f"frozen in the first alone: enc1-0, enc1-1, enc2-1 and 3 more ({FROZEN:,} parameters)"
+        f"frozen only in the first: enc1-0, enc1-1, enc2-1 and 3 more ({FROZEN:,} parameters)"
     )
     assert str(diff) == f"{sentence}\nrows: 35 same; parameters: +0"
     assert json.loads(diff.to_json())["frozen"] == [sentence]

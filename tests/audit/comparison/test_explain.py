@@ -259,10 +259,10 @@ def test_torchsummarys_own_size():
     """Containers are counted again in it; on Windows its sum of elements wraps at 2^32."""
     text = (DOCUMENTS / "unet3d_90m.torchsummary.txt").read_text()
     (note,) = audit.explain(text, "unet3d_90m").notes
-    assert note.startswith("the first states 1,355.38 MB forward and backward; 18 containers")
+    assert note.startswith("the first states 1,355.38 MB forward and backward, with 18 containers")
     without = unetzoo.skeleton("unet3d_90m")
     outputs = [math.prod(row.shape[1:]) for row in audit.table(without) if is_module(row)]
-    assert note.endswith(f"without: {8 * sum(outputs) / 2**20:,.2f} MB")
+    assert note.endswith(f"without them {8 * sum(outputs) / 2**20:,.2f} MB")
 
     big = unetzoo.skeleton("unet3d_2_5m", input_shape=(480, 480, 480, 1))
     text = audit.table(big).to_text("torchsummary")
@@ -271,7 +271,7 @@ def test_torchsummarys_own_size():
     assert elements > 2**32
     wrapped = text.replace(f"{stated:.2f}", f"{elements % 2**32 * 8 / 2**20:.2f}")
     (note,) = audit.explain(wrapped, big).notes
-    assert f"its sum wrapped at 2^32 elements, as on Windows, unwrapped it is {stated:,.2f}" in note
+    assert f"the sum wrapped at 2^32 elements, as on Windows; unwrapped it is {stated:,.2f}" in note
 
 
 # === A number ===
@@ -296,7 +296,7 @@ def test_the_simplest_way_to_a_number(name, count, simplest):
 def test_a_number_of_what_is_no_network_of_the_zoo():
     for first in (unetzoo.skeleton("unet2d_small"), audit.table("unet2d_small"), 5):
         with pytest.raises(
-            ValueError, match=r"with count= the first .*: expected an id of the zoo"
+            ValueError, match=r"first network .*: expected an id of the zoo, because"
         ) as error:
             audit.explain(first, count=63_972)
         assert len(str(error.value)) < 200
@@ -331,4 +331,13 @@ def test_the_command():
     assert found["tried"] == 480
     bad = command("unet3d_original")
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert "expected a second network, or count=" in bad.stderr
+    assert "give a second network, or else count=" in bad.stderr
+
+
+def test_one_container_is_told_as_one():
+    x = inputs = keras.Input((8, 8, 1))
+    for name in ("block-conv1", "block-conv2", "out"):
+        x = keras.layers.Conv2D(2, 1, name=name)(x)
+    model = keras.Model(inputs, x)
+    (note,) = audit.explain(audit.table(model).to_text("torchsummary"), model).notes
+    assert re.search(r"with 1 container counted again; without it \d", note)

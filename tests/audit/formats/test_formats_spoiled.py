@@ -77,7 +77,7 @@ def test_what_was_repaired_is_said():
     text = printed("torchsummary-1.3.txt")
     assert audit.read(text).repairs == ()
     assert audit.read(markdown_table(text)).repairs == ("a Markdown or reStructuredText frame",)
-    assert audit.read(one_blank(text)).repairs == ("columns with one blank between them",)
+    assert audit.read(one_blank(text)).repairs == ("columns with single spaces between them",)
     assert "lines of over 4,096 characters" in audit.read(text + "\n" + "-" * 5000).repairs
 
 

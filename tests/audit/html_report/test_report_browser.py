@@ -94,7 +94,7 @@ def test_a_box_that_stands_for_several_says_so(open_page):
     page.locator(".box.unit", has_text="12").last.hover()
     shown = panel(page)
     assert shown["Layers"] == "transformer1-attention to transformer-norm"
-    assert shown["Equal"] == "12, one after the other"
+    assert shown["Equal"] == "12, in sequence"
     rows = [row for row in table_of("transunet") if row.name.startswith("transformer")]
     total = sum(row.total for row in rows if row.name != "transformer1-norm1")
     assert shown["Parameters"].startswith(f"{total:,} ")

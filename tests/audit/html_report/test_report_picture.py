@@ -194,7 +194,7 @@ def test_boxes_follow_sizes_and_channels_and_do_not_overlap(name, scales):
 def room(place):
     """From where to where a box and its labels reach."""
     half = max(place.width, CHAR * max(map(len, (place.above, *place.below)))) / 2
-    return place.centre - half, place.centre + half
+    return place.center - half, place.center + half
 
 
 def check_rows(picture):
@@ -214,7 +214,7 @@ def check_lines(picture):
         source, target = picture.places[way.source], picture.places[way.target]
         others = [p for p in picture.places if p.box.level == source.box.level and p is not source]
         if source.box.level != target.box.level:
-            assert not any(source.x < place.x <= target.centre for place in others)
+            assert not any(source.x < place.x <= target.center for place in others)
         elif (way.source, way.target) not in picture.lanes:
             assert not any(source.x < place.x < target.x for place in others)
     for one, two in combinations(

@@ -41,9 +41,9 @@ def test_the_published_files(file):
 
 
 SPOILERS = {
-    "quoting or comment signs": lambda line: f"> {line}",
+    "quote or comment marks": lambda line: f"> {line}",
     "carriage returns": lambda line: f"{line}\r",
-    "colour codes": lambda line: f"\x1b[1m{line}\x1b[0m",
+    "color codes": lambda line: f"\x1b[1m{line}\x1b[0m",
     "tabs": lambda line: re.sub("^ {4}", "\t", line),
     "HTML entities": lambda line: line.replace('"', "&quot;").replace("(", "&#40;"),
 }
@@ -119,7 +119,7 @@ def test_bad_files_are_one_sentence(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         audit.read(path)
     assert str(path) in str(error.value)
-    with pytest.raises(ValueError, match=r"^'': no such file"):
+    with pytest.raises(ValueError, match=r"^'': not a file"):
         audit.read("")
     with pytest.raises(ValueError, match="no such file"):
         audit.read(tmp_path / "nothing.txt")
@@ -133,7 +133,7 @@ def test_a_notebook_or_a_table_of_lists_without_end_is_a_sentence(tmp_path):
         with pytest.raises(ValueError, match=r"notes.ipynb: expected a Jupyter .*without end"):
             audit.read(notebook)
         table.write_text('{"format": "unetzoo table 1", "rows": ' + text)
-        with pytest.raises(ValueError, match=r"table.json: expected the json of a table"):
+        with pytest.raises(ValueError, match=r"table.json: expected a table as JSON"):
             audit.read(table)
     for path in (notebook, table):
         done = command("unetzoo-audit", "table", path)
@@ -229,7 +229,7 @@ def test_a_module_whose_print_has_no_count_is_named():
     text = f"Net(\n  n=3\n  (a): Odd(4, 2)\n  (b): {linear}\n)\n"
     table = audit.read(text)
     assert (len(table), table.total) == (2, 20)
-    assert table.repairs == ("Odd: no count in the print, taken as 0",)
+    assert table.repairs == ("Odd: parameters not printed, taken as 0",)
     with pytest.raises(ValueError, match=r"line 3, .*expected a whole row"):
         audit.read("Net(\n  (a): ReLU()\n  (b): MaxPool2d(kernel_size=2, stride=2, padding=0")
 
@@ -253,3 +253,11 @@ def test_what_people_and_programs_escape_is_undone(style):
         re.sub(r"([\[\]_])", r"\\\1", text),
     ):
         assert audit.diff(audit.read(spoiled), built).same
+
+
+def test_a_long_text_is_cut_in_the_sentence():
+    header = "Net(\n  (0): Conv2d("
+    for text in ("a" * 10_000, header + "1, " * 10_000, list(range(10_000))):
+        with pytest.raises(ValueError, match="expected|not a file") as error:
+            audit.read(text)
+        assert len(str(error.value)) < 300
