@@ -21,10 +21,12 @@ from unetzoo.data.datasets.inputs import target
 from unetzoo.data.io.geometry import spacing_of
 from unetzoo.data.io.nifti import write_values
 from unetzoo.data.io.volumes import Volume, read_image
+from unetzoo.data.preprocessing.axes import slices
 from unetzoo.data.preprocessing.inverse import restore_labels, restore_probabilities
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
-from unetzoo.data.preprocessing.resampling import coarse_axis
+from unetzoo.data.preprocessing.resampling import coarse_axis, resample_labels
+from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder
@@ -83,11 +85,11 @@ class NnunetPredictor:
 
     def _labels(self, scan: Scan) -> np.ndarray:
         """The labels of an image, both in the plan's order of axes."""
-        before = None if self.previous is None else self.previous._labels(scan)
-        prepared = prepare(scan, self.preparation, before)
+        prepared = prepare(scan, self.preparation)
         image = prepared.image
-        if prepared.labels is not None:  # a channel for each label of the stage before
-            channels = [prepared.labels[..., None] == label for label in self.trained.numbers]
+        if self.previous is not None:  # a channel for each label of the stage before
+            before = _resampled(self.previous._labels(scan), scan, prepared.grid)
+            channels = [before[..., None] == number for number in self.trained.numbers]
             image = np.concatenate([image, *channels], axis=-1, dtype="float32")
         grid = self._way_back(prepared.grid)
         slabs, regions = self._slabs(image), self.trained.regions
@@ -112,6 +114,14 @@ class NnunetPredictor:
         ]
         for slabs in zip(*of_folds, strict=True):
             yield slabs[0] if len(slabs) == 1 else np.mean(slabs, axis=0)
+
+
+def _resampled(labels: np.ndarray, scan: Scan, grid: Grid) -> np.ndarray:
+    """Labels on the grid of the prepared image; -1 is what is empty in every channel."""
+    inside = slices(grid.box)
+    cropped = labels[inside].astype("int16")
+    cropped[(cropped == 0) & ~nonzero_mask(scan.data[inside])] = -1
+    return resample_labels(cropped, grid.prepared, grid.coarse, ties="nearest")
 
 
 def importance(patch: Sequence[int]) -> np.ndarray:

@@ -5,11 +5,12 @@ slices the nearest slice: between slices far apart there is nothing to interpola
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import scipy
 
-from unetzoo.data.preprocessing.axes import box_of, changing, nearest, resizing, slices
+from unetzoo.data.preprocessing.axes import Resizing, box_of, changing, nearest, resizing, slices
 
 THICK = 3.0  # an axis is coarse if its spacing is more than this factor above the smallest
 MOST = 2**40  # voxels on an axis; no memory holds more
@@ -58,11 +59,12 @@ def resample_image(
     """
     data = np.ascontiguousarray(channel, "float32")
     order = changing(data.shape, shape)
-    low, high = data.min(), data.max()
+    within = tuple(axis for axis in range(data.ndim) if axis != coarse)  # a slice, or all of it
+    low, high = (range_of(data, axis=within, keepdims=True) for range_of in (np.min, np.max))
     for axis in order:
         sizes = data.shape[axis], shape[axis]
         if axis == coarse:
-            data = nearest(*sizes).along(data, axis)
+            data, low, high = (nearest(*sizes).along(a, axis) for a in (data, low, high))
         else:
             data = _times(_spline(*sizes), data, axis)
     return np.clip(data, low, high, out=data if order else None)
@@ -80,11 +82,15 @@ def resample_linearly(
 
 
 def resample_labels(
-    labels: np.ndarray, shape: Sequence[int], coarse: int | None = None
+    labels: np.ndarray,
+    shape: Sequence[int],
+    coarse: int | None = None,
+    ties: Literal["smallest", "nearest"] = "smallest",
 ) -> np.ndarray:
     """Labels ``(*spatial)`` on another grid: each mask is resampled linearly, the largest wins.
 
-    Every number counts as a label, the ignored one too; ties go to the smallest number.
+    Every number counts as a label, the ignored one too. Ties go to the smallest number; or to the
+    number of the nearest voxel if it is one of them, as in nnU-Net 2.8.1.
 
     >>> resample_labels(np.array([[0, 0, 7, 7]]), (1, 6))
     array([[0, 0, 0, 7, 7, 7]])
@@ -93,6 +99,7 @@ def resample_labels(
     if not whole.order:
         return labels.copy()
     result, largest = np.zeros(shape, labels.dtype), np.zeros(shape, "float32")
+    closest = _nearest_labels(labels, shape, whole) if ties == "nearest" else None
     for number in np.unique(labels):
         mask = labels == number
         ends = zip(whole.axes, box_of(mask), strict=True)
@@ -103,9 +110,16 @@ def resample_labels(
         value = part(mask[needed].astype("float32"))
         inside = slices(reached)
         more = value > largest[inside]
+        if closest is not None:
+            more |= (value == largest[inside]) & (closest[inside] == number)
         np.copyto(largest[inside], value, where=more)
         np.copyto(result[inside], number, where=more)
     return result
+
+
+def _nearest_labels(labels: np.ndarray, shape: Sequence[int], whole: Resizing) -> np.ndarray:
+    axes = tuple(nearest(*sizes) for sizes in zip(labels.shape, shape, strict=True))
+    return Resizing(axes, whole.order)(labels)
 
 
 def _spline(old: int, new: int) -> np.ndarray:
