@@ -77,7 +77,7 @@ def test_of_equal_labels_the_smallest_wins():
 
 
 def test_of_equal_labels_the_nearest_wins_where_it_is_asked_for():
-    """Of two that are as near, the second; where the nearest is none of the equals, the smallest."""
+    """Of two as near, the second; where the nearest is none of the equals, the smallest."""
     for labels, expected in ([[5, 2]], 2), ([[2, 5]], 5), ([[1, 1, 4, 4]], 4):
         assert resample_labels(np.array(labels), (1, 1), ties="nearest").tolist() == [[expected]]
     labels = np.array([[3, 1, 2, 3]])
