@@ -8,7 +8,6 @@ from numbers import Integral
 from typing import Any
 
 LONGEST = 80  # characters of a value in a sentence
-LARGEST = (2 - 2**-23) * 2.0**127  # number that float32 can hold
 
 
 def check(right: bool, name: str, value: object, expected: str) -> None:
@@ -57,6 +56,9 @@ def wholes(name: str, values: Sequence[Any], count: int, unit: str) -> tuple[int
     expected = f"{count} whole numbers of at least 1, one for each {unit}"
     check(listed and all(map(is_whole, values)), name, values, expected)
     return tuple(map(int, values))
+
+
+LARGEST = (2 - 2**-23) * 2.0**127  # number that float32 can hold
 
 
 def is_number(value: object) -> bool:
