@@ -23,7 +23,7 @@ class LabelScheme:
     Args:
         classes: the number of classes, if the file numbers them 0, 1, 2 ... as well.
         labels: the class of each number in the file, if the file numbers them otherwise.
-        ignore: the number of voxels that do not count; it is kept as it is.
+        ignore: the number that marks voxels that do not count; it is kept as it is.
 
     With neither classes nor labels, any numbers from 0 without a gap will do.
     Raises: ValueError for numbers that are not whole, classes that leave a gap, or too many.

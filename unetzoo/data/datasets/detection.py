@@ -34,7 +34,7 @@ def find_dataset(
         layout: "msd", "nnunet", "brats", "csv", "glob" or "pictures"; None: look and see.
         labels: the class of each number in the label files, in place of what the layout says.
         classes: the number of classes, in place of what the layout says.
-        ignore: the number of voxels that do not count, in place of what the layout says.
+        ignore: the number that marks voxels that do not count, in place of what the layout says.
 
     Raises: ValueError, one sentence, or a line for each of several faults.
 

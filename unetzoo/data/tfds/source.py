@@ -107,7 +107,7 @@ def find(
         classes: the number of classes, as in ``LabelScheme``; needed if TFDS does not know it.
         labels: the class of each number in the masks, as in ``LabelScheme``. For oxford_iiit_pet it
             is known: 2, 1, 3 are background 0, pet 1 and border 2.
-        ignore: the number of pixels that do not count.
+        ignore: the number that marks pixels that do not count.
         data_dir: where TFDS keeps its data; None: TFDS's own default.
 
     Raises: ValueError if tensorflow_datasets is missing, the name is unknown, there are no such
