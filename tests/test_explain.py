@@ -332,3 +332,12 @@ def test_the_command():
     bad = command("unet3d_original")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "give a second network, or else count=" in bad.stderr
+
+
+def test_one_container_is_told_as_one():
+    x = inputs = keras.Input((8, 8, 1))
+    for name in ("block-conv1", "block-conv2", "out"):
+        x = keras.layers.Conv2D(2, 1, name=name)(x)
+    model = keras.Model(inputs, x)
+    (note,) = audit.explain(audit.table(model).to_text("torchsummary"), model).notes
+    assert re.search(r"with 1 container counted again; without it \d", note)

@@ -253,3 +253,11 @@ def test_what_people_and_programs_escape_is_undone(style):
         re.sub(r"([\[\]_])", r"\\\1", text),
     ):
         assert audit.diff(audit.read(spoiled), built).same
+
+
+def test_a_long_text_is_cut_in_the_sentence():
+    header = "Net(\n  (0): Conv2d("
+    for text in ("a" * 10_000, header + "1, " * 10_000, list(range(10_000))):
+        with pytest.raises(ValueError, match=r"expected|not a file") as error:
+            audit.read(text)
+        assert len(str(error.value)) < 300

@@ -302,3 +302,11 @@ def test_a_report_is_a_function_of_the_package(tmp_path):
     assert "63,972" in path.read_text()
     both = audit.report("unet2d_small", path, against="unet2d_large").read_text()
     assert "unet2d_small and unet2d_large" in both
+
+
+def test_a_row_says_which_calls_it_reads():
+    rows = {row.key: row for row in audit.table("unet2d_original")}
+    (crop,) = [row for row in rows.values() if row.name == "up1-crop"]
+    assert crop.key == "up1-crop[0]"
+    assert crop.sources == tuple(name.removesuffix("[0]") for name in crop.inputs)
+    assert set(crop.sources) <= rows.keys()
