@@ -49,7 +49,7 @@ def test_a_nan_loss_stops_the_run_and_the_last_checkpoint_is_whole(tmp_path):
     with pytest.raises(RunStopped) as error:
         fit(model, 5, [SaveRun(tmp_path, first_epoch=2)], x=x, initial_epoch=2)
     assert "the loss became nan in batch 1 of epoch 3" in str(error.value)
-    assert f"the checkpoint of epoch 2 in {tmp_path} is whole" in str(error.value)
+    assert f"the checkpoint of epoch 2 in {tmp_path} is intact" in str(error.value)
     again, done = resume(tmp_path)
     assert done == 2
     assert all(np.isfinite(weight).all() for weight in again.get_weights())
@@ -239,5 +239,5 @@ def test_a_picture_that_cannot_be_drawn_stops_the_run_with_a_sentence(tmp_path, 
 
     monkeypatch.setattr(Figure, "savefig", full)
     (tmp_path / "history.csv").write_text("epoch,loss\n1,0.5\n")
-    with pytest.raises(RunStopped, match=r"curves.png: cannot be written \(No space.* go on from"):
+    with pytest.raises(RunStopped, match=r"curves.png: cannot be written \(No space.* resume from"):
         DrawCurves(tmp_path).on_epoch_end(0)

@@ -1,7 +1,7 @@
-"""Keras callbacks: runs that can be killed and started again, and honest validation.
+"""Keras callbacks: runs that can be killed and resumed, and validation on whole cases.
 
 The state of a run is in its folder: the newest checkpoint and ``history.csv``. No callback keeps
-anything else, so a run that goes on is the run that was stopped.
+any other state, so a run that is resumed continues as if it had not been stopped.
 """
 
 import math
@@ -26,21 +26,21 @@ from unetzoo.utils.files import replacing
 
 
 class SaveRun(keras.callbacks.Callback):
-    """After every epoch, the history as CSV and the whole model, optimiser included.
+    """Save the history as CSV and the whole model, optimizer included, after every epoch.
 
-    Every file is written beside its place and moved there, so a run killed at any moment leaves a
-    whole checkpoint: ``resume`` finds it. Keras does not save the random state of dropout, so each
-    epoch begins with one drawn from the seed and the epoch's number.
+    Every file is written under another name and then moved, so a run that is killed at any moment
+    leaves an intact checkpoint for ``resume``. Keras does not save the random state of dropout, so
+    it is drawn anew for each epoch, from the seed and the epoch's number.
 
     Args:
-        folder: of the run; holds ``history.csv``, ``epoch-0001.keras`` (the newest only) and, with
-            ``monitor``, ``best.keras``.
-        first_epoch: how many epochs the run has behind it; later rows of an old history are cut.
+        folder: of the run; holds ``history.csv``, the newest checkpoint (such as
+            ``epoch-0001.keras``) and, with ``monitor``, ``best.keras``.
+        first_epoch: number of epochs that are done; later rows of an old history are dropped.
         seed: of the dropout.
         monitor: the measure whose highest value makes a model the best, or None.
 
-    Raises: RunStopped for a loss that is NaN or infinite, before it is saved, and where the disk
-        takes no more.
+    Raises: RunStopped for a loss that is NaN or infinite, before anything is saved, and for a disk
+        that cannot be written to.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class SaveRun(keras.callbacks.Callback):
         self.monitor = monitor
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob(".writing-*"):  # of a run that was killed
-            left.unlink()
+        for unfinished in self.folder.glob(".writing-*"):  # of a run that was killed
+            unfinished.unlink()
         self.rows = [row for row in read_history(self.folder) if int(row["epoch"]) <= first_epoch]
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -70,14 +70,15 @@ class SaveRun(keras.callbacks.Callback):
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise RunStopped(
-                f"the loss became {loss} in batch {batch + 1} of epoch {self._epoch}; {self._left} "
-                "Try a smaller learning rate, gradient clipping, float32, or look at the labels."
+                f"the loss became {loss} in batch {batch + 1} of epoch {self._epoch}; "
+                f"{self._saved} "
+                "Try a smaller learning rate, gradient clipping or float32, or check the labels."
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        with self._written():
+        with self._explained():
             self._save(row)
 
     def _save(self, row: dict) -> None:
@@ -100,36 +101,36 @@ class SaveRun(keras.callbacks.Callback):
         return self.rows[-1]["epoch"] + 1 if self.rows else 1
 
     @property
-    def _left(self) -> str:
-        """What a run that stops leaves behind."""
+    def _saved(self) -> str:
+        """What a run that stops here has saved."""
         if not self.rows:
             return f"{self.folder} holds no checkpoint yet."
-        return f"the checkpoint of epoch {self._epoch - 1} in {self.folder} is whole."
+        return f"the checkpoint of epoch {self._epoch - 1} in {self.folder} is intact."
 
     @contextmanager
-    def _written(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise RunStopped(
-                f"epoch {self._epoch} cannot be saved ({error.strerror or error}); {self._left} "
-                "Make room or mend the permissions, and start the run again to go on."
+                f"epoch {self._epoch} cannot be saved ({error.strerror or error}); {self._saved} "
+                "Free some space or fix the permissions, then start the run again to resume."
             ) from error
 
 
 class WholeCases(keras.callbacks.Callback):
-    """Every few epochs, and after the last, the Dice of whole held-out cases by sliding window.
+    """Measure the Dice of whole held-out cases, every few epochs and after the last one.
 
-    It adds ``val_dice``, the mean over the classes, and ``val_dice_1`` ... for each class, the mean
-    over the cases that have it, to the epoch's logs; in the epochs between it adds nothing. Put
-    it before ``SaveRun``.
+    It adds to the epoch's logs ``val_dice_1`` ..., for each class the mean over the cases that have
+    it, and ``val_dice``, the mean over the classes; in other epochs it adds nothing. Cases are
+    segmented by sliding window. Put it before ``SaveRun``.
 
     Args:
-        cases: prepared held-out cases by name, or what has their ``items()``.
+        cases: prepared held-out cases by name, in a dict or anything with ``items()``.
         patch: sizes of the window, voxels.
         every: epochs from one validation to the next.
-        ignore_label: the label that does not count, or None.
-        folder: draws the first three cases to ``overlay-1.png`` ... there, or None.
+        ignore_label: a label whose voxels are ignored, or None.
+        folder: where to draw the first three cases, as ``overlay-1.png`` ..., or None.
         class_names: for the drawings.
     """
 
@@ -157,22 +158,22 @@ class WholeCases(keras.callbacks.Callback):
             logs.update(self.validate())
 
     def validate(self) -> dict[str, float]:
-        """``val_dice`` and the Dice of each class; NaN for one that no case has."""
+        """``val_dice`` and the Dice of each class; NaN for a class that no case has."""
         classes = self.model.outputs[0].shape[-1]
         labels = range(1, max(classes, 2))
-        found = []
+        overlaps_of_cases = []
         for number, (name, sample) in enumerate(self.cases.items()):
             prediction = segment(self.model, sample.image, self.patch)
-            found.append(overlaps(sample.labels, prediction, labels, self.ignore_label))
+            overlaps_of_cases.append(overlaps(sample.labels, prediction, labels, self.ignore_label))
             if self.folder is not None and number < 3:
                 place = self.folder / f"overlay-{number + 1}.png"
                 self._draw(place, name, sample, prediction)
-        return _dice(found)
+        return _dice(overlaps_of_cases)
 
     def _draw(self, place: Path, name: str, sample: Sample, prediction: np.ndarray) -> None:
         from unetzoo.visualization.figures import overlay
 
-        with _drawn():
+        with _drawing():
             overlay(
                 place,
                 sample.image,
@@ -186,7 +187,7 @@ class WholeCases(keras.callbacks.Callback):
 
 
 class DrawCurves(keras.callbacks.Callback):
-    """After every epoch, the curves of a run's history as ``curves.png``. Put it after ``SaveRun``.
+    """Draw a run's history as ``curves.png`` after every epoch. Put it after ``SaveRun``.
 
     Args:
         folder: of the run.
@@ -199,19 +200,19 @@ class DrawCurves(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         from unetzoo.visualization.figures import curves
 
-        with _drawn():
+        with _drawing():
             curves(self.folder / "curves.png", read_history(self.folder))
 
 
 class StopEarly(keras.callbacks.Callback):
-    """Stop once a measure's best value is some epochs old. Put it after ``SaveRun``.
+    """Stop when a measure has not improved for some epochs. Put it after ``SaveRun``.
 
-    Unlike ``keras.callbacks.EarlyStopping`` it reads the run's history: it counts on where a run
-    goes on, and does not mind epochs without validation.
+    Unlike ``keras.callbacks.EarlyStopping`` it reads the run's history: it keeps counting when a
+    run is resumed, and epochs without validation do not disturb it.
 
     Args:
         folder: of the run.
-        monitor: the measure, higher is better.
+        monitor: the measure; higher is better.
         patience: epochs.
     """
 
@@ -227,41 +228,43 @@ class StopEarly(keras.callbacks.Callback):
 
 
 def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
-    """The model of a run's newest checkpoint and the epochs behind it; (None, 0) without one.
+    """Load the model of a run's newest checkpoint, and the number of epochs that are done.
+
+    Returns: (None, 0) where there is no checkpoint.
 
     Raises: ValueError for a checkpoint that is damaged.
     """
-    found = checkpoints(folder)
-    if not found:
+    paths = checkpoints(folder)
+    if not paths:
         return None, 0
-    epoch = max(found)
+    epoch = max(paths)
     try:
-        check_saved(found[epoch])
+        check_saved(paths[epoch])
     except ValueError as error:
         raise ValueError(
-            f"{error} Delete it to go on from the checkpoint before it, or without one to start "
-            "over."
+            f"{error} Delete it to resume from the checkpoint before it, or to start over if there "
+            "is none."
         ) from error
-    model = load_model(found[epoch])
+    model = load_model(paths[epoch])
     if model.compiled:
         build_state(model)
     return model, epoch
 
 
 @contextmanager
-def _drawn() -> Iterator[None]:
+def _drawing() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
         raise RunStopped(
-            f"{error} Start the run again to go on from its last whole checkpoint."
+            f"{error} Start the run again to resume from its last intact checkpoint."
         ) from error
 
 
 def _dice(cases: list[list[Overlap]]) -> dict[str, float]:
-    """The mean over cases for each class, and over the classes; what is absent does not count."""
-    each = {
+    """The mean over cases for each class, and over the classes; absent classes do not count."""
+    by_class = {
         f"val_dice_{rows[0].label}": counted_mean(row.dice for row in rows)
         for rows in zip(*cases, strict=True)
     }
-    return {"val_dice": counted_mean(each.values()), **each}
+    return {"val_dice": counted_mean(by_class.values()), **by_class}

@@ -179,8 +179,8 @@ def test_nothing_scored_is_still_a_table(tmp_path):
         ({"tolerance": -1}, "tolerance -1: expected a distance, 0 or more"),
         ({"tolerance": NAN}, "tolerance nan"),
         ({"class_names": ("a", "b")}, r"class names \['a', 'b'\] for 3 classes"),
-        ({"scheme": LabelScheme()}, "neither class names nor a class count"),
-        ({"scheme": LabelScheme(1)}, "for 1 class .* one class beside it"),
+        ({"scheme": LabelScheme()}, "neither class names nor a number of classes"),
+        ({"scheme": LabelScheme(1)}, "for 1 class .* and at least one other"),
         ({"pairs": [("a", "x", "y"), ("a", "z", "y")]}, "case 'a': given more than once"),
     ],
 )

@@ -54,7 +54,7 @@ def test_cases_that_are_no_longer_those_held_out_are_told(small_run, small_data,
     changed = {
         f"the files of ['{held_out[0]}'] are not those that the run in {run} was begun with":
             {**record["held_out"], held_out[0]: "0" * 64},
-        f"the cases ['nobody'] of the run in {run} are not there; expected": {"nobody": ""},
+        f"the cases ['nobody'] of the run in {run} are not there; put back": {"nobody": ""},
         f"the cases ['nobody'] of the run in {run} are not": {**record["held_out"], "nobody": ""},
     }  # fmt: skip
     for sentence, kept in changed.items():
@@ -70,4 +70,4 @@ def test_a_run_on_all_cases_has_none_left_to_score(small_data, tmp_path):
     train(settings(small_data, epochs=1, steps=1, fold=None), tmp_path)
     result = evaluate(tmp_path)
     assert result.returncode == 2
-    assert "trained on all of its labelled cases" in result.stderr
+    assert "trained on all of its labeled cases" in result.stderr

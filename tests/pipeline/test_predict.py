@@ -55,7 +55,7 @@ def test_a_mask_that_is_there_is_left_alone_unless_it_may_be_written(
     (tmp_path / "case_000.png").write_bytes(b"mine")
     result = predict(small_run, image, "-o", tmp_path)
     assert result.returncode == 0
-    assert "1 there already (--overwrite" in result.stderr
+    assert "1 already there (--overwrite" in result.stderr
     assert (tmp_path / "case_000.png").read_bytes() == b"mine"
     assert predict(small_run, image, "-o", tmp_path, "--overwrite").returncode == 0
     assert (tmp_path / "case_000.png").read_bytes()[:4] == b"\x89PNG"
@@ -125,8 +125,8 @@ def test_without_a_best_model_the_last_is_taken_and_it_is_said(small_run, small_
     for name in ("run.json", "epoch-0004.keras"):
         (run / name).symlink_to(small_run / name)
     words = [run, small_data / "images" / "case_000.png", "-o", tmp_path / "out", "--overwrite"]
-    told = f"warning: {run}: no best.keras there, which a validation writes; the last checkpoint, "
-    assert f"{told}epoch-0004.keras, is taken.\n" in predict(*words).stderr
+    told = f"warning: {run}: no best.keras, which a validation writes; the last checkpoint, "
+    assert f"{told}epoch-0004.keras, is used instead.\n" in predict(*words).stderr
     assert "warning" not in predict(*words, "--model", "last").stderr
 
 

@@ -27,7 +27,7 @@ def test_another_model_than_best_or_last_is_refused(small_run, words):
 
 @pytest.mark.parametrize("overlap", [-1, 1, float("nan")])
 def test_an_overlap_that_is_no_share_is_refused_before_any_case(overlap):
-    with pytest.raises(ValueError, match=f"overlap {overlap}: expected a share from 0 to under 1"):
+    with pytest.raises(ValueError, match=f"overlap {overlap}: expected a fraction in \\[0, 1\\)"):
         Predictor(None, None, overlap=overlap)
 
 

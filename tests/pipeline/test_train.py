@@ -123,7 +123,8 @@ def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
     checkpoint.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ValueError, match="begun with epochs 1, not 2"):
         train(settings(small_data, epochs=2), tmp_path)
-    with pytest.raises(ValueError, match=r"epoch-0001.keras: .* or damaged\. Delete it.* over\.$"):
+    sentence = r"epoch-0001.keras: .* or damaged\. Delete it .* to start over if there is none\.$"
+    with pytest.raises(ValueError, match=sentence):
         train(settings(small_data, epochs=1), tmp_path)
     (tmp_path / "run.json").unlink()
     with pytest.raises(
@@ -299,3 +300,13 @@ def test_files_and_tfds_are_told_apart_in_one_place():
     folder = Path(unetzoo.__file__).parent / "pipeline"
     texts = {path.name: path.read_text() for path in folder.glob("*.py")}
     assert [name for name, text in texts.items() if "TFDS)" in text] == ["early.py"]
+
+
+def test_settings_are_equal_however_their_lists_are_written(small_data):
+    """Else a run that was begun from Python could not be resumed."""
+    planned = {"network": "plain_unet", "optimizer": "sgd"}
+    lists = settings(
+        small_data, patch=[32, 32], spacing=[1, 2], build={"strides": [[1, 1], [2, 2]]}, **planned
+    )
+    tuples = settings(small_data, spacing=(1, 2), build={"strides": ((1, 1), (2, 2))}, **planned)
+    assert lists == tuples == Settings.from_json(json.loads(json.dumps(tuples.to_json())))

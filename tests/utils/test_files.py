@@ -115,6 +115,6 @@ def test_a_finished_run_is_left_as_it_is(small_run, small_data, capsys):
     assert model.optimizer.iterations > 0
     assert capsys.readouterr().err == (
         f"{small_run}: the run there is finished, epoch 4 of 4: nothing was done; give its folder "
-        "to unetzoo predict or evaluate, or another --out to train anew.\n"
+        "to unetzoo predict or evaluate, or give another --out to train again.\n"
     )
     assert state() == before

@@ -1,4 +1,4 @@
-"""How good a mask is: overlaps and distances, a case or a whole folder."""
+"""How good masks are: overlaps and distances, for a case or a whole folder."""
 
 from unetzoo.utils.lazy import lazy
 

@@ -1,7 +1,7 @@
-"""Masks against their references: a table of Dice, IoU, HD95 and surface Dice per case and class.
+"""Dice, IoU, HD95 and surface Dice of masks, in a table with a row per case and class.
 
-``evaluate_files`` reads label files, whoever wrote them; ``Evaluation`` is the result, as text, CSV
-and JSON. The rules for a class that one mask or both lack are those of
+``evaluate_files`` reads label files of any origin; ``Evaluation`` is the result, as text, CSV and
+JSON. The rules for classes that one or both masks lack are those of
 ``unetzoo.evaluation.surface``.
 """
 
@@ -37,9 +37,9 @@ Pair = tuple[str, Path | str, Path | str]  # name, reference, prediction
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Shown):
-    """The scores of cases; printed, it is their table.
+    """The scores of cases; ``print`` shows them as a table.
 
-    ``to_json`` has the names as they are. Elsewhere, what does not print in them is escaped.
+    ``to_json`` keeps names as they are; elsewhere, characters that cannot be printed are escaped.
 
     >>> scores = {"a": [ClassScores(1, 0.5, 1 / 3, 2.0, 0.75)], "b": [ClassScores(1, 1, 1, 0, 1)]}
     >>> evaluation = Evaluation(scores, ("background", "liver"))
@@ -56,29 +56,29 @@ class Evaluation(Shown):
     """
 
     scores: Mapping[str, Sequence[ClassScores]]  # of each case
-    class_names: tuple[str, ...] = ()  # of class 0, 1 ...; () if unknown
+    class_names: tuple[str, ...] = ()  # of classes 0, 1 ...; () if not known
     tolerance: float = 1.0  # of the surface Dice
     unit: str = "mm"  # of tolerance and HD95; "px" for pictures
     failed: Mapping[str, str] = field(default_factory=dict)  # case -> why it has no scores
 
     @property
     def summary(self) -> list[Summary]:
-        """Mean, median and number of counted cases of each class's measures."""
+        """Mean, median and number of counted cases for each measure of each class."""
         return summarize(self.scores.values())
 
     @property
     def mean_dice(self) -> float:
-        """The mean over the classes of their mean Dice; NaN where none counts."""
+        """The mean over the classes of their mean Dice; NaN if no class counts."""
         return counted_mean(row.mean for row in self.summary if row.measure == "dice")
 
     def worst(self, count: int) -> list[str]:
-        """The names of the cases of the lowest mean Dice over classes, the lowest first.
+        """The names of the cases with the lowest mean Dice over classes, the lowest first.
 
-        Cases in which no class counts are not among them.
+        Cases in which no class counts are left out.
         """
         means = {name: counted_mean(s.dice for s in case) for name, case in self.scores.items()}
-        counted = [name for name in means if not math.isnan(means[name])]
-        return sorted(counted, key=lambda name: means[name])[: max(count, 0)]
+        valid = [name for name in means if not math.isnan(means[name])]
+        return sorted(valid, key=lambda name: means[name])[: max(count, 0)]
 
     def __str__(self) -> str:
         """The table, the rule for empty masks, and what could not be scored."""
@@ -103,15 +103,16 @@ class Evaluation(Shown):
         return "\n".join(text)
 
     def to_text(self, path: Path | str) -> None:
-        """Write the table, UTF-8. Raises: ValueError where it cannot be written."""
+        """Write the table as UTF-8. Raises: ValueError if it cannot be written."""
         write_text(path, f"{self}\n")
 
     def to_csv(self, path: Path | str) -> None:
-        """Write a row for each case and class, without means, UTF-8.
+        """Write a CSV file (UTF-8) with a row for each case and class, without means.
 
-        Not counted is an empty cell, infinite is ``inf``. A name that a spreadsheet would take for
-        a formula begins with ``'``. Cases that failed have no row.
-        Raises: ValueError where it cannot be written.
+        Scores that do not count are empty cells, infinite ones are ``inf``. Names that a
+        spreadsheet would read as a formula get a ``'`` in front. Cases that failed have no row.
+
+        Raises: ValueError if it cannot be written.
         """
         out = io.StringIO()
         writer = csv.writer(out)
@@ -126,9 +127,9 @@ class Evaluation(Shown):
         write_text(path, out.getvalue())
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """A row for each case and class, without means; not counted is NaN.
+        """A frame with a row for each case and class, without means; NaN does not count.
 
-        Raises: ImportError where pandas is not installed.
+        Raises: ImportError if pandas is not installed.
         """
         rows = [(name, scores) for name, case in self.scores.items() for scores in case]
         return frame(
@@ -141,15 +142,17 @@ class Evaluation(Shown):
         )
 
     def to_json(self, path: Path | str) -> None:
-        """Write cases, means and medians, and failures, as strict JSON.
+        """Write scores, means and medians, and failures, as strict JSON.
 
-        Not counted is null, infinite is the string "inf". Classes are keyed by their number.
-        Raises: ValueError where it cannot be written.
+        Scores that do not count are null, infinite ones are the string "inf". The keys of classes
+        are their numbers.
+
+        Raises: ValueError if it cannot be written.
         """
         summary: dict[str, dict] = {}
         for row in self.summary:
-            found = {"mean": _strict(row.mean), "median": _strict(row.median), "cases": row.cases}
-            summary.setdefault(str(row.label), {})[row.measure] = found
+            means = {"mean": _strict(row.mean), "median": _strict(row.median), "cases": row.cases}
+            summary.setdefault(str(row.label), {})[row.measure] = means
         content = {
             "tolerance": self.tolerance,
             "unit": self.unit,
@@ -167,14 +170,14 @@ class Evaluation(Shown):
         labels = list(dict.fromkeys(row.label for row in summary))
         rows = []
         for label in labels:
-            of = {row.measure: row for row in summary if row.label == label}
+            of_class = {row.measure: row for row in summary if row.label == label}
             means, medians = (
-                ClassScores(label, *(getattr(of[measure], average) for measure in MEASURES))
+                ClassScores(label, *(getattr(of_class[measure], average) for measure in MEASURES))
                 for average in ("mean", "median")
             )
             name = self._class(label)
             rows += [["mean", name, *_numbers(means)], ["median", name, *_numbers(medians)]]
-            rows.append(["counted", name, *(str(of[measure].cases) for measure in MEASURES)])
+            rows.append(["counted", name, *(str(of_class[measure].cases) for measure in MEASURES)])
         if len(labels) > 1:
             rows.append(["mean", "of the classes", f"{self.mean_dice:.4f}", "", "", ""])
         return rows
@@ -197,21 +200,23 @@ def evaluate_files(
     tolerance: float = 1.0,
     progress: Callable[[Sequence], Iterable] = lambda pairs: pairs,
 ) -> Evaluation:
-    """Score label files, NIfTI or pictures, against their references, a case at a time.
+    """Score label files, volumes or pictures, against their references, one case at a time.
 
-    A case that cannot be read, or whose files are not on one grid, is in ``failed``; the others
-    are done. Distances are in mm, in pictures in pixels. A volume of one slice is scored as a
-    picture: within a slice, and not every voxel of it is surface. A prediction's voxels of the
-    ignored number belong to no class.
+    A case that cannot be read, or whose files do not have the same grid, ends up in ``failed``, and
+    the others are scored. Distances are in mm, for pictures in pixels. A volume with a single slice
+    is scored within that slice, as a picture is; else every voxel of it would be surface. Voxels of
+    the prediction that have the ignored number belong to no class.
 
     Args:
         pairs: name, reference and prediction of each case.
-        scheme: which numbers the files hold, the references' and the predictions' alike.
-        class_names: of class 0 (the background, not scored), 1 ...
-        tolerance: of the surface Dice.
-        progress: wraps the list of pairs, to show how far it is.
+        scheme: which numbers the files hold, both references and predictions.
+        class_names: of classes 0 (the background, which is not scored), 1 ...
+        tolerance: of the surface Dice, in mm or pixels.
+        progress: wraps the list of pairs, to show progress.
 
-    Raises: ValueError for names given twice, a tolerance below 0, or classes that do not fit.
+    Returns: the scores of all cases.
+    Raises: ValueError for a name that is given twice, a tolerance below 0, or classes that do not
+        fit.
 
     >>> import tempfile
     >>> import numpy as np
@@ -223,37 +228,38 @@ def evaluate_files(
     >>> evaluate_files(pairs, LabelScheme(classes=2)).scores["case"][0].dice
     0.6666666666666666
     """
-    listed = [(str(name), Path(reference), Path(found)) for name, reference, found in pairs]
+    cases = [(str(name), Path(reference), Path(path)) for name, reference, path in pairs]
     scheme, count = _complete(scheme, class_names)
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance {tolerance}: expected a distance, 0 or more.")
-    twice = [name for name, times in Counter(name for name, *_ in listed).items() if times > 1]
+    twice = [name for name, times in Counter(name for name, *_ in cases).items() if times > 1]
     if twice:
         raise ValueError(f"case {twice[0]!r}: given more than once; expected each name once.")
     scores, failed = {}, {}
-    for name, reference, found in progress(listed):
+    for name, reference, prediction in progress(cases):
         try:
-            scores[name] = _score_files(reference, found, scheme, count, tolerance)
+            scores[name] = _score_files(reference, prediction, scheme, count, tolerance)
         except (ValueError, OSError, MemoryError) as error:
             failed[name] = _sentence(error)
-    pixels = listed and all(is_picture(reference) for _, reference, _ in listed)
+    pixels = cases and all(is_picture(reference) for _, reference, _ in cases)
     unit = "px" if pixels else "mm"
     return Evaluation(scores, tuple(class_names), float(tolerance), unit, failed)
 
 
 def _score_files(
-    reference: Path, found: Path, scheme: LabelScheme, count: int, tolerance: float
+    reference: Path, prediction: Path, scheme: LabelScheme, count: int, tolerance: float
 ) -> list[ClassScores]:
-    if is_picture(reference) != is_picture(found):
-        raise ValueError(f"{found}: expected the same kind of file as the reference {reference}.")
-    if reference.exists() and found.exists() and reference.samefile(found):
-        raise ValueError(f"{found}: is its own reference; expected another file.")
+    if is_picture(reference) != is_picture(prediction):
+        raise ValueError(
+            f"{prediction}: expected the same kind of file as the reference {reference}."
+        )
+    if reference.exists() and prediction.exists() and reference.samefile(prediction):
+        raise ValueError(f"{prediction}: is its own reference; expected another file.")
     truth = read_label_file(reference, scheme)
-    check_grid(found, reference)
-    prediction = read_label_file(found, scheme)
-    masks, spacing = [truth.data, prediction.data], truth.spacing
+    check_grid(prediction, reference)
+    masks, spacing = [truth.data, read_label_file(prediction, scheme).data], truth.spacing
     if truth.data.ndim == 3 and truth.data.shape.count(1) == 1:
-        thin = truth.data.shape.index(1)
+        thin = truth.data.shape.index(1)  # the axis across a single slice
         masks = [mask.squeeze(thin) for mask in masks]
         spacing = (*spacing[:thin], *spacing[thin + 1 :])
     return score_case(masks[0], masks[1], range(1, count), spacing, tolerance, scheme.ignore)
@@ -262,13 +268,16 @@ def _score_files(
 def _complete(scheme: LabelScheme, class_names: Sequence[str]) -> tuple[LabelScheme, int]:
     """The scheme with the number of classes, which a single file need not show."""
     if scheme.mapping is None and not class_names:
-        raise ValueError("neither class names nor a class count: give classes=, or a mapping.")
+        raise ValueError(
+            "neither class names nor a number of classes: give class_names, or a scheme with "
+            "classes or labels."
+        )
     scheme = scheme.with_classes(len(class_names))
     count = scheme.num_classes
     if count < 2 or len(class_names) not in (0, count):
         raise ValueError(
             f"class names {list(class_names)} for {counted(count, 'class')} ({scheme}): expected "
-            "a name for each, the background first, and one class beside it."
+            "a name for each class, the background and at least one other."
         )
     return scheme, count
 

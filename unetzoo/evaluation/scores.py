@@ -1,7 +1,7 @@
-"""Whole cases against their references, on label volumes: a row a class, means over cases.
+"""Scores of whole cases: label volumes are compared with references, class by class.
 
-``unetzoo.metrics`` scores logits during ``fit``; this module scores what was written to disk, one
-case after another.
+``unetzoo.metrics`` scores logits during ``fit``; this module scores masks that are done, one case
+after another.
 """
 
 import math
@@ -16,7 +16,7 @@ from unetzoo.utils.text import counted
 
 @dataclass(frozen=True)
 class Overlap:
-    """Voxels of a class in a case."""
+    """The numbers of voxels of a class in a case: in both masks, in the reference, predicted."""
 
     label: int
     both: int
@@ -25,18 +25,18 @@ class Overlap:
 
     @property
     def dice(self) -> float:
-        """NaN for a class that neither has; 0 for one that only one of them has."""
+        """NaN if neither mask has the class; 0 if only one has it."""
         return _ratio(2 * self.both, self.reference + self.prediction)
 
     @property
     def iou(self) -> float:
-        """NaN for a class that neither has; 0 for one that only one of them has."""
+        """NaN if neither mask has the class; 0 if only one has it."""
         return _ratio(self.both, self.reference + self.prediction - self.both)
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """A class in a case; NaN where it does not count. hd95 in mm, inf where one mask is empty."""
+    """The scores of a class in a case; NaN if it does not count. hd95 is in mm, inf for a miss."""
 
     label: int
     dice: float
@@ -47,7 +47,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Summary:
-    """One measure of one class over cases; ``cases`` counts those that are not NaN."""
+    """A measure of a class over all cases; ``cases`` is the number of those that are not NaN."""
 
     label: int
     measure: str
@@ -68,12 +68,13 @@ def overlaps(
     labels: Iterable[int],
     ignore_label: int | None = None,
 ) -> list[Overlap]:
-    """The voxels of each class.
+    """Count the voxels of each class, for Dice and IoU.
 
     Args:
-        reference, prediction: label volumes of the same shape.
+        reference: a label volume.
+        prediction: a label volume of the same shape.
         labels: the classes to count.
-        ignore_label: reference voxels of this label do not count, or None.
+        ignore_label: label of reference voxels that do not count, or None.
 
     Raises: ValueError for volumes of different shapes.
 
@@ -82,13 +83,13 @@ def overlaps(
     [(0.6666666666666666, 0.5)]
     """
     _check_shapes(reference, prediction)
-    counts = _counts(reference, ignore_label)
-    found = []
+    valid = _valid(reference, ignore_label)
+    rows = []
     for label in labels:
-        a, b = (reference == label) & counts, (prediction == label) & counts
+        a, b = (reference == label) & valid, (prediction == label) & valid
         sizes = (np.count_nonzero(mask) for mask in (a & b, a, b))
-        found.append(Overlap(label, *(int(size) for size in sizes)))
-    return found
+        rows.append(Overlap(label, *(int(size) for size in sizes)))
+    return rows
 
 
 def score_case(
@@ -99,14 +100,15 @@ def score_case(
     tolerance: float = 1.0,
     ignore_label: int | None = None,
 ) -> list[ClassScores]:
-    """Dice, IoU, HD95 and normalised surface Dice of each class of a case.
+    """Dice, IoU, HD95 and normalized surface Dice of each class of a case.
 
     Args:
-        reference, prediction: label volumes ``(D, H, W)``, or label maps ``(H, W)``.
+        reference: a label volume ``(D, H, W)`` or label map ``(H, W)``.
+        prediction: one of the same shape.
         labels: the classes to score; leave out the background.
-        spacing: millimetres along each axis.
+        spacing: millimeters along each axis.
         tolerance: of the surface Dice, in mm.
-        ignore_label: reference voxels of this label are in no mask, as in MONAI, or None.
+        ignore_label: label of reference voxels that belong to no mask, as in MONAI, or None.
 
     Raises: ValueError for volumes of different shapes, or a spacing or tolerance that does not fit.
 
@@ -114,10 +116,10 @@ def score_case(
     >>> score_case(reference, np.array([[0, 1, 1, 0]]), [1], spacing=(1.0, 2.0))
     [ClassScores(label=1, dice=1.0, iou=1.0, hd95=0.0, surface_dice=1.0)]
     """
-    counts = _counts(reference, ignore_label)
+    valid = _valid(reference, ignore_label)
     scores = []
     for overlap in overlaps(reference, prediction, labels, ignore_label):
-        a, b = (reference == overlap.label) & counts, (prediction == overlap.label) & counts
+        a, b = (reference == overlap.label) & valid, (prediction == overlap.label) & valid
         distances = surface_distances(a, b, spacing)
         near = distances.within(tolerance)
         scores.append(
@@ -127,10 +129,10 @@ def score_case(
 
 
 def summarize(cases: Iterable[Sequence[ClassScores]]) -> list[Summary]:
-    """Mean and median of each measure of each class over the cases that count for it.
+    """Mean and median of each measure of each class, over the cases that count for it.
 
-    One missed structure makes the mean HD95 inf; the median stays, and the missed case counts in
-    it as the worst there is.
+    A single missed structure makes the mean HD95 inf. In the median it only counts as the worst
+    value.
 
     >>> cases = [[ClassScores(1, d, d, float("nan"), d)] for d in (1.0, 0.5, 0.0)]
     >>> print(*summarize(cases)[:3:2], sep="\\n")
@@ -142,29 +144,29 @@ def summarize(cases: Iterable[Sequence[ClassScores]]) -> list[Summary]:
         for scores in case:
             for measure in ("dice", "iou", "hd95", "surface_dice"):
                 rows.setdefault((scores.label, measure), []).append(getattr(scores, measure))
-    found = []
+    summaries = []
     for (label, measure), values in rows.items():
-        counted = [value for value in values if not math.isnan(value)]
-        median = float(np.median(counted)) if counted else math.nan
-        found.append(Summary(label, measure, counted_mean(counted), median, len(counted)))
-    return found
+        valid = [value for value in values if not math.isnan(value)]
+        median = float(np.median(valid)) if valid else math.nan
+        summaries.append(Summary(label, measure, counted_mean(valid), median, len(valid)))
+    return summaries
 
 
 def counted_mean(values: Iterable[float]) -> float:
-    """The mean of what is not NaN; NaN where nothing is left.
+    """The mean of the values that are not NaN; NaN if there are none.
 
     >>> counted_mean([1.0, math.nan, 0.5])
     0.75
     """
-    counted = [value for value in values if not math.isnan(value)]
-    return float(np.mean(counted)) if counted else math.nan
+    valid = [value for value in values if not math.isnan(value)]
+    return float(np.mean(valid)) if valid else math.nan
 
 
-def _ratio(above: int, below: int) -> float:
-    return above / below if below else math.nan
+def _ratio(numerator: int, denominator: int) -> float:
+    return numerator / denominator if denominator else math.nan
 
 
-def _counts(reference: np.ndarray, ignore_label: int | None) -> np.ndarray:
+def _valid(reference: np.ndarray, ignore_label: int | None) -> np.ndarray:
     return np.full(reference.shape, True) if ignore_label is None else reference != ignore_label
 
 

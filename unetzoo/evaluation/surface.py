@@ -1,18 +1,18 @@
-"""Distances between the surfaces of two masks, in millimetres: HD95 and normalised surface Dice.
+"""Distances between the surfaces of two masks, in millimeters: HD95 and normalized surface Dice.
 
-The surface of a mask are its voxels with a neighbour outside the mask across a face (an edge in
-2D); outside the array nothing is in the mask. A surface voxel's distance is that of its centre to
-the nearest centre of a surface voxel of the other mask. These are MONAI's definitions (1.6:
-``compute_hausdorff_distance``, ``compute_surface_dice`` without subvoxels); DeepMind's
-surface-distance weighs surface elements by their area instead, and medpy takes HD95 over both
-directions thrown together instead of the larger of the two.
+The surface of a mask consists of its voxels that share a face (an edge in 2D) with a voxel outside
+the mask; everything outside the array is outside the mask. The distance of a surface voxel is
+measured from its center to the nearest center of a surface voxel of the other mask. These are
+MONAI's definitions (1.6: ``compute_hausdorff_distance``, ``compute_surface_dice`` without
+subvoxels). DeepMind's surface-distance weighs surface elements by their area instead, and medpy
+takes one percentile over the distances of both directions instead of the larger of two.
 
-The rule for empty masks: neither has a surface: NaN, the case does not count. One has: HD95 is
-inf and surface Dice 0. MONAI's HD95 is NaN there too (inf - inf in its percentile; its plain
-Hausdorff distance is inf), so its mean leaves out the structures that were missed. A finite number
-in place of inf, say the diagonal of the image, would change with the room around the patient and
-make a miss cheaper in a small image; ``summarize`` has a median beside the mean,
-which takes inf as what it is, the worst there is.
+Empty masks: if both are empty, the result is NaN and the case does not count. If one is empty, HD95
+is inf and surface Dice is 0. MONAI's HD95 is NaN there, too (inf - inf in its percentile; its plain
+Hausdorff distance is inf), so its mean leaves out structures that were missed. A finite number in
+place of inf, such as the diagonal of the image, would depend on the space around the patient, and a
+miss would cost less in a small image. ``summarize`` gives a median besides the mean; in the median,
+inf simply is the worst value.
 """
 
 from collections.abc import Sequence
@@ -27,15 +27,18 @@ ROUNDING = 1e-6  # relative: three steps of 0.1 mm are within a tolerance of 0.3
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """From each surface voxel to the other mask's surface, in mm; inf where there is none."""
+    """From each surface voxel to the other mask's surface, in mm; inf if that mask is empty."""
 
     of_reference: np.ndarray  # (n,), from the reference to the prediction
     of_prediction: np.ndarray  # (m,), from the prediction to the reference
 
     def hausdorff(self, percentile: float = 95.0) -> float:
-        """The larger of both directions' percentiles, in mm; 100 for the Hausdorff distance.
+        """The larger percentile of the two directions, in mm; NaN or inf for empty masks.
 
-        NaN where neither mask has a surface, inf where one has none.
+        Args:
+            percentile: 0 to 100; 100 gives the Hausdorff distance.
+
+        Raises: ValueError for another percentile.
         """
         if not 0 <= percentile <= 100:
             raise ValueError(f"percentile {percentile}: expected 0 to 100.")
@@ -47,12 +50,14 @@ class SurfaceDistances:
         return max(float(np.percentile(distances, percentile)) for distances in both)
 
     def within(self, tolerance: float) -> float:
-        """The share of both surfaces that is at most ``tolerance`` mm away: surface Dice.
+        """The fraction of both surfaces at most ``tolerance`` mm from the other: surface Dice.
 
-        NaN where neither mask has a surface, 0 where one has none.
+        NaN if both masks are empty, 0 if one is.
+
+        Raises: ValueError for a tolerance below 0, or one that is not finite.
         """
         if not 0 <= tolerance < float("inf"):
-            raise ValueError(f"tolerance {tolerance}: expected millimetres, 0 or more.")
+            raise ValueError(f"tolerance {tolerance}: expected millimeters, 0 or more.")
         distances = np.concatenate([self.of_reference, self.of_prediction])
         if not distances.size:
             return float("nan")
@@ -62,13 +67,14 @@ class SurfaceDistances:
 def surface_distances(
     reference: np.ndarray, prediction: np.ndarray, spacing: Sequence[float]
 ) -> SurfaceDistances:
-    """The distances between the surfaces of two masks, for HD95, surface Dice and others.
+    """The distances between the surfaces of two masks, for HD95, surface Dice and other measures.
 
     Args:
-        reference, prediction: masks, ``(D, H, W)`` or ``(H, W)``; not 0 is inside.
-        spacing: millimetres along each axis of the arrays, in their order.
+        reference: a mask, ``(D, H, W)`` or ``(H, W)``; what is not 0 is inside.
+        prediction: a mask of the same shape.
+        spacing: millimeters along each axis of the arrays, in their order.
 
-    Raises: ValueError for masks of different shapes, or a spacing that does not fit.
+    Raises: ValueError for masks of different shapes, or a spacing that does not fit them.
 
     >>> a, b = np.zeros((2, 5)), np.zeros((2, 5))
     >>> a[:, 0], b[:, 3] = 1, 1
@@ -94,10 +100,15 @@ def surface_distances(
 def hd95(reference: np.ndarray, prediction: np.ndarray, spacing: Sequence[float]) -> float:
     """The 95th percentile Hausdorff distance of two masks, in mm.
 
-    For each direction the 95th percentile of the surface distances (interpolated linearly), of
-    both the larger. NaN where both masks are empty, inf where one is.
+    It is the larger of two 95th percentiles, one for the surface distances in each direction,
+    interpolated linearly. NaN if both masks are empty, inf if one is.
 
-    Args, Raises: as ``surface_distances``.
+    Args:
+        reference: a mask, ``(D, H, W)`` or ``(H, W)``; what is not 0 is inside.
+        prediction: a mask of the same shape.
+        spacing: millimeters along each axis of the arrays, in their order.
+
+    Raises: ValueError for masks of different shapes, or a spacing that does not fit them.
     Source: MONAI's ``compute_hausdorff_distance(percentile=95)``; Metrics Reloaded (2024).
 
     >>> a, b = np.zeros((2, 5)), np.zeros((2, 5))
@@ -111,11 +122,17 @@ def hd95(reference: np.ndarray, prediction: np.ndarray, spacing: Sequence[float]
 def surface_dice(
     reference: np.ndarray, prediction: np.ndarray, spacing: Sequence[float], tolerance: float
 ) -> float:
-    """Normalised surface Dice: the share of both surfaces within ``tolerance`` mm of the other.
+    """Normalized surface Dice: the fraction of both surfaces within ``tolerance`` of the other.
 
-    NaN where both masks are empty, 0 where one is.
+    NaN if both masks are empty, 0 if one is.
 
-    Args, Raises: as ``surface_distances``; ``tolerance`` in mm, 0 or more.
+    Args:
+        reference: a mask, ``(D, H, W)`` or ``(H, W)``; what is not 0 is inside.
+        prediction: a mask of the same shape.
+        spacing: millimeters along each axis of the arrays, in their order.
+        tolerance: millimeters, 0 or more.
+
+    Raises: ValueError for masks of different shapes, or a spacing or tolerance that does not fit.
     Source: Seidlitz et al. 2021, section 3.3; MONAI's ``compute_surface_dice``.
 
     >>> a, b = np.zeros((2, 5)), np.zeros((2, 5))
@@ -127,23 +144,23 @@ def surface_dice(
 
 
 def _spacing(spacing: Sequence[float], axes: int) -> list[float]:
-    found = [float(step) for step in spacing]
-    if len(found) != axes or not all(0 < step < float("inf") for step in found):
+    sizes = [float(size) for size in spacing]
+    if len(sizes) != axes or not all(0 < size < float("inf") for size in sizes):
         raise ValueError(
-            f"spacing {tuple(found)}: expected {axes} numbers above 0, millimetres along each axis."
+            f"spacing {tuple(sizes)}: expected {axes} numbers above 0, millimeters along each axis."
         )
-    return found
+    return sizes
 
 
 def _surface(mask: np.ndarray) -> np.ndarray:
-    """Erosion counts what is outside the array, or the box, as outside the mask."""
+    """The surface voxels of a mask; what is outside the array counts as outside the mask."""
     return mask & ~scipy.ndimage.binary_erosion(mask)
 
 
 def _distances(surface: np.ndarray, other: np.ndarray, sampling: list[float]) -> np.ndarray:
-    """By a tree of surface voxels: a distance transform needs 20 bytes for each voxel of the box.
+    """The distance from each voxel of a surface to the other surface, by a tree of its voxels.
 
-    It is exact, as the transform is, and faster for surfaces.
+    A distance transform is as exact, but slower here, and it needs 20 bytes per voxel of the box.
     """
     if not other.any():
         return np.full(int(surface.sum()), float("inf"))

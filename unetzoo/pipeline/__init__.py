@@ -1,4 +1,4 @@
-"""A folder of scans, from training to scores; what the commands call."""
+"""From a folder of scans to a trained network, masks and scores; the commands call this."""
 
 from unetzoo.utils.lazy import lazy
 

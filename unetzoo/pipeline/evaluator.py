@@ -1,4 +1,4 @@
-"""``unetzoo evaluate``: whole cases on their own grids against their references."""
+"""``unetzoo evaluate``: whole cases are compared with their references on their own grids."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def evaluate(
     tolerance: float = 1.0,
     worst: int = 3,
 ) -> Evaluation:
-    """Segment labelled cases, score them, and draw the worst.
+    """Segment labeled cases, score them, and draw the worst.
 
     The folder then holds ``scores.txt``, ``scores.csv``, ``scores.json``, ``worst-1.png`` ... and,
     where the data are files, ``masks/``.
@@ -26,11 +26,11 @@ def evaluate(
         predictor: of a run.
         data: as in ``Settings``; None for the run's own. Of the run's own data the held-out cases
             are scored, of other data all cases, of a ``tfds:NAME`` that is given the split "test".
-        folder: for the results.
+        folder: where the results are written.
         tolerance: of the surface Dice, in mm or pixels.
         worst: how many cases to draw.
 
-    Raises: ValueError for data without labelled cases that the network was not trained on.
+    Raises: ValueError for data without labeled cases that the network was not trained on.
     """
     folder = Path(folder)
     run = predictor.run

@@ -1,4 +1,4 @@
-"""Volumes and pictures in files, which are prepared before the first batch."""
+"""A run's data in files: volumes or pictures, prepared before the first batch."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class Files(TrainingData):
-    """A folder, a CSV file or patterns; named again, a run's own data are its own."""
+    """A folder, a CSV file or patterns. A run's own data may also be named for scoring."""
 
-    looks: Mapping[str, Look] = {}  # at the cases, of the survey that a run was begun with
+    looks: Mapping[str, Look] = {}  # of the survey, for a run that begins
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -55,7 +55,7 @@ class Files(TrainingData):
     def begin(self, folder: Path, workers: int, survey: Survey) -> Run:
         settings, dataset = self.settings, self.dataset
         train, held_out = self._dealt()
-        survey_found = survey.look_through(
+        survey_result = survey.look_through(
             dataset.cases,
             dataset.scheme,
             dataset.channel_names,
@@ -63,8 +63,8 @@ class Files(TrainingData):
             workers=workers,
             progress=bar("reading every file"),
         )
-        self.looks = survey_found.looks
-        scheme = dataset.scheme.with_classes(max(survey_found.counts) + 1)
+        self.looks = survey_result.looks
+        scheme = dataset.scheme.with_classes(max(survey_result.counts) + 1)
         preparation = preparation_for(
             {name: self.looks[name].statistics for name in train},
             dataset.channel_names,
@@ -110,7 +110,7 @@ class Files(TrainingData):
         return run
 
     def to_score(self, run: Run) -> list[Case]:
-        """Of a run's own files the held-out cases, of others all."""
+        """The held-out cases of a run's own files, or all cases of other files."""
         if not self.own:
             return list(self.dataset.cases)
         self._check_held_out(run)
@@ -152,7 +152,7 @@ class Files(TrainingData):
         return {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in by_name}
 
     def _dealt(self) -> tuple[list[str], list[str]]:
-        """The names of the cases to train on, and of those held out."""
+        """The names of the cases to train on, and of those to hold out."""
         names = [case.name for case in self.dataset.cases]
         fold = self.settings.fold
         return (names, []) if fold is None else folds(names, self.settings.folds)[fold]
@@ -166,6 +166,6 @@ class Files(TrainingData):
         if missing := sorted(set(names) - set(cases)):
             raise ValueError(
                 f"{self.settings.data}: the cases {missing[:5]} of the run in {run.folder} are not "
-                "there; expected the data that it was begun with."
+                "there; put back the data that it was begun with."
             )
         return [cases[name] for name in names]

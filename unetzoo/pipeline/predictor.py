@@ -1,4 +1,4 @@
-"""``unetzoo predict``: masks on the grids of the images, case after case."""
+"""``unetzoo predict``: masks on the grids of the images, one case after the other."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from unetzoo.utils.text import counted
 
 @dataclass
 class Outcome:
-    """What became of a list of cases: names, and a sentence for each that failed."""
+    """The cases that were written, skipped or failed, by name; with a sentence for each failure."""
 
     written: dict[str, Path] = field(default_factory=dict)
     skipped: dict[str, Path] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Outcome:
     def __str__(self) -> str:
         parts = [f"{len(self.written)} written"]
         if self.skipped:
-            parts.append(f"{len(self.skipped)} there already (--overwrite writes them again)")
+            parts.append(f"{len(self.skipped)} already there (--overwrite replaces them)")
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
         return ", ".join(parts)
@@ -44,17 +44,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A run's network and all that it takes to apply it to a file.
+    """A run's network, and all that is needed to apply it to a file.
 
     Args:
         run: the run.
         model: its network.
-        mirror: whether to take the mean over the image and its mirror images, 2^d times slower.
+        mirror: whether to average over the image and its mirror images, 2^d times slower.
         overlap: as in ``sliding_window``.
-        largest: whether only the largest component of each class is kept.
-        probabilities: whether these are written as well.
+        largest: whether to keep only the largest component of each class.
+        probabilities: whether to write the probabilities, too.
 
-    Raises: ValueError for an overlap that is no share.
+    Raises: ValueError for an overlap outside [0, 1).
     """
 
     run: Run
@@ -65,16 +65,16 @@ class Predictor:
     probabilities: bool = False
 
     def __post_init__(self) -> None:
-        right = self.overlap is None or 0 <= self.overlap < 1
-        check(right, "overlap", self.overlap, "a share from 0 to under 1")
+        holds = self.overlap is None or 0 <= self.overlap < 1
+        check(holds, "overlap", self.overlap, "a fraction in [0, 1)")
 
     def segment(self, image: Volume | Picture) -> np.ndarray:
-        """The classes of an image's voxels ``(*spatial)``, on its canonical axes."""
+        """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
         slabs, grid = self._slabs(image)
         return self._cleaned(restore_labels(slabs, grid))
 
     def segment_prepared(self, image: np.ndarray) -> np.ndarray:
-        """The classes ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
+        """The class of each voxel ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
         return self._cleaned(
             segment(
                 self.model, image, self.run.settings.patch,
@@ -83,14 +83,14 @@ class Predictor:
         )  # fmt: skip
 
     def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
-        """The probabilities ``(*spatial, C)``, float32, on its canonical axes."""
+        """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes."""
         slabs, grid = self._slabs(image)
         return restore_probabilities(
             slabs, grid, "sigmoid" if self.model.outputs[0].shape[-1] == 1 else "softmax"
         )
 
     def write(self, case: Case, folder: Path) -> Path:
-        """Segment one case into a folder; the mask's path."""
+        """Segment a case and write its mask to a folder. Returns: the mask's path."""
         image = read_case(case, fill=self.run.preparation.fill)
         path = target(case, folder)
         if self.probabilities:
@@ -106,7 +106,7 @@ class Predictor:
         return largest_component(classes) if self.largest else classes
 
     def _slabs(self, image: Volume | Picture) -> tuple[Iterator[np.ndarray], Grid]:
-        """The logits of the prepared image, and the way back from it."""
+        """The logits of the prepared image, and how to get back to the image's grid."""
         if image.data.shape[-1] != self.run.channels:
             raise ValueError(
                 f"{image.files[0].path}: {counted(image.data.shape[-1], 'channel')}; the run in "
@@ -121,15 +121,15 @@ class Predictor:
 
 
 def load_predictor(folder: Path | str, which: str = "best", **options: bool | float) -> Predictor:
-    """The network of a run's folder, ready to be applied.
+    """Load the network of a run's folder, ready to be applied.
 
     Args:
         folder: of the run.
-        which: "best" or "last"; where there was no validation, "best" is the last with a warning.
+        which: "best" or "last"; without a validation, "best" is the last, with a warning.
         options: as in ``Predictor``.
 
-    Raises: ValueError for another ``which``, options that cannot work, or a folder without a run or
-        without a model.
+    Raises: ValueError for another ``which``, options that cannot work, or a folder that has no run
+        or no model.
     """
     run = Run.read(folder)
     path = run.model_file(which)
@@ -139,9 +139,12 @@ def load_predictor(folder: Path | str, which: str = "best", **options: bool | fl
 
 
 def _check_record(run: Run, model: keras.Model, path: Path) -> None:
-    """Whether a network is the one that a run's record speaks of."""
+    """Whether a network has the sizes that the record of its run has.
+
+    Raises: ValueError where it has not.
+    """
     channels, classes = model.inputs[0].shape[-1], model.outputs[0].shape[-1]
-    for thing, of, recorded, needed in (
+    for thing, whose, recorded, needed in (
         ("axis", "", run.rank, len(model.inputs[0].shape) - 2),
         ("channel", "", run.channels, channels),
         ("class", "", len(run.class_names), classes),
@@ -149,9 +152,8 @@ def _check_record(run: Run, model: keras.Model, path: Path) -> None:
     ):
         if recorded != needed:
             raise ValueError(
-                f"{run.folder / RUN}: {counted(recorded, thing)}{of}, but the network in "
-                f"{path.name} has {needed}; expected the record that it was trained with: put it "
-                "back."
+                f"{run.folder / RUN}: {counted(recorded, thing)}{whose}, but the network in "
+                f"{path.name} has {needed}; put back the record that it was trained with."
             )
 
 
@@ -163,9 +165,17 @@ def predict_cases(
     overwrite: bool = False,
     progress: Callable[[Iterable], Iterable] = lambda cases: cases,
 ) -> Outcome:
-    """Segment every case into a folder; a bad file is told at the end, the others are done.
+    """Segment cases and write their masks to a folder; a case that fails does not stop the others.
 
-    Raises: ValueError where two cases would write one file, or the folder holds files of theirs.
+    Args:
+        predictor: of a run.
+        cases: of ``unetzoo.data.find``, or ``unetzoo.data.datasets.inputs.cases_of``.
+        folder: for the masks.
+        overwrite: whether to replace masks that are there.
+        progress: wraps the list of cases, to show progress.
+
+    Returns: which masks were written, which were there, and which cases failed, and why.
+    Raises: ValueError if two cases would write the same file, or the folder holds their own files.
     """
     folder = Path(folder)
     check_apart(cases, folder)
@@ -185,7 +195,7 @@ def predict_cases(
 
 
 def _write_probabilities(stem: Path, probabilities: np.ndarray, image: Volume | Picture) -> None:
-    """As NIfTI with a channel for each class; for a picture as numpy's ``.npy``."""
+    """As NIfTI with a channel for each class; those of a picture as numpy's ``.npy``."""
     if isinstance(image, Volume):
         write_image(stem.with_name(f"{stem.name}.nii.gz"), probabilities, image)
         return

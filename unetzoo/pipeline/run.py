@@ -1,4 +1,4 @@
-"""What a training run is made of, kept as ``run.json`` in its folder."""
+"""A training run: its folder, and its record in ``run.json``."""
 
 import importlib.metadata
 import json
@@ -20,16 +20,16 @@ from unetzoo.utils.json_values import parsed
 from unetzoo.utils.kernels import keras_backend
 
 RUN = "run.json"
-PLAN = "plan.json"  # that the settings are made of, where there is one
-PREPARED = "prepared"  # folder of prepared cases, where no other is given
+PLAN = "plan.json"  # that the settings are made from, if there is one
+PREPARED = "prepared"  # default folder of prepared cases
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder: what it was asked for and what it was made of.
+    """A training run: what it was asked for, and what its data turned out to be.
 
-    ``train`` and ``held_out`` hold a digest of each case, of its files and settings.
+    ``train`` and ``held_out`` hold, for each case, a digest of its files and settings.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Run:
         return len(self.settings.patch)
 
     def write(self) -> None:
-        """Write ``run.json``, whole or not at all."""
+        """Write ``run.json``, completely or not at all."""
         record = {
             "settings": self.settings.to_json(),
             "scheme": self.scheme.to_json(),
@@ -66,7 +66,7 @@ class Run:
 
     @classmethod
     def read(cls, folder: Path | str) -> "Run":
-        """Raises: ValueError for a folder without a run, or a file that is not a run's."""
+        """The run in a folder. Raises: ValueError where there is none, or its record is damaged."""
         path = Path(folder) / RUN
         if reason := missing(path):
             raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
@@ -81,24 +81,28 @@ class Run:
         return cls(Path(folder), **parts)
 
     def check_same(self, settings: Settings) -> None:
-        """A run goes on with what it was begun with.
+        """Whether the run can be resumed with these settings: they must be those it began with.
 
         Raises: ValueError for other settings, or another backend.
         """
         if different := settings.differences(self.settings):
             raise ValueError(
                 f"{self.folder}: the run there was begun with {', '.join(different)}; give the "
-                "same settings to go on with it, or another folder."
+                "same settings to resume it, or another folder."
             )
         backend = keras_backend()
         if self.backend != backend:
             raise ValueError(
                 f"{self.folder}: the run there was begun on {self.backend}, not {backend}; set "
-                f"KERAS_BACKEND={self.backend} to go on with it, or give another folder."
+                f"KERAS_BACKEND={self.backend} to resume it, or give another folder."
             )
 
     def model_file(self, which: str = "best") -> Path:
-        """Where its network is: "best", where there was validation, else and of "last" the newest.
+        """The file of its network.
+
+        Args:
+            which: "last" for the newest checkpoint; "best" for the best of the validations, or
+                the newest, with a warning, if there was none.
 
         Raises: ValueError for another ``which``, or a run without a model.
         """
@@ -115,14 +119,14 @@ class Run:
         newest = last[max(last)]
         if which == "best":
             warnings.warn(
-                f"{self.folder}: no {BEST} there, which a validation writes; the last checkpoint, "
-                f"{newest.name}, is taken.",
+                f"{self.folder}: no {BEST}, which a validation writes; the last checkpoint, "
+                f"{newest.name}, is used instead.",
                 stacklevel=2,
             )
         return newest
 
 
-_PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what makes each of its JSON
+_PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what reads each from JSON
     "settings": Settings.from_json,
     "scheme": LabelScheme.from_json,
     "class_names": lambda names: tuple(map(str, names)),
@@ -137,21 +141,21 @@ _PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what makes each 
 
 def _part(record: object, name: str, make: Callable[[Any], Any]) -> Any:
     if not isinstance(record, Mapping):
-        raise ValueError("no keys and values in braces")
+        raise ValueError("not a JSON object")
     if name not in record:
         raise ValueError(f"key {name!r} is missing")
     try:
         return make(record[name])
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{name}: something is missing there, or of another kind") from error
+        raise ValueError(f"{name}: a part is missing or has the wrong type") from error
 
 
 def versions() -> dict[str, str]:
-    """Python's and those of the packages that a run's numbers depend on."""
-    found = {"python": platform.python_version()}
+    """The versions of Python and of the packages that a run's numbers depend on."""
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

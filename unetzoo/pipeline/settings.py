@@ -30,20 +30,21 @@ class Settings:
         fold: which fold is held out, counted from 0; None trains on all cases.
         folds: how many folds the cases are dealt into.
         layout: of the data; None to detect it.
-        labels, classes, ignore: as in ``LabelScheme``; None for what the data say.
-        spacing: millimetres to resample to, None on an axis that stays as it is; "median" for
-            that of the training cases, None for no resampling.
-        normalisation: one for each channel; None for what the training cases ask for.
+        labels, classes, ignore: as in ``LabelScheme``; None to follow the data.
+        spacing: millimeters to resample to, with None for an axis that stays as it is; "median" for
+            the median of the training cases; None for no resampling.
+        normalisation: one for each channel; None to choose it by the training cases.
         fill: replaces NaN and infinite voxels; None makes them an error.
         boundary_weights: whether voxels between objects count more, as in the paper of 2015.
         build: further arguments of the network's builder, such as ``{"norm": "instance"}``.
-        epochs, steps: of the run, and patch batches in an epoch.
-        batch_size: patches.
+        epochs: of the run.
+        steps: batches per epoch.
+        batch_size: patches per batch.
         optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
             schedule None is "constant" with Adam and "poly" with SGD.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
-        augment: whether patches are varied.
-        patience: epochs without a better held-out Dice after which the run ends; None: never.
+        augment: whether to augment the patches.
+        patience: epochs without a better held-out Dice after which the run ends, or None.
         validate_every: epochs from one validation on whole held-out cases to the next.
         seed: of the weights, the patches and the dropout.
 
@@ -85,14 +86,12 @@ class Settings:
     def __post_init__(self) -> None:
         self.check(**vars(self))
         _check_network(self)
-        object.__setattr__(self, "patch", tuple(map(int, self.patch)))
-        for name in (*_COUNTS, "patience", "seed"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else int(value))
+        for name, value in _plain(self).items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def check(cls, **settings: Any) -> None:
-        """Check some settings, while the others are not known: those that a plan will say.
+        """Check some settings while others are not known yet, such as those that a plan will set.
 
         Raises: ValueError for a value that cannot work.
 
@@ -117,21 +116,21 @@ class Settings:
 
     @classmethod
     def from_plan(cls, plan: Plan, configuration: str | None = None, **options: Any) -> "Settings":
-        """What a plan says, and the other settings; ``unetzoo train --plan`` asks for the same.
+        """Settings from a plan; ``unetzoo train --plan`` uses this, too.
 
-        A 2D configuration of volumes becomes a 3D network whose patches are one voxel thick across
-        the slices, and the distance between slices stays as it is: it computes what a 2D network
-        does. With SGD the learning rate falls as a polynomial.
+        A 2D configuration of volumes becomes a 3D network that computes what a 2D network does: its
+        patches are one voxel thick across the slices, whose distance stays as it is. The optimizer
+        is SGD, with a learning rate that falls as a polynomial.
 
         Args:
             plan: of the data.
             configuration: "2d", "3d_fullres" or "3d_lowres". None for 3d_fullres; for 2d, if the
                 data are pictures or single slices, or 3d_fullres cannot be trained.
-            options: settings by name, ``data`` at least. They replace what the plan says; ``build``
-                replaces only the arguments that it names.
+            options: other settings by name, ``data`` at least. They override the plan; ``build``
+                overrides only the arguments that it names.
 
-        Raises: ValueError for a configuration that the plan does not have or that has a single
-            stage, for a network that cannot be planned, and as ``Settings`` does.
+        Raises: ValueError for a configuration that the plan does not have or that has only one
+            stage, for a network that cannot be planned, and as in ``Settings``.
         Source: nnU-Net 2.8.1, ``nnUNetTrainer``.
 
         >>> from unetzoo.planning import Fingerprint, plan
@@ -158,8 +157,8 @@ class Settings:
             "batch_size": chosen.batch_size,
             "optimizer": "sgd",
         }
-        build = {  # as JSON gives it back
-            "features": list(chosen.features),
+        build = {
+            "features": chosen.features,
             "kernels": [_across(chosen, kernel, 1) for kernel in chosen.kernels],
             "strides": [_across(chosen, stride, 1) for stride in chosen.strides],
             "deep_supervision": True,
@@ -168,7 +167,7 @@ class Settings:
         return cls(**{**planned, **options, "build": build})
 
     def differences(self, other: "Settings") -> list[str]:
-        """What another run was asked for and this one was not."""
+        """The settings of another run that differ from these, each in a few words."""
         pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         return [
             f"{name} {theirs!r}, not {ours!r}" for name, ours, theirs in pairs if ours != theirs
@@ -196,6 +195,23 @@ class Settings:
         if values.get("labels") is not None:
             values["labels"] = labels_of(values["labels"])
         return cls(**values)
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    """Numbers, lists and tuples as JSON gives them back, so that equal settings are equal."""
+    whole = {name: getattr(settings, name) for name in (*_COUNTS, "patience", "seed")}
+    build = settings.build
+    return {
+        **{name: None if value is None else int(value) for name, value in whole.items()},
+        "patch": tuple(map(int, settings.patch)),
+        "spacing": tuples(settings.spacing),
+        "normalisation": tuples(settings.normalisation),
+        "build": None if build is None else {name: _listed(build[name]) for name in build},
+    }
+
+
+def _listed(value: Any) -> Any:
+    return list(map(_listed, value)) if isinstance(value, (list, tuple)) else value
 
 
 # === What each setting may be ===

@@ -1,4 +1,4 @@
-"""Pictures of TensorFlow Datasets, which are read one by one: nothing is prepared."""
+"""A run's data in TensorFlow Datasets: pictures, read one by one and not prepared before."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Tfds(TrainingData):
-    """``tfds:NAME``; its "cases" are splits, such as "train[:80]"."""
+    """``tfds:NAME``. Where files have cases it has splits, such as "train[:80]"."""
 
     @cached_property
     def source(self) -> "Source":
@@ -73,8 +73,8 @@ class Tfds(TrainingData):
         if outputs.sizes != settings.patch:
             raise ValueError(
                 f"network {settings.network!r} gives {outputs.sizes} for a patch of "
-                f"{settings.patch}: with data of TFDS expected a network whose output is as large "
-                "as its input."
+                f"{settings.patch}: with TFDS data expected a network whose output is as large as "
+                "its input."
             )
         run = self._with_digests(run, self.digests(run))
         changes = Changes() if settings.augment else Changes((), False, 0.0, 0.0)
@@ -102,7 +102,7 @@ class Tfds(TrainingData):
         return run
 
     def to_score(self, run: Run) -> str:
-        """The split that the run held out, of data that are named the split "test"."""
+        """The split that the run held out, or "test" of data that are named."""
         if not self.own:
             return "test"
         self._check_held_out(run)
@@ -134,7 +134,7 @@ class Tfds(TrainingData):
         return Evaluation(scores, run.class_names, tolerance, "px"), shown
 
     def digests(self, run: Run) -> Mapping[str, str]:
-        """TFDS vouches for what a version holds, so the examples are not read."""
+        """Of names and counts: TFDS guarantees what a version holds, so nothing is read."""
         name = self.source.builder.info.full_name
         texts = {
             split: f"{name} {split} {self.source.count(split)}"

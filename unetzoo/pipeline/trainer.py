@@ -1,4 +1,4 @@
-"""``unetzoo train``: from a folder of scans to a trained network, around a plain ``model.fit``."""
+"""``unetzoo train``: from a folder of scans to a trained network, with a plain ``model.fit``."""
 
 import contextlib
 import importlib.util
@@ -37,32 +37,33 @@ def train(
     plan: Plan | None = None,
     survey: Survey | None = None,
 ) -> keras.Model:
-    """Train a network on a data set; a run that was stopped goes on from its last epoch.
+    """Train a network on a data set; a run that was stopped is resumed after its last epoch.
 
-    A run that was stopped before the end of its first begins anew.
+    A run that was stopped in its first epoch starts over.
 
     The folder holds ``run.json`` (all that is needed to repeat the run), ``history.csv``,
     ``curves.png``, ``overlay-1.png`` to ``-3.png``, ``tensorboard/``, ``best.keras`` and the newest
     checkpoint. The same settings, data, seed, backend and machine give the same losses.
 
     Args:
-        settings: what to do.
-        folder: of the run.
-        cache: where prepared cases are kept, or None for ``prepared`` in the run's folder.
-        workers: processes that prepare, and threads that cut patches.
-        plan: what the settings are made of; kept as ``plan.json``.
-        survey: for the cache, if it has looked at the data before; closed once the run has begun.
+        settings: of the run.
+        folder: for the run.
+        cache: where prepared cases are kept; None for ``prepared`` in the run's folder.
+        workers: number of processes that prepare, and of threads that cut patches.
+        plan: the plan that the settings come from; kept as ``plan.json``.
+        survey: a survey for this cache that has looked at the data before; it is closed once the
+            run has begun.
 
-    Returns: the model after its last epoch.
+    Returns: the model after the last epoch.
     Raises: ValueError for data or settings that cannot work, or a folder that another process is
-        at work in, RunStopped for a run that cannot go on.
+        using; RunStopped for a run that cannot continue.
     """
     folder, data = Path(folder), training_data(settings)
     if end := _end(settings, folder):
         model = _finished(data, folder)
         print(
             f"{folder}: the run there is finished, {end}: nothing was done; give its folder to "
-            "unetzoo predict or evaluate, or another --out to train anew.",
+            "unetzoo predict or evaluate, or give another --out to train again.",
             file=sys.stderr,
         )
         return model
@@ -79,7 +80,7 @@ def _begun(
     plan: Plan | None,
     survey: Survey | None,
 ) -> Run:
-    """The run in a folder, which goes on or begins; its data are open."""
+    """Resume or begin the run in a folder, and open its data."""
     resumed = run_to_resume(data.settings, folder, cache)
     outputs = _outputs(data.settings)  # before the data are looked at
     data.check()
@@ -108,7 +109,7 @@ def _outputs(settings: Settings) -> Outputs:
 
 
 def build(run: Run) -> keras.Model:
-    """The run's network with fresh weights from its seed, compiled; it takes any size."""
+    """The run's network with new weights from its seed, compiled; its input may have any size."""
     settings = run.settings
     keras.utils.set_random_seed(settings.seed)
     with _precision(settings.precision):
@@ -139,7 +140,7 @@ def _precision(policy: str) -> Iterator[None]:
 
 
 def _end(settings: Settings, folder: Path) -> str:
-    """Why a run is at its end; empty where it is not."""
+    """Why a run is finished; empty if it is not."""
     done = max(checkpoints(folder), default=0)
     if done >= settings.epochs:
         return f"epoch {done} of {settings.epochs}"
@@ -150,7 +151,7 @@ def _end(settings: Settings, folder: Path) -> str:
 
 
 def _finished(data: TrainingData, folder: Path) -> keras.Model:
-    """The model of a run that is at its end: nothing is left to do, and nothing is written."""
+    """The model of a run that is finished: nothing is left to do, and nothing is written."""
     run = Run.read(folder)
     run.check_same(data.settings)
     model, _ = resume(folder)
@@ -169,12 +170,12 @@ def _check_classes(plan: Plan, run: Run) -> None:
 
 def _fit(run: Run, data: TrainingData) -> keras.Model:
     settings = run.settings
-    with _precision(settings.precision):  # or Keras leaves the scale of float16's loss out
+    with _precision(settings.precision):  # or Keras leaves out the loss scale of float16
         model, done = resume(run.folder)
     if model is None:
         model = build(run)
     else:
-        print(f"going on after epoch {done} of {settings.epochs}", file=sys.stderr)
+        print(f"resuming after epoch {done} of {settings.epochs}", file=sys.stderr)
     validated = None if data.held_out is None else settings.validate_every
     with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
         model.fit(

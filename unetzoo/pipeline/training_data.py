@@ -1,4 +1,4 @@
-"""What a run is trained, validated and scored on, wherever its data come from."""
+"""What a run is trained, validated and scored on, wherever the data come from."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -22,35 +22,36 @@ if TYPE_CHECKING:
     from unetzoo.pipeline.predictor import Predictor
 
 Shown = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]
-"""Of a case: image, reference, prediction, spacing."""
+"""The image, reference, prediction and spacing of a case."""
 
 
 class Cases(Protocol):
-    """Prepared cases by name: a dict, or what reads them one by one."""
+    """Prepared cases by name, in a dict or read one by one."""
 
     def items(self) -> Iterable[tuple[str, Sample]]: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """What a network gives for a patch."""
+    """The outputs of a network for a patch."""
 
     sizes: tuple[int, ...]
     count: int
 
 
 class TrainingData(ABC):
-    """The data of a run: ``check``, ``begin`` and ``open`` them to train, ``evaluate`` to score.
+    """The data of a run: ``check``, ``begin`` and ``open`` to train, ``evaluate`` to score.
 
-    ``unetzoo.pipeline.early.training_data`` makes it of settings.
+    ``unetzoo.pipeline.early.training_data`` makes it from settings.
 
     Args:
         settings: of the run.
-        place: other data whose labels mean the same, to be scored; None for the run's own.
+        place: other data to score, whose labels mean the same; None for the run's own.
     """
 
-    batches: Callable[[int], Any]  # for ``fit``, from a batch of the run on; once it is open
-    held_out: Cases | None  # once it is open
+    # Both are there once the data are open.
+    batches: Callable[[int], Any]  # for ``fit``, starting at a batch of the run
+    held_out: Cases | None
 
     def __init__(self, settings: Settings, place: str | None = None):
         self.settings = settings
@@ -59,47 +60,48 @@ class TrainingData(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Look at the names of files and not into them, before Keras is loaded.
+        """Check the names of files, without reading them, before Keras is loaded.
 
-        Raises: ValueError for a list of files that is wrong, too few for the folds, or with another
-            number of axes than the patch.
+        Raises: ValueError for a wrong list of files, too few cases for the folds, or another number
+            of axes than the patch has.
         """
 
     @abstractmethod
     def begin(self, folder: Path, workers: int, survey: Survey) -> Run:
-        """Look through the data, deal the cases, and plan how they are prepared.
+        """Read through the data, deal the cases into folds, and decide how to prepare them.
 
-        Raises: ValueError with all that is wrong with the data.
+        Raises: ValueError that lists everything that is wrong with the data.
         """
 
     @abstractmethod
     def open(self, run: Run, outputs: Outputs, cache: Path, workers: int) -> Run:
-        """Prepare a run's cases, for ``batches`` and ``held_out``; the run with their digests.
+        """Prepare a run's cases, for ``batches`` and ``held_out``.
 
-        Raises: ValueError for cases that are not there, or not those that the run was begun with.
+        Returns: the run with the digests of its cases.
+        Raises: ValueError for cases that are missing, or differ from those the run began with.
         """
 
     @abstractmethod
     def to_score(self, run: Run) -> Any:
-        """What of these data is scored: of a run's own data what it held out.
+        """The part of the data to score; of a run's own data, what it held out.
 
-        Raises: ValueError where it held out nothing.
+        Raises: ValueError if it held out nothing.
         """
 
     @abstractmethod
     def evaluate(
         self, predictor: "Predictor", folder: Path, tolerance: float
     ) -> tuple[Evaluation, Callable[[str], Shown]]:
-        """The scores of what is to be scored, and what there is to draw of a case."""
+        """Scores, and a function that gives what there is to draw of a case."""
 
     @abstractmethod
     def digests(self, run: Run) -> Mapping[str, str]:
-        """A digest for each case of a run, of what is there now; nothing is written."""
+        """A digest of the present data for each case of a run; nothing is written."""
 
     def check_same(self, run: Run, *, held_out_only: bool = False) -> None:
-        """Whether a run's data, or only what it held out, are those that it was begun with.
+        """Whether a run's data, or only what it held out, are those that it began with.
 
-        Raises: ValueError where they are not, or not there.
+        Raises: ValueError if they differ or are missing.
         """
         run = dataclasses.replace(run, train={}) if held_out_only else run
         self._with_digests(run, self.digests(run))
@@ -117,7 +119,7 @@ class TrainingData(ABC):
     def _check_held_out(self, run: Run) -> None:
         if not run.held_out:
             raise ValueError(
-                f"{self.place}: the run in {run.folder} was trained on all of its labelled cases; "
+                f"{self.place}: the run in {run.folder} was trained on all of its labeled cases; "
                 "give others with --data."
             )
 
@@ -149,7 +151,7 @@ class TrainingData(ABC):
         if changed := [name for name, key in known.items() if key not in ("", digests[name])]:
             raise ValueError(
                 f"{self.settings.data}: the files of {changed[:5]} are not those that the run in "
-                f"{run.folder} was begun with; put them back, or give another folder."
+                f"{run.folder} was begun with; put those back, or give another folder."
             )
         return dataclasses.replace(
             run,

@@ -1,4 +1,4 @@
-"""Around ``fit``: what to compile a network with, optimizers, checkpoints, the history."""
+"""Around ``fit``: compiling, optimizers, checkpoints and the history."""
 
 from unetzoo.utils.lazy import lazy
 

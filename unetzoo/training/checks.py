@@ -1,4 +1,4 @@
-"""What an optimizer may be asked for; checked without Keras."""
+"""Checks of an optimizer's arguments, without Keras."""
 
 import math
 from numbers import Real
@@ -10,9 +10,9 @@ from unetzoo.utils.choices import RATES, SCHEDULES
 def check_optimizer(
     name: str, learning_rate: float | None, schedule: str, clip: float | None
 ) -> None:
-    """Check the arguments of ``make_optimizer``; no learning rate stands for the optimizer's own.
+    """Check the arguments of ``make_optimizer``.
 
-    Raises: ValueError for a name or a number that cannot work.
+    Raises: ValueError for a name that is not known, or a number that is not above 0.
 
     >>> check_optimizer("sgd", None, "poly", 12.0)
     """

@@ -1,4 +1,4 @@
-"""Training: what to compile a network with."""
+"""Losses, metrics and optimizers: what a network is compiled with."""
 
 import math
 from typing import Any
@@ -25,34 +25,35 @@ def compile_model(
 ) -> keras.Model:
     """Compile a network that gives logits: Adam, Dice + cross-entropy, the Dice of each class.
 
-    One output channel is trained as a sigmoid, several as a softmax. A network with deep
-    supervision has the loss at each of its outputs, with the weights of ``loss_weights``, and the
+    A network with one output channel is trained with a sigmoid, with several with a softmax. With
+    deep supervision the loss is computed at every output, weighted by ``loss_weights``, and the
     Dice at the first; ``fit`` takes the labels once, or once for each output.
 
+    Freeze layers before you call this: the optimizer is built for the weights that are trainable
+    now. On TensorFlow and a CPU, convolutions are from here on computed in another way, which is
+    faster and gives the same result (``unetzoo.layers.onednn``).
+
     Args:
+        model: gives logits.
         optimizer: a Keras optimizer; None for Adam.
         learning_rate: of Adam; 1e-4 is the textbook chapter's (S5.7).
         loss: of ``unetzoo.losses`` or Keras; None for ``DiceCrossentropy``.
-        ignore_label: the label that does not count, or None; of a loss that is given, its own.
+        ignore_label: a label whose voxels are ignored, or None; if ``loss`` is given, the loss's.
         jit_compile: as in ``Model.compile``. Keras's "auto" chooses by backend and device: no XLA
             with tensorflow on a CPU, where it makes these 3D networks four times slower
-            (benchmarks/step.py), XLA with jax and with tensorflow on a GPU, eager with torch.
-
-    On TensorFlow and a CPU its convolutions are computed another way from here on, faster and with
-    the same result (``unetzoo.layers.onednn``).
-    Freeze layers before: the optimizer is built here, for the weights that are trainable now.
+            (benchmarks/step.py); XLA with jax, and with tensorflow on a GPU; eager with torch.
 
     Returns: the model.
     Raises: ValueError for a model that ends in a softmax or a sigmoid, and for an ``ignore_label``
-        that is not that of the loss.
+        that differs from the loss's.
     Source: S5.7, S5.32.
 
     >>> import unetzoo
     >>> compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss.activation
     'softmax'
     """
-    kinds = {getattr(layer, "activation", None) for layer in _last_layers(model)}
-    if kinds & {keras.activations.softmax, keras.activations.sigmoid}:
+    activations = {getattr(layer, "activation", None) for layer in _last_layers(model)}
+    if activations & {keras.activations.softmax, keras.activations.sigmoid}:
         raise ValueError(
             f"model {model.name!r} gives probabilities: compile_model needs logits; build it with "
             "activation=None."
@@ -75,22 +76,22 @@ def compile_model(
 
 
 def _ignored(loss: Any, label: int | None) -> int | None:
-    """The label that the metric ignores: the loss's, or else what was given."""
+    """The label that the metric ignores: the loss's if it has one, or else ``label``."""
     loss = loss.loss if isinstance(loss, DeepSupervision) else loss
     own = getattr(loss, "ignore_label", getattr(loss, "ignore_class", label))
     if label is not None and label != own:
         raise ValueError(
-            f"ignore_label {label}: the loss ignores {own}; give it to the loss, whose label the "
-            "metric ignores too."
+            f"ignore_label {label}: the loss ignores {own}; give it to the loss, and the metric "
+            "ignores it too."
         )
     return own
 
 
 def loss_weights(model: keras.Model) -> list[float]:
-    """What each output of a network counts in the loss; together 1.
+    """The weight of each output of a network in the loss; they add up to 1.
 
-    Outputs that are all of the full size count the same (UNet++); of smaller and smaller ones each
-    counts half as much as the one before, and the coarsest nothing (nnU-Net).
+    Outputs of the same size have the same weight (UNet++). If they become smaller, each has half
+    the weight of the one before, and the coarsest has none (nnU-Net).
 
     >>> import unetzoo
     >>> weights = loss_weights(unetzoo.skeleton("plain_unet", deep_supervision=True))
@@ -108,7 +109,7 @@ def loss_weights(model: keras.Model) -> list[float]:
 
 
 def _last_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers that the outputs come from, or the mean of outputs."""
+    """The layers that give the outputs, and those that give what an output is the mean of."""
     if not model.outputs:
         return [model.layers[-1]]
     last = [output._keras_history.operation for output in model.outputs]
@@ -119,10 +120,10 @@ def _last_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def build_state(model: keras.Model) -> None:
     """Build the state of the optimizer, the loss and the metrics of a network.
 
-    Otherwise ``fit`` does it with the first batch: with TensorFlow it then makes its graph twice,
-    and on jax and torch it does not train on that batch where several workers make the batches.
+    Otherwise ``fit`` does it with the first batch. TensorFlow then makes its graph twice, and jax
+    and torch do not train on that batch if several workers make the batches.
     """
-    if not model.optimizer.built:  # building that of half precision again would lose its scale
+    if not model.optimizer.built:  # building it again would lose the loss scale of half precision
         model.optimizer.build(model.trainable_variables)
     sizes = (1,) * (len(model.outputs[0].shape) - 1)
     labels = [keras.ops.zeros(sizes, "int32") for _ in model.outputs]
@@ -142,17 +143,17 @@ def make_optimizer(
     steps: int = 1,
     clip: float | None = 12.0,
 ) -> keras.optimizers.Optimizer:
-    """Adam or nnU-Net's SGD, with a learning rate that stays or falls over a run.
+    """Adam or nnU-Net's SGD, with a learning rate that is constant or falls over a run.
 
     Args:
         name: "adam", or "sgd" (momentum 0.99, Nesterov, weight decay 3e-5).
         learning_rate: at the beginning; None for 1e-4 with Adam, 1e-2 with SGD.
-        schedule: "constant", "poly" (times (1 - step / steps)^0.9), "cosine" (to 0), or "step"
-            (a tenth after each third of the run).
+        schedule: "constant", "poly" (times (1 - step / steps)^0.9), "cosine" (falls to 0), or
+            "step" (a tenth after each third of the run).
         steps: batches of the whole run.
-        clip: the global norm that gradients are cut to, or None.
+        clip: largest global norm of the gradients, or None for no limit.
 
-    Raises: ValueError for a name or number that is not one of these.
+    Raises: ValueError for a name that is not known, or a number that is not above 0.
     Source: nnU-Net for SGD, poly and the norm of 12; S5.7 for Adam's rate.
 
     >>> rate = make_optimizer("sgd", schedule="poly", steps=100).learning_rate

@@ -1,4 +1,4 @@
-"""How far a training is and how long it takes: a bar in a terminal, a line an epoch in a log."""
+"""Progress of a training and the time left: a bar in a terminal, a line per epoch in a log."""
 
 import re
 import sys
@@ -13,15 +13,16 @@ from rich.progress import BarColumn, Progress, TextColumn
 from unetzoo.utils.progress import SCREEN, on_terminal
 from unetzoo.utils.text import counted
 
-TRIED = 3  # steps after which the time of all is said; the first, which makes the graph, is none
+TRIED = 3  # steps after which the time left is told; the first, which makes the graph, is not one
 
 
 class ShowEpochs(keras.callbacks.Callback):
-    """What ``fit`` does, on stderr: give it ``verbose=0``, and this callback last, then ``close``.
+    """Show the progress of ``fit`` on stderr, with an estimate of the time left.
 
-    Says after its first steps about how long the training takes on this machine, then a line an
-    epoch with its measures and the time that is left, and in a terminal a bar besides. What comes
-    after an epoch's steps is counted once it was seen; until then it is said to be left out.
+    Give ``fit`` ``verbose=0`` and this callback as the last one, and call ``close`` after it. After
+    the first steps it estimates how long the training takes on this machine, then it writes a line
+    per epoch with the measures and the time left, and in a terminal it also shows a bar. Validation
+    and saving are part of the estimate once they have been timed; until then it says "without".
 
     Args:
         name: of what is trained.
@@ -38,8 +39,8 @@ class ShowEpochs(keras.callbacks.Callback):
         self.done = -1  # steps after the first
         self.first = -1  # epoch
         self.began = 0.0  # when the first step ended
-        self.stepped = 0.0  # when the last one did
-        self.ends: dict[bool, list[float]] = {}  # seconds after an epoch's steps; with validation
+        self.stepped = 0.0  # when the last step ended
+        self.ends: dict[bool, list[float]] = {}  # seconds after an epoch's steps, by validation
         if on_terminal() and SCREEN.acquire(blocking=False):
             columns = (
                 TextColumn("{task.description}"),
@@ -51,7 +52,7 @@ class ShowEpochs(keras.callbacks.Callback):
             self.bar.start()
 
     def close(self) -> None:
-        """Take the bar off the screen: a callback does not hear of errors in ``fit``."""
+        """Remove the bar: Keras does not tell a callback about errors in ``fit``."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
@@ -68,9 +69,9 @@ class ShowEpochs(keras.callbacks.Callback):
             self.began = self.stepped
         epochs, steps = self.params["epochs"], self.params["steps"]
         if self.done == TRIED and steps is not None:
-            rest = f"{counted(epochs - self.first, 'epoch')} of {counted(steps, 'step')}"
+            work = f"{counted(epochs - self.first, 'epoch')} of {counted(steps, 'step')}"
             left = self._left("on this machine", self.epoch)
-            self._say(f"{self.name}: {rest}, about {left}")
+            self._say(f"{self.name}: {work}, about {left}")
         if self.bar is not None and steps is not None:
             self.bar.update(
                 self.task,
@@ -94,9 +95,9 @@ class ShowEpochs(keras.callbacks.Callback):
         return self.validated is not None and (last or (epoch + 1) % self.validated == 0)
 
     def _left(self, words: str, epoch: int) -> str:
-        """The time to the end, by the mean of all steps but the first and of the epochs' ends.
+        """The time left, from the mean times of steps, without the first, and of epochs' ends.
 
-        ``epoch`` is the first whose end is still to come.
+        ``epoch`` is the first that has not ended.
         """
         steps = (self.params["epochs"] - self.first) * self.params["steps"] - self.done - 1
         between = sum(map(sum, self.ends.values()))

@@ -1,4 +1,4 @@
-"""A run's history as CSV: a row an epoch, read back by whoever draws or goes on."""
+"""A run's history as CSV, a row per epoch."""
 
 import csv
 import math
@@ -12,9 +12,9 @@ HISTORY = "history.csv"
 
 
 def read_history(folder: Path | str) -> list[dict[str, Any]]:
-    """The rows of a run's ``history.csv``, oldest first; none if there is no such file.
+    """The rows of a run's ``history.csv``, oldest first; an empty list if there is no such file.
 
-    A row holds what was measured in its epoch, and nothing for what was not.
+    A row holds only what was measured in its epoch.
     """
     path = Path(folder) / HISTORY
     if not path.exists():
@@ -25,7 +25,7 @@ def read_history(folder: Path | str) -> list[dict[str, Any]]:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as CSV, whole or not at all; a row lacks what it does not have."""
+    """Write rows as CSV, completely or not at all; a value that a row lacks is an empty cell."""
     rows = list(rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as beside, beside.open("w", newline="") as file:
@@ -35,7 +35,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def best_row(rows: Sequence[Mapping[str, Any]], measure: str) -> Mapping[str, Any] | None:
-    """The first row with the highest value of a measure; None where no epoch has one.
+    """The first row with the highest value of a measure; None if no row has a value.
 
     >>> rows = [{"epoch": 1, "val_dice": 0.5}, {"epoch": 2}, {"epoch": 3, "val_dice": 0.7}]
     >>> best_row(rows, "val_dice")["epoch"]
@@ -46,7 +46,7 @@ def best_row(rows: Sequence[Mapping[str, Any]], measure: str) -> Mapping[str, An
 
 
 def waited_in_vain(rows: Sequence[Mapping[str, Any]], measure: str, patience: int) -> bool:
-    """Whether the best value of a measure is ``patience`` epochs old or older.
+    """Whether the best value of a measure is at least ``patience`` epochs old.
 
     >>> waited_in_vain([{"epoch": 1, "val_dice": 0.5}, {"epoch": 4}], "val_dice", patience=3)
     True

@@ -1,9 +1,9 @@
-"""Keras's Adam and SGD, with one operation for each variable on TensorFlow.
+"""Keras's Adam and SGD, with one operation per variable on TensorFlow.
 
-Keras writes Adam as some forty operations a variable: half of the graph that TensorFlow has to
-make before a network's first step, and each a pass over the memory in every step. TensorFlow has
-the same update as a single operation. On the other backends, which gain nothing, ``adam`` and
-``sgd`` give Keras's own.
+Keras's Adam takes about forty operations per variable. They are half of the graph that TensorFlow
+makes before the first step of a network, and each is a pass over memory in every step. TensorFlow
+has the same update as a single operation. The other backends would gain nothing, so there ``adam``
+and ``sgd`` give Keras's own.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class Adam(keras.optimizers.Adam):
-    """Keras's Adam, to rounding.
+    """Keras's Adam, equal up to rounding.
 
     Args: as in ``keras.optimizers.Adam``.
     Source: TensorFlow's ``ResourceApplyAdam``.
@@ -27,42 +27,42 @@ class Adam(keras.optimizers.Adam):
     [0.9, 2.1]
     """
 
-    _update: Any = None  # the operation with the numbers of this step
+    _update: Any = None  # the operation, with this step's rates
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if TENSORFLOW and not self.amsgrad:
             self._update = self._of_step()
         super().apply(grads, trainable_variables)
-        self._update = None  # its numbers belong to a graph
+        self._update = None  # its tensors belong to a graph
 
     def _of_step(self) -> Any:
         import tensorflow as tf
 
         step = tf.cast(self.iterations + 1, "float32")
-        first, second = tf.constant(self.beta_1), tf.constant(self.beta_2)
+        beta_1, beta_2 = tf.constant(self.beta_1), tf.constant(self.beta_2)
         return partial(
             tf.raw_ops.ResourceApplyAdam,
-            beta1_power=tf.pow(first, step),
-            beta2_power=tf.pow(second, step),
+            beta1_power=tf.pow(beta_1, step),
+            beta2_power=tf.pow(beta_2, step),
             lr=tf.cast(self.learning_rate, "float32"),
-            beta1=first,
-            beta2=second,
+            beta1=beta_1,
+            beta2=beta_2,
             epsilon=tf.constant(self.epsilon),
         )
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        rows_alone = hasattr(gradient, "indices")  # an embedding's; the operation takes whole ones
-        if self._update is None or variable.dtype != "float32" or rows_alone:
+        is_sparse = hasattr(gradient, "indices")  # of an embedding; the operation takes dense ones
+        if self._update is None or variable.dtype != "float32" or is_sparse:
             super().update_step(gradient, variable, learning_rate)
             return
-        at = self._get_variable_index(variable)
-        moments = self._momentums[at].value.handle, self._velocities[at].value.handle
+        index = self._get_variable_index(variable)
+        moments = self._momentums[index].value.handle, self._velocities[index].value.handle
         self._update(var=variable.handle, m=moments[0], v=moments[1], grad=gradient)
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class SGD(keras.optimizers.SGD):
-    """Keras's SGD, to rounding.
+    """Keras's SGD, equal up to rounding.
 
     Args: as in ``keras.optimizers.SGD``.
     Source: TensorFlow's ``ResourceApplyKerasMomentum``.
@@ -91,7 +91,7 @@ class SGD(keras.optimizers.SGD):
 
 
 def adam(learning_rate: Any = 1e-4, **arguments: Any) -> keras.optimizers.Optimizer:
-    """The faster Adam of this backend.
+    """The fastest Adam on this backend.
 
     Args: as in ``keras.optimizers.Adam``.
 
@@ -102,7 +102,7 @@ def adam(learning_rate: Any = 1e-4, **arguments: Any) -> keras.optimizers.Optimi
 
 
 def sgd(learning_rate: Any = 1e-2, **arguments: Any) -> keras.optimizers.Optimizer:
-    """The faster SGD of this backend.
+    """The fastest SGD on this backend.
 
     Args: as in ``keras.optimizers.SGD``.
 

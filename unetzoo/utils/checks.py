@@ -58,7 +58,6 @@ def wholes(name: str, values: Sequence[Any], count: int, unit: str) -> tuple[int
     return tuple(map(int, values))
 
 
-LARGEST = (2 - 2**-23) * 2.0**127  # number that float32 can hold
 
 
 def is_number(value: object) -> bool:
