@@ -50,7 +50,7 @@ def read_plan(path: Path | str) -> Plan:
     try:
         return _plan(found)
     except RecursionError as error:
-        raise ValueError(f"{path}: lists in lists without end; expected a plan.") from error
+        raise ValueError(f"{path}: lists nested too deeply; expected a plan.") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
