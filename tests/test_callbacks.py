@@ -18,7 +18,7 @@ from unetzoo.inference.windows import sliding_window
 from unetzoo.training.compile import compile_model, make_optimizer
 from unetzoo.training.history import best_row, read_history, waited_in_vain, write_rows
 from unetzoo.utils.errors import RunStopped
-from unetzoo.visualization.sheet import colour_of
+from unetzoo.visualization.sheet import color_of
 
 
 def tiny(**choice):
@@ -165,8 +165,8 @@ def test_ignored_voxels_are_drawn_as_such(tmp_path):
     validation.validate()
     with Image.open(tmp_path / "overlay-1.png") as picture:
         found = {colour for _, colour in picture.convert("RGB").getcolors(2**24)}
-    assert ImageColor.getrgb(colour_of(1)) in found
-    assert ImageColor.getrgb(colour_of(9)) not in found
+    assert ImageColor.getrgb(color_of(1)) in found
+    assert ImageColor.getrgb(color_of(9)) not in found
 
 
 def test_overlays_have_the_voxels_proportions(tmp_path):

@@ -114,7 +114,7 @@ def test_help_and_tab_show_the_arguments():
         ("unet2d_small", {"input_shape": (64, -64, 3)}, "sizes of at least 8"),
         ("unet2d_small", {"num_classes": 0}, "num_classes 0: expected a whole number"),
         ("unet2d_small", {"norm": "layer"}, "norm 'layer': expected one of 'batch', 'instance'"),
-        ("unet2d_small", {"dropout": 1}, "dropout 1: expected a rate from 0 to under 1"),
+        ("unet2d_small", {"dropout": 1}, r"dropout 1: expected a rate in \[0, 1\)"),
         ("unet3d_2_5m", {"interpolation": "cubic"}, "interpolation 'cubic': expected 'nearest'"),
         (
             "unet2d_textbook",
@@ -196,7 +196,7 @@ def test_a_saved_model_is_loaded_in_a_fresh_process(tmp_path, order):
      "save_weights", "load_weights", "get_weights", "set_weights", "export"],
 )  # fmt: skip
 def test_a_skeleton_says_that_it_has_no_weights(tmp_path, method):
-    with pytest.raises(ValueError, match=f"^{method} of 'UNetSmall': it is a skeleton, without"):
+    with pytest.raises(ValueError, match=f"^{method} of 'UNetSmall': a skeleton has no weights;"):
         getattr(unetzoo.skeleton("unet2d_small"), method)(tmp_path / "model.keras")
     assert not any(tmp_path.iterdir())
 
@@ -206,7 +206,7 @@ def test_a_skeleton_takes_shapes_and_no_numbers():
     model = unetzoo.skeleton("unet2d_small", input_shape=(None, None, 3))
     assert model(keras.Input((16, 16, 3))).shape == (None, 16, 16, 32)
     assert model.compute_output_shape((1, 16, 16, 3)) == (1, 16, 16, 32)
-    with pytest.raises(ValueError, match="call of 'UNetSmall': it is a skeleton, without weights"):
+    with pytest.raises(ValueError, match="call of 'UNetSmall': a skeleton has no weights; build"):
         model(np.zeros((1, 16, 16, 3), "float32"))
 
 
@@ -231,7 +231,7 @@ def test_a_network_of_other_classes_gets_all_weights_but_those_of_its_classes():
     )
     with pytest.raises(ValueError, match="build the target with num_classes=3, or copy") as error:
         unetzoo.copy_weights(source, target)
-    code = str(error.value).split("classes: ")[1].removesuffix(".")
+    code = str(error.value).split("before it: ")[1].removesuffix(".")
     last = target.layers[-1]
     before = last.get_weights()
     eval(code, {"copy_weights": unetzoo.copy_weights, **locals(), "keras": keras})
@@ -311,3 +311,10 @@ def test_each_module_can_be_imported_first(name):
 def test_a_look_for_keras_does_not_end_the_registration():
     look = "import unetzoo, importlib.util; assert importlib.util.find_spec('keras')"
     run(f"{look}; import keras; unetzoo.layers.Conv3D")
+
+
+@pytest.mark.parametrize("key", ["norm", "nonlinearity", "name", "input_shape", "deep_supervision"])
+def test_a_long_value_is_cut_in_the_error(key):
+    with pytest.raises(ValueError, match=rf"^{key} .*\.\.\.: ") as error:
+        unetzoo.skeleton("plain_unet", **{key: ["x" * 50] * 100})
+    assert len(str(error.value)) < 250

@@ -1,4 +1,4 @@
-"""What is known of each published network, and how its builder becomes known by name."""
+"""What is known of each published network, and the registration of its builder."""
 
 import functools
 import inspect
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 class Card(Shown):
     """What is documented of a network, and what is assumed.
 
-    ``ranks`` are the numbers of axes of space that it takes; ``input_shape`` has the first.
-    ``arguments`` are those of its builder with their defaults, such as "num_classes=3".
-    ``trainable_params`` is PyTorch's count; ``total_params`` is Keras's, which adds the moving
-    statistics of batch norm. Both are of the network at its defaults.
+    ``source`` names the document, ``stated`` is what it says of the network's size, ``assumed``
+    what it leaves open. ``ranks`` are the numbers of spatial axes that the network takes;
+    ``input_shape`` has the first of them. ``arguments`` are the builder's, with their defaults,
+    such as "num_classes=3". ``trainable_params`` is PyTorch's count; ``total_params`` is Keras's,
+    which adds the moving statistics of batch norm. Both counts are those of the defaults.
     """
 
     name: str
@@ -72,9 +73,12 @@ def register(
     assumed: tuple[str, ...],
     ranks: tuple[int, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a builder known under its function's name, and check its arguments at every call.
+    """A decorator: register a builder under its name, and check its arguments at every call.
 
-    ``ranks`` are the numbers of axes of space, where the network takes more than its input's.
+    The arguments are the fields of its ``Card``.
+
+    Args:
+        ranks: the numbers of spatial axes, where the network takes more than one.
     """
 
     def decorate(builder: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,20 +106,20 @@ def register(
             return arguments
 
         @functools.wraps(builder)
-        def checked(*args: Any, **kwargs: Any) -> Any:
+        def checked_builder(*args: Any, **kwargs: Any) -> Any:
             return called(builder(**completed(*args, **kwargs)))
 
-        checked.completed = completed  # type: ignore[attr-defined]
+        checked_builder.completed = completed  # type: ignore[attr-defined]
         module = sys.modules[builder.__module__]
         if module.__name__.endswith(f".{builder.__name__}"):
             module.__class__ = _Network
-        return checked
+        return checked_builder
 
     return decorate
 
 
 class _Network(ModuleType):
-    """A network's module, which can be called like the builder of its name that stands in it."""
+    """The module of a network; calling it calls the builder of the same name inside it."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> "keras.Model":
         return builder_in(self)(*args, **kwargs)
@@ -126,11 +130,12 @@ class _Network(ModuleType):
 
 
 def builder_in(module: ModuleType) -> Callable[..., Any]:
+    """The function in a module that has the module's name."""
     return getattr(module, module.__name__.rpartition(".")[2])
 
 
 def called(model: "keras.Model") -> "keras.Model":
-    """The network, called on its own input, at no cost: Keras exports none that never was."""
-    if (given := getattr(model, "input", None)) is not None:
-        model(given)
+    """The network, after one symbolic call, without which Keras cannot export it."""
+    if (symbolic_input := getattr(model, "input", None)) is not None:
+        model(symbolic_input)
     return model

@@ -1,8 +1,8 @@
 """``unetzoo demo``: a network trained for real in minutes, on a brain template and offline.
 
-nilearn ships the MNI152 template with maps of grey matter, white matter and brain. A small 3D
-U-Net learns the tissues on the back of the brain and is tested on the front: the template is
-symmetric left to right, so halves split there would be copies of each other.
+nilearn comes with the MNI152 template and its maps of gray matter, white matter and brain. A small
+3D U-Net learns the tissues on the back of the brain and is tested on the front. (The template is
+symmetric, so its left and right halves would be copies of each other.)
 """
 
 import contextlib
@@ -45,36 +45,42 @@ CAVEAT = (
 
 @dataclass(frozen=True)
 class Brain:
-    """The template: image in units of the back's deviation, labels, where the front begins."""
+    """The template; the image is in units of the back's standard deviation."""
 
     image: np.ndarray  # (D, H, W), float32
     labels: np.ndarray  # (D, H, W), 0 to 3 as in CLASSES
     affine: np.ndarray  # (4, 4), voxel to millimetres
-    front: int  # first unseen index of the second axis, which runs from back to front
+    front: int  # first unseen index on the second axis, which runs from back to front
 
 
 def run(folder: Path, epochs: int) -> None:
-    """Train, predict, print the Dice of each class, and fill the folder.
+    """Train, predict, print the Dice of each class, and write the results to a folder.
 
-    Writes ``model.keras``, ``history.csv``, ``segmentation.nii.gz`` and ``demo.png``; started
-    again after it was killed, it goes on from its last checkpoint.
+    They are ``model.keras``, ``history.csv``, ``segmentation.nii.gz`` and ``demo.png``. If the demo
+    was killed, a new start resumes from its last checkpoint.
 
-    Raises: ValueError where nilearn or matplotlib is missing.
+    Args:
+        folder: for the results.
+        epochs: of the training, 10 steps each.
+
+    Raises: ValueError if nilearn or matplotlib is not installed.
     """
     brain = load_template()
     model = train(brain, folder, epochs)
     logits = sliding_window(model, brain.image[..., None], PATCH, progress=bar("sliding window"))
-    found = classes_of(logits)
+    prediction = classes_of(logits)
     halves = {"back": np.s_[:, : brain.front], "front": np.s_[:, brain.front :]}
     scores = {
-        part: [row.dice for row in overlaps(brain.labels[half], found[half], range(len(CLASSES)))]
+        part: [
+            row.dice for row in overlaps(brain.labels[half], prediction[half], range(len(CLASSES)))
+        ]
         for part, half in halves.items()
     }
     with replacing(folder / "model.keras") as beside:
         model.save(beside)
     with replacing(folder / "segmentation.nii.gz") as beside:
-        nibabel.save(nibabel.Nifti1Image(found, brain.affine), beside)
-    draw(brain, found, scores["front"], folder)
+        nibabel.save(nibabel.Nifti1Image(prediction, brain.affine), beside)
+    draw(brain, prediction, scores["front"], folder)
     say("Dice            back (trained on)  front (unseen)")
     for label, name in enumerate(CLASSES[1:], 1):
         say(f"{name:<16}{scores['back'][label]:>17.4f}{scores['front'][label]:>16.4f}")
@@ -87,10 +93,10 @@ def load_template() -> Brain:
     from nilearn import datasets
 
     template = datasets.load_mni152_template(resolution=2)
-    grey = datasets.load_mni152_gm_template(resolution=2).get_fdata()
+    gray = datasets.load_mni152_gm_template(resolution=2).get_fdata()
     white = datasets.load_mni152_wm_template(resolution=2).get_fdata()
     brain = datasets.load_mni152_brain_mask(resolution=2).get_fdata() > 0
-    labels = np.select([grey > 0.5, white > 0.5, brain], [1, 2, 3], 0)
+    labels = np.select([gray > 0.5, white > 0.5, brain], [1, 2, 3], 0)
     image = template.get_fdata(dtype="float32")
     front = image.shape[1] // 2
     image = (image - image[:, :front].mean()) / image[:, :front].std()
@@ -98,7 +104,7 @@ def load_template() -> Brain:
 
 
 def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
-    """``fit`` on patches of the back, or what is left of it after an earlier run's checkpoint."""
+    """Train with ``fit`` on patches of the back, or resume from an earlier run's checkpoint."""
     model, done = resume(folder)
     if model is None:
         keras.utils.set_random_seed(SEED)
@@ -128,22 +134,22 @@ def train(brain: Brain, folder: Path, epochs: int) -> keras.Model:
 
 
 def _check_same_run(model: keras.Model, folder: Path, epochs: int) -> None:
-    """The learning rate decays to 0 over the epochs that a run was begun with."""
+    """Refuse another number of epochs: the learning rate decays to 0 over those of the start."""
     begun = model.optimizer.get_config()["learning_rate"]["config"]["decay_steps"] // STEPS
     if begun != epochs:
         raise ValueError(
             f"--epochs {epochs}: the run in {folder} was begun for {begun}; give --epochs {begun} "
-            "to go on with it, or another folder with -o."
+            "to resume it, or another folder with -o."
         )
 
 
-def draw(brain: Brain, found: np.ndarray, scores: list[float], folder: Path) -> None:
+def draw(brain: Brain, prediction: np.ndarray, scores: list[float], folder: Path) -> None:
     """One picture: image, truth and prediction in two planes, and the curves of the training."""
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    colours = ["#00000000", "#0072B2", "#F0E442", "#CC79A7"]
+    colors = ["#00000000", "#0072B2", "#F0E442", "#CC79A7"]
     figure = Figure(figsize=(15, 8), layout="constrained")
     figure.suptitle(
         "unet3d_2_5m on the MNI152 template: trained left of the dashed line, the back; tested "
@@ -155,19 +161,19 @@ def draw(brain: Brain, found: np.ndarray, scores: list[float], folder: Path) -> 
         "from the side": lambda volume: volume[volume.shape[0] // 2 - 8].T,
     }
     for row, (plane, cut) in enumerate(planes.items()):
-        for column, labels in enumerate((None, brain.labels, found)):
+        for column, labels in enumerate((None, brain.labels, prediction)):
             axis = axes[row, column]
             axis.imshow(cut(brain.image), cmap="gray", origin="lower")
             if labels is not None:
                 axis.imshow(
-                    cut(labels), cmap=ListedColormap(colours), vmin=0, vmax=3, origin="lower",
+                    cut(labels), cmap=ListedColormap(colors), vmin=0, vmax=3, origin="lower",
                     alpha=0.75, interpolation="nearest",
                 )  # fmt: skip
             axis.axvline(brain.front - 0.5, color="white", linestyle="--", linewidth=1)
             axis.set_title(f"{('image', 'truth', 'prediction')[column]}, {plane}")
             axis.set_axis_off()
     figure.legend(
-        handles=[Patch(color=c, label=n) for c, n in zip(colours[1:], CLASSES[1:], strict=True)],
+        handles=[Patch(color=c, label=n) for c, n in zip(colors[1:], CLASSES[1:], strict=True)],
         loc="outside lower left", ncols=3,
     )  # fmt: skip
     history = read_history(folder)
@@ -176,7 +182,7 @@ def draw(brain: Brain, found: np.ndarray, scores: list[float], folder: Path) -> 
     axes[0, 3].set(title="Dice + cross-entropy loss", xlabel="epoch")
     for label, name in enumerate(CLASSES[1:], 1):
         values = [row[f"dice_{label}"] for row in history]
-        axes[1, 3].plot(epochs, values, marker=".", color=colours[label], label=name)
+        axes[1, 3].plot(epochs, values, marker=".", color=colors[label], label=name)
     axes[1, 3].set(title="Dice of the training patches", xlabel="epoch", ylim=(0, 1))
     axes[1, 3].legend(fontsize="small")
     with replacing(folder / "demo.png") as beside:

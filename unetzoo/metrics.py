@@ -14,7 +14,7 @@ from unetzoo.utils.text import counted
 
 @dataclass(frozen=True)
 class ClassMean:
-    """The mean score of a class (NaN where no case counts) and the number of cases that count."""
+    """The mean score of a class (NaN if no case counts) and the number of cases that count."""
 
     label: int
     measure: str
@@ -28,7 +28,7 @@ class ClassMean:
 
 
 class OverlapScore(keras.metrics.Metric):
-    """What ``DiceScore`` and ``IoUScore`` share; a subclass says ``measure`` and ``fraction``.
+    """What ``DiceScore`` and ``IoUScore`` share; a subclass has ``measure`` and ``fraction``.
 
     Args: as in ``DiceScore``.
     """
@@ -62,7 +62,7 @@ class OverlapScore(keras.metrics.Metric):
         self.cases = self.add_variable(shape, "zeros", name="cases", dtype="float32")
 
     def fraction(self, both: Any, sizes: Any) -> tuple[Any, Any]:
-        """What stands above and below the line, of voxels in both masks and the masks' sizes."""
+        """Numerator and denominator, from the voxels in both masks and the sizes of both masks."""
         raise NotImplementedError
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -73,44 +73,43 @@ class OverlapScore(keras.metrics.Metric):
                 f"logits of {counted(logits.shape[-1], 'channel')}: expected num_classes, "
                 f"{self.num_classes}."
             )
-        of_sample, of_voxel = sample_and_voxel_weights(sample_weight, valid)
+        case_weight, voxel_weight = sample_and_voxel_weights(sample_weight, valid)
         if self.activation == "softmax":
-            found = ops.one_hot(ops.argmax(logits, axis=-1), self.num_classes, dtype="float32")
+            predicted = ops.one_hot(ops.argmax(logits, axis=-1), self.num_classes, dtype="float32")
         else:
-            found = ops.cast(logits > self.threshold, "float32")
+            predicted = ops.cast(logits > self.threshold, "float32")
         first = self.labels[0]
-        weight = of_voxel[..., None]
-        axes = tuple(range(1, len(of_voxel.shape)))
-        both = ops.sum((weight * found * targets)[..., first:], axis=axes)
-        sizes = ops.sum((weight * (found + targets))[..., first:], axis=axes)
-        self._add(*self.fraction(both, sizes), of_sample[:, None])
+        weight = voxel_weight[..., None]
+        axes = tuple(range(1, len(voxel_weight.shape)))
+        both = ops.sum((weight * predicted * targets)[..., first:], axis=axes)
+        sizes = ops.sum((weight * (predicted + targets))[..., first:], axis=axes)
+        self._add(*self.fraction(both, sizes), case_weight[:, None])
 
-    def _add(self, above: Any, below: Any, of_sample: Any) -> None:
-        """The fractions of each case and class, (B, C), to the sums and weights of each class."""
+    def _add(self, above: Any, below: Any, case_weight: Any) -> None:
+        """Add the fractions of each case and class, ``(B, C)``, to the sums of the classes."""
         present = ops.cast(below > 0, "float32")
-        counted = present * of_sample
+        weight = present * case_weight
         if self.pooled:
-            sums, weights = of_sample * above, of_sample * below
+            sums, weights = case_weight * above, case_weight * below
         else:
-            sums, weights = counted * above / ops.maximum(below, 1e-8), counted
+            sums, weights = weight * above / ops.maximum(below, 1e-8), weight
         self.sums.assign_add(ops.sum(sums, axis=0))
         self.weights.assign_add(ops.sum(weights, axis=0))
-        self.cases.assign_add(ops.sum(ops.cast(counted > 0, "float32"), axis=0))
+        self.cases.assign_add(ops.sum(ops.cast(weight > 0, "float32"), axis=0))
 
     def result(self) -> dict[str, Any]:
-        """The mean over the classes that count, and each class: name -> scalar."""
+        """The mean over the classes that count, and the score of each class, by name."""
         refuse_late(self.sums, max(self.num_classes, 2))
-        counted = ops.cast(self.cases > 0, "float32")
+        classes = ops.sum(ops.cast(self.cases > 0, "float32"))
         score = self.sums / ops.maximum(self.weights, 1e-8)
         score = ops.where(self.cases > 0, score, float("nan"))
-        number = ops.sum(counted)
         total = ops.sum(ops.where(self.cases > 0, score, 0.0))
-        mean = ops.where(number > 0, total / ops.maximum(number, 1.0), float("nan"))
-        each = {f"{self.name}_{label}": score[i] for i, label in enumerate(self.labels)}
-        return {self.name: mean, **each}
+        mean = ops.where(classes > 0, total / ops.maximum(classes, 1.0), float("nan"))
+        of_classes = {f"{self.name}_{label}": score[i] for i, label in enumerate(self.labels)}
+        return {self.name: mean, **of_classes}
 
     def per_class(self) -> list[ClassMean]:
-        """Each class with its score and the number of cases that counted."""
+        """The score of each class, and the number of cases that counted."""
         scores = {key: float(value) for key, value in self.result().items()}
         cases = np.asarray(ops.convert_to_numpy(self.cases))
         return [
@@ -133,27 +132,27 @@ class OverlapScore(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class DiceScore(OverlapScore):
-    """The Dice of the predicted labels, a mean over cases for each class and over the classes.
+    """The Dice of the predicted labels: for each class the mean over cases, and their mean.
 
-    Every element of a batch is a case. A class that a case has neither in the reference nor in
-    the prediction does not count for it; one that is only predicted, or only missed, scores 0.
-    A class that no case counts for is NaN and left out of the mean.
+    Every element of a batch is a case. A class that is neither in the reference nor in the
+    prediction of a case does not count there; one that is only predicted, or only in the
+    reference, scores 0. A class that counts in no case is NaN and left out of the mean.
 
     Args:
-        num_classes: channels of the logits.
+        num_classes: number of channels of the logits.
         activation: "softmax" (the largest logit wins) or "sigmoid" (each channel by itself).
         include_background: whether class 0 counts, with softmax.
-        ignore_label: the label that does not count, or None.
-        threshold: with sigmoid, above it a channel is predicted; 0.0 for logits, 0.5 for
+        ignore_label: the label of voxels that do not count, or None.
+        threshold: with sigmoid, a channel above it is predicted; 0.0 for logits, 0.5 for
             probabilities.
-        name: the metric's, "dice" or "iou" if None; the results are ``name`` (the mean) and
-            ``name_1`` ... a class.
-        pooled: add the voxels of all updates first and divide once, as if they were one case;
-            for patches, of which many hold no foreground (nnU-Net's score during training), or
-            for one case that comes in pieces.
+        name: name of the metric; None: "dice" or "iou". The results are ``name`` (the mean) and
+            ``name_1`` ... (the classes).
+        pooled: whether to add up the voxels of all updates and divide once, as if they were one
+            case: for patches, many of which have no foreground (nnU-Net's score during training),
+            or for one case that comes in pieces.
 
-    Updates take what ``DiceCrossentropy`` takes; a voxel of weight 0 does not count.
-    Raises: ValueError for shapes or values that do not fit.
+    Update with what ``DiceCrossentropy`` takes; a voxel of weight 0 does not count.
+    Raises: ValueError for shapes or values that do not match.
 
     >>> metric = DiceScore(num_classes=3)
     >>> metric.update_state(keras.ops.array([[1, 1]]), keras.ops.array([[[0., 9, 0], [9., 0, 0]]]))
@@ -169,15 +168,15 @@ class DiceScore(OverlapScore):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class IoUScore(OverlapScore):
-    """Intersection over union of the predicted labels for each class, and its mean (mean IoU).
+    """Intersection over union of the predicted labels for each class, and the mean IoU.
 
-    As ``DiceScore`` in all but the fraction: both / either. With ``pooled`` and
-    ``include_background`` this is ``keras.metrics.MeanIoU(sparse_y_pred=False)``, which differs in
-    three ways: it has no mean over cases and no number for each class; where nothing counts it is
-    0 and not NaN; and its default dtype drops fractions of a ``sample_weight``.
+    It is ``DiceScore`` with another fraction: both / either. With ``pooled`` and
+    ``include_background`` it is ``keras.metrics.MeanIoU(sparse_y_pred=False)``, apart from three
+    things: Keras's has no mean over cases and no score per class; where nothing counts it is 0, not
+    NaN; and its default dtype drops fractions of a ``sample_weight``.
 
-    Args: as ``DiceScore``.
-    Raises: ValueError for shapes or values that do not fit.
+    Args: as in ``DiceScore``.
+    Raises: ValueError for shapes or values that do not match.
 
     >>> metric = IoUScore(num_classes=3)
     >>> metric.update_state(keras.ops.array([[1, 1]]), keras.ops.array([[[0., 9, 0], [9., 0, 0]]]))

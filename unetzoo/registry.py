@@ -1,4 +1,4 @@
-"""The networks by name: list them, read their cards, build them, or only their skeleton."""
+"""The networks by name: list them, read their cards, build them or their skeletons."""
 
 import functools
 import importlib
@@ -13,6 +13,7 @@ from unetzoo import models
 from unetzoo.cards import CARDS, Card, builder_in
 from unetzoo.utils.arguments import closest
 from unetzoo.utils.checks import check as check_value
+from unetzoo.utils.text import short
 
 if TYPE_CHECKING:
     import keras
@@ -28,9 +29,13 @@ NEEDING_WEIGHTS = (
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The ids that contain a text or match a pattern (fnmatch), sorted.
+    """The ids of the networks, sorted: all, or those that fit a pattern.
 
-    "2d" and "3d" find the networks that take as many axes of space, whatever their ids.
+    Args:
+        pattern: part of an id, or a pattern of ``fnmatch``; "2d" and "3d" mean the networks that
+            take two or three spatial axes, whatever their ids.
+
+    Raises: ValueError for a pattern that is not a text.
 
     >>> list_models("unet2d_t*")
     ['unet2d_textbook']
@@ -46,6 +51,9 @@ def list_models(pattern: str = "*") -> list[str]:
 def card(name: str) -> Card:
     """What is documented of a network: input, classes, counts, source, and what is assumed.
 
+    Args:
+        name: an id of ``list_models()``; hyphens are accepted.
+
     Raises: ValueError for an unknown name.
 
     >>> card("unet3d-90m").trainable_params
@@ -55,14 +63,14 @@ def card(name: str) -> Card:
 
 
 class _Own:
-    """Stands in a signature for a default that each network has for itself."""
+    """Stands in a signature for a default that differs between networks."""
 
     def __repr__(self) -> str:
         return "..."
 
 
 def _shows_arguments(function: Function) -> Function:
-    """Let ``help`` and Tab show the arguments that every builder takes."""
+    """Add to a signature, for ``help`` and Tab, the arguments that every builder takes."""
     common = [
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=_Own())
         for key in ("input_shape", "num_classes", "norm", "dropout", "activation")
@@ -75,21 +83,22 @@ def _shows_arguments(function: Function) -> Function:
 
 @_shows_arguments
 def build(name: str, /, **arguments: Any) -> "keras.Model":
-    """A network of the zoo, as a plain ``keras.Model`` with fresh weights.
+    """A network of the zoo, as a plain ``keras.Model`` with new random weights.
 
-    ``print(card(name))`` lists all its arguments with their defaults; what each does stands in the
-    builder's own docstring, ``help(unetzoo.models.unet3d_90m)``, which can be called itself.
+    ``print(card(name))`` lists the network's arguments with their defaults;
+    ``help(unetzoo.models.unet3d_90m)`` explains them, and ``unetzoo.models.unet3d_90m(...)`` is
+    another way to build it.
 
     Args:
         name: an id of ``list_models()``; hyphens are accepted.
-        arguments: of its builder: ``input_shape`` (channels last, spatial sizes may be None),
-            ``num_classes``, ``norm`` ("batch", "instance", "group", None), ``dropout`` (a rate),
-            ``activation`` (None: logits), ``name``, and what else its own docstring lists.
+        arguments: those of the network's builder: ``input_shape`` (channels last, spatial sizes
+            may be None), ``num_classes``, ``norm`` ("batch", "instance", "group" or None),
+            ``dropout`` (a rate), ``activation`` (None: logits), ``name``, and more of its own.
 
     Returns: a model from ``(B, *spatial, channels)`` to ``(B, *spatial, num_classes)``; with
-        ``deep_supervision=True`` to a list of these, the full-size one first.
-    Raises: ValueError for an unknown name or a value that cannot work, TypeError for an
-        unknown argument.
+        ``deep_supervision=True`` to a list of outputs, the full-size one first.
+    Raises: ValueError for an unknown name or a value that cannot work; TypeError for an
+        argument that the network does not have.
 
     >>> build("unet2d_small", num_classes=2).output_shape
     (None, 128, 128, 2)
@@ -99,10 +108,11 @@ def build(name: str, /, **arguments: Any) -> "keras.Model":
 
 @_shows_arguments
 def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
-    """The same graph as ``build``, without weights: shapes, names and counts, no memory.
+    """The same graph as ``build`` makes, without weights: shapes, names and counts at once.
 
-    It is for looking at: it has no weights to run, train or save with, and says so. Arguments and
-    errors are those of ``build``.
+    It is there to be looked at and takes next to no memory. Its methods that need weights (``fit``,
+    ``predict``, ``save`` ...) raise a ValueError that says so. Arguments and errors are those of
+    ``build``.
 
     >>> skeleton("unet3d_90m").count_params()
     90321539
@@ -117,13 +127,12 @@ def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
 
 def _refuse(name: str, method: str, *_: Any, **__: Any) -> None:
     raise ValueError(
-        f"{method} of {name!r}: it is a skeleton, without weights; expected a network of "
-        "unetzoo.build."
+        f"{method} of {name!r}: a skeleton has no weights; build the network with unetzoo.build."
     )
 
 
 def check_arguments(name: str, /, **arguments: Any) -> None:
-    """Whether ``build`` takes them: its errors, without Keras but for an activation's name.
+    """Raise the errors that ``build`` would; imports Keras only to check an activation's name.
 
     >>> check_arguments("unet2d_small", num_classes=2)
     """
@@ -134,8 +143,8 @@ def check_arguments(name: str, /, **arguments: Any) -> None:
 def without_weights() -> Iterator[None]:
     """What is built inside gets no weights, now or later.
 
-    Keras keeps a list of the variables that a stateless scope leaves without a value, and gives
-    them one when the next such scope ends, in any later call of a layer. Those are taken off it.
+    Keras keeps a list of the variables that a stateless scope leaves without values, and fills
+    them when the next such scope ends, in any later call of a layer. This removes them from it.
     """
     import keras
     from keras.src.backend.common.global_state import get_global_attribute
@@ -155,5 +164,5 @@ def _builder(name: str) -> Callable[..., Any]:
     key = name.replace("-", "_")
     if key not in known:
         near = closest(key, known, "unetzoo list shows them")
-        raise ValueError(f"network {name!r}: expected a name of the zoo; {near}.")
+        raise ValueError(f"network {short(name)}: expected a name of the zoo; {near}.")
     return builder_in(importlib.import_module(f"unetzoo.models.{key}"))

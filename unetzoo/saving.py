@@ -1,4 +1,4 @@
-"""Networks from files, and weights from one network to another of the same layers."""
+"""Networks from files, and weights from one network to another with the same layers."""
 
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -11,18 +11,19 @@ if TYPE_CHECKING:
 
 
 def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
-    """Give every layer of a model the weights of the source's layer of the same name.
+    """Copy weights between layers of the same name.
 
-    The source may have more layers: so a part of a trained network, such as the UNet++ pruned to
-    a lower depth, gets its weights from the whole. Nothing is copied unless everything fits.
+    The source may have more layers than the target, so that a part of a trained network, such as a
+    UNet++ pruned to a lower depth, gets its weights from the whole. Nothing is copied unless
+    everything fits.
 
     Args:
         source: the model with the weights.
         target: the model that gets them.
 
     Returns: the target.
-    Raises: ValueError where the source lacks a layer, or has one with weights of other shapes, or
-        one of the two is a skeleton.
+    Raises: ValueError where the source lacks a layer of the target, where weights differ in shape,
+        or where one of the two is a skeleton.
 
     >>> import unetzoo
     >>> small = {"input_shape": (16, 16, 1), "features": (2, 2, 2, 2, 2)}
@@ -32,7 +33,10 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
     """
     for model in (source, target):
         if any(weight._value is None for weight in model.weights):
-            raise ValueError(f"{model.name!r} is a skeleton: expected a network of unetzoo.build.")
+            raise ValueError(
+                f"{model.name!r} is a skeleton, without weights; build the network with "
+                "unetzoo.build."
+            )
     layers = {layer.name: layer for layer in source.layers}
     pairs = []
     for layer in target.layers:
@@ -40,43 +44,52 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
             continue
         if layer.name not in layers:
             raise ValueError(
-                f"layer {layer.name!r}: {source.name!r} has none of that name; expected a source "
-                "with every layer of the target that has weights."
+                f"layer {layer.name!r}: {source.name!r} has no layer of that name; expected a "
+                "source with every layer that has weights in the target."
             )
-        found = [tuple(weight.shape) for weight in layers[layer.name].weights]
+        available = [tuple(weight.shape) for weight in layers[layer.name].weights]
         needed = [tuple(weight.shape) for weight in layer.weights]
-        if found != needed:
+        if available != needed:
             raise ValueError(
-                f"layer {layer.name!r}: the source's weights have shapes {found}, the target's "
-                f"{needed}; build {_what_fits(layers[layer.name], source, target)}."
+                f"layer {layer.name!r}: weights of shapes {available} in the source, {needed} in "
+                f"the target; build {_what_fits(layers[layer.name], source, target)}."
             )
         pairs.append((layers[layer.name], layer))
-    for given, layer in pairs:
-        layer.set_weights(given.get_weights())
+    for source_layer, target_layer in pairs:
+        target_layer.set_weights(source_layer.get_weights())
     return target
 
 
 def _what_fits(layer: "keras.layers.Layer", source: "keras.Model", target: "keras.Model") -> str:
-    """What to build where a layer's weights do not fit those of the target."""
-    if grid := getattr(layer, "grid", None):  # of transunet's positions
+    """What to build, where the weights of a layer of the source do not fit the target."""
+    if grid := getattr(layer, "grid", None):  # of TransUNet's position embeddings
         return f"the target with grid={grid}"
-    given, wanted = (model.outputs[0].shape[-1] for model in (source, target))
-    if given != wanted and layer.output.shape[-1] == given:
+    classes, wanted = (model.outputs[0].shape[-1] for model in (source, target))
+    if classes != wanted and layer.output.shape[-1] == classes:
         return (
-            f"the target with num_classes={given}, or copy all before its classes: copy_weights("
+            f"the target with num_classes={classes}, or copy all layers before it: copy_weights("
             f"source, keras.Model(target.inputs, target.get_layer({layer.name!r}).input))"
         )
     return "both with the same arguments"
 
 
 def load_model(path: "str | PathLike[str]") -> "keras.Model":
-    """A network saved with ``model.save``, with the layers, losses and metrics of this package.
+    """Read a network that ``model.save`` wrote, with this package's layers, losses and metrics.
 
-    ``keras.models.load_model`` does the same; here what is wrong with a file is a sentence, told
-    before Keras is loaded where no Keras is needed to see it. No code in the file is run. A network
-    that was compiled is computed as ``compile_model`` left it, to the last bit.
+    As ``keras.models.load_model``, but a file that cannot be read is one sentence, most often
+    before Keras is even imported. No code in the file is run. A network that was compiled with
+    ``compile_model`` computes what it did before, to the last bit.
 
-    Raises: ValueError where there is no such file or it is no Keras model.
+    Args:
+        path: of the ``.keras`` file.
+
+    Raises: ValueError where there is no such file, or it is not a Keras model.
+
+    >>> import tempfile, unetzoo
+    >>> path = f"{tempfile.mkdtemp()}/model.keras"
+    >>> unetzoo.build("unet2d_small", input_shape=(16, 16, 1)).save(path)
+    >>> unetzoo.load_model(path).output_shape
+    (None, 16, 16, 32)
     """
     check_saved(path)
     import keras

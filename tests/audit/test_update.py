@@ -156,11 +156,11 @@ def test_a_bad_marker_is_named_by_its_line_and_nothing_is_written(update, text, 
 
 def test_no_file_and_bad_networks_are_bad_input(update):
     assert update()[0] == 2
-    for name, reason in (("no.md", "there is no such file"), (".", "it is a folder, no file")):
+    for name, reason in (("no.md", "there is no such file"), (".", "it is a folder, not a file")):
         told = f"error: {name}: {reason}; expected a text file with marked tables.\n"
         assert update(name) == (2, "", told)
     os.mkfifo("pipe")
-    assert "error: pipe: it is a pipe or a device, no file; expected" in update("pipe")[2]
+    assert "error: pipe: it is a pipe or a device, not a file; expected" in update("pipe")[2]
     Path("README.md").write_text(marked("mine"))
     for given in ("mine", "mine=nets", "=nets:build", "a b=nets:build"):
         code, out, err = update("README.md", "--model", given)

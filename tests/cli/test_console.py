@@ -47,7 +47,7 @@ def test_too_little_memory_is_a_sentence(error):
         done = command("unetzoo", "list")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: out of memory: ")
-    assert done.stderr.endswith("give a smaller --batch-size, --patch or --memory-gb.\n")
+    assert done.stderr.endswith("use a smaller --batch-size, --patch or --memory-gb.\n")
     assert done.stderr.count("\n") == 1
 
 
@@ -80,11 +80,11 @@ def test_the_exit_codes():
         (["unetzoo-audit", "diff", "a", "b", "--jsn"], "error: No such option '--jsn'. Did you"),
         (["unetzoo", "evaluate", "x", "--worst", -1], "'--worst': -1 is not in the range x>=0.\n"),
         (["unetzoo", "evaluate", "x", "--overlap", 1], "'--overlap': 1.0 is not in the range 0<="),
-        (["unetzoo", "evaluate", "x", "--overlap", "nan"], "'--overlap': nan is no finite number."),
+        (["unetzoo", "evaluate", "x", "--overlap", "nan"], "'--overlap': nan is not finite."),
         (["unetzoo", "evaluate", "x", "--tolerance", 0], "'--tolerance': 0.0 is not in the range"),
-        (["unetzoo", "evaluate", "x", "--tolerance", "inf"], "inf is no finite number.\n"),
+        (["unetzoo", "evaluate", "x", "--tolerance", "inf"], "inf is not finite.\n"),
         (["unetzoo", "predict", "x", "y", "-o", "z", "--overlap", -1], "'--overlap': -1.0 is not"),
-        (["unetzoo", "plan", "x", "--fill", "nan"], "'--fill': nan is no finite number.\n"),
+        (["unetzoo", "plan", "x", "--fill", "nan"], "'--fill': nan is not finite.\n"),
     ],
 )
 def test_a_usage_error_is_one_line(words, sentence):
@@ -176,7 +176,7 @@ def test_a_network_with_code_of_its_own_is_refused_in_plain_words(tmp_path):
     outputs = keras.layers.Lambda(lambda x: x + 1, output_shape=(4, 4, 1))(inputs)
     keras.Model(inputs, outputs).save(path)
     with pytest.raises(
-        ValueError, match=r"it holds a Lambda layer, whose code is not run; save.*it\.$"
+        ValueError, match=r"it has a Lambda layer, whose code is not run; save.*it\.$"
     ):
         unetzoo.load_model(path)
 

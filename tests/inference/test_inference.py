@@ -310,7 +310,7 @@ def test_arguments_that_do_not_fit():
     for patch in ((8,), (0, 8), (8.0, 8)):
         refused(model, image, patch, r"patch \(.*\): expected 2 whole numbers of")
     for overlap in (1, 1.5, -3):
-        refused(model, image, (8, 8), f"overlap {overlap}: expected a share", overlap=overlap)
+        refused(model, image, (8, 8), f"overlap {overlap}: expected a fraction", overlap=overlap)
     refused(model, image, (8, 8), "batch_size 0: expected a whole number", batch_size=0)
     shape = r"image of shape \(8, 8, 3\): 'sequential.*' needs 2 spatial axes and 1 channel last"
     refused(model, noise(8, 8, 3), (8, 8), shape)
@@ -328,7 +328,7 @@ def test_a_patch_that_fails_when_it_runs():
     inputs = keras.Input((None, None, 1))
     x = keras.layers.UpSampling2D()(keras.layers.MaxPooling2D()(inputs))
     model = keras.Model(inputs, keras.layers.Concatenate()([inputs, x]))
-    with pytest.raises(ValueError, match="larger sizes that are multiples of 2 x 2 should do"):
+    with pytest.raises(ValueError, match="larger sizes that are multiples of 2 x 2 should work"):
         sliding_window(model, noise(8, 8, 1), (7, 8))
 
 

@@ -69,7 +69,7 @@ def test_a_file_that_is_no_model_is_a_sentence(tmp_path):
     path.write_bytes(b"not a zip file")
     result = command(BIN / "unetzoo-audit", "table", path)
     assert result.returncode == 2
-    assert f"{path}: expected a model saved as .keras" in " ".join(result.stderr.split())
+    assert f"{path}: not a .keras model, or damaged; save one" in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
 
 

@@ -151,11 +151,11 @@ def test_files_that_are_no_plans(one, tmp_path):
     for text, sentence in {
         b"": "not JSON, Expecting value: line 1 column 1",
         b'{"network": }': "not JSON, Expecting value: line 1 column 13",
-        b"\xff\xfe": "not a text of UTF-8",
+        b"\xff\xfe": "not a UTF-8 text",
         b"[]": r"\[\]: expected keys and values in braces",
         b"null": "None: expected keys and values",
-        b'{"network": 1, "network": 2}': "key 'network' is there twice: expected each key once",
-        b"[" * 100_000: "lists in lists without end",
+        b'{"network": 1, "network": 2}': "key 'network' appears twice: expected each key once",
+        b"[" * 100_000: "lists nested too deeply",
     }.items():
         path.write_bytes(text)
         with pytest.raises(ValueError, match=f"plan.json: .*{sentence}"):

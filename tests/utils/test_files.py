@@ -32,7 +32,7 @@ def test_the_place_is_named_and_not_what_is_written_beside(under_a_file):
     with pytest.raises(ValueError, match=TOLD) as error, replacing(path) as beside:
         beside.write_text("rows")
     file = under_a_file.parent
-    assert str(error.value).startswith(f"{path}: cannot be written ({file} is no folder)")
+    assert str(error.value).startswith(f"{path}: cannot be written ({file} is not a folder)")
 
 
 def test_a_full_disk_while_a_file_is_written(tmp_path):
@@ -78,7 +78,7 @@ def test_every_command_says_it_alike(under_a_file, small_run, small_data, tmp_pa
         done = command(*words)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"error: {under_a_file}")
-        assert f"cannot be written ({under_a_file.parent} is no folder)" in done.stderr
+        assert f"cannot be written ({under_a_file.parent} is not a folder)" in done.stderr
     with mock.patch("os.replace", side_effect=OSError(errno.EROFS, os.strerror(errno.EROFS))):
         done = command("unetzoo-audit", "update", readme)
     assert done.stderr.startswith(f"error: {readme}: cannot be written (Read-only file system)")
@@ -99,7 +99,7 @@ def test_a_device_is_no_folder(small_run, small_data):
         done = command("unetzoo", *words, "/dev/full")
         assert (done.returncode, done.stdout) == (2, "")
         last = done.stderr.splitlines()[-1]
-        assert last.startswith("error: /dev/full: cannot be written (/dev/full is no folder); ")
+        assert last.startswith("error: /dev/full: cannot be written (/dev/full is not a folder); ")
 
 
 def test_a_finished_run_is_left_as_it_is(small_run, small_data, capsys):

@@ -174,5 +174,5 @@ def test_where_nothing_can_be_locked_a_run_goes_on(tmp_path, monkeypatch):
 
 def test_a_place_that_is_no_folder_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"^(.+/file): cannot be written .\1 is no folder"):
+    with pytest.raises(ValueError, match=r"^(.+/file): cannot be written .\1 is not a folder"):
         owned(tmp_path / "file").__enter__()

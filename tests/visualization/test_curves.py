@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from unetzoo.visualization.figures import curves
-from unetzoo.visualization.sheet import colour_of
+from unetzoo.visualization.sheet import color_of
 
 
 def history(epochs, classes=3, every=5):
@@ -41,19 +41,19 @@ def test_curves_are_the_history(tmp_path):
     kept = [epoch for epoch in range(1, 23) if epoch not in (4, 5)]
     assert lines(losses, "")["black"] == (kept, [1 / epoch for epoch in kept])
     assert lines(rates, "")["black"][1] == [row["learning_rate"] for row in rows]
-    assert set(lines(dice, "")) == {"black", *map(colour_of, (1, 2, 3))}
-    assert lines(dice, "")[colour_of(2)][1] == [0.2] * 22
+    assert set(lines(dice, "")) == {"black", *map(color_of, (1, 2, 3))}
+    assert lines(dice, "")[color_of(2)][1] == [0.2] * 22
     epochs, values = lines(dice, "o")["black"]
     assert epochs == [5, 10, 15, 20]
     assert values == pytest.approx([0.505, 0.51, 0.515, 0.52])
-    assert lines(dice, "o")[colour_of(3)][0] == epochs
+    assert lines(dice, "o")[color_of(3)][0] == epochs
     assert dice.get_title() == "Dice: best in validation 0.520, epoch 20"
     names = [text.get_text() for text in dice.get_legend().get_texts()]
     assert names == ["_a", "$b$", "c" * 40 + " ...", "mean", "training", "validation"]
     with Image.open(path) as picture:
         assert picture.size == (1400, 380)
         drawn = np.asarray(picture.convert("RGB")) / 255
-    assert (abs(drawn - to_rgb(colour_of(1))).max(-1) < 0.1).sum() > 100
+    assert (abs(drawn - to_rgb(color_of(1))).max(-1) < 0.1).sum() > 100
     check_page(figure)
 
 
@@ -70,7 +70,7 @@ def test_curves_of_little(tmp_path):
     assert set(lines(curves(path, history(9, classes=20)).axes[2], "")) == {"black"}
     only = [{"epoch": 3, "val_dice": 0.25, "val_dice_1": 0.2, "val_dice_2": 0.3}]
     dice = curves(path, only).axes[-1]
-    assert lines(dice, "o")[colour_of(2)] == ([3], [0.3])
+    assert lines(dice, "o")[color_of(2)] == ([3], [0.3])
     names = [text.get_text() for text in dice.get_legend().get_texts()]
     assert names == ["class 1", "class 2", "mean", "training", "validation"]
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from unetzoo.evaluation.scores import ClassScores
 from unetzoo.visualization.figures import case_figure, overlay
-from unetzoo.visualization.sheet import colour_of
+from unetzoo.visualization.sheet import color_of
 
 NAMES = ("background", "liver", "tumour")
 
@@ -23,10 +23,10 @@ def test_an_overlay_shows_each_mask_in_its_own_column(tmp_path):
     path = tmp_path / "overlay.png"
     figure = overlay(path, image, labels, prediction, title="case", class_names=NAMES)
     assert Image.open(path).format == "PNG"
-    liver = np.reshape(counts(figure, path, colour_of(1)), (3, 3))
+    liver = np.reshape(counts(figure, path, color_of(1)), (3, 3))
     assert (liver[:, [0, 2]] == 0).all()
     assert (liver[:, 1] > 100).all()
-    tumour = np.reshape(counts(figure, path, colour_of(2)), (3, 3)).sum(0)
+    tumour = np.reshape(counts(figure, path, color_of(2)), (3, 3)).sum(0)
     assert tumour[0] == 0
     assert tumour[1:].min() > 50
     assert texts(figure) == ["liver", "tumour"]
@@ -47,7 +47,7 @@ def test_the_object_is_where_it_is(tmp_path, shape, corner, place):
     image, labels = np.zeros((*shape, 1)), np.zeros(shape, int)
     labels[corner] = 1
     figure = overlay(tmp_path / "a.png", image, labels)
-    found = pixels(figure, tmp_path / "a.png", colour_of(1))[1]
+    found = pixels(figure, tmp_path / "a.png", color_of(1))[1]
     assert np.argwhere(found).mean(0) / found.shape == pytest.approx(place, abs=0.01)
 
 
@@ -76,7 +76,7 @@ def test_ignored_voxels_are_grey_and_in_the_legend(tmp_path):
     shade = "#747474"  # three quarters of the grey, on black
     assert min(counts(figure, path, shade, near=3)[1::2]) > 10_000
     assert max(counts(figure, path, shade, near=3)[0::2]) == 0
-    assert max(counts(figure, path, colour_of(255))) == 0
+    assert max(counts(figure, path, color_of(255))) == 0
     figure = overlay(path, 0 * image, np.where(labels == 255, 0, labels), ignore_label=255)
     assert texts(figure) == ["class 1", "class 2"]
 
@@ -90,7 +90,7 @@ def test_a_colour_picture_keeps_its_colours(tmp_path):
     assert heads(figure) == ["image", "prediction"]
     assert counts(figure, path, "#0000FF", 3)[0] > 30_000
     assert counts(figure, path, "#C80000", 3)[0] > 30_000
-    without, with_labels = counts(figure, path, colour_of(1))
+    without, with_labels = counts(figure, path, color_of(1))
     assert without == 0 < 100 < with_labels
     check_page(figure)
 

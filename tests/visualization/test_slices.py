@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
-from unetzoo.visualization.sheet import colour_of
+from unetzoo.visualization.sheet import color_of
 from unetzoo.visualization.slices import (
     FILL,
     Cut,
@@ -136,7 +136,7 @@ def test_the_window_leaves_out_extremes_and_survives_anything():
 
 def test_colour_blind_people_tell_the_first_seven_classes_apart():
     """Okabe and Ito's colours through Machado's matrices for deuteranopia and protanopia."""
-    linear = np.array([to_rgb(colour_of(label)) for label in range(1, 8)]) ** 2.2
+    linear = np.array([to_rgb(color_of(label)) for label in range(1, 8)]) ** 2.2
     deutan = [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
     protan = [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
     for matrix in (np.eye(3), np.array(deutan), np.array(protan)):

@@ -1,4 +1,4 @@
-"""The parts every U is made of, as functions: x in, x out."""
+"""The parts of which every U is made, as functions: x in, x out."""
 
 from unetzoo.blocks.basic import (
     average_pool,

@@ -1,8 +1,8 @@
 """Single layers as functions: x in, x out.
 
-A part takes the map ``x`` of shape ``(B, *spatial, C)``, 2D or 3D, and the name its layers carry.
-A name is a path with hyphens: ``down1-double_conv-conv2`` is the second convolution of the
-``DoubleConv`` of the ``Down`` called ``down1``. The constants are PyTorch's.
+Each takes the map ``x`` of shape ``(B, *spatial, C)``, 2D or 3D, and the name of its layer. A name
+is a path with hyphens: ``down1-double_conv-conv2`` is the second convolution of the ``DoubleConv``
+in the ``Down`` called ``down1``. The constants are PyTorch's.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,15 +25,15 @@ HALF = ("float16", "bfloat16")
 
 
 def _layer(kind: str, x: KerasTensor, **arguments: Any) -> KerasTensor:
-    """The 2D or 3D layer that fits x, channels last whatever Keras's global setting."""
+    """Call the 2D or 3D layer that fits x, channels last whatever Keras's global setting is."""
     name = kind.format(len(x.shape) - 2)
-    ours = keras.backend.backend() == "torch" and name in ("Conv2D", "Conv3D")
-    cls = getattr(convolutions if ours else keras.layers, name)
+    own = keras.backend.backend() == "torch" and name in ("Conv2D", "Conv3D")
+    cls = getattr(convolutions if own else keras.layers, name)
     return cls(data_format="channels_last", **arguments)(x)
 
 
 def per_axis(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
-    """One number, or one an axis, as one an axis.
+    """One number for all axes, or one per axis, as one per axis.
 
     >>> per_axis(3, 2), per_axis([1, 3, 3], 3)
     ((3, 3), (1, 3, 3))
@@ -45,7 +45,7 @@ def per_axis(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
 
 
 def check_sizes(x: KerasTensor, sizes: Sizes) -> KerasTensor:
-    """Where the input has open sizes, a layer that checks those of what comes in later."""
+    """For an input with open sizes, a layer that checks the sizes of what comes in later."""
     if None not in x.shape[1:]:
         return x
     return CheckSizes(sizes.smallest, sizes.step, name="sizes")(x)
@@ -61,7 +61,7 @@ def conv(
     padding: str = "same",
     **arguments: Any,
 ) -> KerasTensor:
-    """A convolution of stride 1: spatial sizes stay, or lose kernel_size - 1 with "valid"."""
+    """A convolution of stride 1: sizes stay, or shrink by kernel_size - 1 with "valid" padding."""
     arguments = {"kernel_initializer": "he_normal", **arguments}
     return _layer(
         "Conv{}D",
@@ -86,8 +86,8 @@ def strided_conv(
 ) -> KerasTensor:
     """A convolution that zero-pads (kernel - 1) / 2 on both sides, as PyTorch's do.
 
-    Sizes n become ceil(n / stride). With stride 1 it is ``conv``; with a stride, Keras's "same"
-    pads more at the end than at the start, so there the padding is a layer of its own.
+    A size n becomes ceil(n / stride). With stride 1 it is ``conv``. With a larger stride Keras's
+    "same" would pad more at the end than at the start, so the padding is a layer of its own.
     """
     rank = len(x.shape) - 2
     strides = per_axis(strides, rank)
@@ -102,7 +102,7 @@ def strided_conv(
 def zero_pad(
     x: KerasTensor, padding: int | Sequence[int] | Sequence[tuple[int, int]], *, name: str
 ) -> KerasTensor:
-    """Zeros around x: one number for all sides, one an axis, or one a side."""
+    """Zeros around x; ``padding`` is one number, one per axis, or a pair per axis."""
     return _layer("ZeroPadding{}D", x, padding=padding, name=name)
 
 
@@ -115,7 +115,7 @@ def up_conv(
     factor: int | Sequence[int] = 2,
     **arguments: Any,
 ) -> KerasTensor:
-    """A transposed convolution, kernel and stride ``factor``: spatial sizes times as large."""
+    """A transposed convolution with kernel and stride ``factor``: sizes grow by that factor."""
     arguments = {"kernel_initializer": "he_normal", **arguments}
     return _layer(
         "Conv{}DTranspose",
@@ -130,7 +130,7 @@ def up_conv(
 
 
 def up_conv_3x3(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
-    """A 2D transposed convolution, kernel 3, stride 2, PyTorch's padding 1 and output padding 1."""
+    """A 2D transposed convolution: kernel 3, stride 2, PyTorch's padding 1, output padding 1."""
     return TorchConv2DTranspose(filters, 3, 2, kernel_initializer="he_normal", name=name)(x)
 
 
@@ -143,9 +143,11 @@ def norm(
     momentum: float = 0.9,
     groups: int = 8,
 ) -> KerasTensor:
-    """Batch, instance or group (gcd(groups, channels) groups) normalisation; None: x as it is.
+    """Batch, instance or group normalization; with the kind None, x itself.
 
-    ``momentum`` is Keras's: 0.9 is PyTorch's 0.1. Instance and group norm use ``epsilon`` alone.
+    "group" has gcd(groups, channels) groups.
+
+    ``momentum`` is Keras's: 0.9 is PyTorch's 0.1. Only batch norm uses it.
     """
     if kind is None:
         return x
@@ -163,7 +165,7 @@ def relu(x: KerasTensor, *, name: str) -> KerasTensor:
 
 
 def nonlinear(x: KerasTensor, kind: str, *, name: str) -> KerasTensor:
-    """ReLU, leaky ReLU (slope 0.01), or PReLU (a slope a channel, 0.25 at first)."""
+    """ReLU, leaky ReLU (slope 0.01), or PReLU (one slope per channel, 0.25 at first)."""
     if kind == "relu":
         return relu(x, name=name)
     if kind == "leaky_relu":
@@ -174,7 +176,7 @@ def nonlinear(x: KerasTensor, kind: str, *, name: str) -> KerasTensor:
 
 
 def max_pool(x: KerasTensor, *, name: str, size: int = 2, stride: int = 2) -> KerasTensor:
-    """The largest of 2 (x 2) x 2; what does not fill a whole one at the end is left out."""
+    """The largest of 2 x 2 (x 2) pixels; a rest at the end of an axis is left out."""
     half = keras.config.dtype_policy().compute_dtype == "float16"
     tensorflow = keras.backend.backend() == "tensorflow"  # no 3D pooling in float16 on a CPU
     dtype = "float32" if half and tensorflow else None
@@ -182,26 +184,26 @@ def max_pool(x: KerasTensor, *, name: str, size: int = 2, stride: int = 2) -> Ke
 
 
 def average_pool(x: KerasTensor, strides: Sequence[int], *, name: str) -> KerasTensor:
-    """The mean, in float32, of as many pixels as the strides say; at the end of what is left."""
+    """The mean, in float32, of a block of pixels as large as the strides; fewer at the end."""
     return _layer(
         "AveragePooling{}D", x, pool_size=strides, padding="same", dtype=_float32(), name=name
     )
 
 
 def _float32() -> str | None:
-    """Float32 under mixed precision: sums and logits lose too much in half."""
+    """Float32 under mixed precision: sums and logits lose too much in half precision."""
     return "float32" if keras.config.dtype_policy().compute_dtype in HALF else None
 
 
 def channel_dropout(x: KerasTensor, rate: float, *, name: str) -> KerasTensor:
-    """Dropout of whole channels at ``rate``; at rate 0 no layer at all."""
+    """Dropout of whole channels; at rate 0 there is no layer."""
     return _layer("SpatialDropout{}D", x, rate=rate, name=name) if rate else x
 
 
 def linear_upsampling(
     x: KerasTensor, *, name: str, align_corners: bool = True, factor: int | Sequence[int] = 2
 ) -> KerasTensor:
-    """Spatial sizes times ``factor``, bilinear or trilinear."""
+    """Enlarge by ``factor``, bilinear or trilinear."""
     return LinearUpsampling(factor, align_corners=align_corners, name=name)(x)
 
 
@@ -214,9 +216,9 @@ def upsample(
     factor: int | Sequence[int] = 2,
     bias: bool = True,
 ) -> KerasTensor:
-    """To ``filters`` channels at sizes times ``factor``: "transposed" or "linear".
+    """Enlarge by ``factor``, to ``filters`` channels; the kind is "transposed" or "linear".
 
-    "linear" is a 1x1 convolution, then interpolation with half-pixel centres.
+    "linear" is a 1x1 convolution, then interpolation with half-pixel centers.
     """
     if kind == "transposed":
         return up_conv(x, filters, factor=factor, bias=bias, name=name)
@@ -225,7 +227,7 @@ def upsample(
 
 
 def nearest_upsampling(x: KerasTensor, *, name: str) -> KerasTensor:
-    """Spatial sizes double, each pixel repeated."""
+    """Double the sizes by repeating each pixel."""
     return _layer("UpSampling{}D", x, size=2, name=name)
 
 
@@ -238,7 +240,7 @@ def head(
     kernel_size: int = 1,
     probabilities: str = "probabilities",
 ) -> KerasTensor:
-    """A convolution to logits in float32, and the activation if there is one."""
+    """A convolution to logits in float32, then the activation if there is one."""
     x = conv(x, num_classes, kernel_size, name=name, dtype=_float32())
     if activation is None:
         return x

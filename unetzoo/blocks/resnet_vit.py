@@ -24,8 +24,8 @@ def resnet(
 ) -> tuple[KerasTensor, tuple[KerasTensor, ...]]:
     """The map at a sixteenth of x's size, and the skips at an eighth, a quarter and a half.
 
-    The pooling is not padded, so the map at a quarter is a pixel short: its skip, and it alone,
-    gets a zero at the end of each axis.
+    The pooling is not padded, so the map at a quarter is one pixel short. Its skip, and no other
+    map, gets a zero at the end of each axis.
     """
     x = standardized_conv(x, width, 7, 2, name="root-conv", pad="root-pad")
     x = group_norm(x, name="root-norm")
@@ -42,14 +42,14 @@ def resnet(
 def residual_block(
     x: KerasTensor, filters: int, units: int, stride: int, *, name: str
 ) -> KerasTensor:
-    """So many residual units, the first with the stride."""
+    """A row of residual units; the first has the stride."""
     for number in range(1, units + 1):
         x = residual_unit(x, filters, stride if number == 1 else 1, name=f"{name}-unit{number}")
     return x
 
 
 def residual_unit(x: KerasTensor, filters: int, stride: int, *, name: str) -> KerasTensor:
-    """Convolutions of 1, 3 and 1 to 4 times ``filters`` channels, and the shortcut around them."""
+    """Convolutions of size 1, 3 and 1, to ``4 * filters`` channels, and a shortcut around them."""
     shortcut = x
     if stride > 1 or x.shape[-1] != 4 * filters:
         shortcut = standardized_conv(x, 4 * filters, 1, stride, name=f"{name}-proj_conv")
@@ -73,7 +73,7 @@ def standardized_conv(
     name: str,
     pad: str = "",
 ) -> KerasTensor:
-    """Without bias; with a stride, padded as PyTorch pads, by a layer named ``pad``."""
+    """A standardized convolution without bias; with a stride, the layer ``pad`` pads as PyTorch."""
     rank = len(x.shape) - 2
     padding = kernel_size // 2
     if stride > 1 and padding:
@@ -92,7 +92,7 @@ def standardized_conv(
 
 
 def group_norm(x: KerasTensor, *, name: str) -> KerasTensor:
-    """In 32 groups, or as many of them as divide the channels."""
+    """Group norm with 32 groups, or fewer where 32 does not divide the channels."""
     return blocks.norm(x, "group", groups=32, epsilon=1e-6, name=name)
 
 
@@ -108,9 +108,9 @@ def transformer(
     dropout: float,
     grid: Sequence[int] | None,
 ) -> KerasTensor:
-    """Every position of x a token of ``hidden`` channels; the layers' output is a map again.
+    """Makes every position of x a token, and of the last layer's tokens a map again.
 
-    Without a ``grid`` for the position embeddings it is x's, and 14 where that is open.
+    ``grid`` is that of the position embeddings; None: the sizes of x, and 14 where they are open.
     """
     x = blocks.conv(x, hidden, 1, name="patches")
     grid = grid or [size or OPEN_GRID for size in x.shape[1:-1]]
@@ -126,7 +126,7 @@ def transformer(
 def transformer_layer(
     x: KerasTensor, heads: int, mlp: int, dropout: float, *, name: str
 ) -> KerasTensor:
-    """Self-attention, then an MLP, each after a norm and with x added."""
+    """Self-attention, then an MLP; a norm comes before each, and a shortcut leads around."""
     hidden = x.shape[-1]
     y = token_norm(x, name=f"{name}-norm1")
     y = keras.layers.MultiHeadAttention(heads, hidden // heads, name=f"{name}-attention")(y, y)
@@ -140,10 +140,10 @@ def transformer_layer(
 
 
 def token_norm(x: KerasTensor, *, name: str) -> KerasTensor:
-    """Layer normalisation over the channels."""
+    """Layer normalization over the channels."""
     return keras.layers.LayerNormalization(epsilon=1e-6, name=name)(x)
 
 
 def token_dropout(x: KerasTensor, rate: float, *, name: str) -> KerasTensor:
-    """Dropout of single numbers; at rate 0 no layer at all."""
+    """Dropout of single numbers; at rate 0 there is no layer."""
     return keras.layers.Dropout(rate, name=name)(x) if rate else x

@@ -1,4 +1,4 @@
-"""The parts that make a U of single layers: levels, what joins a skip, the heads."""
+"""The parts between single layers and a whole U: levels, joins with a skip, heads."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,12 +23,12 @@ from unetzoo.utils.stages import Stage
 def decoder(
     levels: Sequence[tuple[Stage, KerasTensor]], upsampling: str, block: Callable[..., KerasTensor]
 ) -> list[KerasTensor]:
-    """The decoder's maps of every level but the lowest, the finest first.
+    """The maps of the decoder, one for every level but the lowest, finest first.
 
     Args:
-        levels: each stage with the encoder's map, the finest first.
+        levels: each stage with the encoder's map, finest first.
         upsampling: "transposed", with kernel and stride of the stage below, or "linear".
-        block: what a joined map passes through, called with ``(x, stage, name=...)``.
+        block: what follows each join with a skip, called with ``(x, stage, name=...)``.
     """
     x, maps = levels[-1][1], list[KerasTensor]()
     for number in range(len(levels) - 1, 0, -1):
@@ -48,9 +48,10 @@ def heads(
     deep_supervision: bool,
     kernel_size: int = 1,
 ) -> KerasTensor | list[KerasTensor]:
-    """``head1`` of the first map; with deep supervision a list of a head for each map.
+    """The logits of the first map; with deep supervision a list with the logits of every map.
 
-    The first is the full-size output, the others are there for the loss.
+    The first is the full-size output; the others are only for the loss. The layers are ``head1``,
+    ``head2`` ...
     """
     outputs = [
         head(
@@ -63,34 +64,34 @@ def heads(
 
 
 def pad_and_concat(x: KerasTensor, skip: KerasTensor, *, name: str) -> KerasTensor:
-    """The skip's channels, then x's, x zero-padded to the skip's size."""
+    """The skip's channels, then those of x, zero-padded to the skip's size."""
     x = PadToMatch(name=f"{name}-pad")(x, skip)
     return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([skip, x])
 
 
 def pad_and_concat_first(x: KerasTensor, skips: Sequence[KerasTensor], *, name: str) -> KerasTensor:
-    """The channels of x, zero-padded to the skips' size, then those of every skip."""
+    """The channels of x, zero-padded to the skips' size, then those of each skip."""
     x = PadToMatch(name=f"{name}-pad")(x, skips[0])
     return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([x, *skips])
 
 
 def cut_and_concat(x: KerasTensor, skip: KerasTensor, *, name: str) -> KerasTensor:
-    """The channels of x, then the skip's, x cut to the skip's size.
+    """The channels of x, cut to the skip's size, then the skip's.
 
-    Where the encoder strides, an odd size is rounded up and the decoder's map is a pixel larger.
+    A strided encoder rounds an odd size up, so the decoder's map may be a pixel larger.
     """
     x = CropToMatch(name=f"{name}-crop")(x, skip)
     return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([x, skip])
 
 
 def crop_and_concat(x: KerasTensor, skip: KerasTensor, *, name: str) -> KerasTensor:
-    """The skip's channels, then x's, the skip cut to the centre of x's size."""
+    """The channels of the skip, cropped to the size of x, then those of x."""
     skip = CropToMatch(name=f"{name}-crop")(skip, x)
     return keras.layers.Concatenate(axis=-1, name=f"{name}-concat")([skip, x])
 
 
 def sequential(x: KerasTensor, *steps: Callable[..., KerasTensor], name: str) -> KerasTensor:
-    """Parts one after the other, numbered as in PyTorch's ``nn.Sequential``."""
+    """One part after another, numbered as in PyTorch's ``nn.Sequential``."""
     for number, step in enumerate(steps):
         x = step(x, name=f"{name}-{number}")
     return x
@@ -107,9 +108,9 @@ def double_conv(
     padding: str = "same",
     dropout: float = 0.0,
 ) -> KerasTensor:
-    """Twice: 3x3 convolution to ``first`` (``second``) channels, norm of that ``kind``, ReLU.
+    """Twice a 3x3 convolution, a norm of the given ``kind`` and ReLU; then channel dropout.
 
-    Channel dropout at the rate ``dropout`` ends it.
+    The convolutions have ``first`` and ``second`` channels.
     """
     for number, filters in ((1, first), (2, second)):
         x = conv(x, filters, name=f"{name}-conv{number}", bias=bias, padding=padding)
@@ -131,10 +132,10 @@ def conv_unit(
     bias: bool = True,
     dropout: float = 0.0,
 ) -> KerasTensor:
-    """Convolution, channel dropout, norm of that ``kind``, nonlinearity, with a ``number``.
+    """A convolution, channel dropout, a norm of the given ``kind`` and a nonlinearity (None: none).
 
-    Their layers are ``name-conv1``, ``name-dropout1``, ``name-norm1`` and ``name-act1``; where the
-    nonlinearity is None there is none.
+    With ``number=1`` the layers are ``name-conv1``, ``name-dropout1``, ``name-norm1`` and
+    ``name-act1``.
     """
     x = strided_conv(x, filters, kernel_size, strides, bias=bias, name=f"{name}-conv{number}")
     x = channel_dropout(x, dropout, name=f"{name}-dropout{number}")
@@ -143,7 +144,7 @@ def conv_unit(
 
 
 def down(x: KerasTensor, block: Callable[..., KerasTensor], *, name: str) -> KerasTensor:
-    """Pooling, then the block at half the size."""
+    """Max pooling, then the block, at half the size."""
     x = max_pool(x, name=f"{name}-pool")
     return block(x, name=f"{name}-double_conv")
 
@@ -157,7 +158,7 @@ def up(
     *,
     name: str,
 ) -> KerasTensor:
-    """Upsampling, the skip joined on, then the block at the skip's level."""
+    """Upsampling, the join with the skip, then the block."""
     x = upsample(x, name=f"{name}-up")
     x = join(x, skip, name=name)
     return block(x, name=f"{name}-double_conv")

@@ -1,4 +1,4 @@
-"""From a trained network to a mask: windows over a volume, folded norms, clean masks."""
+"""From a trained network to a mask: sliding windows, fused norms, clean-up of masks."""
 
 from unetzoo.utils.lazy import lazy
 

@@ -1,4 +1,4 @@
-"""Batch norms folded into convolutions: the same logits with less to compute."""
+"""Batch norms fused into convolutions: the same logits with less to compute."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose, TorchC
 
 
 def fuse(model: keras.Model) -> keras.Model:
-    """The network for prediction: each batch norm that follows a convolution is part of it.
+    """A copy of a network for prediction, its batch norms fused into the convolutions before them.
 
-    The logits stay what they are to 1e-5 of their size; the weights are copies. A network without
-    such pairs, or in half precision, in which a sum would be rounded in another place, keeps its
-    layers. On PyTorch the convolutions are those that copy no maps, whatever wrote the file.
+    The logits stay the same to 1e-5 of their size. Layers in half precision are not fused, since
+    sums would be rounded differently. On PyTorch the convolutions are the ones that copy no maps,
+    whichever layers the file has.
 
     Args:
-        model: stays as it is.
+        model: the network; it does not change.
 
-    Returns: a network to predict with, not compiled; of a model that is not functional itself.
+    Returns: a network with copied weights, not compiled; the model itself if it is not functional.
 
     >>> import unetzoo
     >>> model = unetzoo.build("unet2d_small")
@@ -58,10 +58,10 @@ def fuse(model: keras.Model) -> keras.Model:
 
 
 def _pairs(model: keras.Model) -> Iterator[tuple[str, keras.layers.BatchNormalization]]:
-    """The names of convolutions, each with the batch norm that alone takes its output."""
+    """The names of convolutions, each with the batch norm that alone uses its output."""
     nodes = [node for level in model._nodes_by_depth.values() for node in level]
-    taken = Counter(id(x) for node in nodes for x in node.input_tensors)
-    taken.update(id(output) for output in model.outputs)
+    uses = Counter(id(x) for node in nodes for x in node.input_tensors)
+    uses.update(id(output) for output in model.outputs)
     calls = Counter(id(node.operation) for node in nodes)
     for node in nodes:
         norm = node.operation
@@ -69,7 +69,7 @@ def _pairs(model: keras.Model) -> Iterator[tuple[str, keras.layers.BatchNormaliz
             continue
         x = node.input_tensors[0]
         convolution = x._keras_history.operation
-        once = calls[id(norm)] == calls[id(convolution)] == taken[id(x)] == 1
+        once = calls[id(norm)] == calls[id(convolution)] == uses[id(x)] == 1
         linear = getattr(convolution, "activation", None) is keras.activations.linear
         if (
             type(convolution) in (*CONVOLUTIONS, *TRANSPOSED)
@@ -82,7 +82,7 @@ def _pairs(model: keras.Model) -> Iterator[tuple[str, keras.layers.BatchNormaliz
 
 
 def _folded(convolution: Any, norm: Any) -> list[np.ndarray]:
-    """The kernel and the bias of a convolution with its norm, computed in float64."""
+    """The kernel and the bias of a convolution fused with its norm, computed in float64."""
     kernel, *bias = (weight.astype("float64") for weight in convolution.get_weights())
     mean, variance = (
         keras.ops.convert_to_numpy(moving).astype("float64")
@@ -92,5 +92,5 @@ def _folded(convolution: Any, norm: Any) -> list[np.ndarray]:
     if norm.scale:
         scale = scale * keras.ops.convert_to_numpy(norm.gamma)
     shift = keras.ops.convert_to_numpy(norm.beta) if norm.center else 0.0
-    of_filters = scale[:, None] if isinstance(convolution, TRANSPOSED) else scale
-    return [kernel * of_filters, (sum(bias) - mean) * scale + shift]
+    filter_scale = scale[:, None] if isinstance(convolution, TRANSPOSED) else scale
+    return [kernel * filter_scale, (sum(bias) - mean) * scale + shift]

@@ -1,4 +1,4 @@
-"""Clean-up of a segmentation: of each class only its largest connected component stays."""
+"""Clean-up of a segmentation: only the largest connected component of each class stays."""
 
 from collections.abc import Iterable
 
@@ -9,16 +9,16 @@ import scipy
 def largest_component(labels: np.ndarray, classes: Iterable[int] | None = None) -> np.ndarray:
     """Keep the largest connected component of each class; the rest becomes background, 0.
 
-    Voxels are connected across faces, edges and corners: 26 neighbours in 3D, 8 in 2D. Each class
-    is looked at alone. Of components of the same size the first one stays, in the order of the
-    array. Sizes are counts of voxels.
+    Voxels are connected across faces, edges and corners: 26 neighbors in 3D, 8 in 2D. Each class is
+    treated by itself. Sizes are numbers of voxels; of components of equal size the first in the
+    array stays.
 
     Args:
         labels: ``(*spatial)``, whole numbers of at least 0.
-        classes: those to clean up; others stay as they are. None: all but the background.
+        classes: the classes to clean up; others stay as they are. None: all but the background.
 
     Returns: a new array of the same type.
-    Raises: ValueError for labels that are no whole numbers or negative, or a class under 1.
+    Raises: ValueError for labels that are not whole numbers or negative, or a class below 1.
 
     >>> largest_component(np.array([[1, 0, 2, 0], [0, 1, 0, 1]])).tolist()
     [[1, 0, 2, 0], [0, 1, 0, 0]]
@@ -39,13 +39,13 @@ def largest_component(labels: np.ndarray, classes: Iterable[int] | None = None) 
 
 
 def _keep_largest(labels: np.ndarray, label: int) -> None:
-    """In place; counted plane by plane, as counting takes 8 bytes a voxel."""
+    """In place; plane by plane, since counting takes 8 bytes per voxel."""
     mask = labels == label
     components, count = scipy.ndimage.label(mask, np.ones((3,) * labels.ndim))
     if count > 1:
         sizes = np.zeros(count + 1, "int64")
         for plane in components:
-            found, voxels = np.unique(plane, return_counts=True)
-            sizes[found] += voxels
+            numbers, voxels = np.unique(plane, return_counts=True)
+            sizes[numbers] += voxels
         sizes[0] = 0
         labels[mask & (components != sizes.argmax())] = 0

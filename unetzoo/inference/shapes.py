@@ -1,4 +1,4 @@
-"""The sizes of a network: what it gives for a patch, and its strides."""
+"""The sizes of a network: its output for a patch, and its strides."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +10,14 @@ from unetzoo.utils.sizes import Sizes
 
 
 def output_shape(model: keras.Model, patch: tuple[int, ...]) -> tuple[int, ...]:
-    """What a network gives for a patch, ``(*spatial, classes)``; of several outputs the first.
+    """The shape of a network's output for a patch, ``(*spatial, classes)``; the first of several.
 
     Args:
-        patch: spatial sizes, voxels.
+        model: the network.
+        patch: spatial sizes, in voxels.
 
-    Raises: ValueError for a patch that the network does not take, with the sizes that it does,
-        or an output that is not the patch's centre.
+    Raises: ValueError for a patch that the network does not take (the error says what it takes),
+        or for an output that is not the center of the patch.
 
     >>> import unetzoo
     >>> output_shape(unetzoo.skeleton("unet2d_original", input_shape=(None, None, 1)), (188, 204))
@@ -28,20 +29,20 @@ def output_shape(model: keras.Model, patch: tuple[int, ...]) -> tuple[int, ...]:
     except Exception as error:  # whatever a layer raises
         raise refusal(model, patch) from error
     output = tuple(shape[1:-1])
-    context = [taken - given for taken, given in zip(patch, output, strict=False)]
+    context = [size - inner for size, inner in zip(patch, output, strict=False)]
     if len(output) != len(patch) or any(voxels < 0 or voxels % 2 for voxels in context):
         raise ValueError(
-            f"model {model.name!r} gives {output} for a patch of {patch}: expected the patch's "
-            "sizes, or fewer voxels by as many on both sides."
+            f"model {model.name!r} gives {output} for a patch of {patch}: expected the sizes "
+            "of the patch, or a crop of its center."
         )
     return (*output, shape[-1])
 
 
 def strides(model: keras.Model) -> tuple[int, ...]:
-    """How far apart the voxels of the network's coarsest map are, on each axis, in input voxels.
+    """The distance between voxels of the network's coarsest map, per axis, in input voxels.
 
-    An unpadded network gives for an input shifted by so many voxels its output, shifted. It is
-    the product over all layers, so too much where strided layers stand side by side.
+    If the input of an unpadded network is shifted by this many voxels, its output is shifted too.
+    It is the product over all layers, and so too large where strided layers are side by side.
 
     >>> import unetzoo
     >>> strides(unetzoo.skeleton("unet3d_original"))
@@ -49,34 +50,34 @@ def strides(model: keras.Model) -> tuple[int, ...]:
     """
     product = [1] * (len(model.input_shape) - 2)
     for layer in _layers(model):
-        of_layer = getattr(layer, "strides", None)
+        layer_strides = getattr(layer, "strides", None)
         grows = "Transpose" in type(layer).__name__
-        if isinstance(of_layer, tuple) and len(of_layer) == len(product) and not grows:
-            product = [a * b for a, b in zip(product, of_layer, strict=True)]
+        if isinstance(layer_strides, tuple) and len(layer_strides) == len(product) and not grows:
+            product = [a * b for a, b in zip(product, layer_strides, strict=True)]
     return tuple(product)
 
 
 def refusal(model: keras.Model, patch: tuple[int, ...]) -> ValueError:
-    """What to say of a patch that makes the network fail, where nothing better is known."""
+    """The error for a patch that makes the network fail, where nothing better is known."""
     multiples = " x ".join(map(str, strides(model)))
     return ValueError(
         f"patch {patch}: {model.name!r} cannot take it; larger sizes that are multiples of "
-        f"{multiples} should do."
+        f"{multiples} should work."
     )
 
 
 def first_output(outputs: Any) -> Any:
-    """Of several outputs, or their shapes, the first: with deep supervision that of full size."""
+    """The first of several outputs or their shapes: with deep supervision the full-size one."""
     return outputs[0] if isinstance(outputs, list) else outputs
 
 
 def _check_patch(model: keras.Model, patch: tuple[int, ...]) -> None:
     built = model.input_shape[1:-1]
     if any(size not in (n, None) for size, n in zip(built, patch, strict=True)):
-        given = (*[None] * len(built), model.input_shape[-1])
+        open_shape = (*[None] * len(built), model.input_shape[-1])
         raise ValueError(
             f"patch {patch}: {model.name!r} was built for {built}; give that patch, or build the "
-            f"network with open sizes, input_shape={given}."
+            f"network with open sizes, input_shape={open_shape}."
         )
     layers = list(_layers(model))
     needed = [Sizes(c.multiple, c.multiple) for c in layers if isinstance(c, CropToMultiple)]
@@ -87,7 +88,7 @@ def _check_patch(model: keras.Model, patch: tuple[int, ...]) -> None:
 
 
 def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """The layers, those of networks inside the network too."""
+    """All layers, also those of networks inside the network."""
     for layer in model.layers:
         yield layer
         if hasattr(layer, "layers"):

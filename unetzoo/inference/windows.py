@@ -1,4 +1,4 @@
-"""An image larger than the patch: a sliding window, with memory for a slab of logits alone."""
+"""A sliding window over an image that is larger than the patch; keeps one slab of logits."""
 
 import itertools
 import math
@@ -15,10 +15,14 @@ from unetzoo.utils.text import counted
 
 
 def positions(size: int, patch: int, overlap: float = 0.5, step: int = 1) -> list[int]:
-    """Where patches begin on an axis, spread evenly: the last one ends where the axis ends.
+    """Where patches begin on an axis, spread evenly; the last one ends where the axis ends.
 
-    With a ``step`` they begin at its multiples, and the last may end up to ``step - 1`` further;
-    a patch smaller than the step begins anywhere.
+    Args:
+        size: of the axis, in voxels.
+        patch: size of a patch, in voxels.
+        overlap: of neighboring patches, a fraction in [0, 1).
+        step: patches begin at its multiples, and the last may end up to ``step - 1`` voxels
+            further; a patch smaller than the step begins anywhere.
 
     Source: nnU-Net 2.8.1, ``compute_steps_for_sliding_window``.
 
@@ -33,7 +37,7 @@ def positions(size: int, patch: int, overlap: float = 0.5, step: int = 1) -> lis
 
 
 def importance(patch: Sequence[int]) -> np.ndarray:
-    """Gaussian weight of a patch's voxels, sigma = size / 8, 1 in the centre, never 0; float32."""
+    """Gaussian weights of a patch's voxels: sigma = size / 8, 1 in the center, never 0; float32."""
     weight = np.ones((), "float64")
     for size in patch:
         distance = np.arange(size) - (size - 1) / 2
@@ -42,11 +46,11 @@ def importance(patch: Sequence[int]) -> np.ndarray:
 
 
 def classes_of(logits: np.ndarray, threshold: float = 0.0) -> np.ndarray:
-    """The class of each voxel ``(*spatial)``: its largest logit, of equals the first.
+    """The class of each voxel ``(*spatial)``: its largest logit; ties go to the first class.
 
     Args:
-        logits: ``(*spatial, C)``, or probabilities; one channel is a sigmoid's.
-        threshold: one channel is class 1 above it; 0.5 for probabilities.
+        logits: ``(*spatial, C)``, or probabilities; one channel belongs to a sigmoid.
+        threshold: above it one channel is class 1; 0.5 for probabilities.
 
     Returns: uint8 (int16 for more than 256 classes).
 
@@ -54,8 +58,8 @@ def classes_of(logits: np.ndarray, threshold: float = 0.0) -> np.ndarray:
     (array([1, 0], dtype=uint8), array([0], dtype=uint8))
     """
     classes = logits.shape[-1]
-    found = logits.argmax(-1) if classes > 1 else logits[..., 0] > threshold
-    return found.astype("uint8" if classes <= 256 else "int16")
+    labels = logits.argmax(-1) if classes > 1 else logits[..., 0] > threshold
+    return labels.astype("uint8" if classes <= 256 else "int16")
 
 
 def segment(
@@ -66,9 +70,10 @@ def segment(
     overlap: float | None = None,
     mirror: bool | Sequence[int] = False,
 ) -> np.ndarray:
-    """The class of each voxel of a whole image: ``classes_of`` its ``sliding_window_slabs``.
+    """The class of each voxel of a whole image, from ``sliding_window_slabs`` and ``classes_of``.
 
-    Returns: ``(*spatial)``, as ``classes_of``.
+    Args: as in ``sliding_window_slabs``.
+    Returns: ``(*spatial)``, of the type that ``classes_of`` gives.
 
     >>> model = keras.Sequential([keras.Input((None, None, 2)), keras.layers.Identity()])
     >>> segment(model, np.array([[[0, 1], [2, 1]]], "float32"), (4, 8))
@@ -88,8 +93,9 @@ def sliding_window(
     batch_size: int = 1,
     progress: Progress = lambda windows: windows,
 ) -> np.ndarray:
-    """The logits of a whole image: ``sliding_window_slabs`` put together.
+    """The logits of a whole image: the slabs of ``sliding_window_slabs`` in one array.
 
+    Args: as in ``sliding_window_slabs``.
     Returns: ``(*spatial, classes)``, float32.
 
     >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Identity()])
@@ -120,30 +126,32 @@ def sliding_window_slabs(
     weight: np.ndarray | None = None,
     progress: Progress = lambda windows: windows,
 ) -> Iterator[np.ndarray]:
-    """The logits of a whole image, in slabs along its first axis, each when it is finished.
+    """The logits of a whole image, in slabs along its first axis, each as soon as it is finished.
 
-    A mean over overlapping patches, weighted to their centres. Where the image is smaller than
-    the patch it is padded with zeros, and the result cut back.
+    They are a mean over overlapping patches, with more weight at the center of a patch. An image
+    smaller than the patch is padded with zeros, and the result is cropped.
 
-    A network that gives fewer voxels than it takes is tiled by its context (overlap-tile):
-    the image's border is mirrored, and tiles begin at multiples of the network's stride, so the
-    result is that of one run on the whole mirrored image. (An output smaller than the stride,
-    such as 4 voxels of ``unet2d_original``, cannot be laid so.)
+    For a network whose output is smaller than its input (overlap-tile), the image is mirrored at
+    its border, and tiles begin at multiples of the network's stride, so that the result is that of
+    one run on the whole mirrored image. (This is not possible for an output smaller than the
+    stride, such as the 4 voxels of ``unet2d_original``.)
 
     Args:
-        model: takes ``(batch_size, *patch, C)`` and gives logits, or several outputs with those
-            of full size first.
+        model: takes ``(batch_size, *patch, C)`` and gives logits, or several outputs of which the
+            first has the full size.
         image: ``(*spatial, C)``, two or three spatial axes; may be memory-mapped.
-        patch: sizes that the network takes, voxels.
-        overlap: of neighbouring outputs, from 0 to under 1; None: 0.5, and 0 by context.
-        mirror: the mean over all flips of the spatial axes, or of those named (0 is the first), 2^d
-            times the work.
-        batch_size: patches at a time, also the last time: the network sees one shape.
+        patch: sizes that the network takes, in voxels.
+        overlap: of neighboring outputs, a fraction in [0, 1); None: 0.5, or 0 where the output is
+            smaller than the input.
+        mirror: whether to take the mean over all flips of the spatial axes, 2^d times the work; or
+            of which axes (0 is the first).
+        batch_size: patches at a time; the last batch is filled up, so that the network sees one
+            shape only.
         weight: of each voxel of an output in the mean, its shape; None for ``importance``.
-        progress: wraps the list of patches, each flip counted, to show how far it is.
+        progress: wraps the list of patches (each flip is one) to show how far it is.
 
-    Gives ``(n, *rest, classes)``, float32, which are the image's voxels in order, each once.
-    Raises: ValueError at the call, for arguments or a network that do not fit each other.
+    Gives ``(n, *rest, classes)``, float32: the voxels of the image in order, each once.
+    Raises: ValueError at the call, for arguments or a network that do not match.
     Source: S5.33; nnU-Net; Ronneberger et al. 2015, figure 2.
     """
     patch = wholes("patch", tuple(patch), len(model.input_shape) - 2, "axis")
@@ -185,14 +193,14 @@ def _flips(mirror: bool | Sequence[int], rank: int) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True, eq=False)
 class _Axis:
-    """An axis, tiled; places count from the first voxel of the first tile's output."""
+    """A tiled axis; places are counted from the first voxel of the first tile's output."""
 
     size: int  # of the image
-    patch: int  # what the network takes
-    output: int  # what it gives
+    patch: int  # size of the network's input
+    output: int  # size of its output
     starts: list[int]  # places of the tiles
     first: int  # place of the image's first voxel
-    source: np.ndarray  # voxels that the tiles read, from place 0 minus the context; -1: a zero
+    source: np.ndarray  # voxels that the tiles read, from place 0 minus the context on; -1: a zero
 
     @property
     def length(self) -> int:
@@ -200,7 +208,7 @@ class _Axis:
 
 
 def _axis(size: int, patch: int, output: int, step: int | None, overlap: float) -> _Axis:
-    """Beyond the image there is its mirror image if there is a step, else there are zeros."""
+    """Outside the image there is its mirror image if there is a step, or else zeros."""
     starts = positions(size, output, overlap, step or 1)
     missing = starts[-1] + output - size
     first = 0 if step else missing // 2
@@ -215,21 +223,21 @@ def _read(image: np.ndarray, axes: Sequence[_Axis], corner: Sequence[int]) -> np
     """A patch, ``(*patch, C)``, float32."""
     voxels = [axis.source[at : at + axis.patch] for axis, at in zip(axes, corner, strict=True)]
     patch = np.asarray(image[np.ix_(*voxels)], "float32")
-    for number, of_axis in enumerate(voxels):
-        np.moveaxis(patch, number, 0)[of_axis < 0] = 0
+    for axis, sources in enumerate(voxels):
+        np.moveaxis(patch, axis, 0)[sources < 0] = 0
     return patch
 
 
 def _predictions(
     model: keras.Model, patches: Iterable[np.ndarray], batch_size: int
 ) -> Iterator[np.ndarray]:
-    """The logits of each patch; the last batch is filled up with its last patch."""
+    """The logits of each patch; the last batch is filled up with copies of its last patch."""
     patches = iter(patches)
     while batch := list(itertools.islice(patches, batch_size)):
         filled = batch + batch[-1:] * (batch_size - len(batch))
         try:
             logits = first_output(model.predict_on_batch(np.stack(filled)))
-        except Exception as error:  # whatever a layer raises where maps of odd sizes meet
+        except Exception as error:  # whatever a layer raises for maps of odd sizes
             patch = batch[0].shape[:-1]
             if any(size % step for size, step in zip(patch, strides(model), strict=True)):
                 raise refusal(model, patch) from error
@@ -246,7 +254,7 @@ def _slabs(
     classes: int,
     weight: np.ndarray,
 ) -> Iterator[np.ndarray]:
-    """Blend tiles, which come in order along axis 0, and give out what no later one reaches."""
+    """Blend tiles, which come in order along axis 0; yield planes that no later tile reaches."""
     slab = _Slab(weight, [axis.length for axis in axes[1:]], classes)
     along, *rest = (slice(axis.first, axis.first + axis.size) for axis in axes)
     begin = 0
@@ -260,10 +268,10 @@ def _slabs(
 
 
 class _Slab:
-    """The weighted mean of overlapping tiles, with room for as many planes as a tile has.
+    """The weighted mean of overlapping tiles, with as many planes as a tile has.
 
-    Each tile moves the mean by its share of the weight so far. Tiles that agree thus give their
-    own value to the last bit, which a sum of products over a sum of weights does not.
+    Each tile moves the mean by its share of the weight so far. Tiles that agree thus keep their
+    value to the last bit; a sum of products divided by a sum of weights would not.
     """
 
     def __init__(self, importance: np.ndarray, rest: Sequence[int], classes: int) -> None:
@@ -287,7 +295,7 @@ class _Slab:
             mean += share * (plane - mean)
 
     def finish(self, planes: int) -> np.ndarray:
-        """Take out the first planes, ``(planes, *rest, classes)``; the slab moves on by as many."""
+        """Remove and return the first planes, ``(planes, *rest, classes)``; the slab moves on."""
         shape = (*self.weight[:planes].shape, self.classes)
         if planes == len(self.mean):
             done, self.mean = self.mean, np.zeros(self.mean.shape, "float32")
@@ -316,5 +324,5 @@ def _check_arguments(
     if 0 in image.shape:
         raise ValueError(f"image of shape {image.shape}: expected at least one voxel.")
     if overlap is not None and not 0 <= overlap < 1:
-        raise ValueError(f"overlap {overlap}: expected a share from 0 to under 1.")
+        raise ValueError(f"overlap {overlap}: expected a fraction in [0, 1).")
     whole("batch_size", batch_size)

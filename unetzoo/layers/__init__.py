@@ -1,4 +1,4 @@
-"""The few Keras layers that Keras lacks. Channels last, 2D and 3D, on every backend."""
+"""The few layers that Keras lacks: channels last, 2D and 3D, on every backend."""
 
 from unetzoo.layers.activations import LeakyReLU, gelu
 from unetzoo.layers.convolutions import (

@@ -1,4 +1,4 @@
-"""Nonlinearities where a backend's own is wrong or cannot be exported."""
+"""Nonlinearities, where a backend's own is wrong or cannot be exported."""
 
 from typing import Any
 
@@ -11,7 +11,9 @@ class LeakyReLU(keras.layers.LeakyReLU):
     """The larger of x and ``negative_slope * x``, on TensorFlow too.
 
     On a CPU TensorFlow 2.21 fuses a convolution, a sum and its own leaky ReLU into one operation
-    that takes a slope of 0.2, whatever was given; on TensorFlow it is spelled out here instead.
+    that always takes a slope of 0.2; so on TensorFlow the formula is computed instead.
+
+    Args: as in ``keras.layers.LeakyReLU``.
 
     >>> LeakyReLU(negative_slope=0.01)(keras.ops.array([-100.0, 3.0])).numpy().tolist()
     [-1.0, 3.0]
@@ -25,14 +27,14 @@ class LeakyReLU(keras.layers.LeakyReLU):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 def gelu(x: Any) -> Any:
-    """``x`` times the normal distribution up to ``x``, the exact GELU.
+    """The exact GELU: ``x`` times the normal distribution function of ``x``.
 
-    TensorFlow's own has an operation that ONNX lacks (erfc); here it is erf, in float32.
+    TensorFlow's own uses erfc, an operation that ONNX lacks; here it is erf, in float32.
 
     >>> [round(float(y), 4) for y in gelu(keras.ops.array([-1.0, 0.0, 2.0]))]
     [-0.1587, 0.0, 1.9545]
     """
     if keras.backend.backend() != "tensorflow":
         return keras.activations.gelu(x)
-    wide = ops.cast(x, "float32")
-    return ops.cast(0.5 * wide * (1 + ops.erf(wide / 2**0.5)), x.dtype)
+    x32 = ops.cast(x, "float32")
+    return ops.cast(0.5 * x32 * (1 + ops.erf(x32 / 2**0.5)), x.dtype)

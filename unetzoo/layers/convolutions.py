@@ -1,8 +1,7 @@
-"""Convolutions: without copies on PyTorch, transposed as PyTorch's, with standardised kernels.
+"""Convolutions: without copies on PyTorch, transposed as in PyTorch, with standardized kernels.
 
-Keras 3.15 turns a map's axes around before each of PyTorch's convolutions and back into the same
-memory: two copies of every map, and a third pass for the bias. PyTorch takes a map whose channels
-are last as it lies.
+On PyTorch, Keras 3.15 copies a map before each convolution to put its channels first, copies the
+result back, and adds the bias in a third pass. PyTorch can take a map with channels last as it is.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ TORCH = keras.backend.backend() == "torch"
 
 
 class _NoCopies:
-    """What both share; of what is not said here Keras's own layer takes care."""
+    """The call of both layers below; everything else is Keras's own."""
 
     def call(self, inputs: Any) -> Any:
         layer: Any = self
@@ -42,7 +41,7 @@ class _NoCopies:
 
 
 def _pads_evenly(layer: Any) -> bool:
-    """Whether both sides are padded by as many voxels, as PyTorch pads them."""
+    """Whether both sides of each axis get the same padding, which is all that PyTorch can do."""
     if layer.padding == "valid":
         return True
     odd = all(size % 2 for size in layer.kernel_size)
@@ -51,7 +50,7 @@ def _pads_evenly(layer: Any) -> bool:
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class Conv2D(_NoCopies, keras.layers.Conv2D):
-    """Keras's layer.
+    """``keras.layers.Conv2D``, without copies on PyTorch; the same arguments and weights.
 
     >>> tuple(Conv2D(4, 3, padding="same")(keras.ops.ones((1, 8, 8, 2))).shape)
     (1, 8, 8, 4)
@@ -60,7 +59,7 @@ class Conv2D(_NoCopies, keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class Conv3D(_NoCopies, keras.layers.Conv3D):
-    """Keras's layer.
+    """``keras.layers.Conv3D``, without copies on PyTorch; the same arguments and weights.
 
     >>> tuple(Conv3D(4, 3)(keras.ops.ones((1, 8, 8, 8, 2))).shape)
     (1, 6, 6, 6, 4)
@@ -69,15 +68,18 @@ class Conv3D(_NoCopies, keras.layers.Conv3D):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class TorchConv2DTranspose(keras.layers.Conv2DTranspose):
-    """PyTorch's padded transposed convolution, aligned as PyTorch aligns it.
+    """PyTorch's padded transposed convolution, aligned as in PyTorch.
 
     Keras's ``padding="same"`` cuts the full result at the end, PyTorch's ``padding=p`` cuts p
-    pixels at the start: a pixel's shift. This computes the full result and cuts it PyTorch's way.
+    pixels at the start, so their results are shifted against each other. This layer computes the
+    full result and cuts it as PyTorch does.
 
     Args:
-        filters, kernel_size, strides: as in ``keras.layers.Conv2DTranspose``.
-        torch_padding: PyTorch's ``padding``, pixels.
-        torch_output_padding: PyTorch's ``output_padding``, pixels; at most ``torch_padding``.
+        filters: as in ``keras.layers.Conv2DTranspose``.
+        kernel_size: as in ``keras.layers.Conv2DTranspose``.
+        strides: as in ``keras.layers.Conv2DTranspose``.
+        torch_padding: PyTorch's ``padding``, in pixels.
+        torch_output_padding: PyTorch's ``output_padding``, in pixels; at most ``torch_padding``.
 
     Call with ``(B, H, W, C)``; kernel 3, stride 2 and the defaults give ``(B, 2H, 2W, filters)``.
     Raises: ValueError where ``torch_output_padding`` is larger than ``torch_padding``.
@@ -129,7 +131,7 @@ class TorchConv2DTranspose(keras.layers.Conv2DTranspose):
 
 
 def standardized(kernel: Any) -> Any:
-    """A kernel ``(*spatial, in, out)`` with mean 0 and variance 1 in each of its outputs.
+    """A kernel ``(*spatial, in, out)``, shifted and scaled to mean 0 and variance 1 per output.
 
     Computed in float32; 1e-5 is added to the variance, as in the reference.
 
@@ -139,14 +141,14 @@ def standardized(kernel: Any) -> Any:
     """
     weights = ops.cast(kernel, "float32")
     axes = tuple(range(len(kernel.shape) - 1))
-    centred = weights - ops.mean(weights, axis=axes, keepdims=True)
-    variance = ops.mean(ops.square(centred), axis=axes, keepdims=True)
-    return ops.cast(centred / ops.sqrt(variance + 1e-5), kernel.dtype)
+    centered = weights - ops.mean(weights, axis=axes, keepdims=True)
+    variance = ops.mean(ops.square(centered), axis=axes, keepdims=True)
+    return ops.cast(centered / ops.sqrt(variance + 1e-5), kernel.dtype)
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class StandardizedConv2D(keras.layers.Conv2D):
-    """A 2D convolution with its kernel standardised at every call.
+    """A 2D convolution whose kernel is standardized at every call.
 
     Arguments and shapes are those of ``keras.layers.Conv2D``.
     Source: Qiao 2019, arXiv 1903.10520; Beckschen/TransUNet, StdConv2d.
@@ -161,10 +163,10 @@ class StandardizedConv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class StandardizedConv3D(keras.layers.Conv3D):
-    """A 3D convolution with its kernel standardised at every call.
+    """A 3D convolution whose kernel is standardized at every call.
 
     Arguments and shapes are those of ``keras.layers.Conv3D``.
-    Source: as ``StandardizedConv2D``, in 3D.
+    Source: as for ``StandardizedConv2D``, in 3D.
 
     >>> tuple(StandardizedConv3D(8, 3)(keras.ops.ones((1, 5, 5, 5, 2))).shape)
     (1, 3, 3, 3, 8)

@@ -1,4 +1,4 @@
-"""Maps brought to the size of another: padded, cut, checked."""
+"""Maps brought to another size: padded or cut; and a check of sizes."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from unetzoo.utils.sizes import Shape, Sizes
 class PadToMatch(keras.layers.Layer):
     """Pad a map with zeros, evenly on both sides, to the spatial size of a reference.
 
-    Where the difference is odd the extra pixel goes to the end, as in PyTorch's
+    Where the difference is odd, the extra pixel goes to the end, as in PyTorch's
     ``F.pad(x, [d // 2, d - d // 2])``.
 
     Call with ``(x, reference)``: ``(B, *spatial, C)`` and ``(B, *larger, K)`` give
@@ -31,7 +31,7 @@ class PadToMatch(keras.layers.Layer):
             before_after.append((gap // 2, gap - gap // 2))
         known = all(isinstance(n, int) for sides in before_after for n in sides)
         if known and not any(map(any, before_after)):
-            return x  # without a copy
+            return x  # no copy
         return ops.pad(x, [*before_after, (0, 0)])
 
     def compute_output_shape(self, x_shape: Shape, reference_shape: Shape) -> Shape:
@@ -40,11 +40,16 @@ class PadToMatch(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class CheckSizes(keras.layers.Layer):
-    """Pass a map on, if its spatial sizes are ``step * n + smallest``, n >= 0.
+    """Pass a map on if its spatial sizes are ``step * n + smallest`` for n >= 0.
 
-    A network with open sizes begins with it. Sizes that are not known when a step is traced pass.
+    A network with open sizes begins with this layer. Sizes that are unknown when a step is traced
+    are not checked.
 
-    Call with ``(B, *spatial, C)``, gives the same.
+    Args:
+        smallest: the smallest size, in pixels.
+        step: the step between sizes, in pixels.
+
+    Call with ``(B, *spatial, C)``; gives the same.
     Raises: ValueError for sizes that cannot work.
 
     >>> tuple(CheckSizes(188, 16)(keras.ops.ones((1, 204, 188, 1))).shape)
@@ -72,10 +77,10 @@ class CheckSizes(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class CropToMatch(keras.layers.Layer):
-    """Cut the centre of a map out to the spatial size of a reference.
+    """Cut the center out of a map, to the spatial size of a reference.
 
     Call with ``(x, reference)``: ``(B, *spatial, C)`` and ``(B, *smaller, K)`` give
-    ``(B, *smaller, C)``. Where the difference is odd one pixel more is cut at the end.
+    ``(B, *smaller, C)``. Where the difference is odd, one pixel more is cut at the end.
     Source: the 2015 U-Net, S5.1 and S5.3.
 
     >>> skip, x = keras.ops.ones((1, 64, 64, 1)), keras.ops.ones((1, 52, 52, 5))
@@ -96,15 +101,15 @@ class CropToMatch(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class CropToMultiple(keras.layers.Layer):
-    """Slice a map from its first pixel to the largest multiple of a number on every axis.
+    """Slice a map from its first pixel, on every axis to the largest multiple of a number.
 
-    That is the size to which a padded decoder returns after so many halvings, and starting at
-    the first pixel keeps the two aligned.
+    A padded decoder returns to that size after halvings and doublings; starting at the first pixel
+    keeps the two maps aligned.
 
     Args:
-        multiple: pixels.
+        multiple: the number, in pixels.
 
-    Call with ``(B, *spatial, C)``, gives ``(B, *(spatial - spatial % multiple), C)``.
+    Call with ``(B, *spatial, C)``; gives ``(B, *(spatial - spatial % multiple), C)``.
     Source: S3.2.
 
     >>> tuple(CropToMultiple(4)(keras.ops.ones((1, 9, 8, 1))).shape)

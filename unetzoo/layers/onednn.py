@@ -1,10 +1,11 @@
 """Convolutions as TensorFlow and oneDNN compute them fastest on a CPU.
 
-TensorFlow hands the kernel of a 2D convolution to oneDNN as it lies, and that of a 3D one in the
-order that suits oneDNN. So a picture is taken as a volume one voxel deep: the same sums in half the
-time with AVX2, a tenth less with AVX-512. Without AVX-512 oneDNN computes the kernel's gradient at
-a fifth of the processor's speed; there it is a matrix product for each place of the kernel. And a
-transposed convolution whose kernel is as large as its stride is one matrix product, put in order.
+TensorFlow passes the kernel of a 3D convolution to oneDNN in the order that suits oneDNN, but that
+of a 2D convolution as it is stored. So a picture is treated as a volume one voxel deep: the same
+sums take half the time with AVX2, and a tenth less with AVX-512. Without AVX-512 oneDNN computes
+the gradient of the kernel at a fifth of the processor's speed; here it is a matrix product for each
+position in the kernel instead. A transposed convolution whose kernel is as large as its stride is
+one matrix product whose result is reordered.
 """
 
 import functools
@@ -16,15 +17,17 @@ import keras
 from unetzoo.utils.kernels import has_avx512
 
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
-AT_A_TIME = 2**19  # numbers of a map whose gradient is computed in one go: 2 MiB
-WIDE = 32  # channels; for fewer oneDNN's own gradient is as fast
+AT_A_TIME = 2**19  # numbers of a map that are processed at a time: 2 MiB
+WIDE = 32  # channels; with fewer, oneDNN's own gradient is as fast
 
 
 def hasten(model: keras.Model) -> keras.Model:
-    """Let the convolutions of a network be computed the fastest way that is exact.
+    """Make a network compute its convolutions in the fastest exact way.
 
-    On TensorFlow, on a CPU and without XLA; elsewhere nothing changes. Weights, configuration and
-    saved files stay what they are.
+    Only on TensorFlow, on a CPU and without XLA; elsewhere nothing changes. Weights, configuration
+    and saved files stay the same.
+
+    Returns: the model itself.
 
     >>> import unetzoo
     >>> model = unetzoo.build("unet2d_small")
@@ -48,29 +51,30 @@ def _gpus() -> bool:
 
 
 def _is_plain(layer: Any) -> bool:
-    """Channels last, a stride of 1, a kernel of several places, no half precision."""
-    whole = layer.compute_dtype in ("float32", "float64")
+    """Whether it has channels last, stride 1, a kernel larger than 1 and no half precision."""
+    full_precision = layer.compute_dtype in ("float32", "float64")
     ones = max(layer.strides) == max(layer.dilation_rate) == layer.groups == 1
-    last = layer.data_format == "channels_last" and layer.padding in ("same", "valid")
-    return whole and ones and last and max(layer.kernel_size) > 1
+    usual = layer.data_format == "channels_last" and layer.padding in ("same", "valid")
+    return full_precision and ones and usual and max(layer.kernel_size) > 1
 
 
 def _only_enlarges(layer: Any) -> bool:
-    """Whether no two pixels of the input reach the same pixel of the output."""
+    """Whether every output pixel depends on a single input pixel."""
     apart = layer.kernel_size == layer.strides and max(layer.dilation_rate) == 1
-    whole = layer.compute_dtype in ("float32", "float64")
-    return whole and apart and layer.output_padding is None and layer.data_format == "channels_last"
+    full_precision = layer.compute_dtype in ("float32", "float64")
+    last = layer.data_format == "channels_last"
+    return full_precision and apart and layer.output_padding is None and last
 
 
 def _enlarged(layer: Any, x: Any) -> Any:
-    """What ``layer.call`` gives: each pixel's channels times the kernel is a block of pixels."""
+    """The layer's output: each pixel's channels times the kernel are a block of pixels."""
     ops, rank, factors = keras.ops, layer.rank, layer.strides
     filters, channels = layer.kernel.shape[rank:]
     batch, *sizes = ops.shape(x)[:-1]
     kernel = ops.reshape(layer.kernel, (-1, channels))
     blocks = ops.matmul(x, ops.transpose(kernel))
     blocks = ops.reshape(blocks, (batch, *sizes, *factors, filters))
-    order = [axis for one in range(1, rank + 1) for axis in (one, one + rank)]
+    order = [place for axis in range(1, rank + 1) for place in (axis, axis + rank)]
     y = ops.transpose(blocks, (0, *order, 2 * rank + 1))
     larger = [size * factor for size, factor in zip(sizes, factors, strict=True)]
     y = ops.reshape(y, (batch, *larger, filters))
@@ -90,7 +94,7 @@ def _convolve(padding: str, x: Any, kernel: Any) -> Any:
     def with_own_gradient(x: Any, kernel: Any) -> Any:
         def gradient(dy: Any) -> Any:
             dk = _kernel_gradient(x, dy, kernel.shape, padding)
-            with tf.control_dependencies([dk]):  # then what it needed can go
+            with tf.control_dependencies([dk]):  # so that its memory is free by then
                 dx = tf.raw_ops.Conv3DBackpropInputV2(
                     input_sizes=tf.shape(x[:, None]), filter=kernel[None],
                     out_backprop=dy[:, None], strides=[1] * 5, padding=padding,
@@ -109,9 +113,9 @@ def _as_volume(x: Any, kernel: Any, padding: str) -> Any:
 
 
 def _kernel_gradient(x: Any, dy: Any, shape: Any, padding: str) -> Any:
-    """For each place of the kernel, the map that it saw times the gradient of the output.
+    """For each position in the kernel, the map that it sees times the gradient of the output.
 
-    A few rows of the map at a time, since each place needs them as a copy.
+    A few rows of the map at a time, since each position needs a copy of them.
     """
     import tensorflow as tf
 

@@ -1,6 +1,6 @@
-"""Layers that resize maps by linear interpolation, which Keras has neither in 3D nor with corners.
+"""Layers that resize maps linearly: Keras has this neither in 3D nor with aligned corners.
 
-One small matrix of weights an axis, so the gradient is a matrix product too.
+Each axis has one small matrix of weights, so the gradient is a matrix product too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,13 @@ from unetzoo.utils.sizes import Shape
 
 
 def resize(x: Any, sizes: Iterable[Any], align_corners: bool = False) -> Any:
-    """A map ``(B, *spatial, C)`` in float32 at other sizes, bilinear or trilinear.
+    """A map ``(B, *spatial, C)`` resized linearly to other spatial sizes, in float32.
 
-    ``align_corners`` is PyTorch's switch: True maps corner pixels onto corner pixels, False maps
-    pixel centres (half-pixel).
+    Args:
+        x: the map.
+        sizes: the new spatial sizes, one per axis.
+        align_corners: as in PyTorch: True maps the centers of the corner pixels onto each other,
+            False the outer edges (half-pixel centers).
 
     >>> x = keras.ops.reshape(keras.ops.arange(2.0), (1, 2, 1))
     >>> [round(float(v), 3) for v in keras.ops.ravel(resize(x, (3,)))]
@@ -32,7 +35,7 @@ def resize(x: Any, sizes: Iterable[Any], align_corners: bool = False) -> Any:
 
 
 def _weights(old: Any, new: Any, align_corners: bool) -> Any:
-    """The ``(new, old)`` matrix of one axis: a tent around each output's position."""
+    """The ``(new, old)`` matrix of one axis: a tent function around each new position."""
     position = ops.cast(ops.arange(new), "float32")
     before, after = ops.cast(old, "float32"), ops.cast(new, "float32")
     if align_corners:
@@ -48,12 +51,12 @@ class LinearUpsampling(keras.layers.Layer):
     """Bilinear (2D) or trilinear (3D) upsampling by whole factors.
 
     Args:
-        factor: how many times larger the spatial axes become, one number or one an axis.
-        align_corners: PyTorch's switch: True maps corner pixels onto corner pixels, False maps
-            pixel centres (half-pixel).
+        factor: how many times larger the spatial axes become, one number or one per axis.
+        align_corners: as in PyTorch: True maps the centers of the corner pixels onto each other,
+            False the outer edges (half-pixel centers).
 
-    Call with ``(B, *spatial, C)``, gives ``(B, *(factor * spatial), C)``; computed in float32.
-    Raises: ValueError for factors under 1, or none above it.
+    Call with ``(B, *spatial, C)``; gives ``(B, *(factor * spatial), C)``, computed in float32.
+    Raises: ValueError for factors that are not whole numbers from 1, or if none is above 1.
     Source: textbook chapter, S5.8.
 
     >>> x = keras.ops.reshape(keras.ops.arange(2.0), (1, 1, 2, 1))
@@ -105,7 +108,7 @@ class ResizeToMatch(keras.layers.Layer):
         align_corners: as in ``LinearUpsampling``.
 
     Call with ``(x, reference)``: ``(B, *spatial, C)`` and ``(B, *sizes, K)`` give
-    ``(B, *sizes, C)``; computed in float32.
+    ``(B, *sizes, C)``, computed in float32.
 
     >>> x, reference = keras.ops.ones((1, 2, 2, 1)), keras.ops.ones((1, 3, 5, 4))
     >>> tuple(ResizeToMatch()(x, reference).shape)

@@ -1,4 +1,4 @@
-"""What a transformer needs beside Keras's layers: positions, and tokens laid out as a map."""
+"""What a transformer needs besides Keras's layers: position embeddings, and tokens as a map."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +12,17 @@ from unetzoo.utils.sizes import Shape
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class PositionEmbeddings(keras.layers.Layer):
-    """Add a learned vector to each position of a map, resized where the map is of another size.
+    """Add a learned vector to each position of a map.
+
+    For a map of another size than the grid's, the vectors are resized linearly with aligned
+    corners.
 
     Args:
-        grid: the sizes, in positions, at which the vectors are learned, one an axis.
+        grid: the size of the grid of vectors, in positions, one number per axis.
 
-    Call with ``(B, *spatial, C)``, gives the same; vectors are resized linearly, corners onto
-    corners.
-    Source: Chen 2021, arXiv 2102.04306, section 3.1; Beckschen/TransUNet resizes so with scipy's
-        zoom.
+    Call with ``(B, *spatial, C)``; gives the same shape.
+    Source: Chen 2021, arXiv 2102.04306, section 3.1; Beckschen/TransUNet resizes in the same way
+        with scipy's zoom.
 
     >>> tuple(PositionEmbeddings((14, 14))(keras.ops.ones((1, 9, 20, 8))).shape)
     (1, 9, 20, 8)
@@ -51,10 +53,10 @@ class PositionEmbeddings(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class TokensToMap(keras.layers.Layer):
-    """Lay a row of tokens out as a map of the spatial size of a reference.
+    """Turn a row of tokens into a map of the spatial size of a reference.
 
-    Call with ``(tokens, reference)``: ``(B, N, C)`` and ``(B, *spatial, K)``, N the product of
-    the spatial sizes, give ``(B, *spatial, C)``.
+    Call with ``(tokens, reference)``: ``(B, N, C)`` and ``(B, *spatial, K)``, where N is the
+    product of the spatial sizes, give ``(B, *spatial, C)``.
 
     >>> tokens, reference = keras.ops.ones((1, 6, 4)), keras.ops.ones((1, 2, 3, 8))
     >>> tuple(TokensToMap()(tokens, reference).shape)

@@ -1,4 +1,4 @@
-"""One module a network, named after it, read top to bottom like its document."""
+"""One module per network, named after it, to be read top to bottom like its document."""
 
 import pkgutil
 

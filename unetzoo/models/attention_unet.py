@@ -1,4 +1,4 @@
-"""The Attention U-Net: skips pass through gates that the level below opens (S5.35)."""
+"""The Attention U-Net: each skip passes gates that the level below controls (S5.35)."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,10 +20,10 @@ SIZES = Sizes(smallest=16)
     trainable_params=6_406_042,
     total_params=6_410_330,
     ranks=(3, 2),
-    stated="6.40 million parameters, 5.88 million without the gates (6.406 and 5.887, cut off); "
+    stated="6.40 million parameters, 5.88 million without the gates (6.406 and 5.887, truncated); "
     "input 160 x 160 x 96, three organs and the background",
     assumed=(
-        "two gates a skip (the paper's multi-dimensional coefficients, and the authors' settings "
+        "two gates per skip (the paper's multi-dimensional coefficients, and the authors' settings "
         "for CT); with gates=1 there would be 6,146,871 parameters",
         "no convolution between the lowest level and its gate: the authors' code has one, of "
         "66,304 parameters, and would make 6.47 million",
@@ -31,13 +31,13 @@ SIZES = Sizes(smallest=16)
         "a gate ends in a 1x1 convolution and norm, and a skip's gates in another with a "
         "nonlinearity (their code; the paper's drawing ends at the product)",
         "batch norm after every 3x3 convolution; linear upsampling without a convolution, with "
-        "half-pixel centres, as their code runs on PyTorch of today",
-        "one head on the last map; their code has one a level and joins the four by another 1x1 "
-        "convolution (976 parameters more); deep_supervision=True gives the four",
-        "MONAI's AttentionUnet departs: strided convolutions for pooling, transposed ones up, the "
+        "half-pixel centers, as their code runs on today's PyTorch",
+        "one head on the last map; their code has one per level and joins the four by another 1x1 "
+        "convolution (976 parameters more); deep_supervision=True returns the four",
+        "MONAI's AttentionUnet differs: strided convolutions for pooling, transposed ones up, the "
         "gating signal is the map already upsampled and theta a 1x1 convolution, one gate with "
         "three batch norms and half the width, on every skip, nothing after the product, and one "
-        "convolution a decoder level, with instance norm and PReLU; the default follows the paper",
+        "convolution per decoder level, with instance norm and PReLU; the default is the paper's",
         "a map smaller than its skip is zero-padded on both sides, the extra voxel at the end",
     ),
 )
@@ -54,22 +54,26 @@ def attention_unet(
     gates: int = 2,
     name: str = "attention_unet",
 ) -> "keras.Model":
-    """The Attention U-Net.
+    """The Attention U-Net: a U-Net of five levels whose skips pass through attention gates.
+
+    Two 3x3 convolutions a level, max pooling down, linear upsampling up. A gate weights each voxel
+    of a skip from 0 to 1, by the skip itself and the map of the level below, which sees more of
+    the image. The first skip has no gate.
 
     Args:
         input_shape: ``(D, H, W, C)`` or ``(H, W, C)``; sizes of at least 16, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout after every 3x3 convolution.
-        activation: of the output; None gives logits.
+        activation: applied to the output; None gives logits.
         nonlinearity: "relu", "leaky_relu" or "prelu", in the gates too.
-        upsampling: "linear" (all channels of the level below) or "transposed" (2x2x2).
-        deep_supervision: whether to give a list of logits, one a decoder level, finest first.
+        upsampling: "linear" (keeps all channels of the level below) or "transposed" (2x2x2).
+        deep_supervision: whether to return a list of logits, one per decoder level, finest first.
         features: channels of the five levels.
         gates: number of gates on each skip.
-        name: the model's.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: sections 2.1 and 2.2; models/networks/unet_CT_multi_att_dsv_3D.py of the authors.
 
@@ -133,7 +137,7 @@ def _gated(
     *,
     name: str,
 ) -> "KerasTensor":
-    """The skip as several gates let it pass, joined by a convolution of size 1."""
+    """What several gates let pass of a skip, joined by a convolution of size 1."""
     import keras
 
     from unetzoo import blocks
@@ -164,7 +168,7 @@ def _gate(
     *,
     name: str,
 ) -> "KerasTensor":
-    """The skip, each of its pixels weighted from 0 to 1 by the skip and the signal, half its size.
+    """The skip, each pixel weighted from 0 to 1; the signal, of the level below, is half its size.
 
     Source: section 2.1, equations 1 and 2; models/layers/grid_attention_layer.py of the authors.
     """

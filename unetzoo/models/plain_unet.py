@@ -1,4 +1,4 @@
-"""nnU-Net's PlainConvUNet: two convolutions a stage, its stages given by a plan."""
+"""nnU-Net's PlainConvUNet: two convolutions a stage; a plan gives the stages."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,10 +22,10 @@ SIZES = Sizes(smallest=1)
     stated="31,195,594 parameters at 128 x 128 x 128, 6 stages, 2 classes; 5,603,177 at "
     "40 x 56 x 40, 4 stages, 3 classes, each with a head at every level of the decoder",
     assumed=(
-        "the stages are those that nnU-Net plans for a patch of 128 cubed and 8 GB",
-        "one head, at the full size; the stated counts are of deep_supervision=True, which adds "
-        "one at each coarser level of the decoder (1,544 parameters at the defaults)",
-        "MONAI's network of this structure is DynUNet, which has no biases but the head's and "
+        "the stages are those that nnU-Net plans for a patch of 128 x 128 x 128 and 8 GB",
+        "one head, at the full size; the stated counts are those of deep_supervision=True, which "
+        "adds one at each coarser level of the decoder (1,544 parameters at the defaults)",
+        "MONAI's network of this structure is DynUNet, which has no bias but the head's and "
         "takes the kernel of a decoder level from the stage below; the default follows nnU-Net",
         "where a stride does not divide a size, the larger map of the decoder is cut at its end",
     ),
@@ -44,22 +44,26 @@ def plain_unet(
     strides: Sequence[int | Sequence[int]] = (1, 2, 2, 2, 2, 2),
     name: str = "plain_unet",
 ) -> "keras.Model":
-    """nnU-Net's plain U-Net.
+    """nnU-Net's plain U-Net, the network of its default plans.
+
+    In each stage two convolutions, each with instance norm and leaky ReLU. The first convolution of
+    a stage has its stride, so there is no pooling; transposed convolutions lead up again.
 
     Args:
         input_shape: ``(D, H, W, C)`` or ``(H, W, C)``; sizes may be None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout after every convolution.
-        activation: of the output; None gives logits.
+        activation: applied to the output; None gives logits.
         nonlinearity: "relu", "leaky_relu" or "prelu".
         upsampling: "transposed" (kernel and stride of the stage below) or "linear".
-        deep_supervision: whether to give a list of logits, one a decoder level, finest first.
+        deep_supervision: whether to return a list of logits, one per decoder level, finest first.
         features: channels of each stage.
-        kernels, strides: of each stage, one number or one an axis.
-        name: the model's.
+        kernels: sizes of the kernels, per stage one number or one per axis; odd.
+        strides: per stage one number or one per axis; the first is 1.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: nnU-Net v2, ``PlainConvUNet``.
 

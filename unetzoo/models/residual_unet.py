@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     import keras
 
 SIZES = Sizes(smallest=1)
-BLOCKS = (1, 3, 4, 6)  # of the first stages of the encoder; the later ones have as many as the last
+BLOCKS = (
+    1,
+    3,
+    4,
+    6,
+)  # in the first stages of the encoder; all later stages have as many as the last
 
 
 @register(
@@ -23,10 +28,10 @@ BLOCKS = (1, 3, 4, 6)  # of the first stages of the encoder; the later ones have
     stated="no count; M, L and XL are the same network at the patches and batches that nnU-Net "
     "plans for 8, 24 and 40 GB",
     assumed=(
-        "the stages are those that nnU-Net plans for a patch of 128 cubed (M, 8 GB)",
-        "one head, at the full size; nnU-Net's own class also holds those of deep_supervision=True "
+        "the stages are those that nnU-Net plans for a patch of 128 x 128 x 128 (M, 8 GB)",
+        "one head, at the full size; nnU-Net's own class also has those of deep_supervision=True "
         "(1,544 parameters at the defaults)",
-        "where a stride does not divide a size, the shortcut's last mean is of fewer voxels",
+        "where a stride does not divide a size, the shortcut's last average covers fewer voxels",
         "where a stride does not divide a size, the larger map of the decoder is cut at its end",
     ),
 )
@@ -44,22 +49,26 @@ def residual_unet(
     strides: Sequence[int | Sequence[int]] = (1, 2, 2, 2, 2, 2),
     name: str = "residual_unet",
 ) -> "keras.Model":
-    """nnU-Net's U-Net with a residual encoder.
+    """nnU-Net's U-Net with a residual encoder, the network of its ResEnc plans.
+
+    A stem, then 1, 3, 4, 6, 6 ... residual blocks a stage: two convolutions, and a shortcut that is
+    averaged where the block has a stride. The decoder has one convolution a stage.
 
     Args:
         input_shape: ``(D, H, W, C)`` or ``(H, W, C)``; sizes may be None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout after every convolution but a block's second.
-        activation: of the output; None gives logits.
+        activation: applied to the output; None gives logits.
         nonlinearity: "relu", "leaky_relu" or "prelu".
         upsampling: "transposed" (kernel and stride of the stage below) or "linear".
-        deep_supervision: whether to give a list of logits, one a decoder level, finest first.
+        deep_supervision: whether to return a list of logits, one per decoder level, finest first.
         features: channels of each stage.
-        kernels, strides: of each stage, one number or one an axis.
-        name: the model's.
+        kernels: sizes of the kernels, per stage one number or one per axis; odd.
+        strides: per stage one number or one per axis; the first is 1.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: nnU-Net v2; the block is that of ResNet-D.
 

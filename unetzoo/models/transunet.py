@@ -24,19 +24,19 @@ SIZES = Sizes(smallest=16)
     "105,276,066 with 2 classes (DA-TransUNet, Sun 2024, table 3); 105.32 M at 256 x 256 with 1 "
     "class (EMCAD, Rahman 2024, table 1)",
     assumed=(
-        "the paper's network is 2D; in 3D each kernel, pooling and interpolation has an axis more",
-        "the reference repeats a grey image's channel three times; here the first convolution "
-        "takes the channels that there are",
-        "the reference needs sizes of 16 n; for others each map is enlarged to its skip's size, "
-        "and the last to the image's",
-        "positions are learned for the tokens that input_shape makes, 14 an axis where it is open, "
-        "and resized linearly for other sizes, as the reference does once, on loading",
-        "norm, nonlinearity and upsampling are the decoder's; the ResNet keeps group norm and "
-        "ReLU, the transformer layer norm and GELU",
+        "the paper's network is 2D; in 3D each kernel, pooling and interpolation has one more axis",
+        "the reference repeats the channel of a gray image three times; here the first "
+        "convolution takes the channels that there are",
+        "the reference needs sizes of 16 n; for other sizes each map is enlarged to its skip's "
+        "size, and the last map to the image's",
+        "positions are learned for the tokens that input_shape makes, 14 per axis where it is "
+        "open, and resized linearly for other sizes; the reference does so once, on loading",
+        "norm, nonlinearity and upsampling are those of the decoder; the ResNet keeps group norm "
+        "and ReLU, the transformer layer norm and GELU",
         "dropout is the transformer's: after the embeddings and in its MLPs, none on the attention",
-        "weights are random; the reference starts from those that ImageNet-21k gave",
+        "weights are random; the reference starts from weights trained on ImageNet-21k",
         "93.23 M, where quoted, lacks the layers that the profiler thop does not know: "
-        "standardised convolutions (11,855,040), group norms (39,808), positions (150,528)",
+        "standardized convolutions (11,855,040), group norms (39,808), positions (150,528)",
         "MONAI has no such network",
     ),
 )
@@ -59,28 +59,34 @@ def transunet(
     features: Sequence[int] = (512, 256, 128, 64, 16),
     name: str = "transunet",
 ) -> "keras.Model":
-    """TransUNet, by default R50-ViT-B/16.
+    """TransUNet, by default R50-ViT-B/16: a ResNet, a vision transformer and a U-Net decoder.
+
+    The ResNet makes a map at a sixteenth of the image's size and three skips. Each position of the
+    map is a token of the transformer. Its output is a map again, which the decoder enlarges level
+    by level, with two convolutions each.
 
     Args:
         input_shape: ``(H, W, C)`` or ``(D, H, W, C)``; sizes of at least 16, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: of the decoder: "batch", "instance", "group" or None.
         dropout: rate of the transformer's dropouts.
-        activation: of the output; None gives logits.
+        activation: applied to the output; None gives logits.
         nonlinearity: of the decoder: "relu", "leaky_relu" or "prelu".
         upsampling: of the decoder: "linear" or "transposed" (kernel and stride 2).
-        deep_supervision: whether to give a list of logits, one a decoder level, finest first.
+        deep_supervision: whether to return a list of logits, one per decoder level, finest first.
         width: channels of the ResNet's first convolution.
         units: residual units in each of the ResNet's three blocks.
-        hidden, layers, heads, mlp: the transformer's channels, layers, attention heads, and
-            channels inside its MLPs.
-        grid: tokens an axis for which position embeddings are learned, one number an axis; None:
-            as many as ``input_shape`` makes, a sixteenth, and 14 where it is open. Weights of a
-            network of another input size need its grid.
+        hidden: channels of the transformer.
+        layers: number of its layers.
+        heads: attention heads in each layer.
+        mlp: channels inside its MLPs.
+        grid: tokens per axis for which position embeddings are learned; None: a sixteenth of
+            ``input_shape``, and 14 where that is open. To load the weights of a network of another
+            input size, give that network's grid.
         features: channels of the convolution after the transformer and of the decoder's levels.
-        name: the model's.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: Chen 2021, section 3; Beckschen/TransUNet, networks/vit_seg_modeling.py.
 
@@ -128,7 +134,7 @@ def transunet(
 
 
 def enlarge(x: "KerasTensor", target: "KerasTensor", kind: str, *, name: str) -> "KerasTensor":
-    """To the target's size, linearly; or twice, then linearly where that is another size."""
+    """Enlarge to the target's size: linearly, or by a transposed convolution and then linearly."""
     from unetzoo import blocks
     from unetzoo.layers import ResizeToMatch
 

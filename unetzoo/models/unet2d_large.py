@@ -1,4 +1,4 @@
-"""UNetLarge: UNetSmall with a wide entrance and exit, known from words only (S4.2, S4.3)."""
+"""UNetLarge: UNetSmall with a wide entrance and exit, known only from a text (S4.2, S4.3)."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -38,19 +38,22 @@ def unet2d_large(
     plain_tail: bool = False,
     name: str = "UNetLarge",
 ) -> "keras.Model":
-    """UNetLarge.
+    """UNetLarge, which its document describes in words.
+
+    Three convolutions before the U and four after it, each with 32 or 64 channels; inside, one
+    convolution a level, as in UNetSmall.
 
     Args:
         input_shape: ``(H, W, C)``; sizes of at least 8, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout at the end of every level.
-        activation: of the output; None gives logits.
-        kernel_size: of every convolution but the last and the up-convolutions; odd.
-        plain_tail: dec0 and conv_p1 to conv_p3 without norm and ReLU.
-        name: the model's; the default is its document's title.
+        activation: applied to the output; None gives logits.
+        kernel_size: odd; of every convolution except the last and the up-convolutions.
+        plain_tail: whether dec0 and conv_p1 to conv_p3 have no norm and no ReLU.
+        name: name of the model; the default is the title in its document.
 
-    Returns: a ``keras.Model``, ``(B, H, W, C)`` to ``(B, H, W, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, H, W, C)`` to ``(B, H, W, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: S4.2, S4.3.
 

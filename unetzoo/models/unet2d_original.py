@@ -35,15 +35,19 @@ def unet2d_original(
 ) -> "keras.Model":
     """The 2D U-Net of 2015; the output is 184 pixels smaller than the input.
 
+    Five levels of 64 to 1024 channels, two unpadded 3x3 convolutions with ReLU each, so that every
+    output pixel sees only the image. Max pooling down, transposed convolutions of 2x2 up; a skip is
+    cropped to its center before it is joined.
+
     Args:
         input_shape: ``(H, W, C)``; sizes of 16 n + 188, or None.
-        num_classes: channels of the output.
-        norm: None as published, "batch", "instance" or "group".
+        num_classes: number of output channels.
+        norm: None (as published), "batch", "instance" or "group".
         dropout: rate of a channel dropout at the end of every level.
-        activation: of the output; None gives logits.
-        name: the model's.
+        activation: applied to the output; None gives logits.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, H, W, C)`` to ``(B, H - 184, W - 184, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, H, W, C)`` to ``(B, H - 184, W - 184, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: S5.1 to S5.4.
 

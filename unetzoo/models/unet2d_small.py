@@ -33,17 +33,20 @@ def unet2d_small(
     activation: str | Callable | None = None,
     name: str = "UNetSmall",
 ) -> "keras.Model":
-    """UNetSmall.
+    """UNetSmall, the network of a published ``print(model)`` and torchsummary table.
+
+    Four levels of 4 to 64 channels, one 3x3 convolution with batch norm and ReLU each; max pooling
+    down, transposed 3x3 convolutions up.
 
     Args:
         input_shape: ``(H, W, C)``; sizes of at least 8, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout at the end of every level.
-        activation: of the output; None gives logits.
-        name: the model's; the default is its document's class.
+        activation: applied to the output; None gives logits.
+        name: name of the model; the default is the class in its document.
 
-    Returns: a ``keras.Model``, ``(B, H, W, C)`` to ``(B, H, W, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, H, W, C)`` to ``(B, H, W, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: S4.1.
 
@@ -56,11 +59,11 @@ def unet2d_small(
 
     from unetzoo import blocks
 
-    normalise = partial(blocks.norm, kind=norm)
+    normalize = partial(blocks.norm, kind=norm)
 
     def level(x: KerasTensor, *first: Callable, filters: int, name: str) -> KerasTensor:
         conv = partial(blocks.conv, filters=filters)
-        x = blocks.sequential(x, *first, conv, normalise, blocks.relu, name=name)
+        x = blocks.sequential(x, *first, conv, normalize, blocks.relu, name=name)
         return blocks.channel_dropout(x, dropout, name=f"dropout_{name}")
 
     inputs = keras.Input(input_shape, name="input")

@@ -23,7 +23,7 @@ SIZES = Sizes(smallest=8)
         "the dropout rate: 0.1, an argument (only the rows are documented)",
         "skips are sliced from their first voxel, so an odd size gives an output cut to a "
         "multiple of 8",
-        "initialisers and batch norm constants are Keras's own",
+        "initializers and batch norm constants are Keras's own",
     ),
 )
 def unet3d_19m(
@@ -34,17 +34,20 @@ def unet3d_19m(
     activation: str | Callable | None = None,
     name: str = "unet3d",
 ) -> "keras.Model":
-    """The 19.1M Keras 3D U-Net.
+    """The 19.1M Keras 3D U-Net, with the widths of 2016 but padded convolutions.
+
+    Four levels; two 3x3x3 convolutions with batch norm and ReLU each, the second twice as wide on
+    the way down. Transposed convolutions without bias lead up, to a slice of the skip.
 
     Args:
         input_shape: ``(D, H, W, C)``; sizes of at least 8, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
-        dropout: rate of the dropout that closes each level but the first and the last up.
-        activation: of the output; None gives logits.
-        name: the model's; the default is its document's.
+        dropout: rate of the dropout at the end of every level but the first of the encoder.
+        activation: applied to the output; None gives logits.
+        name: name of the model; the default is that of its document.
 
-    Returns: a ``keras.Model``, ``(B, D, H, W, C)`` to ``(B, D, H, W, num_classes)`` where the
+    Returns: a ``keras.Model`` from ``(B, D, H, W, C)`` to ``(B, D, H, W, num_classes)`` where the
         sizes are multiples of 8.
     Raises: ValueError for a value that cannot work.
     Source: S3.1, S3.2.
@@ -61,13 +64,13 @@ def unet3d_19m(
 
     conv = partial(blocks.conv, kernel_initializer="glorot_uniform")
     up_conv = partial(blocks.up_conv, bias=False, kernel_initializer="glorot_uniform")
-    normalise = partial(blocks.norm, kind=norm, epsilon=1e-3, momentum=0.99)
+    normalize = partial(blocks.norm, kind=norm, epsilon=1e-3, momentum=0.99)
 
     def conv_norm_relu(x: KerasTensor, filters: int, number: int, *, name: str) -> KerasTensor:
-        """The document numbers norms and activations through; the first has no number."""
+        """In the document norms and activations are numbered in order; the first has no number."""
         suffix = f"_{number}" if number else ""
         x = conv(x, filters, name=name)
-        x = normalise(x, name=f"{norm}_normalization{suffix}")
+        x = normalize(x, name=f"{norm}_normalization{suffix}")
         return keras.layers.Activation("relu", name=f"activation{suffix}")(x)
 
     def drop(x: KerasTensor, *, name: str) -> KerasTensor:

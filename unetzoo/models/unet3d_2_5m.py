@@ -20,7 +20,7 @@ SIZES = Sizes(smallest=16)
     total_params=2_514_465,
     stated="2,512,481 parameters, 59 rows, input 1 x 112 x 112 x 112",
     assumed=(
-        'interpolation="nearest", or "linear" with half-pixel centres (S2.3 gives neither)',
+        'interpolation="nearest", or "linear" with half-pixel centers (S2.3 shows neither)',
         "a map smaller than its skip is zero-padded on both sides, the extra voxel at the end",
         "the skip's channels come first in each concatenation",
         "dropout, where asked for, is channel dropout at the end of every level",
@@ -35,18 +35,21 @@ def unet3d_2_5m(
     interpolation: str = "nearest",
     name: str = "unet3d_2_5m",
 ) -> "keras.Model":
-    """The 2.5M 3D U-Net.
+    """The 2.5M 3D U-Net of a published torchsummary table.
+
+    Five levels of 16 to 128 channels, two 3x3x3 convolutions with batch norm and ReLU each; max
+    pooling down, interpolation up.
 
     Args:
         input_shape: ``(D, H, W, C)``; sizes of at least 16, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout at the end of every level.
-        activation: of the output; None gives logits.
+        activation: applied to the output; None gives logits.
         interpolation: "nearest" or "linear".
-        name: the model's.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, D, H, W, C)`` to ``(B, D, H, W, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, D, H, W, C)`` to ``(B, D, H, W, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: S2.1 to S2.3.
 
@@ -69,9 +72,9 @@ def unet3d_2_5m(
 
     def level(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         conv = partial(blocks.conv, filters=filters)
-        normalise = partial(blocks.norm, kind=norm)
+        normalize = partial(blocks.norm, kind=norm)
         relu = blocks.relu
-        x = blocks.sequential(x, conv, normalise, relu, conv, normalise, relu, name=name)
+        x = blocks.sequential(x, conv, normalize, relu, conv, normalize, relu, name=name)
         return blocks.channel_dropout(x, dropout, name=f"dropout_{name}")
 
     def join(x: KerasTensor, skip: KerasTensor, *, name: str) -> KerasTensor:

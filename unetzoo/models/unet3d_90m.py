@@ -34,17 +34,21 @@ def unet3d_90m(
     activation: str | Callable | None = None,
     name: str = "unet3d_90m",
 ) -> "keras.Model":
-    """The 90.3M 3D U-Net.
+    """The 90.3M 3D U-Net of a published torchsummary table.
+
+    Five levels of 64 to 1024 channels, two 3x3x3 convolutions with batch norm and ReLU each; max
+    pooling down, transposed convolutions of 2x2x2 up. Where a size is odd, as at 50 x 50 x 50, the
+    decoder's map is zero-padded to the skip.
 
     Args:
         input_shape: ``(D, H, W, C)``; sizes of at least 16, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
-        dropout: rate of the channel dropout after encoder levels 2 and 4, decoder levels 1 and 3.
-        activation: of the output; None gives logits.
-        name: the model's.
+        dropout: rate of the channel dropout after down1, down3, up1 and up3.
+        activation: applied to the output; None gives logits.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, D, H, W, C)`` to ``(B, D, H, W, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, D, H, W, C)`` to ``(B, D, H, W, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: S1.1 to S1.4.
 

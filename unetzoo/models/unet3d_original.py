@@ -20,8 +20,8 @@ SIZES = Sizes(smallest=92, step=8)
     total_params=19_079_299,
     stated="19,069,955 parameters in all, 132 x 132 x 116 in, 44 x 44 x 28 out",
     assumed=(
-        "up-convolutions without bias, the others with: 19,069,955 is the count without the "
-        "batch norms only then",
+        "up-convolutions without bias, the other convolutions with: only then 19,069,955 is the "
+        "count without the batch norms",
         "the skip's channels come first in each concatenation",
         "dropout, where asked for, is channel dropout at the end of every level",
     ),
@@ -36,15 +36,20 @@ def unet3d_original(
 ) -> "keras.Model":
     """The 3D U-Net of 2016; the output is 88 voxels smaller than the input.
 
+    Four levels, two unpadded 3x3x3 convolutions with batch norm and ReLU each. On the way down the
+    second doubles the channels, so they are doubled before the pooling. Transposed convolutions of
+    2x2x2 up; a skip is cropped to its center before it is joined.
+
     Args:
         input_shape: ``(D, H, W, C)``; sizes of 8 n + 92, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout at the end of every level.
-        activation: of the output; None gives logits.
-        name: the model's.
+        activation: applied to the output; None gives logits.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, D, H, W, C)`` to ``(B, D - 88, H - 88, W - 88, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, D, H, W, C)`` to
+        ``(B, D - 88, H - 88, W - 88, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: S5.17 to S5.19.
 

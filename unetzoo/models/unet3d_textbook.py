@@ -37,19 +37,22 @@ def unet3d_textbook(
     upsampling: str = "linear",
     name: str = "unet3d_textbook",
 ) -> "keras.Model":
-    """The textbook 3D U-Net.
+    """The textbook 3D U-Net: its 2D network with one more axis and half the channels.
+
+    Two 3x3x3 convolutions a level, at most 512 channels ("transposed") or 256 ("linear"). The
+    decoder's map is padded to the skip where a size is odd.
 
     Args:
         input_shape: ``(D, H, W, C)``; sizes of at least 16, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group", or None (the convolutions then have biases).
         dropout: rate of a channel dropout at the end of every level.
-        activation: of the output; None gives logits.
+        activation: applied to the output; None gives logits.
         upsampling: "linear" (corners aligned; bottleneck and decoder at half their widths) or
             "transposed" (2x2x2).
-        name: the model's.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, D, H, W, C)`` to ``(B, D, H, W, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, D, H, W, C)`` to ``(B, D, H, W, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: S5.8, S5.23 to S5.31.
 

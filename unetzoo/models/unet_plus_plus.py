@@ -1,4 +1,4 @@
-"""UNet++: a grid of nodes between encoder and decoder, one U inside the other (S5.35)."""
+"""UNet++: a grid of nodes between encoder and decoder, one U inside another (S5.35)."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,10 +25,10 @@ SIZES = Sizes(smallest=16)
         "no norm, biases, ReLU, transposed convolutions of 2x2 (the authors' code)",
         "one head; deep_supervision=True adds 99 parameters for the three others",
         "the map from below comes first in each concatenation, then the row's from left to right",
-        "no dropout (the paper names none); the authors' code drops half of the values after every "
+        "no dropout (the paper names none); the authors' code drops half of the values after each "
         "convolution",
         "with an activation, average=True takes the mean of the activated outputs",
-        "MONAI's BasicUNetPlusPlus departs: widths 32, 32, 64, 128, 256, instance norm, leaky "
+        "MONAI's BasicUNetPlusPlus differs: widths 32, 32, 64, 128, 256, instance norm, leaky "
         "ReLU with slope 0.1, the map from below last in each concatenation, an odd size padded by "
         "repetition; its up-convolutions halve the width, but those to the first row keep it, so "
         "that at the paper's widths these four are twice as wide; the default follows the paper",
@@ -51,28 +51,28 @@ def unet_plus_plus(
 ) -> "keras.Model":
     """UNet++, whole or pruned.
 
-    Node ``node-i-j`` is the paper's X(i, j): row i is the level, column 0 the encoder; it joins
-    the map from node (i + 1, j - 1) with all those to its left. ``head-j`` looks at X(0, j). A
-    network of lower depth has the layers of the whole that it needs under the same names:
-    ``unetzoo.copy_weights(whole, pruned)`` fills it, if the whole was trained with all heads
+    Node ``node-i-j`` is the paper's X(i, j): row i is the level, and column 0 is the encoder. It
+    joins the map of node (i + 1, j - 1) with those of all nodes to its left. ``head-j`` is the head
+    on X(0, j). A network of lower depth has the layers that it shares with the whole under the same
+    names: ``unetzoo.copy_weights(whole, pruned)`` fills it, if the whole was trained with all heads
     (``deep_supervision`` or ``average``).
 
     Args:
         input_shape: ``(H, W, C)`` or ``(D, H, W, C)``; sizes of at least 16, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout after every convolution.
-        activation: of the output; None gives logits.
+        activation: applied to the output; None gives logits.
         nonlinearity: "relu", "leaky_relu" or "prelu".
         upsampling: "transposed" (2x2) or "linear".
-        deep_supervision: whether to give a list of logits, all at full size, deepest first.
+        deep_supervision: whether to return a list of logits, all at full size, deepest first.
         features: channels of the five levels.
-        depth: 1 to 4, the column of the last node; less than 4 is the pruned network.
-        average: whether the output is the mean of all heads (the paper's accurate mode) and not
-            the deepest (its fast mode); with deep supervision the mean comes before the list.
-        name: the model's.
+        depth: 1 to 4, the column of the last node; below 4 the network is pruned.
+        average: whether the output is the mean of all heads (the paper's accurate mode) instead of
+            the deepest (its fast mode); with deep supervision the mean is first in the list.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: sections 3.1 and 3.2; keras/helper_functions.py of the authors.
 

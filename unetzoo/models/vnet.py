@@ -1,4 +1,4 @@
-"""V-Net: residual stages of 5x5x5 convolutions, strided convolutions for pooling (S5.35)."""
+"""V-Net: residual stages of 5x5x5 convolutions, strided ones for pooling (S5.35)."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,17 +23,17 @@ SIZES = Sizes(smallest=16)
     stated="no count; receptive fields of 5, 22, 72, 172, 372 voxels after the stages down and "
     "476, 528, 546, 551 up (table 1); input 128 x 128 x 64, two classes",
     assumed=(
-        "1, 2, 3, 3, 3 convolutions a stage down and 3, 3, 2, 1 up, which the receptive fields "
-        "confirm; the authors' Caffe file has one less in the second and third of both",
+        "1, 2, 3, 3, 3 convolutions in the stages down and 3, 3, 2, 1 up, which the receptive "
+        "fields confirm; the authors' Caffe file has one less in the second and third of both",
         "no norm (the paper and the Caffe file have none), biases, no dropout",
-        "a PReLU slope a channel (Caffe's default); none between a stage's last convolution and "
+        "a PReLU slope per channel (Caffe's default); none between a stage's last convolution and "
         "the sum (the Caffe file)",
         "the input's channels are repeated to the first stage's and added to its convolution "
         "(where they do not divide it, a 1x1 convolution makes as many); the upsampled map and the "
         "skip, joined in that order, are added to the convolutions of a stage up (the Caffe file)",
         "one 1x1x1 convolution to the classes (the text); the Caffe file has a 5x5x5 convolution "
         "to them and a PReLU before it",
-        "MONAI's VNet departs: batch norm after every convolution, ELU, also between a stage's "
+        "MONAI's VNet differs: batch norm after every convolution, ELU, also between a stage's "
         "last convolution and the sum, dropout of 0.5, no biases but in the up-convolutions, 1, 1, "
         "2, 3, 2 and 2, 2, 1, 1 convolutions, the Caffe file's output (with batch norm); the "
         "default follows the paper",
@@ -56,21 +56,24 @@ def vnet(
 ) -> "keras.Model":
     """V-Net.
 
+    A stage is one to three 5x5x5 convolutions with PReLU, to which the stage's input is added.
+    Convolutions of 2x2x2 with stride 2 lead down, transposed ones up.
+
     Args:
         input_shape: ``(D, H, W, C)`` or ``(H, W, C)``; sizes of at least 16, or None.
-        num_classes: channels of the output.
+        num_classes: number of output channels.
         norm: "batch", "instance", "group" or None.
         dropout: rate of a channel dropout after every convolution.
-        activation: of the output; None gives logits.
+        activation: applied to the output; None gives logits.
         nonlinearity: "relu", "leaky_relu" or "prelu".
         upsampling: "transposed" (2x2x2) or "linear".
-        deep_supervision: whether to give a list of logits, one a decoder level, finest first.
-        features: channels of the five stages down; a stage up has twice those of its level.
+        deep_supervision: whether to return a list of logits, one per decoder level, finest first.
+        features: channels of the five stages down; a stage up has twice as many as its level.
         convs_down: number of convolutions of each stage down, the lowest last.
         convs_up: number of convolutions of each stage up, the lowest first.
-        name: the model's.
+        name: name of the model.
 
-    Returns: a ``keras.Model``, ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
+    Returns: a ``keras.Model`` from ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
     Raises: ValueError for a value that cannot work.
     Source: section 2, figure 2, table 1.
 
@@ -130,9 +133,10 @@ def vnet(
 
 
 def _repeated(x: "KerasTensor", filters: int) -> "KerasTensor":
-    """The input's channels as often as there are filters, to be added to them.
+    """The input's channels, repeated to the number of filters, to be added to them.
 
-    A single channel needs no copies; a number that does not divide the filters is projected.
+    A single channel needs no copies. If the channels do not divide the filters, a 1x1 convolution
+    makes as many.
     """
     import keras
 

@@ -1,6 +1,6 @@
-"""Arguments, checked: a sentence with the value and what was expected.
+"""Checks of arguments; an error names the value and what was expected.
 
-Whole numbers are Python's and numpy's; booleans and 3.0 are none.
+Whole numbers are Python's and numpy's integers; booleans and 3.0 are not whole numbers.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,27 @@ from unetzoo.utils.text import short
 LARGEST = (2 - 2**-23) * 2.0**127  # number that float32 can hold
 
 
-def check(right: bool, name: str, value: object, expected: str) -> None:
-    """Raises: ValueError where it is not right.
+def check(holds: bool, name: str, value: object, expected: str) -> None:
+    """Raise an error unless a condition holds.
+
+    Args:
+        holds: the condition.
+        name: of the argument.
+        value: what the argument is.
+        expected: what it should be, after the word "expected".
+
+    Raises: ValueError, one sentence.
 
     >>> check(False, "batch_size", 0, "a whole number from 1 on")
     Traceback (most recent call last):
     ValueError: batch_size 0: expected a whole number from 1 on.
     """
-    if not right:
+    if not holds:
         raise ValueError(f"{name} {short(value)}: expected {expected}.")
 
 
 def is_whole(value: Any, least: float = 1) -> bool:
-    """Whether a value is a whole number of at least so much.
+    """Whether a value is a whole number of at least ``least``.
 
     >>> is_whole(3), is_whole(True), is_whole(3.0), is_whole(0)
     (True, False, False, False)
@@ -33,9 +41,9 @@ def is_whole(value: Any, least: float = 1) -> bool:
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
-    """An argument that is one whole number.
+    """An argument that must be a whole number of at least ``least``.
 
-    Raises: ValueError for anything else.
+    Raises: ValueError if it is not.
 
     >>> whole("heads", 12)
     12
@@ -45,19 +53,17 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 
 
 def wholes(name: str, values: Sequence[Any], count: int, unit: str) -> tuple[int, ...]:
-    """An argument that is a list of whole numbers of at least 1, one for each of so many units.
+    """An argument that must be a list of ``count`` whole numbers of at least 1, one per unit.
 
-    Raises: ValueError for anything else.
+    Raises: ValueError if it is not.
 
     >>> wholes("convs_up", [3, 3, 2, 1], 4, "stage")
     (3, 3, 2, 1)
     """
-    listed = isinstance(values, (list, tuple)) and len(values) == count
+    is_list = isinstance(values, (list, tuple)) and len(values) == count
     expected = f"{count} whole numbers of at least 1, one for each {unit}"
-    check(listed and all(map(is_whole, values)), name, values, expected)
+    check(is_list and all(map(is_whole, values)), name, values, expected)
     return tuple(map(int, values))
-
-
 
 
 def is_number(value: object) -> bool:

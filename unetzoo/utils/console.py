@@ -1,4 +1,4 @@
-"""How the command lines end: results on stdout, errors in one sentence on stderr, exit code 2."""
+"""What the commands print: results on stdout, errors as one sentence on stderr, exit code 2."""
 
 import math
 import os
@@ -16,18 +16,18 @@ from unetzoo.utils.files import unwritten
 from unetzoo.utils.kernels import keras_backend
 from unetzoo.utils.text import printable, shortened
 
-# What the backends' own errors say where a disk is full or a folder read-only.
+# Parts of the backends' own errors for a full disk or a read-only folder.
 UNWRITTEN = ("No space left on device", "Read-only file system", "Permission denied")
 
 
 def load_keras(task: str = "") -> None:
     """Import Keras without the lines that TensorFlow prints at every start.
 
-    That takes seconds, so it is told on stderr for which task, unless Keras is there already.
+    That takes seconds, so a line on stderr names the task, unless Keras is already imported.
 
-    TensorFlow 2.21 prints them whatever its log level, so stderr is closed for that moment. At
-    level 3 it does not report either that it leaves a padded convolution's graph as it is
-    ("remapper failed"); what stops it are exceptions.
+    TensorFlow 2.21 prints its lines at any log level, so stderr is closed for that moment. Log
+    level 3 also hides the message that it cannot optimize the graph of a padded convolution
+    ("remapper failed"). Real failures are exceptions.
     """
     if task and "keras" not in sys.modules:
         print(f"{_line(task)}: loading Keras ({keras_backend()}) ...", file=sys.stderr)
@@ -47,10 +47,10 @@ def load_keras(task: str = "") -> None:
 
 
 def run(command: click.Command) -> None:
-    """Run a click command; what goes wrong is a sentence on stderr, no traceback.
+    """Run a click command; an error is one sentence on stderr, not a traceback.
 
-    Exit code 2 for bad input, 1 for a run that cannot go on or a machine without the memory or the
-    room on the disk, 130 for Ctrl-C.
+    Exit code 2 for bad input, 1 for a run that cannot go on or too little memory or disk space, 130
+    for Ctrl-C.
     """
     try:
         with _warnings_in_a_line(), _help_written():
@@ -63,12 +63,12 @@ def run(command: click.Command) -> None:
             sys.exit(2)
         _end(f"error: {error.format_message()}", 2)
     except Exception as error:
-        told = isinstance(error, OSError | ValueError | RunStopped)
-        if not told and any(word in str(error) for word in UNWRITTEN):
+        is_sentence = isinstance(error, OSError | ValueError | RunStopped)
+        if not is_sentence and any(word in str(error) for word in UNWRITTEN):
             _end(f"error: {shortened(str(error), 200)}; look at the folder and make room.", 1)
         if out_of_memory(error):
-            reason = shortened(str(error), 100) or "no more to be had"
-            advice = "give a smaller --batch-size, --patch or --memory-gb."
+            reason = shortened(str(error), 100) or "no more is left"
+            advice = "use a smaller --batch-size, --patch or --memory-gb."
             _end(f"error: out of memory: {reason}; {advice}", 1)
         if isinstance(error, RunStopped):
             _end(f"error: {error}", 1)
@@ -83,17 +83,17 @@ def _end(text: object, code: int) -> NoReturn:
 
 
 def say(text: object, *, err: bool = False, styled: bool = False) -> None:
-    """Print a result, or to stderr what is no result; a reader who has gone is no fault.
+    """Print a result to stdout, or anything else to stderr; a closed pipe is not an error.
 
-    Control codes and what else does not print are shown escaped, so that no name from a file
-    changes the terminal or the order of the letters.
+    Control codes and whatever else does not print are escaped, so that no name from a file changes
+    the terminal or the order of the letters.
 
     Args:
         text: the lines.
         err: whether they go to stderr.
-        styled: whether the codes in it are colours, of a text whose names are escaped already.
+        styled: whether the text contains color codes; then its names must be escaped already.
 
-    Raises: WriteError where standard output takes no more.
+    Raises: WriteError where standard output cannot be written.
     """
     lines = str(text) if styled else "\n".join(map(printable, str(text).split("\n")))
     try:
@@ -105,7 +105,7 @@ def say(text: object, *, err: bool = False, styled: bool = False) -> None:
 
 
 def _close(stream: TextIO) -> None:
-    """What is printed there from now on, or is buffered still, is dropped."""
+    """Drop what is still buffered and whatever is printed there from now on."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -113,7 +113,7 @@ def _close(stream: TextIO) -> None:
 
 @contextmanager
 def _help_written() -> Iterator[None]:
-    """click prints its help itself. Raises: WriteError where standard output takes no more."""
+    """For click's own help. Raises: WriteError where standard output cannot be written."""
     try:
         yield
     except OSError as error:
@@ -137,7 +137,7 @@ def _sentence(error: Exception) -> str:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether Python, numpy, TensorFlow, jax or torch says that there is too little memory.
+    """Whether an error of Python, numpy, TensorFlow, jax or torch means too little memory.
 
     >>> out_of_memory(MemoryError()), out_of_memory(ValueError("batch_size 0"))
     (True, False)
@@ -151,12 +151,12 @@ def out_of_memory(error: Exception) -> bool:
 
 @contextmanager
 def _warnings_in_a_line() -> Iterator[None]:
-    """Each warning once, without its place in the source."""
-    told = set()
+    """Print each warning once, on one line, without its place in the source."""
+    printed = set()
 
     def show(message: Warning | str, *place: object, **more: object) -> None:
-        if (text := _line(message)) not in told:
-            told.add(text)
+        if (text := _line(message)) not in printed:
+            printed.add(text)
             print(f"warning: {text}", file=sys.stderr)
 
     with warnings.catch_warnings():
@@ -165,7 +165,7 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 class Finite(click.FloatRange):
-    """A number, in a range or any; NaN and infinity are none."""
+    """A finite number, with or without a range."""
 
     name = "number"
 
@@ -177,12 +177,12 @@ class Finite(click.FloatRange):
     ) -> float:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{number} is no finite number.", param, ctx)
+            self.fail(f"{number} is not finite.", param, ctx)
         return number
 
 
 class SizesType(click.ParamType):
-    """Whole numbers above 0 with commas between them."""
+    """Whole numbers above 0, separated by commas."""
 
     name = "X,Y,Z"
     kind = "whole numbers above 0"
@@ -202,7 +202,7 @@ class SizesType(click.ParamType):
 
 
 class ShapeType(SizesType):
-    """Sizes with commas between them; ``?`` leaves one open."""
+    """Sizes separated by commas; ``?`` leaves one open."""
 
     name = "D,H,W,C"
     kind = "whole numbers above 0, or ? for an open size,"

@@ -1,5 +1,5 @@
-"""Errors that the commands tell as a sentence."""
+"""Errors that the commands print as one sentence."""
 
 
 class RunStopped(RuntimeError):
-    """A run that cannot go on; its last checkpoint is whole. The message says what to do."""
+    """A run cannot go on; its last checkpoint is whole. The message says what to do."""

@@ -1,4 +1,4 @@
-"""Files written whole or not at all; what cannot be written is told in one way."""
+"""Files written whole or not at all, with one error for what cannot be written."""
 
 import os
 import time
@@ -10,28 +10,28 @@ from tempfile import TemporaryFile
 
 
 class WriteError(ValueError, OSError):
-    """What cannot be written: the place, why not, and what to look at."""
+    """Something cannot be written; the message says where, why, and what to check."""
 
 
 def missing(path: "str | os.PathLike[str]") -> str:
-    """Why a path is no regular file; empty where it is one.
+    """Why a path is not a regular file; empty if it is one.
 
     >>> missing("/dev/null"), missing("/none")
-    ('it is a pipe or a device, no file', 'there is no such file')
+    ('it is a pipe or a device, not a file', 'there is no such file')
     """
     path = Path(path)
     if path.is_file():
         return ""
     if path.is_dir():
-        return "it is a folder, no file"
-    return f"{'it is a pipe or a device, no' if path.exists() else 'there is no such'} file"
+        return "it is a folder, not a file"
+    return "it is a pipe or a device, not a file" if path.exists() else "there is no such file"
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """A place beside a file to write to; it takes the file's place if nothing went wrong.
+    """A temporary path beside a file; it replaces the file if nothing goes wrong.
 
-    A device or a pipe, such as /dev/stdout, is no file to be replaced: it is written to itself.
+    A device or a pipe, such as /dev/stdout, is not replaced but written to directly.
 
     Raises: WriteError, a ValueError, where the file cannot be written.
 
@@ -63,7 +63,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def explained_writing(path: Path | str) -> Iterator[None]:
-    """Raises: WriteError for an OSError while a file, or in a folder, is written."""
+    """Raise a WriteError for any OSError while a file or a folder is written."""
     try:
         yield
     except WriteError:
@@ -73,28 +73,28 @@ def explained_writing(path: Path | str) -> Iterator[None]:
 
 
 def unwritten(place: Path | str, error: OSError) -> WriteError:
-    """What to say of a place that cannot be written to.
+    """The error for a path that cannot be written.
 
     >>> print(unwritten("/dev/null", FileExistsError()))  # doctest: +ELLIPSIS
-    /dev/null: cannot be written (/dev/null is no folder); look at the folder, ...
+    /dev/null: cannot be written (/dev/null is not a folder); look at the folder, ...
     """
     reason = error.strerror or str(error)
     if isinstance(error, FileExistsError | NotADirectoryError):
         path = Path(place)
-        there = [one for one in (path, *path.parents) if one.exists() and not one.is_dir()]
-        reason = f"{there[0]} is no folder" if there else reason
-    told = WriteError(
+        blocking = [p for p in (path, *path.parents) if p.exists() and not p.is_dir()]
+        reason = f"{blocking[0]} is not a folder" if blocking else reason
+    write_error = WriteError(
         f"{place}: cannot be written ({reason}); look at the folder, its permissions and the room "
         "on the disk."
     )
-    told.strerror = error.strerror
-    return told
+    write_error.strerror = error.strerror
+    return write_error
 
 
 def check_writable(path: Path | str) -> None:
-    """Whether a file can be made there, asked before the work whose result it is to hold.
+    """Check that a file can be made at a path, before the work whose result it will hold.
 
-    Raises: WriteError where it cannot.
+    Raises: WriteError if it cannot.
     """
     path = Path(path)
     with explained_writing(path):
@@ -105,9 +105,9 @@ def check_writable(path: Path | str) -> None:
 
 
 def check_folder(folder: Path | str) -> None:
-    """Whether files can be made in a folder, or the folder itself, asked before the work.
+    """Check that a folder can be made, or files in it, before the work starts.
 
-    Raises: WriteError where they cannot.
+    Raises: WriteError if not.
     """
     folder = Path(folder)
     with (
@@ -118,15 +118,15 @@ def check_folder(folder: Path | str) -> None:
 
 
 def abandoned(folder: Path, pattern: str, seconds: float) -> Iterator[Path]:
-    """What processes that were killed left in a folder: nothing has changed there for so long."""
+    """Paths that killed processes left in a folder: unchanged for at least this many seconds."""
     for path in folder.glob(pattern):
-        with suppress(OSError):  # another process is deleting it
+        with suppress(OSError):  # another process may be deleting it
             if time.time() - path.stat().st_mtime > seconds:
                 yield path
 
 
 def make_folder(folder: Path | str) -> Path:
-    """The folder, made with its parents where it is not there. Raises: WriteError."""
+    """Make a folder and its parents unless they exist; returns it. Raises: WriteError."""
     with explained_writing(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
     return Path(folder)

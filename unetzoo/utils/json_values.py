@@ -1,4 +1,4 @@
-"""What stands in JSON files, which anybody may have written."""
+"""The content of JSON files, which anybody may have written."""
 
 import json
 from typing import Any
@@ -7,39 +7,39 @@ from unetzoo.utils.text import short
 
 
 def parsed(text: str | bytes) -> Any:
-    """What a JSON text says; a key that is there twice is a fault, and so are endless lists.
+    """The value of a JSON text, in which no key appears twice and nesting is not too deep.
 
-    Raises: ValueError, the fault without the file's name or a full stop.
+    Raises: ValueError, which says what is wrong, without the file's name and a full stop.
 
     >>> parsed('{"a": 1, "a": 2}')
     Traceback (most recent call last):
     ...
-    ValueError: key 'a' is there twice: expected each key once
+    ValueError: key 'a' appears twice: expected each key once
     """
     try:
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
         return json.loads(text, object_pairs_hook=_unique_keys)
     except UnicodeDecodeError:
-        raise ValueError("not a text of UTF-8") from None
+        raise ValueError("not a UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON, {error}; mend that line") from None
+        raise ValueError(f"not JSON, {error}; correct that line") from None
     except RecursionError:
-        raise ValueError("lists in lists without end") from None
+        raise ValueError("lists nested too deeply") from None
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
-            raise ValueError(f"key {short(key)} is there twice: expected each key once")
-        found[key] = value
-    return found
+        if key in values:
+            raise ValueError(f"key {short(key)} appears twice: expected each key once")
+        values[key] = value
+    return values
 
 
 def tuples(value: Any) -> Any:
-    """Lists within lists as tuples.
+    """A value with all its lists, at any depth, as tuples.
 
-    Raises: ValueError for lists without end.
+    Raises: ValueError for lists that are nested too deeply.
 
     >>> tuples([1, [2.5, 3]])
     (1, (2.5, 3))
@@ -47,4 +47,4 @@ def tuples(value: Any) -> Any:
     try:
         return tuple(map(tuples, value)) if isinstance(value, list) else value
     except RecursionError:
-        raise ValueError("lists in lists without end") from None
+        raise ValueError("lists nested too deeply") from None

@@ -1,8 +1,8 @@
-"""Which kernels TensorFlow takes on a CPU: oneDNN's, wherever it has them.
+"""Which kernels TensorFlow uses on a CPU: oneDNN's, wherever it has them.
 
-TensorFlow turns oneDNN on by itself only on processors with AVX512-VNNI or the like. On others,
-most laptops among them, a 3D network then trains two to four times slower with twice the memory
-(benchmarks/kernels.py). It looks at ``TF_ENABLE_ONEDNN_OPTS`` once, when it is imported.
+By itself TensorFlow turns oneDNN on only for processors with AVX512-VNNI or the like. On others,
+such as most laptops, a 3D network then trains two to four times slower and takes twice the memory
+(benchmarks/kernels.py). TensorFlow reads ``TF_ENABLE_ONEDNN_OPTS`` once, when it is imported.
 """
 
 import os
@@ -18,9 +18,9 @@ ON_BY_ITSELF = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8"
 
 
 def choose_kernels() -> None:
-    """Turn oneDNN on for TensorFlow, unless the user has said what is wanted.
+    """Turn oneDNN on for TensorFlow, unless the user has set the switch.
 
-    Warns where TensorFlow was imported before, without oneDNN.
+    Warns if TensorFlow was imported earlier, without oneDNN.
     """
     if SWITCH in os.environ or not _is_x86() or keras_backend() != "tensorflow":
         return
@@ -35,7 +35,7 @@ def choose_kernels() -> None:
 
 
 def keras_backend() -> str:
-    """The backend that Keras has, or will have when it is imported."""
+    """The backend that Keras uses, or will use once it is imported."""
     if "keras" in sys.modules:
         return str(sys.modules["keras"].config.backend())
     if name := os.environ.get("KERAS_BACKEND"):
@@ -48,7 +48,7 @@ def keras_backend() -> str:
 
 
 def on_by_itself() -> bool:
-    """Whether TensorFlow takes oneDNN on this processor without being asked."""
+    """Whether TensorFlow uses oneDNN on this processor by itself."""
     return bool(ON_BY_ITSELF & cpu_flags())
 
 
@@ -61,13 +61,13 @@ def vector_units() -> str:
 
 
 def has_avx512() -> bool:
-    """Whether oneDNN takes the vectors of AVX-512, which a user may forbid it."""
+    """Whether oneDNN uses AVX-512, which a user can switch off."""
     most = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
     return "avx512f" in cpu_flags() and not most.startswith(("AVX2", "SSE"))
 
 
 def cpu_flags() -> set[str]:
-    """What Linux says that the processor can do; nothing elsewhere."""
+    """The features of the processor as Linux lists them; empty on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Public names that are imported when they are used, and listed before."""
+"""Public names that are imported when they are first used, but listed before."""
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
@@ -8,11 +8,11 @@ from typing import Any
 def lazy(
     package: str, names: Mapping[str, str], modules: Iterable[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a package.
+    """``__getattr__`` and ``__dir__`` for a package.
 
     Args:
         package: its ``__name__``.
-        names: public names, each with where it is defined, as ``package.module:name``.
+        names: public names, each with the place of its definition, as ``package.module:name``.
         modules: the package's own public modules.
 
     >>> __getattr__, __dir__ = lazy("unetzoo", {"deal": "unetzoo.data.splits:folds"}, ["losses"])
@@ -33,9 +33,9 @@ def lazy(
 
 
 def listed(package: str, modules: Iterable[str] = ()) -> Callable[[], list[str]]:
-    """``__dir__`` of a package: the names of its ``__all__``, and its own public modules.
+    """``__dir__`` for a package: the names of its ``__all__``, and its own public modules.
 
-    Modules that stand in it but are not public, and are there once imported, are left out.
+    Its other modules are left out, although they are attributes once they are imported.
 
     >>> "targets" in listed("unetzoo.losses")()
     False
@@ -43,7 +43,7 @@ def listed(package: str, modules: Iterable[str] = ()) -> Callable[[], list[str]]
     modules = frozenset(modules)
 
     def names() -> list[str]:
-        here = importlib.import_module(package)
-        return sorted({*here.__all__, *modules, *(n for n in vars(here) if n[:2] == "__")})
+        module = importlib.import_module(package)
+        return sorted({*module.__all__, *modules, *(n for n in vars(module) if n[:2] == "__")})
 
     return names

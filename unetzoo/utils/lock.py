@@ -12,32 +12,32 @@ from unetzoo.utils.files import explained_writing
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing is locked there
+except ImportError:  # Windows, where nothing is locked
     fcntl = None  # type: ignore[assignment]
 
-LOCK = ".lock"  # file in the folder; the kernel frees it when the process ends, however it ends
+LOCK = ".lock"  # file in the folder; the system releases the lock however the process ends
 
 
 class Held:
-    """A folder's lock and how often this process has taken it."""
+    """The lock of a folder, and how many times this process has taken it."""
 
     def __init__(self, file: TextIO, made: list[Path]):
         self.file = file
-        self.made = made  # folders that were not there
+        self.made = made  # folders that did not exist before
         self.times = 0
 
 
 HELD: dict[Path, Held] = {}  # by this process
-GUARD = threading.Lock()  # of the above, between threads
+GUARD = threading.Lock()  # protects HELD between threads
 
 
 @contextmanager
 def owned(folder: Path | str) -> Iterator[None]:
-    """The folder is this process's own in this context; it is made if need be.
+    """Within this context a folder belongs to this process alone; it is made if it does not exist.
 
-    A folder that was made and is still empty in the end is deleted.
+    A folder that was made, and is still empty at the end, is deleted.
 
-    Raises: ValueError where another process has it, or where it cannot be written to.
+    Raises: ValueError if another process has the folder, or if it cannot be written to.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp()) / "run"
@@ -74,7 +74,7 @@ def _take(folder: Path) -> Held:
 def _give_back(folder: Path) -> None:
     held = HELD.pop(folder)
     with suppress(OSError):
-        (folder / LOCK).unlink()  # while it is locked: who opened it before sees that it went
+        (folder / LOCK).unlink()  # while locked, so that whoever has opened it sees that it is gone
     held.file.close()
     with suppress(OSError):
         for path in held.made:
@@ -82,7 +82,7 @@ def _give_back(folder: Path) -> None:
 
 
 def _forget() -> None:
-    """In a forked child: what its parent holds is not the child's, and stays locked."""
+    """In a forked child: the locks belong to its parent and stay locked."""
     global GUARD
     GUARD = threading.Lock()
     for held in HELD.values():
@@ -95,9 +95,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def check_free(folder: Path | str) -> None:
-    """Look at once, before what takes time, whether another process has a folder.
+    """Check, before work that takes time, that no other process has a folder.
 
-    Raises: ValueError where it has.
+    Raises: ValueError if one has.
     """
     folder = Path(folder).resolve()
     if fcntl is not None and folder not in HELD:
@@ -132,4 +132,4 @@ def _taken(folder: Path) -> TextIO:
                 file.write(f"process {os.getpid()} on {socket.gethostname()}")
                 file.flush()
                 return file
-        file.close()  # its owner deleted it in between
+        file.close()  # its owner has deleted it in the meantime

@@ -1,4 +1,4 @@
-"""How results show themselves in a notebook, and as pandas frames."""
+"""How results appear in a notebook, and as pandas frames."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Shown:
-    """Shows in a notebook what ``print`` shows, with its columns in line.
+    """Shows in a notebook what ``print`` shows, with aligned columns.
 
     >>> class Words(Shown):
     ...     def __str__(self): return "a < b"
@@ -22,9 +22,9 @@ class Shown:
 
 
 def frame(columns: Mapping[str, Sequence[Any]]) -> "pandas.DataFrame":
-    """A pandas frame of these columns.
+    """A pandas frame with these columns.
 
-    Raises: ImportError where pandas is not installed.
+    Raises: ImportError if pandas is not installed.
 
     >>> frame({"layer": ["conv1"], "parameters": [448]}).shape
     (1, 2)

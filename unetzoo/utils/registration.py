@@ -1,4 +1,4 @@
-"""Keras knows our layers, losses, metrics and optimizers once it and this package are imported."""
+"""Registers our layers, losses, metrics and optimizers as soon as Keras is imported."""
 
 import importlib
 import importlib.util
@@ -10,7 +10,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# They register their classes.
+# Importing them registers their classes.
 MODULES = (
     "unetzoo.layers",
     "unetzoo.losses",
@@ -20,7 +20,7 @@ MODULES = (
 
 
 def register_with_keras() -> None:
-    """Register all classes: now if Keras is there, else once somebody imports it."""
+    """Register all classes: now if Keras is imported, or else when it is."""
     if "keras" in sys.modules:
         _register()
     else:
@@ -31,13 +31,13 @@ def _register() -> None:
     for name in MODULES:
         try:
             importlib.import_module(name)
-        except ImportError as error:  # of one of our modules that was importing Keras itself
+        except ImportError as error:  # one of our modules is itself importing Keras
             if "partially initialized" not in str(error):
                 raise
 
 
 class _KerasWatch(MetaPathFinder):
-    """Finds nothing itself: it stands by while others find Keras, and then goes."""
+    """Finds no module itself: it waits until others load Keras, and then removes itself."""
 
     looking = False
 

@@ -1,4 +1,4 @@
-"""Names and tables as lines of text: what comes from files is escaped."""
+"""Names, values and tables as lines of text; what comes from files is escaped."""
 
 import textwrap
 import unicodedata
@@ -11,9 +11,9 @@ LONGEST = 80  # characters of a value in a sentence
 
 
 def printable(text: str) -> str:
-    r"""A name for a line of text: what does not print is escaped.
+    r"""A name for a line of text, with everything escaped that does not print.
 
-    That is newlines, escape codes, and what turns the order of letters around.
+    That includes newlines, escape codes, and characters that reverse the order of letters.
 
     >>> print(printable("a\nb\x1b[31m"))
     a\nb\x1b[31m
@@ -34,11 +34,11 @@ def short(value: object) -> str:
 
 
 def first_of(lines: Sequence[str], most: int = 20) -> list[str]:
-    """So many lines, and one that says how many more there are.
+    """The first ``most`` lines, and one more that says how many were left out.
 
     >>> first_of(["a", "b", "c", "d"], most=2)
     ['a', 'b', 'and 2 more.']
-    >>> first_of(["a", "b", "c"], most=2)  # a line for the last is no longer
+    >>> first_of(["a", "b", "c"], most=2)  # "and 1 more." would take as many lines
     ['a', 'b', 'c']
     """
     if len(lines) <= most + 1:
@@ -47,19 +47,19 @@ def first_of(lines: Sequence[str], most: int = 20) -> list[str]:
 
 
 def counted(number: int, thing: str) -> str:
-    """How many of a thing there are.
+    """A number with its noun, singular or plural.
 
     >>> counted(1, "case"), counted(1200, "case"), counted(2, "class"), counted(0, "axis")
     ('1 case', '1,200 cases', '2 classes', '0 axes')
     """
     if number == 1:
         return f"1 {thing}"
-    many = "axes" if thing == "axis" else f"{thing}es" if thing.endswith("s") else f"{thing}s"
-    return f"{number:,} {many}"
+    plural = "axes" if thing == "axis" else f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return f"{number:,} {plural}"
 
 
 def few(words: Sequence[str], most: int = 10) -> str:
-    """Words within a sentence.
+    """A list of words for a sentence, of which the first ``most`` are named.
 
     >>> few(["a", "b", "c", "d"], most=2), few(["a", "b"], most=2)
     ('a, b and 2 more', 'a, b')
@@ -69,7 +69,7 @@ def few(words: Sequence[str], most: int = 10) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """A text on one line, of so many characters at most, cut after a sentence or else a word.
+    """A text on one line of at most ``limit`` characters, cut after a sentence or else a word.
 
     >>> shortened("This carries a potential risk", 24)
     'This carries a ...'
@@ -81,25 +81,25 @@ def shortened(text: str, limit: int) -> str:
         return line[:limit]
     sentences = line[:limit].rpartition(". ")[0]
     words = textwrap.shorten(line, limit, placeholder=" ...")
-    few = line[:limit] if words.strip() == "..." else words  # one word that is longer
-    return f"{sentences}." if sentences else few
+    shorter = line[:limit] if words.strip() == "..." else words  # "...": the first word is longer
+    return f"{sentences}." if sentences else shorter
 
 
 def spreadsheet_cell(text: str) -> str:
-    """A name for a CSV file: printable, and no formula.
+    """A name for a CSV file: printable, and never a formula.
 
     >>> spreadsheet_cell("=cmd|' /C calc'!A0"), spreadsheet_cell("case-1")
     ("'=cmd|' /C calc'!A0", 'case-1')
     """
     text = printable(text)
-    plain = unicodedata.normalize("NFKC", text).lstrip()  # a wide equals sign is one too
+    plain = unicodedata.normalize("NFKC", text).lstrip()  # a full-width equals sign counts too
     return f"'{text}" if plain.startswith(("=", "+", "-", "@")) else text
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Lines of columns, the first ``left`` of them to the left, the others to the right.
+    """The lines of a table; the first ``left`` columns are aligned left, the others right.
 
-    A line is as wide as it needs to be, in the cells of a terminal: 日 takes two.
+    Widths are counted in cells of a terminal, of which 日 takes two.
 
     >>> aligned([["a", "10"], ["bcd", "2"]], left=1)
     ['a    10', 'bcd   2']

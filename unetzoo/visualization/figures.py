@@ -1,9 +1,9 @@
-"""Pictures of a run: slices with reference and prediction, curves, and what went wrong in a case.
+"""Pictures of a run: slices with reference and prediction, curves, and the errors in a case.
 
-An image is ``(*spatial, C)`` with 2 or 3 axes of space, labels are ``(*spatial)``. A picture is
-shown as it is stored; a slice of a volume on canonical axes has the patient's right at the right
-(of a slice from the side, the front), and front or top at the top. Every function returns the
-``Figure`` that it has written; there is no global state.
+An image is ``(*spatial, C)`` with 2 or 3 spatial axes, labels are ``(*spatial)``. A picture is
+shown as it is stored. A slice of a volume on canonical axes has the patient's right on the right
+(seen from the side: the front), and front or top at the top. Every function returns the ``Figure``
+that it has written; there is no global state.
 """
 
 import math
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from unetzoo.evaluation.scores import ClassScores
 from unetzoo.utils.text import counted, printable
 from unetzoo.visualization.learning_curves import curves
-from unetzoo.visualization.sheet import MOST_CLASSES, Row, class_name, colour_of, draw_sheet, save
+from unetzoo.visualization.sheet import MOST_CLASSES, Row, class_name, color_of, draw_sheet, save
 from unetzoo.visualization.slices import (
     Cut,
     cuts_through,
@@ -44,22 +44,25 @@ def overlay(
     spacing: Sequence[float] | None = None,
     ignore_label: int | None = None,
 ) -> Figure:
-    """Three slices of a case, the image beside its reference and prediction, as PNG.
+    """Three slices of a case as a PNG file: the image beside its reference and prediction.
 
-    They lie across the coarsest axis; a row is named by its slice, ``[:, :, 31]``.
+    The slices are across the coarsest axis; each row has the name of its slice, ``[:, :, 31]``.
 
     Args:
-        image: ``(*spatial, C)``; three channels of a picture are its colours, otherwise the first
-            channel is shown.
-        labels, prediction: ``(*spatial)``, or None.
-        class_names: of class 0, 1 ...
-        spacing: millimetres along each axis; None: all the same.
-        ignore_label: voxels of it are covered in grey.
+        path: of the file.
+        image: ``(*spatial, C)``; a picture with three channels is shown in color, otherwise only
+            the first channel is shown.
+        labels: the reference, ``(*spatial)``, or None.
+        prediction: ``(*spatial)``, or None.
+        title: above the figure.
+        class_names: names of class 0, 1 ...
+        spacing: millimeters along each axis; None: the same on all axes.
+        ignore_label: voxels with this label are covered in gray.
 
-    Raises: ValueError for arrays that do not fit each other, or a file that cannot be written.
+    Raises: ValueError for arrays whose shapes do not match, or a file that cannot be written.
     """
-    given = {"reference": labels, "prediction": prediction}
-    masks = {name: np.asarray(mask) for name, mask in given.items() if mask is not None}
+    named = {"reference": labels, "prediction": prediction}
+    masks = {name: np.asarray(mask) for name, mask in named.items() if mask is not None}
     steps = _checked_spacing(image, masks, spacing)
     cuts = informative_cuts(image.shape[:-1], list(masks.values()), steps, ignore_label)
     views = _views(cuts, image, list(masks.values()), steps)
@@ -86,18 +89,23 @@ def case_figure(
     ignore_label: int | None = None,
     tolerance: float | None = None,
 ) -> Figure:
-    """Where a case went wrong, as PNG: reference, prediction and errors in three planes.
+    """The errors in a case as a PNG file: reference, prediction and errors in three planes.
 
-    On each axis the slice with most wrong voxels is shown; of a picture the whole.
+    On each axis the slice with the most wrong voxels is shown; a picture is shown whole.
 
     Args:
-        image, class_names, spacing: as in ``overlay``.
-        reference, prediction: ``(*spatial)``.
-        scores: of the case's classes, for the title.
-        ignore_label: voxels of it in the reference are covered in grey, and not wrong.
-        tolerance: of the surface Dice, for the title.
+        path: of the file.
+        image: as in ``overlay``.
+        reference: ``(*spatial)``.
+        prediction: ``(*spatial)``.
+        scores: those of the case's classes, for the title.
+        title: above the figure.
+        class_names: names of class 0, 1 ...
+        spacing: as in ``overlay``.
+        ignore_label: voxels with this label in the reference are covered in gray and not wrong.
+        tolerance: that of the surface Dice, for the title.
 
-    Raises: ValueError for arrays that do not fit each other, or a file that cannot be written.
+    Raises: ValueError for arrays whose shapes do not match, or a file that cannot be written.
     """
     reference, prediction = np.asarray(reference), np.asarray(prediction)
     masks = {"reference": reference, "prediction": prediction}
@@ -110,10 +118,11 @@ def case_figure(
     key = _key([mask for view in views for mask in view.masks[:2]], class_names, ignore_label)
     rows = []
     for view in views:
-        truth, found, apart = view.masks
-        kinds = np.select([(found <= 0) | (found == ignore_label), truth <= 0], [1, 2], 3) * apart
+        truth, predicted, differs = view.masks
+        kinds = np.select([(predicted <= 0) | (predicted == ignore_label), truth <= 0], [1, 2], 3)
+        kinds = kinds * differs
         errors = painted(view.picture / 2, kinds, {}, dict(enumerate(ERRORS.values(), 1)))
-        panels = [key.paint(view.picture, truth), key.paint(view.picture, found), errors]
+        panels = [key.paint(view.picture, truth), key.paint(view.picture, predicted), errors]
         count = f"{np.count_nonzero(view.cut.of(wrong)):,} wrong"
         rows.append(Row(panels, view.size, f"{view.cut!r}\n{count}".strip()))
     lines = [printable(title), *_score_lines(scores, class_names, tolerance, len(steps))]
@@ -125,34 +134,34 @@ def case_figure(
 
 @dataclass(frozen=True)
 class _Key:
-    """What the colours of a figure stand for."""
+    """What the colors of a figure stand for."""
 
-    colours: Mapping[int, str]
+    colors: Mapping[int, str]
     shades: Mapping[int, str]  # of ignored voxels
     legend: Sequence[tuple[str, str]]
 
     def paint(self, picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        return painted(picture, labels, self.colours, self.shades)
+        return painted(picture, labels, self.colors, self.shades)
 
 
 def _key(masks: Sequence[np.ndarray], class_names: Sequence[str], ignore_label: int | None) -> _Key:
-    """The classes that occur in slices."""
+    """The key to the classes that occur in the slices."""
     present = sorted({int(label) for mask in masks for label in np.unique(mask)})
-    colours = {label: colour_of(label) for label in present if label > 0 and label != ignore_label}
-    legend = [(class_name(label, class_names), colour) for label, colour in colours.items()]
+    colors = {label: color_of(label) for label in present if label > 0 and label != ignore_label}
+    legend = [(class_name(label, class_names), color) for label, color in colors.items()]
     if ignore_label is None or ignore_label not in present:
-        return _Key(colours, {}, legend)
-    ((name, grey),) = IGNORED.items()
-    return _Key(colours, {ignore_label: grey}, [(name, grey), *legend])
+        return _Key(colors, {}, legend)
+    ((name, gray),) = IGNORED.items()
+    return _Key(colors, {ignore_label: gray}, [(name, gray), *legend])
 
 
 @dataclass(frozen=True)
 class _View:
-    """A slice of a case, with its voxels repeated."""
+    """A slice of a case, enlarged by repeating its voxels."""
 
     cut: Cut
     size: tuple[float, float]  # height and width, mm
-    picture: np.ndarray  # (rows, columns, 3), from 0 to 1
+    picture: np.ndarray  # (rows, columns, 3), 0 to 1
     masks: list[np.ndarray]  # (rows, columns)
 
 
@@ -172,16 +181,16 @@ def _views(
 def _checked_spacing(
     image: np.ndarray, masks: Mapping[str, np.ndarray], spacing: Sequence[float] | None
 ) -> tuple[float, ...]:
-    """The spacing; every axis has one, and every mask the image's shape."""
+    """The spacing of every axis. Raises: ValueError where shapes or spacing do not match."""
     if image.ndim not in (3, 4) or not image.size:
         raise ValueError(
-            f"image of shape {image.shape}: expected 2 or 3 axes of space, and one of channels."
+            f"image of shape {image.shape}: expected 2 or 3 spatial axes, and one of channels."
         )
     for name, mask in masks.items():
         if mask.shape != image.shape[:-1]:
             raise ValueError(
                 f"{name} of shape {mask.shape}, image of shape {image.shape}: expected the same "
-                "sizes, and the image's channels last."
+                "spatial sizes, and the channels of the image last."
             )
     steps = tuple(float(step) for step in spacing or (1.0,) * (image.ndim - 1))
     if len(steps) != image.ndim - 1 or not all(0 < step < math.inf for step in steps):
@@ -192,7 +201,7 @@ def _checked_spacing(
 def _score_lines(
     scores: Sequence[ClassScores], class_names: Sequence[str], tolerance: float | None, rank: int
 ) -> list[str]:
-    """A line a class, the worst first; NaN, for a class that neither mask has, at the end."""
+    """One line per class, the worst first; classes in neither mask (NaN) come last."""
     unit = "mm" if rank == 3 else "px"
     within = "" if tolerance is None else f" ({tolerance:g} {unit})"
     lines = []

@@ -1,4 +1,4 @@
-"""The curves of a training run."""
+"""The learning curves of a run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,21 +10,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from unetzoo.visualization.sheet import DPI, MOST_CLASSES, add_legend, class_name, colour_of, save
+from unetzoo.visualization.sheet import DPI, MOST_CLASSES, add_legend, class_name, color_of, save
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 def curves(path: Path | str, rows: Rows, *, class_names: Sequence[str] = ()) -> Figure:
-    """Loss, learning rate and Dice as PNG, quick enough to be drawn after each epoch.
+    """Loss, learning rate and Dice as a PNG file, quick enough to be drawn after each epoch.
 
-    Lines are the training's, marks the validation's. With more than 8 classes only their mean is
-    drawn.
+    Solid lines are training, dashed lines with marks validation. With more than 8 classes only the
+    mean Dice is drawn.
 
     Args:
-        rows: of the history, one an epoch: ``epoch``, ``loss``, ``learning_rate``, ``dice``,
-            ``dice_1`` ... and the same with ``val_``; any row may lack any of them but ``epoch``.
-        class_names: of class 0, 1 ...
+        path: of the file.
+        rows: the history, one row per epoch, with ``epoch``, ``loss``, ``learning_rate``, ``dice``,
+            ``dice_1`` ... and the same with ``val_``; only ``epoch`` is needed in every row.
+        class_names: names of class 0, 1 ...
 
     Returns: the figure that was written.
     Raises: ValueError for a file that cannot be written.
@@ -59,7 +60,7 @@ def _draw_dice(axes: Axes, rows: Rows, class_names: Sequence[str]) -> None:
     drawn = [
         (
             class_name(label, class_names),
-            _draw(axes, rows, f"dice_{label}", colour_of(max(label, 1)), 1.0),
+            _draw(axes, rows, f"dice_{label}", color_of(max(label, 1)), 1.0),
         )
         for label in _labels(rows)
     ]
@@ -68,40 +69,40 @@ def _draw_dice(axes: Axes, rows: Rows, class_names: Sequence[str]) -> None:
     axes.set_title(f"Dice{_best(rows)}", fontsize=11)
     entries = [(name, lines[0]) for name, lines in drawn if lines]
     if entries:
-        entries.append(("training", Line2D([], [], color="grey")))
-        marked = Line2D([], [], linestyle="--", marker="o", markersize=4, color="grey")
+        entries.append(("training", Line2D([], [], color="gray")))
+        marked = Line2D([], [], linestyle="--", marker="o", markersize=4, color="gray")
         entries.append(("validation", marked))
         add_legend(axes, entries, loc="upper left", bbox_to_anchor=(1.01, 1.02))
 
 
 def _draw(
-    axes: Axes, rows: Rows, measure: str, colour: str = "black", width: float = 1.4
+    axes: Axes, rows: Rows, measure: str, color: str = "black", width: float = 1.4
 ) -> list[Line2D]:
-    """A measure's line, and the marks of the epochs with validation, as far as there are any."""
+    """Draw the lines of a measure in training and in validation, if there are values."""
     drawn = []
     epochs, values = _measured(rows, measure)
     if epochs:
         mark = "." if len(epochs) < 3 else ""
-        drawn += axes.plot(epochs, values, "-", marker=mark, color=colour, lw=width)
+        drawn += axes.plot(epochs, values, "-", marker=mark, color=color, lw=width)
     epochs, values = _measured(rows, f"val_{measure}")
     if epochs:
-        drawn += axes.plot(epochs, values, "--o", color=colour, lw=width / 2, markersize=4)
+        drawn += axes.plot(epochs, values, "--o", color=color, lw=width / 2, markersize=4)
     return drawn
 
 
 def _labels(rows: Rows) -> list[int]:
-    """The classes with a Dice of their own: none for one class, or too many to tell apart."""
+    """The classes with a line of their own: none if there is only one class, or too many."""
     names = {name.removeprefix("val_") for row in rows for name in row}
     labels = [name.removeprefix("dice_") for name in names if name.startswith("dice_")]
-    found = sorted(int(label) for label in labels if label.isdecimal())
-    return found if 1 < len(found) <= MOST_CLASSES else []
+    classes = sorted(int(label) for label in labels if label.isdecimal())
+    return classes if 1 < len(classes) <= MOST_CLASSES else []
 
 
 def _measured(rows: Rows, measure: str) -> tuple[list[float], list[float]]:
-    """Epochs and values of the rows that have a finite one."""
+    """Epochs and values of the rows that have a finite value."""
     pairs = [(row["epoch"], float(row.get(measure, math.nan))) for row in rows]
-    kept = [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
-    return [epoch for epoch, _ in kept], [value for _, value in kept]
+    finite = [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
+    return [epoch for epoch, _ in finite], [value for _, value in finite]
 
 
 def _best(rows: Rows) -> str:

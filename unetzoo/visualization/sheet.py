@@ -1,6 +1,6 @@
-"""How figures look: names and colours of classes, pictures in rows and columns on one scale.
+"""How figures look: names and colors of classes, and pictures in rows and columns on one scale.
 
-The colours are those of Okabe and Ito, which colour-blind people tell apart.
+The colors are those of Okabe and Ito, which color-blind people can tell apart.
 """
 
 import math
@@ -21,26 +21,26 @@ from unetzoo.utils.files import replacing
 from unetzoo.utils.text import printable
 
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
-MOST_CLASSES = 8  # that have a line of scores, or a curve, of their own
+MOST_CLASSES = 8  # with a line of scores, or a curve, of their own
 MOST_ENTRIES = 24  # in a legend
-LONGEST = 40  # letters of a class's name
+LONGEST = 40  # letters of the name of a class
 DPI = 100
 SIZE, TITLE_SIZE = 9.0, 10.5  # points
 WIDEST, WIDEST_ALONE, TALLEST, LOWEST = 3.2, 4.4, 4.4, 0.4  # inches, a picture
 SMALLEST_PAGE = 6.5  # inches wide
 
 
-def colour_of(label: int) -> str:
-    """A class's colour, from 1; beyond 7 classes the colours come again.
+def color_of(label: int) -> str:
+    """The color of a class, from 1 on; after 7 classes the colors repeat.
 
-    >>> colour_of(1), colour_of(8)
+    >>> color_of(1), color_of(8)
     ('#E69F00', '#E69F00')
     """
     return PALETTE[(label - 1) % len(PALETTE)]
 
 
 def class_name(label: int, class_names: Sequence[str]) -> str:
-    """A class's name for a line of text, where it is known; of a long one the beginning.
+    """The name of a class, or "class 2" where it has none; a long name is cut.
 
     >>> class_name(1, ("background", "liver")), class_name(2, ())
     ('liver', 'class 2')
@@ -51,7 +51,7 @@ def class_name(label: int, class_names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures ``(rows, columns, 3)``, from 0 to 1, and what stands beside them."""
+    """Pictures ``(rows, columns, 3)``, 0 to 1, and the text beside them."""
 
     pictures: Sequence[np.ndarray]
     size: tuple[float, float]  # height and width of each, mm
@@ -64,10 +64,10 @@ def draw_sheet(
     """A figure of rows of pictures on one scale.
 
     Args:
-        rows: each with a picture for each column.
-        heads: the columns' names.
-        title: lines above them; of a long one the beginning.
-        legend: name and colour; of more than 24 the first.
+        rows: each with one picture per column.
+        heads: names of the columns.
+        title: lines above the pictures; long lines are cut.
+        legend: names and colors; only the first 24 are shown.
     """
     tall, wide = (max(row.size[side] for row in rows) for side in (0, 1))
     scale = min(TALLEST / tall, (WIDEST if len(rows) > 1 else WIDEST_ALONE) / wide)  # inches a mm
@@ -78,8 +78,8 @@ def draw_sheet(
     for line in title.split("\n"):
         lines += textwrap.wrap(line, int(9 * page), max_lines=4, placeholder=" ...")
     entries: list[tuple[str, Artist]] = [
-        (name, Patch(facecolor=colour, edgecolor="#808080", linewidth=0.5))
-        for name, colour in legend[:MOST_ENTRIES]
+        (name, Patch(facecolor=color, edgecolor="#808080", linewidth=0.5))
+        for name, color in legend[:MOST_ENTRIES]
     ]
     if len(legend) > MOST_ENTRIES:
         entries.append((f"and {len(legend) - MOST_ENTRIES} more", Patch(alpha=0)))
@@ -94,9 +94,9 @@ def draw_sheet(
         panels[0].set_ylabel(row.name, rotation=0, ha="right", va="center", fontsize=SIZE)
         for axes, picture in zip(panels, row.pictures, strict=True):
             axes.imshow(picture, extent=(0, row.size[1], row.size[0], 0))
-            middle, centre = row.size[0] / 2, row.size[1] / 2
+            middle, center = row.size[0] / 2, row.size[1] / 2
             axes.set_ylim(middle + height / 2, middle - height / 2)  # every cell on one scale
-            axes.set_xlim(centre - wide / 2, centre + wide / 2)
+            axes.set_xlim(center - wide / 2, center + wide / 2)
     for axes, head in zip(grid[0], heads, strict=True):
         axes.set_title(head, fontsize=SIZE)
     figure.suptitle("\n".join(lines), fontsize=TITLE_SIZE, parse_math=False)
@@ -106,7 +106,7 @@ def draw_sheet(
 
 
 def add_legend(on: Figure | Axes, entries: Sequence[tuple[str, Artist]], **place: Any) -> None:
-    """A legend whose names are shown as they are: ``$`` begins no formula, ``_`` hides nothing."""
+    """A legend that shows names as they are: ``$`` starts no formula, ``_`` hides no entry."""
     artists = [artist for _, artist in entries]
     legend = on.legend(artists, [""] * len(artists), frameon=False, fontsize=SIZE, **place)
     for text, (name, _) in zip(legend.get_texts(), entries, strict=True):
@@ -114,7 +114,7 @@ def add_legend(on: Figure | Axes, entries: Sequence[tuple[str, Artist]], **place
 
 
 def save(figure: Figure, path: Path | str) -> None:
-    """Write a figure as PNG, whole or not at all. Raises: ValueError where it cannot be written."""
+    """Write a figure as PNG, whole or not at all. Raises: ValueError if it cannot be written."""
     with replacing(path) as beside, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # drawn as a box
         figure.savefig(beside, format="png", dpi=DPI)

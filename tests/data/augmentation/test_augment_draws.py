@@ -238,5 +238,5 @@ def test_a_region_must_be_the_one_that_the_draw_reads():
      "[" * 200_000],
 )  # fmt: skip
 def test_a_text_that_is_no_draw_is_refused(text):
-    with pytest.raises(ValueError, match=r"not JSON|not a draw|lists in lists without end"):
+    with pytest.raises(ValueError, match=r"not JSON|not a draw|lists nested too deeply"):
         Draw.from_json(text)

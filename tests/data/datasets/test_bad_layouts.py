@@ -16,7 +16,7 @@ BAD_MANIFESTS = {
     "not UTF-8": ("\udcff", "not the JSON of a data set"),
     "nested": ("[" * 100_000, "not the JSON of a data set"),
     "huge number": ('{"training": ' + "9" * 5000 + "}", "not the JSON of a data set"),
-    "twice": ('{"labels": {"1": "a", "1": "b"}}', "key '1' is there twice: expected each key"),
+    "twice": ('{"labels": {"1": "a", "1": "b"}}', "key '1' appears twice: expected each key"),
     "list": ("[1]", "expected an object"),
     "empty": ("{}", "'file_ending' is missing"),
     "no labels": ({**DECATHLON, "labels": None}, "'labels' is None; expected an object"),
@@ -68,10 +68,10 @@ def test_all_missing_files_are_listed(tmp_path):
     text = fault(folder, "3 faults:", MISSING)
     assert all(f"{folder / name}: {MISSING}" in text for name in gone)
     (folder / gone[0]).mkdir()
-    fault(folder, f"{folder / gone[0]}: it is a folder, no file")
+    fault(folder, f"{folder / gone[0]}: it is a folder, not a file")
     (folder / gone[0]).rmdir()
     os.mkfifo(folder / gone[0])
-    fault(folder, f"{folder / gone[0]}: it is a pipe or a device, no file")
+    fault(folder, f"{folder / gone[0]}: it is a pipe or a device, not a file")
 
 
 def test_of_many_faults_the_first_are_listed_and_the_others_counted(tmp_path):
@@ -194,4 +194,4 @@ def test_volumes_with_labels_that_are_pictures(tmp_path):
 
 def test_a_manifest_that_is_no_file(tmp_path):
     (tmp_path / "dataset.json").mkdir()
-    fault(tmp_path, "it is a folder, no file")
+    fault(tmp_path, "it is a folder, not a file")
