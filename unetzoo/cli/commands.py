@@ -152,6 +152,8 @@ def train(
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", "folder", required=True, type=FOLDER, help="Folder for the masks.")
 @model_options
+@click.option("--folds", help="Of a folder of nnU-Net: 0,1 or all. Default: every fold.")
+@click.option("--checkpoint", help="Of a folder of nnU-Net. Default: checkpoint_final.pth.")
 @click.option(
     "--probabilities", is_flag=True, help="Also write probabilities: NIfTI, or .npy for pictures."
 )
@@ -161,22 +163,22 @@ def train(
 )
 def predict(
     run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
-    shard: str, **options: bool | float,
+    shard: str, **options: Any,
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
 
-    Each mask has the grid of its image. Files that fail are listed at the end.
+    RUN may also be a folder that nnU-Net has trained. Each mask has the grid of its image. Files
+    that fail are listed at the end.
     """
     from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets
     from unetzoo.data.datasets.inputs import shard as share
-    from unetzoo.model_files import check_saved
-    from unetzoo.pipeline.run import Run
+    from unetzoo.pipeline.early import channels_of
 
-    run = Run.read(run_folder)
-    cases = share(cases_of(images, run.channels), shard)
+    options = {name: value for name, value in options.items() if value is not None}
+    channels = channels_of(run_folder, which, options)
+    cases = share(cases_of(images, channels), shard)
     check_targets(cases, folder)
     check_apart(cases, folder)
-    check_saved(run.model_file(which))
     check_folder(folder)
     load_keras(f"segmenting {counted(len(cases), 'image')} with {run_folder}")
     from unetzoo.pipeline.predictor import load_predictor, predict_cases
@@ -217,6 +219,7 @@ def evaluate(
     from unetzoo.pipeline.run import Run
 
     out = folder or run_folder / "evaluation"
+    options = {name: value for name, value in options.items() if value is not None}
     run = Run.read(run_folder)
     scored_on = training_data(run.settings, data)
     scored_on.to_score(run)
@@ -224,9 +227,9 @@ def evaluate(
     check_folder(out)
     load_keras(f"scoring {run_folder} on {scored_on.place}")
     from unetzoo.pipeline.evaluator import evaluate as run_evaluation
-    from unetzoo.pipeline.predictor import load_predictor
+    from unetzoo.pipeline.predictor import predictor_of_run
 
-    predictor = load_predictor(run_folder, which, **options)
+    predictor = predictor_of_run(run_folder, which, **options)
     evaluation = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
     say(evaluation)
     failed = evaluation.failed

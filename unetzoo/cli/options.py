@@ -54,7 +54,9 @@ model_options = together(
         help="The best model by held-out Dice, or that of the last epoch.",
     ),
     click.option(
-        "--mirror", is_flag=True, help="Average over mirrored images: better, but slower."
+        "--mirror/--no-mirror",
+        default=None,
+        help="Average over mirrored images: better, but slower. Default: no; yes for nnU-Net.",
     ),
     click.option("--overlap", type=SHARE, help="Overlap of neighboring windows. Default: 0.5."),
     click.option("--largest", is_flag=True, help="Keep only the largest component of each class."),

@@ -28,6 +28,7 @@ from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 from unetzoo.data.preprocessing.resampling import coarse_axis, resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
+from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
@@ -56,27 +57,50 @@ class NnunetPredictor:
     preparation: Preparation
     mirror: bool = True
     overlap: float = 0.5
+    largest: bool = False
+    probabilities: bool = False
     previous: "NnunetPredictor | None" = None  # of a cascade
 
     def segment(self, image: Volume) -> np.ndarray:
         """The labels ``(X, Y, Z)`` of an image, in the file's own order of axes."""
+        labels = self._back(self._labels(self._scan(image)), image)
+        return largest_component(labels) if self.largest else labels
+
+    def predict_probabilities(self, image: Volume) -> np.ndarray:
+        """Of each class or region, ``(X, Y, Z, C)``, float32, in the file's own order of axes."""
+        slabs, grid = self._logits(self._scan(image))
+        probabilities = restore_probabilities(
+            slabs, grid, "sigmoid" if self.trained.regions else "softmax"
+        )
+        return self._back(probabilities, image)
+
+    def write(self, case: Case, folder: Path) -> Path:
+        """Segment a case and write its mask to a folder. Returns: the mask's path."""
+        image, path = read_image(case.images), target(case, folder)
+        file = image.files[0]
+        if self.probabilities:
+            values = self.predict_probabilities(image)
+            write_values(folder / f"{case.name}_probabilities.nii.gz", values, file)
+        dtype = "uint8" if max(self.trained.numbers) < 255 else "uint16"
+        write_values(path, self.segment(image).astype(dtype), file)
+        return path
+
+    def _scan(self, image: Volume) -> Scan:
+        """An image in the order of axes in which the plan has it."""
         file = image.files[0]
         data, spacing = image.data, image.spacing
         if self._reader not in REORIENTED:
             data, spacing = file.from_canonical(data), spacing_of(file.affine)
         axes = self.trained.plans["transpose_forward"]
         data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
-        scan = Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
-        labels = self._labels(scan).transpose(self.trained.plans["transpose_backward"])
-        labels = labels.transpose(2, 1, 0)
-        return file.from_canonical(labels) if self._reader in REORIENTED else labels
+        return Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
 
-    def write(self, case: Case, folder: Path) -> Path:
-        """Segment one case into a folder; the path of the mask, on the grid of the first file."""
-        image, path = read_image(case.images), target(case, folder)
-        dtype = "uint8" if max(self.trained.numbers) < 255 else "uint16"
-        write_values(path, self.segment(image).astype(dtype), image.files[0])
-        return path
+    def _back(self, values: np.ndarray, image: Volume) -> np.ndarray:
+        """Values of voxels from the plan's order of axes to the file's."""
+        rest = range(3, values.ndim)
+        values = values.transpose(*self.trained.plans["transpose_backward"], *rest)
+        values = values.transpose(2, 1, 0, *rest)
+        return image.files[0].from_canonical(values) if self._reader in REORIENTED else values
 
     @property
     def _reader(self) -> str:
@@ -85,15 +109,18 @@ class NnunetPredictor:
 
     def _labels(self, scan: Scan) -> np.ndarray:
         """The labels of an image, both in the plan's order of axes."""
+        (slabs, grid), regions = self._logits(scan), self.trained.regions
+        return _painted(slabs, grid, regions) if regions else restore_labels(slabs, grid)
+
+    def _logits(self, scan: Scan) -> tuple[Iterator[np.ndarray], Grid]:
+        """The logits of the prepared image, and the way back from it."""
         prepared = prepare(scan, self.preparation)
         image = prepared.image
         if self.previous is not None:  # a channel for each label of the stage before
             before = _resampled(self.previous._labels(scan), scan, prepared.grid)
             channels = [before[..., None] == number for number in self.trained.numbers]
             image = np.concatenate([image, *channels], axis=-1, dtype="float32")
-        grid = self._way_back(prepared.grid)
-        slabs, regions = self._slabs(image), self.trained.regions
-        return _painted(slabs, grid, regions) if regions else restore_labels(slabs, grid)
+        return self._slabs(image), self._way_back(prepared.grid)
 
     def _way_back(self, grid: Grid) -> Grid:
         """The same grid; thick slices are now looked for in the plan's spacing first."""
@@ -155,6 +182,8 @@ def load_nnunet(
     mirror: bool = True,
     overlap: float = 0.5,
     checkpoint: str = FINAL,
+    largest: bool = False,
+    probabilities: bool = False,
 ) -> NnunetPredictor:
     """A trained folder of nnU-Net, ready to be applied.
 
@@ -165,6 +194,8 @@ def load_nnunet(
         mirror: whether to take the mean over mirror images, where training allowed them.
         overlap: of neighbouring patches, a fraction in [0, 1).
         checkpoint: the name of the file in each fold.
+        largest: whether to keep only the largest component of each label.
+        probabilities: whether to write the probabilities, too.
 
     Raises: ValueError for what is no such folder, is damaged, or cannot be built.
     """
@@ -184,7 +215,9 @@ def load_nnunet(
         )))
         for weights in trained.weights
     )  # fmt: skip
-    return NnunetPredictor(trained, models, preparation, mirror, overlap, previous)
+    return NnunetPredictor(
+        trained, models, preparation, mirror, overlap, largest, probabilities, previous
+    )
 
 
 def preparation_of(trained: TrainedFolder) -> Preparation:

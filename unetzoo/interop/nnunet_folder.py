@@ -57,10 +57,6 @@ class TrainedFolder:
         lists = (value if isinstance(value, list) else [value] for value in self.labels.values())
         return tuple(sorted({number for values in lists for number in values} - {0}))
 
-    @property
-    def channel_names(self) -> tuple[str, ...]:
-        return tuple(self.dataset.get("channel_names", self.dataset.get("modality", {})).values())
-
 
 def read_folder(
     path: Path | str, folds: Iterable[int | str] | None = None, checkpoint: str = FINAL
@@ -76,7 +72,7 @@ def read_folder(
     """
     path = Path(path)
     dataset, plans = (_read_json(path / name) for name in ("dataset.json", "plans.json"))
-    names = _folds(path, folds, checkpoint)
+    names = check_folds(path, folds, checkpoint)
     saved = [read_torch(path / name / checkpoint, without=["optimizer_state"]) for name in names]
     for name, content in zip(names, saved, strict=True):
         _check_checkpoint(path / name / checkpoint, content)
@@ -86,6 +82,17 @@ def read_folder(
         path, dataset, plans, configuration_of(plans, name, path / "plans.json"), name, names,
         tuple(axes or ()), tuple(content["network_weights"] for content in saved),
     )  # fmt: skip
+
+
+def is_trained_folder(path: Path | str) -> bool:
+    """Whether nnU-Net has written its plans and its description of the data into a folder."""
+    return all((Path(path) / name).is_file() for name in ("plans.json", "dataset.json"))
+
+
+def channel_count(path: Path | str) -> int:
+    """The number of channels of an image."""
+    dataset = _read_json(Path(path) / "dataset.json")
+    return len(dataset.get("channel_names", dataset.get("modality", {})))
 
 
 def configuration_of(plans: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
@@ -122,7 +129,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _folds(path: Path, folds: Iterable[int | str] | None, checkpoint: str) -> tuple[str, ...]:
+def check_folds(
+    path: Path, folds: Iterable[int | str] | None = None, checkpoint: str = FINAL
+) -> tuple[str, ...]:
+    """The names of the folders of some folds, or of all.
+
+    Raises: ValueError for one that is not there.
+    """
     there = sorted(file.parent.name for file in path.glob(f"fold_*/{checkpoint}"))
     if folds is None:
         numbered = [name for name in there if name != "fold_all"]

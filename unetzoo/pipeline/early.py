@@ -4,6 +4,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from unetzoo.interop.nnunet_folder import (
+    FINAL,
+    channel_count,
+    check_folds,
+    is_trained_folder,
+)
+from unetzoo.model_files import check_saved
 from unetzoo.pipeline.files import Files
 from unetzoo.pipeline.run import PLAN, Run
 from unetzoo.pipeline.settings import Settings
@@ -63,3 +70,28 @@ def check_demo() -> None:
             raise ValueError(
                 f"{name} is not installed: the demo needs it; run pip install 'unetzoo[demo]'."
             )
+
+
+def channels_of(folder: Path, which: str, options: dict[str, Any]) -> int:
+    """The number of channels that a run's network takes, or that of a folder of nnU-Net.
+
+    Args:
+        folder: of either.
+        which: "best" or "last", of a run.
+        options: of the command; ``folds`` of nnU-Net become a list.
+
+    Raises: ValueError for a folder without either, a damaged model, and folds that are not there.
+    """
+    if is_trained_folder(folder):
+        if "folds" in options:
+            options["folds"] = options["folds"].split(",")
+        check_folds(folder, options.get("folds"), options.get("checkpoint", FINAL))
+        return channel_count(folder)
+    if given := [f"--{name}" for name in ("folds", "checkpoint") if name in options]:
+        raise ValueError(
+            f"{folder}: {given[0]} is for a folder that nnU-Net has trained; give --model best or "
+            "last for a run."
+        )
+    run = Run.read(folder)
+    check_saved(run.model_file(which))
+    return run.channels

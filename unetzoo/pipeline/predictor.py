@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +18,8 @@ from unetzoo.data.preprocessing.preparation import Grid, prepare
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
+from unetzoo.interop.nnunet import NnunetPredictor, load_nnunet
+from unetzoo.interop.nnunet_folder import is_trained_folder
 from unetzoo.layers.onednn import hasten
 from unetzoo.pipeline.run import RUN, Run
 from unetzoo.saving import load_model
@@ -120,22 +123,31 @@ class Predictor:
         return slabs, prepared.grid
 
 
-def load_predictor(folder: Path | str, which: str = "best", **options: bool | float) -> Predictor:
-    """Load the network of a run's folder, ready to be applied.
+def load_predictor(
+    folder: Path | str, which: str = "best", **options: Any
+) -> Predictor | NnunetPredictor:
+    """Load the network of a run's folder, or of a folder that nnU-Net has trained, to apply it.
 
     Args:
-        folder: of the run.
-        which: "best" or "last"; without a validation, "best" is the last, with a warning.
-        options: as in ``Predictor``.
+        folder: of the run; or nnU-Net's ``TRAINER__PLANS__CONFIGURATION``.
+        which: of a run, "best" or "last"; without a validation, "best" is the last, with a warning.
+        options: as in ``Predictor``; of nnU-Net's folder as in ``unetzoo.interop.load_nnunet``.
 
     Raises: ValueError for another ``which``, options that cannot work, or a folder that has no run
         or no model.
     """
+    if is_trained_folder(folder):
+        return load_nnunet(folder, **options)
+    return predictor_of_run(folder, which, **options)
+
+
+def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) -> Predictor:
+    """As ``load_predictor``, of a run of our own."""
     run = Run.read(folder)
     path = run.model_file(which)
     model = load_model(path)
     _check_record(run, model, path)
-    return Predictor(run, hasten(fuse(model)), **options)  # type: ignore[arg-type]
+    return Predictor(run, hasten(fuse(model)), **options)
 
 
 def _check_record(run: Run, model: keras.Model, path: Path) -> None:
@@ -158,7 +170,7 @@ def _check_record(run: Run, model: keras.Model, path: Path) -> None:
 
 
 def predict_cases(
-    predictor: Predictor,
+    predictor: Predictor | NnunetPredictor,
     cases: Sequence[Case],
     folder: Path | str,
     *,
@@ -169,7 +181,7 @@ def predict_cases(
 
     Args:
         predictor: of a run.
-        cases: of ``unetzoo.data.find``, or ``unetzoo.data.datasets.inputs.cases_of``.
+        cases: of ``unetzoo.data.find_dataset``, or ``unetzoo.data.datasets.inputs.cases_of``.
         folder: for the masks.
         overwrite: whether to replace masks that are there.
         progress: wraps the list of cases, to show progress.

@@ -24,7 +24,8 @@ class Settings:
     """What a run is asked for; with the data, all that is needed to repeat it.
 
     Args:
-        data: a folder, CSV file or other place that ``unetzoo.data.find`` knows, or "tfds:NAME".
+        data: a folder, CSV file or other place that ``unetzoo.data.find_dataset`` knows, or
+            "tfds:NAME".
         network: an id of the zoo.
         patch: sizes, voxels.
         fold: which fold is held out, counted from 0; None trains on all cases.
