@@ -104,7 +104,7 @@ class Networks:
 
 
 def _users_table(spec: str) -> Table:
-    """The table of what a builder returns; the numbers of unnamed layers start anew."""
+    """The table of what a builder returns; unnamed layers are numbered from the start."""
     load_keras(f"building {spec}")
     import keras
 

@@ -1,1 +1,1 @@
-"""What a table tells beyond its counts: operations, memory, receptive fields."""
+"""What a table shows beyond its counts: operations, memory, receptive fields."""

@@ -275,6 +275,6 @@ def _backward(maps: _Maps, saved: dict[str, tuple[int, int]]) -> int:
 
 
 def _adam(table: Table) -> int:
-    """All gradients, and the update of the largest weight with one further number each."""
+    """All gradients, and the update of the largest weight, which takes as many numbers again."""
     largest = max((count for row in table for count in row.parameters.values()), default=0)
     return FLOAT32 * (table.trainable + 2 * largest)

@@ -37,7 +37,7 @@ SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}
 
 @dataclass(frozen=True)
 class Pair:
-    """A row of the first table, of the second, or one of each that stand for the same layer."""
+    """A row of the first table, of the second, or one row of each for the same layer."""
 
     status: str  # same, changed, missing (only in the first), extra (only in the second)
     first: Row | None
@@ -280,7 +280,7 @@ def _pair(first: Row, second: Row) -> Pair:
 
 
 def _same_shape(first: Row, second: Row) -> bool:
-    if len(first.shape) != len(second.shape):  # PyTorch's repr knows the channels alone
+    if len(first.shape) != len(second.shape):  # PyTorch's repr only shows the channels
         return True
     pairs = zip(first.shape[1:], second.shape[1:], strict=True)
     return all(x is None or y is None or x == y for x, y in pairs)
@@ -297,7 +297,7 @@ def _frozen(row: Row) -> int:
 
 
 def _untrained(table: Table) -> int | None:
-    """The same of a whole table, from its totals if its rows do not say it; None if unknown."""
+    """The same for a table, from its totals if its rows do not say it; None if unknown."""
     if _by_row(table):
         return sum(map(_frozen, table))
     stated = table.stated

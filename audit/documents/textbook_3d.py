@@ -143,7 +143,7 @@ def memory_of_textbook(net: Network) -> Finding:
     return by_convention(
         about(convolutions, 1.4e9),
         f"{convolutions / 1e9:.2f} GB",
-        f"the convolutions' outputs alone; all layers' outputs are {everything / 1e9:.2f} GB",
+        f"only the convolutions' outputs; all layers' outputs are {everything / 1e9:.2f} GB",
     )
 
 

@@ -1,4 +1,4 @@
-"""Lines of a table in a text: without a Markdown or reStructuredText frame, and whole."""
+"""Lines of a table in a text: taken out of their frame, and checked not to be cut."""
 
 import re
 

@@ -116,12 +116,12 @@ def path_of(name: str, names: Container[str]) -> tuple[str, ...]:
 
 
 def named(lines: list[str], header: int) -> str:
-    """The model's name, which stands above the header's line."""
+    """The model's name, from the lines above the header."""
     matches = [NAME.search(line) for line in lines[max(header - 3, 0) : header]]
     return next((match[1] for match in matches if match), "")
 
 
 LOST = (  # in all that Keras prints
-    "roles but for batch norms", "trainable", "settings", "calls",
+    "roles, except of batch norms", "trainable", "settings", "calls",
     "the inputs in a network that does not branch",
 )  # fmt: skip

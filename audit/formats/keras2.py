@@ -128,7 +128,7 @@ def _line_rows(lines: list[str], start: int, end: int) -> list[Row]:
 register(
     Style(
         "keras2", "Keras 2 to TensorFlow 2.6", render,
-        (*LOST, "the ends of names, classes and shapes, as far as parameters do not tell them"),
+        (*LOST, "the ends of names, classes and shapes, unless the parameters show them"),
         parse, once_a_layer=True,
     )
 )  # fmt: skip

@@ -122,4 +122,4 @@ def _text(name: Any) -> str:
 _UNREAD = ("everything: it is written, not read",)
 register(Style("csv", "audit's own table as CSV", render_csv, _UNREAD))
 register(Style("html", "audit's own table in HTML", render_html, _UNREAD))
-register(Style("json", "audit's own record, whole", render_json, ()))
+register(Style("json", "audit's own table as JSON", render_json, ()))

@@ -140,7 +140,7 @@ def _instance_norm(row: Row) -> str:
 
 
 def _layer_norm(row: Row) -> str:
-    """One over the channels alone."""
+    """A norm over the channels only."""
     epsilon = row.settings["epsilon"]
     return f"({row.shape[-1]},), eps={epsilon}, elementwise_affine=True, bias=True"
 

@@ -36,7 +36,7 @@ class Box:
     below: int = 0  # the deepest level of all that it depends on
     unit: bool = False
     times: int = 1
-    beside: bool = False  # whether the equal ones stand side by side, not one after the other
+    beside: bool = False  # whether equal boxes are side by side, and not in sequence
 
     @property
     def spatial(self) -> Shape:

@@ -45,7 +45,7 @@ def _bands(picture: Picture) -> Iterator[str]:
 
 
 def _focusable(css: str, told: Facts, number: str, inner: str) -> str:
-    """A group that takes the focus and tells its facts."""
+    """A group that takes the focus and says its facts."""
     said = facts.sentence(told)
     data = escape(json.dumps(told, ensure_ascii=False))
     return (

@@ -71,7 +71,7 @@ def _said(box: Box) -> str:
 
 
 def _placed(boxes: list[Box], deepest: int) -> tuple[list[Solid], float, float]:
-    """Where the cuboids stand: in a U, nearer to the middle the deeper they are."""
+    """The cuboids' places: in a U, nearer to the middle the deeper they are."""
     longest = max(size or 1 for box in boxes for size in box.spatial)
     bottom = next(n for n, box in enumerate(boxes) if box.level == deepest)
     width = 2 * MARGIN + 2 * LARGEST + STEP * 2 * deepest
