@@ -349,6 +349,9 @@ def test_the_command_and_python_make_the_same_settings_of_a_plan(data, tmp_path)
     assert expected.build["features"] == list(made.configurations["2d"].features)
     with pytest.raises(ValueError, match="network 'vnet': a plan has the stages of plain_unet"):
         Settings.from_plan(made, data="d", network="vnet")
+    for name, value in {"network": 3, "build": [1], "epochs": 0}.items():
+        with pytest.raises(ValueError, match=f"{name} .*: expected"):
+            Settings.from_plan(made, data="d", **{name: value})
 
 
 def test_what_is_given_besides_a_plan_is_checked_before_there_is_one():

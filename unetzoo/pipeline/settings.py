@@ -142,8 +142,9 @@ class Settings:
         >>> settings.build["strides"][1], settings.optimizer
         ([2, 2, 1], 'sgd')
         """
+        cls.check(**options)
         network = options.get("network", plan.network)
-        if not isinstance(network, str) or network.replace("-", "_") not in PLANNED:
+        if network.replace("-", "_") not in PLANNED:
             raise ValueError(
                 f"network {network!r}: a plan has the stages of {' or '.join(PLANNED)}; give one "
                 "of these, or a network and a patch without a plan."
