@@ -1,17 +1,17 @@
 """audit: read, print and compare networks as tables, and say why their counts differ.
 
-``read``, ``read_all``: the table in a text, or all of them, whichever program printed it
-``table``: the table of a Keras model, a ``.keras`` file, a text or a network of the zoo
-``Table``, ``Row``: what these give; ``to_text`` prints a table as another program does
-``diff``: two networks row by row (a ``Diff``)
-``explain``: why two counts differ (an ``Explanation``), or what gives one (a ``Search``)
-``check``: a network of the zoo against what its document states (a ``Verdict``)
-``cost``, ``memory``, ``receptive_field``: multiplications, bytes and voxels seen
-``report``: all of this as one HTML file
-``assert_matches``: for a test that keeps a published table true; so does ``pytest --audit``
+- ``read``, ``read_all``: the table in a text, or all of them, whichever program printed it
+- ``table``: the table of a Keras model, a ``.keras`` file, a text or a network of the zoo
+- ``Table``, ``Row``: what these give; ``to_text`` prints a table as another program does
+- ``diff``: two networks row by row (a ``Diff``)
+- ``explain``: why two counts differ (an ``Explanation``), or how to get one (a ``Search``)
+- ``check``: what a document states about a network of the zoo, measured (a ``Verdict`` each)
+- ``cost``, ``memory``, ``receptive_field``: its multiplications, bytes, and the voxels it sees
+- ``report``: all of this as one HTML file
+- ``assert_matches``: for a test that keeps a published table true; so does ``pytest --audit``
 
-Results print as tables, show themselves in a notebook, and a table is a pandas frame with
-``to_pandas``. The command is ``unetzoo-audit``.
+Results print as text and show themselves in a notebook; ``to_pandas`` makes a table a frame of
+pandas. The command is ``unetzoo-audit``.
 
 >>> import audit
 >>> table = audit.table("unet2d_small")
@@ -24,7 +24,6 @@ True
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit import report as _pages
 from audit.comparison.diff import Diff
 from audit.comparison.explain import Explanation
 from audit.sources.resolve import as_table
@@ -79,10 +78,11 @@ def table(source: Any) -> Table:
     """The table of a network: a row for each call of a layer.
 
     Args:
-        source: a Keras model or skeleton, an id of the zoo, a ``.keras`` file, or a text with a
-            summary, of which the first is taken (``read_all`` gives all).
+        source: a Keras model or skeleton, an id of the zoo, a ``.keras`` file, or a text, of which
+            the first summary is taken (``read_all`` gives all).
 
-    Raises: ValueError for what is none of these, or a model that has not been built.
+    Raises:
+        ValueError: for anything else, or a model that has not been built.
 
     >>> len(table("unet3d-90m"))
     76
@@ -91,9 +91,14 @@ def table(source: Any) -> Table:
 
 
 def diff(first: Any, second: Any) -> Diff:
-    """Two networks row by row, each as ``table`` takes it.
+    """Compare two networks row by row.
 
-    Raises: ValueError for what is none of these.
+    Args:
+        first: a network, as ``table`` takes it.
+        second: the network to compare with it, also as ``table`` takes it.
+
+    Raises:
+        ValueError: for anything that ``table`` does not take.
 
     >>> diff("unet2d_small", "unet2d_small").same
     True
@@ -104,13 +109,16 @@ def diff(first: Any, second: Any) -> Diff:
 
 
 def explain(first: Any, second: Any = None, *, count: int | None = None) -> "Explanation | Search":
-    """Why two networks' counts differ; or which ways of counting give a published number.
+    """Why two networks' counts differ, or which ways of counting give a published number.
 
     Args:
-        first, second: as ``table`` takes them.
-        count: instead of ``second``: a number published for ``first``, an id of the zoo.
+        first: a network, as ``table`` takes it; with ``count``, an id of the zoo.
+        second: the other network, as ``table`` takes it.
+        count: in place of ``second``, the number of parameters published for ``first``.
 
-    Raises: ValueError for what is none of these.
+    Raises:
+        ValueError: for anything else, or if ``second`` and ``count`` are both given or both left
+            out.
 
     >>> str(explain("unet3d_original", count=19_069_955).matches[0])
     'norms not counted'
@@ -119,22 +127,29 @@ def explain(first: Any, second: Any = None, *, count: int | None = None) -> "Exp
     from audit.comparison.explain import explain as explain_of
 
     if (second is None) == (count is None):
-        raise ValueError("explain: expected a second network, or count=, and not both.")
+        raise ValueError("explain: give a second network, or else count=.")
     if count is not None:
         return search(first, count)
     return explain_of(as_table(first), as_table(second))
 
 
 def report(source: Any, path: Path | str, *, against: Any = None) -> Path:
-    """Write a page about a network, or about two side by side: one file that needs no network.
+    """Write a page about a network, or about two side by side: one file, readable offline.
 
     Args:
-        source: as ``table`` takes it; a network of the zoo is shown with its document's statements.
-        path: of the page.
-        against: the second of two, also as ``table`` takes it.
+        source: a network, as ``table`` takes it; one of the zoo is shown with its document's
+            statements.
+        path: where to write the page.
+        against: a second network to show beside it, also as ``table`` takes it.
 
-    Returns: the path.
-    Raises: ValueError for what is no network, or where the page cannot be written.
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: for anything that ``table`` does not take, or if the page cannot be written.
     """
-    page = _pages.report(source) if against is None else _pages.report_diff(source, against)
-    return _pages.write(page, path)
+    from audit import html_report
+
+    if against is None:
+        return html_report.write(html_report.report(source), path)
+    return html_report.write(html_report.report_diff(source, against), path)

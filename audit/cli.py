@@ -27,7 +27,7 @@ def cli() -> None:
 @click.option("--style", type=click.Choice(list(STYLES)), default="markdown", show_default=True)
 @click.option("--input-shape", type=ShapeType(), help="Channels last, such as 64,64,64,1.")
 @click.option("--num-classes", type=int, help="Channels of the output.")
-@click.option("--width", type=int, help="Of Keras 3's table, in characters.")
+@click.option("--width", type=int, help="Characters in a line of Keras 3's table.")
 def table(
     model: str,
     style: str,
@@ -37,20 +37,20 @@ def table(
 ) -> None:
     """Print the table of a network: an id of the zoo, a .keras file, or a text with a summary.
 
-    What was repaired in a text, and where its rows do not add up to its totals, goes to stderr.
+    Repairs to a text, and rows that do not add up to its totals, are reported on stderr.
     """
-    given = {"input_shape": input_shape, "num_classes": num_classes}
-    arguments = {key: value for key, value in given.items() if value is not None}
-    found = audit_table(model, arguments)
-    for note in (*found.repairs, *found.doubts()):
+    options = {"input_shape": input_shape, "num_classes": num_classes}
+    arguments = {key: value for key, value in options.items() if value is not None}
+    network = audit_table(model, arguments)
+    for note in (*network.repairs, *network.inconsistencies()):
         say(f"{model}: {note}", err=True)
-    say(found.to_text(style, width))
+    say(network.to_text(style, width))
 
 
 @cli.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--json", "as_json", is_flag=True, help="The whole diff for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole diff as JSON.")
 def diff(first: str, second: str, as_json: bool) -> None:
     """Compare two networks: ids of the zoo, .keras files, or texts with a published summary.
 
@@ -75,10 +75,10 @@ def diff(first: str, second: str, as_json: bool) -> None:
 @cli.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="[B]", required=False)
-@click.option("--count", type=int, help="A published number for A, instead of B.")
-@click.option("--json", "as_json", is_flag=True, help="The causes for machines.")
+@click.option("--count", type=int, help="A published count for A, in place of B.")
+@click.option("--json", "as_json", is_flag=True, help="Print the causes as JSON.")
 def explain(first: str, second: str | None, count: int | None, as_json: bool) -> None:
-    """Attribute the difference of two counts to causes that add up to it; or explain a number.
+    """Explain the difference of two counts by causes that add up to it, or explain one count.
 
     A and B are ids of the zoo, .keras files, or texts with a published summary.
     """
@@ -96,9 +96,9 @@ def explain(first: str, second: str | None, count: int | None, as_json: bool) ->
 
 @cli.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="A list of objects for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def check(names: tuple[str, ...], as_json: bool) -> None:
-    """Measure what the documents state of the networks NAME, or of all, and give verdicts.
+    """Measure what the documents state about the networks NAME, or about all of them.
 
     Exits with 0 if every verdict is the one on record, 1 if one has changed.
     """
@@ -106,14 +106,14 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     from audit.documents.check import statements
 
     for name in names:
-        statements(name)  # raises for one without
+        statements(name)  # raises if it has none
     load_keras(f"building {', '.join(names) or 'every network'}")
-    verdicts = [found for name in names or (None,) for found in check_network(name)]
+    verdicts = [verdict for name in names or (None,) for verdict in check_network(name)]
     if as_json:
-        say(json.dumps([found.to_dict() for found in verdicts], indent=2))
+        say(json.dumps([verdict.to_dict() for verdict in verdicts], indent=2))
     else:
         say("\n".join(map(str, verdicts)))
-    sys.exit(0 if all(found.as_recorded for found in verdicts) else 1)
+    sys.exit(0 if all(verdict.as_recorded for verdict in verdicts) else 1)
 
 
 @cli.command()
@@ -127,12 +127,12 @@ def check(names: tuple[str, ...], as_json: bool) -> None:
     help="A network of yours that markers call NAME, such as mine=pkg.module:build.",
 )
 def update(files: tuple[str, ...], check: bool, models: tuple[str, ...]) -> None:
-    """Rewrite the tables between markers in each FILE, so that none is stale.
+    """Bring the tables between markers in each FILE up to date.
 
     A table stands between <!-- audit: table NAME --style torchsummary --> and
     <!-- audit: end -->, each on its own line; NAME is an id of the zoo, a .keras file beside
-    FILE, or a name given by --model. Exits with 0, and with 1 if --check found a stale table;
-    if any FILE is bad, no FILE is changed.
+    FILE, or a name given by --model. Exits with 0, or with 1 if --check found a stale table. If
+    one FILE cannot be updated, none is changed.
     """
     from audit.markers import Networks, refreshed
 
@@ -159,11 +159,11 @@ def update(files: tuple[str, ...], check: bool, models: tuple[str, ...]) -> None
 def report(source: str | None, pair: tuple[str, str] | None, output: Path) -> None:
     """Write a page about a network: an id of the zoo, a .keras file, or a text with a summary.
 
-    The page is one file that needs no network: the U drawn, every layer, costs, memory and, for a
+    The page is one file, readable offline: the U drawn, every layer, costs, memory and, for a
     network of the zoo, its document's statements with verdicts. Prints the page's path.
     """
     if (source is None) == (pair is None):
-        raise ValueError("report: expected a NAME or FILE, or --diff A B, and not both.")
+        raise ValueError("report: give a NAME or FILE, or else --diff A B.")
     import audit
 
     check_writable(output)
@@ -182,7 +182,7 @@ def audit_table(model: str, arguments: dict[str, Any]) -> Any:
         return as_table(model)
     if Path(model).is_file():
         raise ValueError(
-            f"{model}: a file has its shape and classes; leave out "
+            f"{model}: only networks of the zoo take a shape and classes; leave out "
             f"{' and '.join('--' + key.replace('_', '-') for key in arguments)}."
         )
     return zoo_table(model, arguments)

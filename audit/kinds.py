@@ -1,9 +1,8 @@
-"""What the auditor must know of each layer class, one table for each question.
+"""What the auditor must know about each layer class, one table for each question.
 
-A new layer of the zoo is entered here, and has its rules beside them: what it computes in
-``analysis.formulas``, what it keeps in ``analysis.saved_tensors``, what it sees in
-``analysis.receptive_field``. ``tests/audit/test_kinds.py`` finds every layer of the zoo in all
-of them.
+A new layer of the zoo is entered here. Its rules stand in ``analysis.formulas`` (what it computes),
+``analysis.saved_tensors`` (what it keeps) and ``analysis.receptive_field`` (what it sees).
+``tests/audit/test_kinds.py`` finds every layer of the zoo in all of them.
 """
 
 # Keras's own classes.
@@ -38,14 +37,14 @@ KINDS = (
     "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D",
     "ZeroPadding3D",
 )  # fmt: skip
-# What is a function in PyTorch (cat, pad, interpolate), or nothing: it has no module, so no row.
+# Functions in PyTorch (cat, pad, interpolate), or nothing at all: no module, so no row.
 FUNCTIONS = {
     "InputLayer", "Concatenate", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
     "CheckSizes", "PadToMatch", "CropToMatch", "CropToMultiple", "Reshape", "Permute",
     "TokensToMap", "LinearUpsampling", "ResizeToMatch", "UpSampling1D", "UpSampling2D",
     "UpSampling3D",
 }  # fmt: skip
-# PyTorch's modules, of Keras's classes of any number of axes.
+# Keras's class to PyTorch's module, for classes that take any number of axes.
 RANKLESS = {
     "ReLU": "ReLU",
     "LeakyReLU": "LeakyReLU",
@@ -58,7 +57,7 @@ RANKLESS = {
     "MultiHeadAttention": "MultiheadAttention",
     "Embedding": "Embedding",
 }
-# And of those that are one class for each number of axes.
+# The same for those with one class for each number of axes.
 RANKED = {
     "BatchNormalization": "BatchNorm{}d",
     "SpatialDropout": "Dropout{}d",
@@ -70,7 +69,7 @@ RANKED = {
     "DepthwiseConv": "Conv{}d",
     "Conv": "Conv{}d",
 }
-# Their output is a part or another shape of the map they read, which lives on with it.
+# Their output is a part or another shape of the map they read, and keeps that map in memory.
 VIEWS = {
     "InputLayer", "CheckSizes", "CropToMatch", "CropToMultiple", "Cropping1D", "Cropping2D",
     "Cropping3D", "Flatten", "Identity", "Permute", "Reshape", "TokensToMap",
@@ -80,21 +79,21 @@ TRAINING_ONLY = {
     "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout",
     "GaussianNoise",
 }  # fmt: skip
-# A training step hands the gradient of their output on to what they read, as it is.
+# A training step passes the gradient of their output on, unchanged, to what they read.
 HANDING_ON = {
     "Add", "Concatenate", "Flatten", "Identity", "Permute", "PositionEmbeddings", "Reshape",
     "TokensToMap", "ops.Add", "ops.Concatenate",
 }  # fmt: skip
 # Each voxel of their output sees all of their input.
 WHOLE = ("MultiHeadAttention", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
-# They read the second of their inputs for its size alone.
+# They read their second input only for its size.
 SIZE_FROM_SECOND = ("PadToMatch", "CropToMatch", "ResizeToMatch", "TokensToMap")
-# Each voxel of their output sees that voxel alone.
+# Each voxel of their output sees only the same voxel of their input.
 POINTWISE = {
     "InputLayer", "BatchNormalization", "GroupNormalization", "ReLU", "LeakyReLU", "PReLU", "ELU",
     "Activation", "Softmax", "Add", "Multiply", "Concatenate", "Dropout", "SpatialDropout2D",
     "SpatialDropout3D", "Dense", "Identity", "CropToMultiple", "CheckSizes", "LayerNormalization",
     "PositionEmbeddings", "Subtract", "Average", "Maximum", "Minimum", "ops.Add", "ops.Concatenate",
 }  # fmt: skip
-# The report draws them as what makes sizes fit.
+# The report draws them as the crops and pads that make sizes match.
 FITS = ("PadToMatch", "CropToMatch", "CropToMultiple", "CheckSizes")

@@ -1,10 +1,10 @@
-"""Tables in a README kept as their networks are: what stands between two markers is rewritten.
+"""Keeps the tables in a README up to date: what stands between two markers is rewritten.
 
 In Markdown a table stands between ``<!-- audit: table unet3d_90m --style torchsummary -->`` and
 ``<!-- audit: end -->``, in reStructuredText between ``.. audit: table unet3d_90m`` and
 ``.. audit: end``, each on a line of its own and outside code. A marker names a network of the zoo,
-a ``.keras`` file beside the README, or a name to which the user, and never the file, gives a
-builder: nothing that a file names is imported or run.
+a ``.keras`` file beside the README, or a name for which the command line gives a builder: nothing
+that the file itself names is imported or run.
 """
 
 import re
@@ -36,7 +36,7 @@ BARE = ("markdown", "html")  # styles that Markdown shows as they are
 
 @dataclass(frozen=True)
 class Slot:
-    """A marked place: the numbers of its first and last marker's lines, from 0."""
+    """A marked place: the lines of its two markers, from 0, and the first one's command."""
 
     first: int
     last: int
@@ -45,9 +45,9 @@ class Slot:
 
 @dataclass(frozen=True)
 class Page:
-    """A file, its text as it should be, how many tables are marked, and what is stale.
+    """A file, its text as it should be, how many tables are marked, and which are stale.
 
-    ``stale`` holds a text for each stale table: where it stands, then how it differs.
+    ``stale`` holds a text for each stale table: where it is, then how it differs.
     """
 
     path: Path
@@ -58,11 +58,11 @@ class Page:
     def summary(self, what: str) -> str:
         """One line: how many of the tables are stale, or were rewritten."""
         tables = counted(self.tables, "table")
-        found = f"{len(self.stale)} of {tables} {what}" if self.stale else f"{tables}, up to date"
-        return f"{self.path}: {found}"
+        state = f"{len(self.stale)} of {tables} {what}" if self.stale else f"{tables}, up to date"
+        return f"{self.path}: {state}"
 
     def write(self) -> None:
-        """Put the text in the file's place, whole; a link keeps pointing there."""
+        """Replace the file by the text, whole; a link to it stays a link."""
         path = self.path.resolve() if self.path.is_symlink() else self.path
         with replacing(path) as beside:
             beside.write_bytes(self.text.encode("utf-8", "surrogateescape"))
@@ -70,24 +70,26 @@ class Page:
 
 
 class Networks:
-    """The tables of the networks that markers name; a builder of the user's is called once."""
+    """The tables of the networks that markers name; each of the user's builders is called once."""
 
     def __init__(self, builders: Iterable[str] = ()) -> None:
         """Take builders as ``NAME=pkg.module:build``. Raises: ValueError for another form."""
         self.specs: dict[str, str] = {}
         self.tables: dict[str, Table] = {}
-        for given in builders:
-            name, _, spec = given.partition("=")
+        for builder in builders:
+            name, _, spec = builder.partition("=")
             if not name or re.search(r"\s", name) or not spec:
-                raise ValueError(f"--model {given}: expected NAME=MODULE:FUNCTION.")
+                raise ValueError(f"--model {builder}: expected NAME=MODULE:FUNCTION.")
             self.specs[name] = ":".join(split_spec(spec))
 
     def table(self, name: str, arguments: Mapping[str, object], folder: Path) -> Table:
-        """The network's table. Raises: ValueError for a name that leads to none."""
+        """The network's table. Raises: ValueError for a name that leads to no network."""
         if name not in self.specs and zoo_id(name):
             return zoo_table(name, arguments)
         if arguments:
-            raise ValueError(f"{name!r}: only networks of the zoo take a shape and classes.")
+            raise ValueError(
+                f"{name!r}: only networks of the zoo take a shape and classes; leave them out."
+            )
         if name in self.specs:
             if name not in self.tables:
                 self.tables[name] = _users_table(self.specs[name])
@@ -102,7 +104,7 @@ class Networks:
 
 
 def _users_table(spec: str) -> Table:
-    """The table of what a builder returns; layers without a name are counted from 1 in each."""
+    """The table of what a builder returns; the numbers of unnamed layers start anew."""
     load_keras(f"building {spec}")
     import keras
 
@@ -119,19 +121,19 @@ def _users_table(spec: str) -> Table:
 def refreshed(path: Path, networks: Networks) -> Page:
     """The file as it should be; nothing is written.
 
-    Raises: ValueError, with the number of the line, for a marker that cannot be followed.
+    Raises: ValueError, with the line's number, for a marker that cannot be followed.
     """
     if reason := missing(path):
-        raise ValueError(f"{path}: {reason}; expected a text whose tables are to be rewritten.")
+        raise ValueError(f"{path}: {reason}; expected a text file with marked tables.")
     data = path.read_bytes()
     if b"\0" in data:
         raise ValueError(f"{path}: expected a text, found a binary file.")
     lines = re.findall(r"[^\n]*\n|[^\n]+$", data.decode("utf-8", "surrogateescape"))
-    found = list(slots(lines, path))
+    marked = list(slots(lines, path))
     stale: list[str] = []
     text: list[str] = []
     done = 0
-    for slot in found:
+    for slot in marked:
         with _at(path, slot.first):
             name, style, arguments = _parsed(slot.command)
             table = networks.table(name, arguments, path.parent)
@@ -145,7 +147,7 @@ def refreshed(path: Path, networks: Networks) -> Page:
         text += [*lines[done : slot.first + 1], *after]
         done = slot.last
     text += lines[done:]
-    return Page(path, "".join(text), len(found), tuple(stale))
+    return Page(path, "".join(text), len(marked), tuple(stale))
 
 
 def slots(lines: list[str], path: Path) -> Iterator[Slot]:
@@ -155,10 +157,11 @@ def slots(lines: list[str], path: Path) -> Iterator[Slot]:
     for number, text in _markers(lines, path):
         with _at(path, number):
             if text == "end" and first is None:
-                raise ValueError("a marker 'audit: end' without a beginning; take it out.")
+                raise ValueError("'audit: end' without a marker before it; remove it.")
             if text != "end" and first is not None:
                 raise ValueError(
-                    f"a marker inside that of line {first + 1}; write 'audit: end' before it."
+                    f"a marker before the end of the one on line {first + 1}; write 'audit: end' "
+                    "above it."
                 )
         if first is None:
             first, command = number, text
@@ -168,12 +171,12 @@ def slots(lines: list[str], path: Path) -> Iterator[Slot]:
     if first is not None:
         with _at(path, first):
             raise ValueError(
-                "a marker without an end outside code; write 'audit: end' after its table."
+                "a marker without an end; write 'audit: end' after its table, outside code."
             )
 
 
 def _markers(lines: list[str], path: Path) -> Iterator[tuple[int, str]]:
-    """Each marker outside code: the number of its line, and what it says."""
+    """Each marker outside code: its line's number, and what it says."""
     begins, ends = RST if _is_rst(path) else MARKDOWN
     fence = ""
     for number, line in enumerate(lines):
@@ -187,7 +190,7 @@ def _markers(lines: list[str], path: Path) -> Iterator[tuple[int, str]]:
             with _at(path, number):
                 raise ValueError(
                     f"a marker {line.strip()!r}; expected 'audit: table NAME' or 'audit: end' "
-                    "in a comment that fills the line."
+                    "in a comment on a line of its own."
                 )
         yield number, text
 
@@ -214,13 +217,13 @@ def _marker(**_: object) -> None:
 
 def _parsed(command: str) -> tuple[str, str, dict[str, object]]:
     """A marker's network, style, and arguments of its builder."""
-    given = _marker.make_context("audit: table", shlex.split(command)[1:]).params
-    name, style = given.pop("name"), given.pop("style")
-    return name, style, {key: value for key, value in given.items() if value is not None}
+    options = _marker.make_context("audit: table", shlex.split(command)[1:]).params
+    name, style = options.pop("name"), options.pop("style")
+    return name, style, {key: value for key, value in options.items() if value is not None}
 
 
 def _body(text: str, style: str, rst: bool) -> list[str]:
-    """The lines between the markers, without spaces at their ends, which other tools take away."""
+    """The lines between the markers, without trailing spaces, which other tools remove."""
     lines = [line.rstrip() for line in text.strip("\n").split("\n")]
     if rst:
         code = [f"    {line}".rstrip() for line in lines]
@@ -233,7 +236,7 @@ def _body(text: str, style: str, rst: bool) -> list[str]:
 
 
 def _difference(before: list[str], after: list[str], table: Table, where: str) -> str:
-    """The explained diff; that of the lines where no table can be read or only its form differs."""
+    """The explained diff; a diff of the lines if no table can be read or only its form differs."""
     try:
         explained = mismatch(read_all("".join(before) + "\n"), table, where)
     except ValueError:
@@ -251,7 +254,7 @@ def _is_rst(path: Path) -> bool:
 
 @contextmanager
 def _at(path: Path, number: int) -> Iterator[None]:
-    """Whatever is wrong with a marker, with the place of its line."""
+    """Puts the file and line in front of any error about a marker."""
     try:
         yield
     except click.ClickException as error:

@@ -2,7 +2,7 @@
 
 Each option is one test, ``README.md::pkg.module:build``: it imports ``pkg.module``, calls
 ``build()`` and fails with the explained diff unless the table in ``README.md`` is that model's.
-The folder in which pytest was started and pytest's rootdir are put first on ``sys.path``. Without
+The folder in which pytest was started, and pytest's rootdir, are put first on ``sys.path``. Without
 the option this module does nothing, and Keras is not imported.
 """
 
@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make pytest visit the files of the options, whatever else it was asked to run."""
+    """Make pytest visit the files in the options, whatever else it was asked to run."""
     folders = list(dict.fromkeys([config.invocation_params.dir, config.rootpath]))
     claims = [_claim(value, folders) for value in dict.fromkeys(config.option.audit_claims)]
     if not claims:
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _claim(value: str, folders: list[Path]) -> Claim:
-    """An option's value, split from the right: a path of Windows has a colon of its own."""
+    """An option's value, split from the right: a Windows path has a colon of its own."""
     path, _, rest = value.rpartition(":")
     path, _, module = path.rpartition(":")
     try:
@@ -115,7 +115,7 @@ class AuditItem(pytest.Item):
             return str(error)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        """A mismatch is its text; an error in the user's own module is traced from there on."""
+        """Show a mismatch as its text, and trace an error in the user's module from there on."""
         if isinstance(excinfo.value, pytest.fail.Exception):
             return super().repr_failure(excinfo)
         inner = excinfo.traceback.cut(path=building.__file__).filter(_is_users)

@@ -1,4 +1,4 @@
-"""The styles that tables are printed and read in. Each format registers its own, once."""
+"""The styles in which tables are printed and read. Each format registers its own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ class Style:
 
     Attributes:
         name: as ``--style`` and ``to_text`` take it.
-        program: what prints so.
+        program: the program that prints it.
         render: makes the text of a table.
-        lost: what it cannot carry, so that reading it back gives something else or nothing.
-        parse: finds every table of it and its kin in lines, each with the line that it starts in;
-            None where another style's finds it, or nothing does.
-        pytorch: a program of PyTorch: no rows for functions, no moving statistics.
-        once_a_layer: a layer that is called again is not printed again.
-        trainable: every row says how many of its parameters are trainable.
+        lost: what it cannot hold, so that reading it back gives something else or nothing.
+        parse: finds every table of this and similar styles in lines, each with the number of its
+            first line; None if another style's parser finds it, or none does.
+        pytorch: whether it is a program of PyTorch: no rows for functions, no moving statistics.
+        once_a_layer: whether a layer that is called again is printed only once.
+        trainable: whether every row says how many of its parameters are trainable.
         wide: whether ``render`` takes a width.
     """
 
@@ -45,16 +45,19 @@ def register(style: Style) -> None:
 
 
 def style_of(name: str) -> Style:
-    """The style that a table was read in; of "" that of a table that was made of a network."""
+    """The style that a table was read in; the name is "" for a table made from a network."""
     return STYLES.get(name, MADE_HERE)
 
 
 def render(table: Any, style: str, width: int | None = None) -> str:
-    """The table in a style. Raises: ValueError for an unknown style, or one without a width."""
+    """The table in a style.
+
+    Raises: ValueError for an unknown style, or a width that the style does not take.
+    """
     if style not in STYLES:
         raise ValueError(f"style {style!r}: expected one of {', '.join(STYLES)}.")
     if width is None:
         return STYLES[style].render(table)
     if not STYLES[style].wide:
-        raise ValueError(f"width {width}: only the styles of Keras 3 have one, not {style!r}.")
+        raise ValueError(f"width {width}: {style!r} takes none; leave it out, or take 'keras3'.")
     return STYLES[style].render(table, width=width)

@@ -1,6 +1,6 @@
 """The one data model: a network's summary as rows, whatever it was made from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -15,26 +15,35 @@ Shape = tuple[int | None, ...]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+def times(sizes: Iterable[int | None], sign: str = " x ") -> str:
+    """Sizes with a sign between them; a size that is open or unknown is a question mark.
+
+    >>> times((50, 50, None))
+    '50 x 50 x ?'
+    """
+    return sign.join("?" if size is None else str(size) for size in sizes)
+
+
 @dataclass(frozen=True)
 class Row:
     """One call of one layer.
 
     Attributes:
-        name: the layer's own, such as ``down1-double_conv-conv1``.
-        kind: its Keras class, such as ``Conv3D``; ``ops.Concatenate`` for a bare operation.
+        name: the layer's name, such as ``down1-double_conv-conv1``.
+        layer_class: its Keras class, such as ``Conv3D``; ``ops.Concatenate`` for a bare operation.
         shape: of the output, batch axis first and channels last, None where it is open.
         parameters: counts by role: kernel, bias, scale, shift, moving (batch norm's statistics).
-        trainable: how many of the parameters are.
+        trainable: how many of the parameters are trainable.
         inputs: the outputs it reads, in Keras's notation ``layer[call][tensor]``.
-        path: the blocks it stands in, outermost first.
+        path: the blocks it is in, outermost first.
         settings: kernel size, strides, rate and so on, as far as they are known.
         call: 1, 2 ... where the same layer is called again.
 
-    A row read from a text often has a count without roles: its only role is "all".
+    A row read from a text often has one count without roles; its only role is "all".
     """
 
     name: str
-    kind: str
+    layer_class: str
     shape: Shape
     parameters: Mapping[str, int] = field(default_factory=dict)
     trainable: int = 0
@@ -42,6 +51,16 @@ class Row:
     path: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     call: int = 0
+
+    @property
+    def key(self) -> str:
+        """The name of this call, as the ``inputs`` of other rows begin: ``conv[0]``."""
+        return f"{self.name}[{self.call}]"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The keys of the calls it reads, one for each input."""
+        return tuple(source.rsplit("[", 1)[0] for source in self.inputs)
 
     @property
     def total(self) -> int:
@@ -63,8 +82,12 @@ class Row:
 class Table:
     """A network's name and its rows, in the order in which they run.
 
-    A table read from a text also holds the style that was recognised, the totals that the text
-    states ("total", "trainable", "not trainable"), and every repair that reading it took.
+    Attributes:
+        name: the network's name.
+        rows: one for each call of a layer.
+        style: the style that was recognized in a text; "" for a table made from a network.
+        stated: the totals that the text states, such as "total" and "trainable".
+        repairs: what was repaired while the text was read.
     """
 
     name: str
@@ -109,14 +132,14 @@ class Table:
         """The trainable parameters."""
         return sum(row.trainable for row in self.first_calls)
 
-    def doubts(self) -> tuple[str, ...]:
+    def inconsistencies(self) -> tuple[str, ...]:
         """Where a table read from a text does not add up to its own totals; empty if it does."""
         stated = self.stated
         optimizer = stated.get("optimizer", 0)
         counts = [("total", self.total + optimizer)]
         if self.style and style_of(self.style).trainable:
             counts.append(("trainable", self.trainable))
-        found = [
+        sentences = [
             f"the rows add up to {count:,}, the text states {stated[key]:,} ({key})"
             for key, count in counts
             if stated.get(key, count) != count
@@ -124,36 +147,39 @@ class Table:
         if {"total", "trainable", "not trainable"} <= stated.keys():
             parts = stated["trainable"] + stated["not trainable"] + optimizer
             if parts != stated["total"]:
-                found.append(
+                sentences.append(
                     f"the text's own totals do not add up: {parts:,} in parts, "
                     f"{stated['total']:,} in all"
                 )
-        return tuple(found)
+        return tuple(sentences)
 
     def to_text(self, style: str = "markdown", width: int | None = None) -> str:
-        """The table as some program prints it, without a last line break.
+        """The table as a program prints it, without a line break at the end.
 
         Args:
             style: "markdown", "csv", "json", "html"; "keras3", "keras3d" (before 3.0.5), "keras2"
                 (to TensorFlow 2.6), "keras2b" (to 2.12), "keras2c"; "torchsummary", "torchinfo",
                 "torch-summary", "pytorch-model-summary", "torchrepr".
-            width: of Keras 3's table, in characters; None for its own.
+            width: of Keras 3's table, in characters; None for Keras's own width.
 
-        Raises: ValueError for an unknown style, or where the style cannot hold the table.
+        Raises:
+            ValueError: if the style is unknown, or cannot hold the table.
         """
         return render(self, style, width)
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """A row for each row: the layer, its class, its output, its counts and what it reads.
+        """The rows as a frame: layer, class, output, counts and inputs.
 
-        Sizes are a tuple without the batch axis, None where one is open.
-        Raises: ImportError where pandas is not installed.
+        An output is a tuple of sizes without the batch axis; an open size is None.
+
+        Raises:
+            ImportError: if pandas is not installed.
         """
         rows = self.rows
         return frame(
             {
                 "layer": [row.name for row in rows],
-                "type": [row.kind for row in rows],
+                "type": [row.layer_class for row in rows],
                 "output": [row.shape[1:] for row in rows],
                 "parameters": [row.total for row in rows],
                 "trainable": [row.trainable for row in rows],

@@ -59,7 +59,7 @@ def fuzz(text, steps):
         counts["tables"] += 1
         for table in tables:
             assert table.to_text()
-            assert len(table.doubts()) <= 3
+            assert len(table.inconsistencies()) <= 3
             assert audit.read(table.to_text("json")) == table
     else:
         assert sentence.endswith(".")

@@ -151,9 +151,9 @@ def test_a_class_that_no_case_has_is_not_counted_and_ignored_voxels_are_not():
         {"a": Sample(sample.image, labels), "b": empty}, (16, 16), ignore_label=9
     )
     validation.set_model(model)
-    assert validation.score() == {"val_dice": 0.0, "val_dice_1": 0.0}
+    assert validation.validate() == {"val_dice": 0.0, "val_dice_1": 0.0}
     validation.cases = {"b": empty}
-    assert all(map(math.isnan, validation.score().values()))
+    assert all(map(math.isnan, validation.validate().values()))
 
 
 def test_ignored_voxels_are_drawn_as_such(tmp_path):
@@ -162,7 +162,7 @@ def test_ignored_voxels_are_drawn_as_such(tmp_path):
     cases = {"a": Sample(sample.image, labels.astype("uint8"))}
     validation = WholeCases(cases, (16, 16), ignore_label=9, folder=tmp_path)
     validation.set_model(tiny())
-    validation.score()
+    validation.validate()
     with Image.open(tmp_path / "overlay-1.png") as picture:
         found = {colour for _, colour in picture.convert("RGB").getcolors(2**24)}
     assert ImageColor.getrgb(colour_of(1)) in found
@@ -174,7 +174,7 @@ def test_overlays_have_the_voxels_proportions(tmp_path):
     validation = WholeCases({"a": sample._replace(spacing=(1.0, 3.0))}, (16, 16), folder=tmp_path)
     validation.set_model(tiny())
     with mock.patch("unetzoo.visualization.figures.overlay") as overlay:
-        validation.score()
+        validation.validate()
     assert overlay.call_args.kwargs["spacing"] == (1.0, 3.0)
 
 

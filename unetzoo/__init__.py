@@ -10,6 +10,7 @@ makes it, ``skeleton`` makes it without weights, ``copy_weights`` carries weight
 ``planning``, ``plan``: what to train on a data set, by the rules of nnU-Net
 ``pipeline``: a folder of scans from training to scores, as the commands do it: ``train``, ``Run``
 ``inference``: from a network to a mask; ``load_predictor`` does it from the folder of a run
+``interop``: weights that other programs have trained, out of their files
 ``evaluation``, ``visualization``: how good a mask is, and how it looks
 ``models``, ``blocks``, ``layers``: the networks, one module each, and what they are made of
 
@@ -52,6 +53,6 @@ __getattr__, __dir__ = lazy(
         "load_predictor": "unetzoo.pipeline.predictor:load_predictor",
         "plan": "unetzoo.planning.dataset:plan_dataset",
     },
-    ["blocks", "callbacks", "data", "evaluation", "inference", "layers", "losses", "metrics",
-     "models", "pipeline", "planning", "training", "visualization"],
+    ["blocks", "callbacks", "data", "evaluation", "inference", "interop", "layers", "losses",
+     "metrics", "models", "pipeline", "planning", "training", "visualization"],
 )  # fmt: skip

@@ -154,9 +154,9 @@ class WholeCases(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         last = epoch + 1 == self.params.get("epochs")
         if logs is not None and (last or (epoch + 1) % self.every == 0):
-            logs.update(self.score())
+            logs.update(self.validate())
 
-    def score(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """``val_dice`` and the Dice of each class; NaN for one that no case has."""
         classes = self.model.outputs[0].shape[-1]
         labels = range(1, max(classes, 2))

@@ -23,8 +23,8 @@ class Card(Shown):
 
     ``ranks`` are the numbers of axes of space that it takes; ``input_shape`` has the first.
     ``arguments`` are those of its builder with their defaults, such as "num_classes=3".
-    ``parameters`` is PyTorch's count, ``with_moving`` Keras's, which adds the moving statistics of
-    batch norm; both are those of the network at its defaults.
+    ``trainable_params`` is PyTorch's count; ``total_params`` is Keras's, which adds the moving
+    statistics of batch norm. Both are of the network at its defaults.
     """
 
     name: str
@@ -33,8 +33,8 @@ class Card(Shown):
     ranks: tuple[int, ...]
     num_classes: int
     sizes: Sizes
-    parameters: int
-    with_moving: int
+    trainable_params: int
+    total_params: int
     stated: str
     assumed: tuple[str, ...]
     arguments: tuple[str, ...] = ()
@@ -45,8 +45,8 @@ class Card(Shown):
             f"  source      {self.source}",
             f"  input       {' x '.join(map(str, self.input_shape))} (channels last), {self.sizes}",
             f"  classes     {self.num_classes}",
-            f"  parameters  {self.parameters:,} trainable (all that PyTorch counts)",
-            f"              {self.with_moving:,} with the moving statistics that Keras counts too",
+            f"  parameters  {self.trainable_params:,} trainable (all that PyTorch counts)",
+            f"              {self.total_params:,} with the moving statistics that Keras counts too",
             f"  stated      {self.stated}",
         ]
         if len(self.ranks) > 1:
@@ -66,8 +66,8 @@ def register(
     *,
     source: str,
     sizes: Sizes,
-    parameters: int,
-    with_moving: int,
+    trainable_params: int,
+    total_params: int,
     stated: str,
     assumed: tuple[str, ...],
     ranks: tuple[int, ...] = (),
@@ -88,8 +88,8 @@ def register(
             ranks=ranks or (len(defaults["input_shape"]) - 1,),
             num_classes=defaults["num_classes"],
             sizes=sizes,
-            parameters=parameters,
-            with_moving=with_moving,
+            trainable_params=trainable_params,
+            total_params=total_params,
             stated=stated,
             assumed=assumed,
             arguments=tuple(f"{key}={value!r}" for key, value in defaults.items()),

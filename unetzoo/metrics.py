@@ -67,13 +67,13 @@ class OverlapScore(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, logits = ops.convert_to_tensor(y_true), ops.cast(y_pred, "float32")
-        targets, counts = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
+        targets, valid = one_channel_a_class(y_true, logits, self.activation, self.ignore_label)
         if logits.shape[-1] != self.num_classes:
             raise ValueError(
                 f"logits of {counted(logits.shape[-1], 'channel')}: expected num_classes, "
                 f"{self.num_classes}."
             )
-        of_sample, of_voxel = sample_and_voxel_weights(sample_weight, counts)
+        of_sample, of_voxel = sample_and_voxel_weights(sample_weight, valid)
         if self.activation == "softmax":
             found = ops.one_hot(ops.argmax(logits, axis=-1), self.num_classes, dtype="float32")
         else:

@@ -48,7 +48,7 @@ def card(name: str) -> Card:
 
     Raises: ValueError for an unknown name.
 
-    >>> card("unet3d-90m").parameters
+    >>> card("unet3d-90m").trainable_params
     90309763
     """
     return CARDS[_builder(name).__name__]

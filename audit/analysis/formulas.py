@@ -26,12 +26,12 @@ def formula(*kinds: str) -> Callable[[Formula], Formula]:
 
 
 def positions(shape: Shape) -> int:
-    """All numbers of one sample's map."""
+    """How many numbers the map of one sample holds."""
     return prod(size for size in shape[1:] if size is not None)
 
 
 def setting(row: Row, name: str) -> tuple[int, ...]:
-    """A setting's numbers, one or one an axis; none where it has no such setting."""
+    """A setting's numbers: one, or one for each axis; empty if the layer has no such setting."""
     value = row.settings.get(name, ())
     return tuple(value) if isinstance(value, tuple | list) else (value,)
 
@@ -40,7 +40,7 @@ def setting(row: Row, name: str) -> tuple[int, ...]:
 class Attention:
     """The sizes of a MultiHeadAttention for one sample, all heads together.
 
-    ``groups`` are the positions on the axes that it does not attend over, each on its own.
+    ``groups`` counts the positions on the axes that it does not attend over.
     """
 
     groups: int
@@ -54,7 +54,7 @@ class Attention:
 
     @property
     def projected(self) -> tuple[int, int, int, int]:
-        """Numbers of the projected queries, keys and values, and of the mixed values."""
+        """How many numbers the projected queries, keys, values and mixed values hold."""
         queries, keys = self.groups * self.queries, self.groups * self.keys
         key, value = self.key_width, self.value_width
         return queries * key, keys * key, keys * value, queries * value
@@ -90,7 +90,7 @@ def attention(row: Row, inputs: list[Shape]) -> Attention:
 @formula("Conv1D", "Conv2D", "Conv3D")
 def _conv(row: Row, inputs: list[Shape]) -> tuple[int, int]:
     taps = prod(setting(row, "kernel_size")) * (inputs[0][-1] or 0) // row.settings.get("groups", 1)
-    return taps * positions(row.shape), _after(row) + _standardising(row)
+    return taps * positions(row.shape), _after(row) + _standardizing(row)
 
 
 @formula("SeparableConv1D", "SeparableConv2D")
@@ -117,20 +117,20 @@ def _dense(row: Row, inputs: list[Shape]) -> tuple[int, int]:
 
 @formula("MultiHeadAttention")
 def _attention(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    """Four projections, the scores, the mix of the values; biases, scaling and softmax."""
-    of = attention(row, inputs)
-    query, key, value, mixed = of.projected
-    widths = zip((query, key, value), of.inputs, strict=True)
-    projections = sum(numbers * width for numbers, width in widths) + mixed * of.outputs
-    products = of.scores // of.heads * (of.key_width + of.value_width)
+    """Four projections, the scores, the mix sizes the values; biases, scaling and softmax."""
+    sizes = attention(row, inputs)
+    query, key, value, mixed = sizes.projected
+    widths = zip((query, key, value), sizes.inputs, strict=True)
+    projections = sum(numbers * width for numbers, width in widths) + mixed * sizes.outputs
+    products = sizes.scores // sizes.heads * (sizes.key_width + sizes.value_width)
     biases = bool(row.settings.get("use_bias")) * (query + key + value + positions(row.shape))
-    return projections + products, biases + 2 * of.scores
+    return projections + products, biases + 2 * sizes.scores
 
 
-def _standardising(row: Row) -> int:
-    """A standardised kernel is centred and scaled at every call."""
-    standardised = "Standardized" in row.settings.get("class", "")
-    return 2 * row.parameters.get("kernel", 0) if standardised else 0
+def _standardizing(row: Row) -> int:
+    """A standardized kernel is centered and scaled at each call."""
+    standardized = "Standardized" in row.settings.get("class", "")
+    return 2 * row.parameters.get("kernel", 0) if standardized else 0
 
 
 def _after(row: Row) -> int:
@@ -178,7 +178,7 @@ def _global_pool(row: Row, inputs: list[Shape]) -> tuple[int, int]:
 
 @formula("PositionEmbeddings")
 def _positions(row: Row, inputs: list[Shape]) -> tuple[int, int]:
-    """An addition; and a resizing where they are of another grid."""
+    """An addition, and a resizing if they have another grid."""
     resized = setting(row, "grid") != row.shape[1:-1]
     sizes = positions(row.shape)
     return 0, sizes + (2 ** (len(row.shape) - 2) * sizes if resized else 0)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from audit.analysis.cost import complete, key, positions, sources
+from audit.analysis.cost import complete, positions
 from audit.analysis.formulas import attention
 from audit.analysis.saved_tensors import FLOAT32, SAVED, Kept, has_activation, is_view, kept_by
 from audit.formats.pytorch import is_module, sequentials, with_containers
@@ -21,13 +21,13 @@ class Memory:
     Attributes:
         weights: all parameters and moving statistics, float32 under every dtype.
         torchsummary: activations as torchsummary counts them, its "Forward/backward pass size".
-        torchinfo: the same of torchinfo.
+        torchinfo: the same figure as torchinfo counts it.
         saved: what the forward pass of a training step keeps for the backward pass.
         prediction: the weights and the maps alive at a prediction's peak.
         training: the peak of a training step with Adam.
-        peak: the layer at which the prediction's peak is.
-        not_modelled: layer classes whose saved tensors are unknown, so missing in ``saved`` and
-            ``training``.
+        peak: the layer at which a prediction's memory peaks.
+        not_modeled: layer classes whose saved tensors are unknown, and so are missing from
+            ``saved`` and ``training``.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Memory:
     prediction: int
     training: int
     peak: str
-    not_modelled: tuple[str, ...]
+    not_modeled: tuple[str, ...]
 
     @property
     def maps(self) -> int:
@@ -48,18 +48,18 @@ class Memory:
         return self.prediction - self.weights
 
     def rows(self) -> list[tuple[str, int, str]]:
-        """(label, bytes, what it is in a sentence) of each figure."""
+        """For each figure: its label, its bytes, and a sentence that says what it is."""
         return [
             ("weights", self.weights, "Parameters and moving statistics in float32."),
             (
                 "torchsummary",
                 self.torchsummary,
-                "Its forward/backward size: every module's output, blocks again, twice, float32.",
+                "Its forward/backward size: twice every module's output, with blocks, in float32.",
             ),
             (
                 "torchinfo",
                 self.torchinfo,
-                "Its forward/backward size: outputs of the layers with parameters, twice.",
+                "Its forward/backward size: twice the outputs of the layers with parameters.",
             ),
             (
                 "saved",
@@ -69,7 +69,7 @@ class Memory:
             (
                 "prediction",
                 self.prediction,
-                f"Weights and the maps alive at the peak, which is at {self.peak}.",
+                f"Weights and the maps alive at the peak, in {self.peak}.",
             ),
             (
                 "training",
@@ -82,42 +82,45 @@ class Memory:
         lines = [f"{self.name}: memory in MiB, batch {self.batch}, {self.dtype}"]
         for label, size, note in self.rows():
             lines.append(f"  {label:<13}{size / MIB:>12,.2f}  {note}")
-        if self.not_modelled:
-            lines.append(f"  not in saved and training: {', '.join(self.not_modelled)}")
+        if self.not_modeled:
+            lines.append(f"  missing from saved and training: {', '.join(self.not_modeled)}")
         return "\n".join(lines)
 
 
 def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
     """The memory that a network takes, at the sizes of its table.
 
-    ``saved`` holds the tensors that PyTorch's backward functions read, each once:
-    ``audit.analysis.saved_tensors`` says which, and takes rules for further layers. The network's
-    input is among them. A crop is a view and keeps the whole map that it cuts.
+    ``saved`` holds the tensors that PyTorch's backward functions read, each once, the network's
+    input among them; ``audit.analysis.saved_tensors`` has the rules, and takes rules for further
+    layers. A crop is a view, so it keeps the whole map that it cuts.
 
     ``prediction`` follows the maps: one lives from the layer that makes it to the last that reads
     it, the network's input and outputs to the end. PyTorch code whose variables hold maps for
-    longer takes more, as does Keras without a compiled graph, which holds all to the end.
+    longer takes more; so does Keras without a compiled graph, which holds all maps to the end.
 
     ``training`` follows the gradients back through the layers: a layer's saved maps go once its
     gradient is computed, its weights' gradients stay, and Adam then updates weight by weight.
-    The loss's own tensors are not in it.
+    The loss's own tensors are not included.
 
-    With "float16" and "bfloat16" the maps have two bytes, weights, gradients of weights, moments
-    and a norm's statistics four (mixed precision); a step keeps a copy of each kernel in
-    the maps' dtype, a prediction one layer's at a time. What a library takes as room to work
-    inside one layer (im2col, cuDNN's workspace) is in no figure.
+    With "float16" and "bfloat16" (mixed precision) a number takes two bytes in the maps, and four
+    in the weights, their gradients, the moments and a norm's statistics. A step keeps a copy of
+    each kernel in the maps' dtype, a prediction only one layer's at a time. The workspace of
+    libraries within a layer (im2col, cuDNN) is not included.
 
     Args:
-        batch: samples, at least 1.
+        table: of a Keras model, or read from audit's own JSON.
+        batch: how many samples, at least 1.
         dtype: of the maps: "float32", "float16" or "bfloat16".
 
-    Raises: ValueError for another batch or dtype, where a size is open, or where the table does
-        not say what its layers read.
+    Raises:
+        ValueError: for another batch or dtype, or if a size is open or the table does not say
+            what its layers read.
+
     Source: PyTorch's derivatives.yaml; torchsummary 1.5.1; torchinfo 1.8.0.
 
     >>> import audit, unetzoo
-    >>> found = memory(audit.table(unetzoo.skeleton("unet2d_small")), batch=2)
-    >>> found.weights // 4, found.torchsummary // 2**20, found.peak
+    >>> taken = memory(audit.table(unetzoo.skeleton("unet2d_small")), batch=2)
+    >>> taken.weights // 4, taken.torchsummary // 2**20, taken.peak
     (64300, 32, 'conv')
     """
     if dtype not in BYTES:
@@ -141,36 +144,36 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
         + 2 * FLOAT32 * table.trainable
         + max(_backward(step, saved), _adam(table)),
         peak=peak,
-        not_modelled=unknown,
+        not_modeled=unknown,
     )
 
 
 class _Maps:
-    """The calls, where the output of each lies in memory, and how large it is."""
+    """The calls, where the output of each is in memory, and how large it is."""
 
     def __init__(self, table: Table, batch: int, dtype: str, training: bool):
         self.rows = list(table)
         self.batch, self.bytes = batch, BYTES[dtype]
-        self.shapes = {key(row): row.shape for row in self.rows}
+        self.shapes = {row.key: row.shape for row in self.rows}
         self.place: dict[str, str] = {}  # of a call's output: the call that made the memory
         for row in self.rows:
             view = is_view(row, training)
-            self.place[key(row)] = self.place[sources(row)[0]] if view else key(row)
+            self.place[row.key] = self.place[row.sources[0]] if view else row.key
 
     def size(self, call: str) -> int:
         return self.batch * self.bytes * positions(self.shapes[call])
 
     def kept(self, row: Row) -> Kept | None:
-        return kept_by(row, [self.shapes[source] for source in sources(row)])
+        return kept_by(row, [self.shapes[source] for source in row.sources])
 
     def copy(self, row: Row) -> int:
-        """The kernel in the maps' dtype, where that is not its own."""
+        """The bytes of the kernel's copy in the maps' dtype; 0 if that is its own dtype."""
         kernels = sum(count for role, count in row.parameters.items() if "kernel" in role)
         return 0 if self.bytes == FLOAT32 else self.bytes * kernels
 
     def outputs(self) -> set[str]:
         """The calls that no other reads."""
-        return set(self.shapes) - {source for row in self.rows for source in sources(row)}
+        return set(self.shapes) - {source for row in self.rows for source in row.sources}
 
 
 def _torchsummary_numbers(table: Table) -> int:
@@ -181,34 +184,36 @@ def _torchsummary_numbers(table: Table) -> int:
 
 def _torchinfo_numbers(table: Table) -> int:
     with_parameters = [row for row in table if is_module(row) and row.without_moving]
-    attentions = sum(positions(row.shape) for row in table if row.kind == "MultiHeadAttention")
+    attentions = sum(
+        positions(row.shape) for row in table if row.layer_class == "MultiHeadAttention"
+    )
     return sum(positions(row.shape) for row in with_parameters) + _inside(table) - attentions
 
 
 def _inside(table: Table) -> int:
     """The outputs of the four projections in an attention, which are modules of their own."""
-    shapes = {key(row): row.shape for row in table}
+    shapes = {row.key: row.shape for row in table}
     numbers = 0
     for row in table:
-        if row.kind == "MultiHeadAttention":
-            *projected, _ = attention(row, [shapes[source] for source in sources(row)]).projected
+        if row.layer_class == "MultiHeadAttention":
+            *projected, _ = attention(row, [shapes[source] for source in row.sources]).projected
             numbers += sum(projected) + positions(row.shape)
     return numbers
 
 
 def _prediction(maps: _Maps) -> tuple[int, str]:
-    """The maps alive at the peak, and the layer at which it is."""
+    """The bytes of the maps alive at the peak, and the layer at which memory peaks."""
     last: dict[str, int] = {}
     for number, row in enumerate(maps.rows):
-        last.update({maps.place[call]: number for call in (*sources(row), key(row))})
+        last.update({maps.place[call]: number for call in (*row.sources, row.key)})
     held = {maps.place[call] for call in maps.outputs()}
-    held.update(key(row) for row in maps.rows if row.kind == "InputLayer")
+    held.update(row.key for row in maps.rows if row.layer_class == "InputLayer")
     alive, peak, where = 0, 0, ""
     for number, row in enumerate(maps.rows):
-        made = maps.size(key(row)) if maps.place[key(row)] == key(row) else 0
+        made = maps.size(row.key) if maps.place[row.key] == row.key else 0
         alive += made
         highest = alive + maps.copy(row) + maps.batch * (maps.kept(row) or Kept()).sample_bytes
-        read = {maps.place[source] for source in sources(row)} - held
+        read = {maps.place[source] for source in row.sources} - held
         alive -= sum(maps.size(place) for place in read if last[place] == number)
         if has_activation(row):  # a map before the activation and one after it
             highest = max(highest, alive + made)
@@ -218,44 +223,44 @@ def _prediction(maps: _Maps) -> tuple[int, str]:
 
 
 def _saved(maps: _Maps) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
-    """(bytes, number of the first call that keeps it) of all that is kept; kinds without a rule."""
+    """What is kept: (bytes, number of the first call that keeps it); and classes without a rule."""
     saved: dict[str, tuple[int, int]] = {}
     unknown: dict[str, None] = {}
     for number, row in enumerate(maps.rows):
         kept = maps.kept(row)
         if kept is None:
-            activation = row.settings.get("activation") if row.kind in SAVED else None
-            unknown[f"{row.kind}({activation})" if activation else row.kind] = None
+            activation = row.settings.get("activation") if row.layer_class in SAVED else None
+            unknown[f"{row.layer_class}({activation})" if activation else row.layer_class] = None
             continue
-        calls = (sources(row) if kept.inputs else ()) + ((key(row),) if kept.output else ())
+        calls = (row.sources if kept.inputs else ()) + ((row.key,) if kept.output else ())
         for call in calls:
             place = maps.place[call]
             saved.setdefault(place, (maps.size(place), number))
         own = maps.batch * (maps.bytes * kept.numbers + kept.sample_bytes) + kept.batch_bytes
         own += maps.copy(row) if kept.kernel else 0
-        saved[f"{key(row)} own"] = own, number
+        saved[f"{row.key} own"] = own, number
     return saved, tuple(unknown)
 
 
 def _backward(maps: _Maps, saved: dict[str, tuple[int, int]]) -> int:
     """The peak of outputs, what is still saved, the maps' gradients and the weights' gradients.
 
-    A gradient of a concatenation or sum is handed on as it is, so it lives until all of its
-    parts are used; a map that two layers read adds two gradients up to a third.
+    The gradient of a concatenation or sum is passed on unchanged, so it lives until all of its
+    parts are used; for a map that two layers read, two gradients are added into a third.
     """
     with_gradient: set[str] = set()
     for row in maps.rows:
-        if row.trainable or with_gradient.intersection(sources(row)):
-            with_gradient.add(key(row))
+        if row.trainable or with_gradient.intersection(row.sources):
+            with_gradient.add(row.key)
     gradient = {call: call for call in maps.outputs()}  # of a call's output: its memory
     size = {call: maps.size(call) for call in gradient}
     left, of_weights, peak = sum(size for size, _ in saved.values()) + sum(size.values()), 0, 0
     for number, row in reversed(list(enumerate(maps.rows))):
-        handed = gradient.get(key(row), key(row))
+        handed = gradient.get(row.key, row.key)
         of_weights += FLOAT32 * row.trainable
         passing = maps.copy(row)
-        for source in with_gradient.intersection(sources(row)):
-            block = handed if row.kind in HANDING_ON else f"{key(row)} of {source}"
+        for source in with_gradient.intersection(row.sources):
+            block = handed if row.layer_class in HANDING_ON else f"{row.key} of {source}"
             size.setdefault(block, maps.size(source))
             if source in gradient:
                 passing += maps.size(source) + size[gradient[source]]
@@ -264,12 +269,12 @@ def _backward(maps: _Maps, saved: dict[str, tuple[int, int]]) -> int:
             gradient[source] = block
         alive = sum(size[block] for block in set(gradient.values()))
         peak = max(peak, left + of_weights + alive + passing)
-        gradient.pop(key(row), None)
+        gradient.pop(row.key, None)
         left -= sum(size for size, first in saved.values() if first == number)
     return peak
 
 
 def _adam(table: Table) -> int:
-    """All gradients, and the update of the largest weight with one number more to work with."""
+    """All gradients, and the update of the largest weight with one further number each."""
     largest = max((count for row in table for count in row.parameters.values()), default=0)
     return FLOAT32 * (table.trainable + 2 * largest)

@@ -1,4 +1,4 @@
-"""Which input voxels an output voxel depends on, by interval arithmetic backwards."""
+"""Which input voxels an output voxel depends on: intervals, followed backwards."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ class Axis:
     @property
     def before(self) -> int:
         """How far fields reach towards the start."""
-        return max(self._centre(n) - first for n, (first, _) in enumerate(self.intervals))
+        return max(self._center(n) - first for n, (first, _) in enumerate(self.intervals))
 
     @property
     def after(self) -> int:
         """How far fields reach towards the end."""
-        return max(last - self._centre(n) for n, (_, last) in enumerate(self.intervals))
+        return max(last - self._center(n) for n, (_, last) in enumerate(self.intervals))
 
-    def _centre(self, position: int) -> int:
+    def _center(self, position: int) -> int:
         return position * self.stride + self.offset
 
 
@@ -51,8 +51,12 @@ class Axis:
 class ReceptiveField:
     """A receptive field on every spatial axis.
 
-    ``unknown`` names classes taken as pointwise, ``whole`` those through which an output depends
-    on the whole input, such as attention: the sizes then hold the padding around it too.
+    Attributes:
+        name: the layer's name, or the network's.
+        axes: the fields on each spatial axis.
+        unknown: the layer classes that are taken as pointwise.
+        whole: the layer classes, such as attention, through which an output depends on the whole
+            input; the sizes then include the padding.
     """
 
     name: str
@@ -76,10 +80,16 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
     """The receptive field over all positions of the output, or of the layer named ``of``.
 
     With upsampling it depends on the position, so every position is followed. Borders do not cut
-    it: a field that reaches past the input's edge counts whole. The reach is from the input
-    voxel under the output voxel; an unpadded network's output is centred in its input.
+    it: a field that reaches beyond the input's edge counts in full. The reach is measured from the
+    input voxel under the output voxel; an unpadded network's output is centered in its input.
 
-    Raises: ValueError where a size is open, or there is no layer of that name.
+    Args:
+        table: of a Keras model, or read from audit's own JSON.
+        of: the name of a layer; None for the network's output.
+
+    Raises:
+        ValueError: if a size is open, or no layer has that name.
+
     Source: docs/explanation/counting.md.
 
     >>> import audit, unetzoo
@@ -89,35 +99,40 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
     """
     rows = list(table)
     if any(size is None for row in rows for size in row.shape[1:]):
-        raise ValueError(f"{table.name!r} has open sizes: its receptive field needs every size.")
+        raise ValueError(
+            f"{table.name!r} has open sizes: its receptive field needs every size; "
+            "give an input shape."
+        )
     names = [row.name for row in rows]
     if of is not None and of not in names:
-        raise ValueError(f"layer {of!r}: {table.name!r} has none of that name.")
+        raise ValueError(f"layer {of!r}: expected the name of a row of {table.name!r}.")
     target = rows[names.index(of)] if of else rows[-1]
-    source = next((row for row in rows if row.kind == "InputLayer"), None)
+    source = next((row for row in rows if row.layer_class == "InputLayer"), None)
     if source is None or not target.inputs:
         raise ValueError(
-            f"{table.name!r}: a receptive field needs an input layer and what reads what; expected "
-            "the table of a functional model, keras.Model(model.inputs, model.outputs)."
+            f"{table.name!r}: a receptive field needs an input layer and every layer's inputs; "
+            "use the table of a functional model, keras.Model(model.inputs, model.outputs)."
         )
     axes = tuple(_axis(rows, target, source, axis) for axis in range(1, len(target.shape) - 1))
-    unknown = {row.kind: None for row in rows if row.kind not in RULES.keys() | POINTWISE}
-    whole = {row.kind: None for row in _upstream(rows, target) if row.kind in WHOLE}
+    unknown = {
+        row.layer_class: None for row in rows if row.layer_class not in RULES.keys() | POINTWISE
+    }
+    whole = {row.layer_class: None for row in _upstream(rows, target) if row.layer_class in WHOLE}
     return ReceptiveField(of or table.name, axes, tuple(unknown), tuple(whole))
 
 
 def _upstream(rows: list[Row], target: Row) -> Iterator[Row]:
-    """The calls whose values the target's depend on, its own among them."""
-    needed = {f"{target.name}[{target.call}]"}
+    """The calls that the target's values depend on, the target's own among them."""
+    needed = {target.key}
     for row in reversed(rows):
-        if f"{row.name}[{row.call}]" in needed:
-            needed.update(reference.rsplit("[", 1)[0] for reference in _read(row))
+        if row.key in needed:
+            needed.update(_read(row))
             yield row
 
 
 def _read(row: Row) -> tuple[str, ...]:
-    """The inputs whose values it reads; of others it takes the size alone."""
-    return row.inputs[:1] if row.kind in SIZE_FROM_SECOND else row.inputs
+    """The calls whose values it reads; of a further input it takes only the size."""
+    return row.sources[:1] if row.layer_class in SIZE_FROM_SECOND else row.sources
 
 
 def _axis(rows: list[Row], target: Row, source: Row, axis: int) -> Axis:
@@ -130,19 +145,18 @@ def _axis(rows: list[Row], target: Row, source: Row, axis: int) -> Axis:
 
 def _follow(rows: list[Row], target: Row, source: Row, position: int, axis: int) -> Interval:
     """The source's interval that a position of the target depends on."""
-    shapes = {f"{row.name}[{row.call}]": row.shape for row in rows}
-    reached: dict[str, Interval] = {f"{target.name}[{target.call}]": (position, position)}
+    shapes = {row.key: row.shape for row in rows}
+    reached: dict[str, Interval] = {target.key: (position, position)}
     for row in reversed(rows):
-        interval = reached.get(f"{row.name}[{row.call}]")
+        interval = reached.get(row.key)
         if interval is None:
             continue
-        for reference in _read(row):
-            name = reference.rsplit("[", 1)[0]
-            rule = RULES.get(row.kind)
+        for name in _read(row):
+            rule = RULES.get(row.layer_class)
             first, last = rule(row, interval, shapes[name], axis) if rule else interval
             known = reached.get(name, (first, last))
             reached[name] = (min(first, known[0]), max(last, known[1]))
-    return reached[f"{source.name}[{source.call}]"]
+    return reached[source.key]
 
 
 def _size(shape: Shape, axis: int) -> int:

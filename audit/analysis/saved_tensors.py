@@ -12,16 +12,16 @@ FLOAT32, INT64 = 4, 8  # bytes
 
 @dataclass(frozen=True)
 class Kept:
-    """What one call of a layer keeps until its gradient is computed, its weights apart.
+    """What one call of a layer keeps until its gradient is computed, besides its weights.
 
-    A map that several layers keep is in memory once.
+    A map that several layers keep is in memory only once.
 
     Attributes:
         inputs: whether it keeps the maps it reads.
         output: whether it keeps the map it makes.
-        numbers: further numbers a sample, of the maps' dtype.
-        sample_bytes: further bytes a sample, whatever the dtype.
-        batch_bytes: further bytes a batch, whatever its size.
+        numbers: further numbers for each sample, in the maps' dtype.
+        sample_bytes: further bytes for each sample, whatever the dtype.
+        batch_bytes: further bytes for each batch, whatever its size.
         kernel: whether mixed precision makes it keep its kernel in the maps' dtype too.
     """
 
@@ -44,7 +44,7 @@ BY_INPUT = {
 
 
 def saves(*kinds: str) -> Callable[[Rule], Rule]:
-    """Say what layer classes keep: (row, shapes of its inputs) -> Kept; None if that is unknown.
+    """Give layer classes a rule: (row, shapes of its inputs) -> Kept, or None if unknown.
 
     >>> @saves("Swish")
     ... def swish(row, inputs):
@@ -59,8 +59,8 @@ def saves(*kinds: str) -> Callable[[Rule], Rule]:
 
 
 def kept_by(row: Row, inputs: list[Shape]) -> Kept | None:
-    """What a call keeps, its built-in activation's part included; None where that is unknown."""
-    rule = SAVED.get(row.kind)
+    """What a call keeps, its built-in activation included; None if that is unknown."""
+    rule = SAVED.get(row.layer_class)
     kept = rule(row, inputs) if rule else None
     if kept is None or not has_activation(row):
         return kept
@@ -75,14 +75,14 @@ def kept_by(row: Row, inputs: list[Shape]) -> Kept | None:
 def has_activation(row: Row) -> bool:
     """Whether a convolution or dense layer applies an activation of its own."""
     name = row.settings.get("activation")
-    return row.kind != "Activation" and name not in (None, "linear")
+    return row.layer_class != "Activation" and name not in (None, "linear")
 
 
 def is_view(row: Row, training: bool) -> bool:
     """Whether a call's output is memory that another call made."""
-    if row.kind in TRAINING_ONLY:
+    if row.layer_class in TRAINING_ONLY:
         return not training or row.settings.get("rate") == 0
-    return row.kind in VIEWS and bool(row.inputs)
+    return row.layer_class in VIEWS and bool(row.inputs)
 
 
 # === Rules: what PyTorch's backward functions read ===
@@ -93,20 +93,20 @@ def is_view(row: Row, training: bool) -> bool:
     "DepthwiseConv1D", "DepthwiseConv2D", "Dense",
 )  # fmt: skip
 def _kernel(row: Row, inputs: list[Shape]) -> Kept:
-    """Its input; of a standardised kernel the centred one, the result and the deviations."""
-    standardised = "Standardized" in row.settings.get("class", "")
+    """Its input; for a standardized kernel also both its steps and the deviations."""
+    standardized = "Standardized" in row.settings.get("class", "")
     numbers = 2 * row.parameters.get("kernel", 0) + (row.shape[-1] or 0)
-    return Kept(inputs=True, batch_bytes=FLOAT32 * numbers * standardised, kernel=True)
+    return Kept(inputs=True, batch_bytes=FLOAT32 * numbers * standardized, kernel=True)
 
 
 @saves("MultiHeadAttention")
 def _attention(row: Row, inputs: list[Shape]) -> Kept:
     """Its inputs, the projected queries, keys and values, the softmax, and the mixed values.
 
-    That is attention in single operations; PyTorch's fused one keeps no softmax.
+    This is attention in single operations; PyTorch's fused attention keeps no softmax.
     """
-    of = attention(row, inputs)
-    return Kept(inputs=True, numbers=sum(of.projected) + of.scores, kernel=True)
+    sizes = attention(row, inputs)
+    return Kept(inputs=True, numbers=sum(sizes.projected) + sizes.scores, kernel=True)
 
 
 @saves("SeparableConv1D", "SeparableConv2D")
@@ -133,8 +133,8 @@ def _group_norm(row: Row, inputs: list[Shape]) -> Kept:
 
 @saves("LayerNormalization")
 def _layer_norm(row: Row, inputs: list[Shape]) -> Kept:
-    each = positions(row.shape) // (row.shape[-1] or 1)
-    return Kept(inputs=True, sample_bytes=2 * FLOAT32 * each)
+    places = positions(row.shape) // (row.shape[-1] or 1)
+    return Kept(inputs=True, sample_bytes=2 * FLOAT32 * places)
 
 
 @saves("ReLU")
@@ -174,7 +174,7 @@ def _max_pool(row: Row, inputs: list[Shape]) -> Kept:
 
 @saves("Dropout", "GaussianDropout")
 def _dropout(row: Row, inputs: list[Shape]) -> Kept:
-    """Its mask, of the map's dtype (PyTorch on a GPU: a byte each)."""
+    """Its mask, in the map's dtype (on a GPU PyTorch takes a byte for each number)."""
     return Kept(numbers=positions(row.shape) if row.settings.get("rate") != 0 else 0)
 
 

@@ -1,4 +1,4 @@
-"""For other people's tests: a published table must be that of their model."""
+"""For other people's tests: their published table must be that of their model."""
 
 import os
 from pathlib import Path
@@ -9,23 +9,25 @@ from audit.comparison.explain import explain
 from audit.sources.resolve import as_table
 from audit.sources.text import read_all
 from audit.tables import Table
+from unetzoo.utils.json_values import short
 
 
 def assert_matches(model: Any, source: Any) -> None:
     """Fail, with the explained diff, unless the table published in a text is the model's.
 
-    The rows must be the same as ``audit.diff`` compares them, across programs, and the total that
-    the text states must be the model's, with or without moving statistics. Of several tables in
-    a text, the one that matches best is compared: the one with the fewest rows that differ, then
-    with the smallest gap in parameters, then the first.
+    ``audit.diff`` must find the same rows, whichever program printed the table, and the total that
+    the text states must be the model's, with or without moving statistics. If a text has several
+    tables, the best match is compared: the one with the fewest rows that differ, then the one with
+    the smallest gap in parameters, then the first.
 
     Args:
         model: a Keras model, a zoo id, a ``.keras`` file or a ``Table``.
         source: the path of a README, log or notebook, or the text itself.
 
-    Raises: AssertionError where they differ: one sentence, the rows that differ, the causes of
-        the gap, and where the published table does not add up. ValueError for a source without
-        a table, or a model that is none.
+    Raises:
+        AssertionError: if they differ: one sentence, the rows that differ, the causes of the gap,
+            and where the published table does not add up.
+        ValueError: if the source has no table, or the model is none of the above.
 
     >>> import audit, unetzoo
     >>> text = audit.table(unetzoo.skeleton("unet2d_small")).to_text("torchsummary")
@@ -34,7 +36,7 @@ def assert_matches(model: Any, source: Any) -> None:
     __tracebackhide__ = True
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
-            f"{source!r}: expected a path or a text with a table; the model comes first: "
+            f"{short(source)}: expected a path or a text with a table; the model comes first: "
             "assert_matches(model, source)."
         )
     source = source if isinstance(source, str) else Path(source)
@@ -47,7 +49,7 @@ def assert_matches(model: Any, source: Any) -> None:
 def mismatch(published: list[Table], model: Table, where: str) -> str:
     """How the published table that matches best differs from the model's; empty if it does not."""
     diffs = [diff(table, model) for table in published]
-    best = min(diffs, key=lambda each: (_differing(each), abs(each.gap)))
+    best = min(diffs, key=lambda diff: (_differing(diff), abs(diff.gap)))
     if len(diffs) > 1:
         where = f"{where}, table {diffs.index(best) + 1} of {len(diffs)}"
     count = _differing(best)
@@ -63,16 +65,16 @@ def mismatch(published: list[Table], model: Table, where: str) -> str:
     explanation = explain(best.first, model)
     if explanation.causes:
         lines += ["why the counts differ:", str(explanation)]
-    lines += [f"the published table does not add up: {doubt}" for doubt in best.first.doubts()]
+    lines += [f"the published table does not add up: {gap}" for gap in best.first.inconsistencies()]
     return "\n".join(lines)
 
 
-def _differing(each: Diff) -> int:
-    return sum(pair.status != "same" for pair in each.pairs)
+def _differing(diff: Diff) -> int:
+    return sum(pair.status != "same" for pair in diff.pairs)
 
 
 def _wrong_total(published: Table, model: Table) -> str:
-    """What is wrong with the stated total; empty if nothing is.
+    """What is wrong with the stated total; empty if it is right.
 
     PyTorch's programs leave out moving statistics and count a shared module each time it runs;
     Keras adds the optimizer's variables to the total.

@@ -24,7 +24,7 @@ OPTIMIZERS = {"": (0, 0), "Adam's variables counted": (2, 2)}
 
 @dataclass(frozen=True)
 class Match:
-    """A way to the number: departures from the network at its defaults, as PyTorch counts."""
+    """A way to the number: what differs from the network as it is, as PyTorch counts."""
 
     ways: tuple[str, ...]
 
@@ -34,7 +34,14 @@ class Match:
 
 @dataclass(frozen=True)
 class Search(Shown):
-    """All ways to a number, the simplest first, and how many were tried."""
+    """All ways to a published number.
+
+    Attributes:
+        name: the network's id.
+        count: the number.
+        tried: how many ways were tried.
+        matches: the ways that give the number, the simplest first.
+    """
 
     name: str
     count: int
@@ -42,18 +49,18 @@ class Search(Shown):
     matches: tuple[Match, ...]
 
     def to_json(self) -> str:
-        """The search for machines."""
+        """The search as JSON."""
         ways = [list(match.ways) for match in self.matches]
         return json.dumps({"count": self.count, "tried": self.tried, "matches": ways}, indent=2)
 
     def __str__(self) -> str:
-        found = [f"  {match}" for match in self.matches] or ["  none"]
+        ways = [f"  {match}" for match in self.matches] or ["  none"]
         head = f"{self.name}: {self.count:,} parameters, {self.tried} ways tried"
-        return "\n".join([head, *found])
+        return "\n".join([head, *ways])
 
 
 def search(name: Any, count: int) -> Search:
-    """Try the counting conventions and the usual channels and classes of a network of the zoo.
+    """Try the counting conventions, and the usual channels and classes, on a network of the zoo.
 
     Raises: ValueError for an unknown name.
 
@@ -89,26 +96,26 @@ def search(name: Any, count: int) -> Search:
 def check_search(name: Any, count: int) -> "Card":
     """The card of the network; nothing is built.
 
-    Raises: ValueError for an unknown name, or what can be no count.
+    Raises: ValueError for an unknown name, or a count that is not a whole number.
     """
     from unetzoo.registry import card
     from unetzoo.utils.checks import check, is_whole
 
-    check(isinstance(name, str), "with count= the first network,", name, "an id of the zoo")
-    check(is_whole(count, least=0), "count", count, "a whole number of parameters")
+    check(isinstance(name, str), "first network", name, "an id of the zoo, because count= is given")
+    check(is_whole(count, least=0), "count", count, "a whole number of parameters, 0 or more")
     return card(name)
 
 
-def _first(default: int, others: tuple[int, ...]) -> list[int]:
-    return [default, *(other for other in others if other != default)]
+def _first(default: int, usual: tuple[int, ...]) -> list[int]:
+    return [default, *(size for size in usual if size != default)]
 
 
 def _counts(table: Table) -> Iterator[tuple[list[str], int]]:
-    """Every convention's words and count."""
+    """For every convention: its words and its count."""
     roles: Counter[str] = Counter()
     absent: Counter[str] = Counter()
     for row in table.first_calls:
-        up = "up-convolution " if row.kind.endswith("Transpose") else "convolution "
+        up = "up-convolution " if row.layer_class.endswith("Transpose") else "convolution "
         for role, number in row.parameters.items():
             roles[up + role if role == "bias" else role] += number
         if "kernel" in row.parameters and "bias" not in row.parameters:

@@ -9,9 +9,9 @@ from audit.formats.keras import roles_of
 from audit.formats.pytorch import as_printed, in_blocks, is_block, is_module
 from audit.kinds import KINDS
 from audit.styles import style_of
-from audit.tables import Row, Table
+from audit.tables import Row, Table, times
 from unetzoo.utils.notebook import Shown
-from unetzoo.utils.text import printable
+from unetzoo.utils.text import few, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 ACTIVATIONS = {
     "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Softmax", "Tanh",
 }  # fmt: skip
-COLOURS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
-# How much it counts that rows of a family are paired: what makes the network's form counts most.
+COLORS = {"- ": "red", "+ ": "green", "~ ": "yellow"}
+# How much a pair of rows of a family weighs: what makes the network's form weighs most.
 WEIGHTS = {"Transpose": 90, "UpSampling": 90, "Pooling": 60, "Conv": 40, "Dense": 40,
            "Normalization": 20}  # fmt: skip
-# What they hold may have statistics, which are not trained and do not count as frozen.
+# The layers inside them may have statistics, which are not trained but do not count as frozen.
 HOLDERS = {
     "Bidirectional", "FlaxLayer", "JaxLayer", "Normalization", "Pipeline", "RNN",
     "SpectralNormalization", "StackedRNNCells", "TFSMLayer", "TimeDistributed",
     "TorchModuleWrapper",
 }  # fmt: skip
-ABOVE, LEFT, PAIRED = range(3)  # the first's row is left out, the second's, neither
-BAND = 1000  # rows
-SHORTEST = 4  # letters of a cut class name that still tell it
+ABOVE, LEFT, PAIRED = range(3)  # leave out the first table's row, the second's, or neither
+BAND = 1000  # rows to either side that a row is compared with
+SHORTEST = 4  # letters of a cut class name that still identify it
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+"}
 
 
@@ -61,7 +61,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Diff(Shown):
-    """The aligned rows of two tables; equal tables have no pair that is not the same."""
+    """Two tables, their rows aligned.
+
+    Attributes:
+        first: the first table.
+        second: the second table.
+        pairs: the aligned rows, in order; each pair is same, changed, missing or extra.
+    """
 
     first: Table
     second: Table
@@ -69,30 +75,31 @@ class Diff(Shown):
 
     @property
     def same(self) -> bool:
+        """Whether all rows are the same, and trained alike."""
         return all(pair.status == "same" for pair in self.pairs) and not self.frozen
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """A sentence for each side that has parameters which are not trained, unlike the other's.
+        """A sentence for each side with parameters that are not trained there but are in the other.
 
-        It names the layers where both sides say what is trained of each; a text's rows seldom do,
-        but its totals.
+        It names the layers if both sides say, row by row, what is trained. The rows of a text
+        seldom do, but its totals may.
         """
         if not (_by_row(self.first) and _by_row(self.second)):
-            found = [_untrained(table) for table in (self.first, self.second)]
-            if None in found or found[0] == found[1]:
+            first, second = _untrained(self.first), _untrained(self.second)
+            if first is None or second is None or first == second:
                 return ()
-            return (f"frozen: {found[0]:,} parameters in the first, {found[1]:,} in the second",)
-        rows = [(p.first, p.second) for p in self.pairs if p.first and p.second]
+            return (f"frozen: {first:,} parameters in the first, {second:,} in the second",)
+        both = [(p.first, p.second) for p in self.pairs if p.first and p.second]
         alone = [
-            [one for one, other in sides if _frozen(one) and not _frozen(other)]
-            for sides in (rows, [(second, first) for first, second in rows])
+            [row for row, partner in sides if _frozen(row) and not _frozen(partner)]
+            for sides in (both, [(second, first) for first, second in both])
         ]
         return tuple(
-            f"frozen in the {side} alone: {shown([row.name for row in found])} "
-            f"({sum(map(_frozen, found)):,} parameters)"
-            for side, found in zip(("first", "second"), alone, strict=True)
-            if found
+            f"frozen only in the {side}: {shown([row.name for row in rows])} "
+            f"({sum(map(_frozen, rows)):,} parameters)"
+            for side, rows in zip(("first", "second"), alone, strict=True)
+            if rows
         )
 
     @property
@@ -101,10 +108,10 @@ class Diff(Shown):
         return sum(pair.gap for pair in self.pairs)
 
     def to_json(self) -> str:
-        """The whole diff for machines."""
+        """The whole diff as JSON."""
         pairs = [pair.to_dict() for pair in self.pairs]
-        found = {"same": self.same, "parameters": self.gap, "frozen": self.frozen, "rows": pairs}
-        return json.dumps(found, indent=2)
+        whole = {"same": self.same, "parameters": self.gap, "frozen": self.frozen, "rows": pairs}
+        return json.dumps(whole, indent=2)
 
     def to_rich(self) -> "Text":
         """The same as ``str``, for a terminal: missing rows red, extra green, changed yellow."""
@@ -112,12 +119,12 @@ class Diff(Shown):
 
         text = Text()
         for line in str(self).splitlines():
-            text.append(line, COLOURS.get(line[:2], "")).append("\n")
+            text.append(line, COLORS.get(line[:2], "")).append("\n")
         text.rstrip()
         return text
 
     def __str__(self) -> str:
-        """The rows that differ, then what that comes to."""
+        """The rows that differ, then the totals."""
         lines = [line for pair in self.pairs if pair.status != "same" for line in _lines(pair)]
         counts = {status: sum(pair.status == status for pair in self.pairs) for status in SIGNS}
         summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
@@ -129,8 +136,8 @@ def diff(first: Table, second: Table) -> Diff:
     """Align two tables and compare them row by row.
 
     Rows that only one of the two programs prints are left out: PyTorch's summaries have no row
-    for an input or a function such as cat, Keras's none for a block. Counts are PyTorch's, without
-    moving statistics; a size that is not known equals every size.
+    for an input or a function such as cat, and Keras's have none for a block. Counts are PyTorch's,
+    without moving statistics; an unknown size equals any size.
 
     >>> import audit, unetzoo
     >>> small = audit.table(unetzoo.skeleton("unet2d_small"))
@@ -145,12 +152,12 @@ def diff(first: Table, second: Table) -> Diff:
 def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
     torch = first.of_pytorch or second.of_pytorch
     keras = not (first.of_pytorch and second.of_pytorch)
-    other = second if table is first else first
-    rows = _classed(table, other)
-    if other.once_a_layer:
+    partner = second if table is first else first
+    rows = _classed(table, partner)
+    if partner.once_a_layer:
         rows = [row for row in rows if row.call == 0]
-    if other.of_pytorch and not table.of_pytorch:
-        rows = list(as_printed(rows) if other.style == "torchrepr" else in_blocks(rows))
+    if partner.of_pytorch and not table.of_pytorch:
+        rows = list(as_printed(rows) if partner.style == "torchrepr" else in_blocks(rows))
     if torch:
         rows = [row for row in rows if _family(row) != "function"]
     if keras:
@@ -158,31 +165,31 @@ def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
     return rows
 
 
-def _classed(table: Table, other: Table) -> list[Row]:
-    """The rows; one without a class, for a column cut it off, has that of its namesake."""
-    if all(row.kind for row in table):
+def _classed(table: Table, partner: Table) -> list[Row]:
+    """The rows; where a column cut off the class, a row gets that of its namesake."""
+    if all(row.layer_class for row in table):
         return list(table)
-    kinds = {row.name: row.kind for row in other}
+    classes = {row.name: row.layer_class for row in partner}
     return [
-        replace(row, kind=kind, parameters=roles_of(kind, row.total))
-        if not row.kind and (kind := kinds.get(row.name, ""))
+        replace(row, layer_class=name, parameters=roles_of(name, row.total))
+        if not row.layer_class and (name := classes.get(row.name, ""))
         else row
         for row in table
     ]
 
 
 def _family(row: Row) -> str:
-    """The same word for what two programs name differently."""
-    if row.kind in ACTIVATIONS:
+    """One word for layers that two programs name differently."""
+    if row.layer_class in ACTIVATIONS:
         return "activation"
-    if row.kind == "TensorFlowOpLayer" or not is_module(row):
+    if row.layer_class == "TensorFlowOpLayer" or not is_module(row):
         return "function"
     families = ("Dropout", "Pooling", "Normalization")
-    return next((family for family in families if family in row.kind), row.kind)
+    return next((family for family in families if family in row.layer_class), row.layer_class)
 
 
 def _families(first: list[Row], second: list[Row]) -> tuple[list[str], list[str]]:
-    """Both tables' families; a class that a column cut is the other table's that begins so."""
+    """Both tables' families; a class that a column cut is the one that begins so in the other."""
     words = [_family(row) for row in first], [_family(row) for row in second]
     known = set(words[0]) | set(words[1])
     whole = {
@@ -191,13 +198,14 @@ def _families(first: list[Row], second: list[Row]) -> tuple[list[str], list[str]
         if len(longer := {w for w in known if w != word and w.startswith(word)}) == 1
         and len(word) >= SHORTEST
     }
-    functions = {row.kind.removeprefix("ops.") for row in (*first, *second) if "ops." in row.kind}
+    classes = {row.layer_class for row in (*first, *second)}
+    functions = {name.removeprefix("ops.") for name in classes if "ops." in name}
     named = [[whole.get(word, word) for word in side] for side in words]
     return tuple(["function" if w in functions else w for w in side] for side in named)  # type: ignore[return-value]
 
 
 def _aligned(first: list[Row], second: list[Row]) -> Iterator[Pair]:
-    """In order: rows of one family stand for each other, the others are missing or extra."""
+    """In order: paired rows are of one family; the others are missing or extra."""
     families = _families(first, second)
     if families[0] == families[1]:  # the same layers, whatever their widths
         yield from (_pair(x, y) for x, y in zip(first, second, strict=True))
@@ -214,11 +222,11 @@ def _aligned(first: list[Row], second: list[Row]) -> Iterator[Pair]:
 def _matched(
     first: list[Row], second: list[Row], of_first: list[str], of_second: list[str]
 ) -> list[tuple[int, int]]:
-    """Places of rows that stand for each other: of all ways in order, the one of most weight.
+    """The numbers of the rows to pair: of all pairings in order, the one with the most weight.
 
     ``line[b]`` is the weight of the first's rows so far against b rows of the second; a byte for
-    each pair of rows says whether they are paired, or which of them is left out. In long tables
-    a row is only held against those that stand at about its place.
+    each two rows says whether they are paired, or which of them is left out. In long tables
+    a row is only compared with rows at about the same place.
     """
     band = BAND + abs(len(first) - len(second))
     line = [0] * (len(second) + 1)
@@ -241,8 +249,8 @@ def _matched(
 
 
 def _followed(ways: list[tuple[int, bytearray]], b: int) -> list[tuple[int, int]]:
-    """The pairs, from the end back; what is not in a row's bytes is left out above."""
-    found = []
+    """The pairs, from the end back; a row outside the band is left out."""
+    pairs = []
     a = len(ways)
     while a and b:
         start, way = ways[a - 1]
@@ -250,12 +258,12 @@ def _followed(ways: list[tuple[int, bytearray]], b: int) -> list[tuple[int, int]
         choice = way[at] if 0 <= at < len(way) else ABOVE
         a, b = a - (choice != LEFT), b - (choice != ABOVE)
         if choice == PAIRED:
-            found.append((a, b))
-    return found[::-1]
+            pairs.append((a, b))
+    return pairs[::-1]
 
 
 def _weight(first: Row, second: Row, family: str) -> int:
-    """How much two rows of a family stand for each other: by what it is, size, shape and name."""
+    """How well two rows of a family match: by family, size, shape and name."""
     weight = next((w for part, w in WEIGHTS.items() if part in family), 10)
     if first.total and first.without_moving == second.without_moving:
         weight += 40
@@ -284,16 +292,20 @@ def _by_row(table: Table) -> bool:
 
 
 def _frozen(row: Row) -> int:
-    """The parameters that could be trained and are not; moving statistics never are."""
+    """How many parameters could be trained and are not; moving statistics never count."""
     return max(row.without_moving - row.trainable, 0) if row.call == 0 else 0
 
 
 def _untrained(table: Table) -> int | None:
-    """The same of a whole table, from its totals if its rows do not say it; None if none does."""
+    """The same of a whole table, from its totals if its rows do not say it; None if unknown."""
     if _by_row(table):
         return sum(map(_frozen, table))
     stated = table.stated
-    if "trainable" not in stated or table.doubts() or not all(row.kind for row in table):
+    if (
+        "trainable" not in stated
+        or table.inconsistencies()
+        or not all(row.layer_class for row in table)
+    ):
         return None
     untrained = max(table.without_moving - stated["trainable"], 0)
     unsure = not table.of_pytorch and any(map(_may_have_statistics, table))
@@ -301,14 +313,14 @@ def _untrained(table: Table) -> int | None:
 
 
 def _may_have_statistics(row: Row) -> bool:
-    """Whether a row counts parameters whose roles nobody knows, as a nested model's."""
-    unknown = row.kind not in KINDS or row.kind in HOLDERS
+    """Whether a row counts parameters whose roles are unknown, such as a nested model's."""
+    unknown = row.layer_class not in KINDS or row.layer_class in HOLDERS
     return unknown and "all" in row.parameters
 
 
 def shown(names: Sequence[str]) -> str:
     """The first three names, and how many more there are."""
-    return ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" * (len(names) > 3))
+    return few(list(map(printable, names)), most=3)
 
 
 def _described(row: Row | None) -> dict[str, Any] | None:
@@ -316,7 +328,7 @@ def _described(row: Row | None) -> dict[str, Any] | None:
         return None
     return {
         "name": row.name,
-        "kind": row.kind,
+        "kind": row.layer_class,
         "shape": list(row.shape[1:]),
         "parameters": row.without_moving,
     }
@@ -326,6 +338,8 @@ def _lines(pair: Pair) -> list[str]:
     texts = []
     for row in (pair.first, pair.second):
         if row is not None:
-            shape = " x ".join("?" if size is None else str(size) for size in row.shape[1:])
-            texts.append(printable(f"{row.name} ({row.kind}, {shape}, {row.without_moving:,})"))
+            shape = times(row.shape[1:])
+            texts.append(
+                printable(f"{row.name} ({row.layer_class}, {shape}, {row.without_moving:,})")
+            )
     return [f"{SIGNS[pair.status]} {' -> '.join(texts)}"]

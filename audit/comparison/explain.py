@@ -31,12 +31,19 @@ class Cause:
 
 @dataclass(frozen=True)
 class Explanation(Shown):
-    """The causes of a gap between two totals; what has none is a cause of its own."""
+    """The causes of a gap between two totals; what is not attributed is a cause of its own.
+
+    Attributes:
+        first: the first total.
+        second: the second total.
+        causes: the causes, the largest first; with ``first`` they add up to ``second``.
+        notes: on figures that the programs count in their own way.
+    """
 
     first: int
     second: int
     causes: tuple[Cause, ...]
-    notes: tuple[str, ...] = ()  # what the programs' other figures count in their own way
+    notes: tuple[str, ...] = ()
 
     @property
     def gap(self) -> int:
@@ -44,7 +51,7 @@ class Explanation(Shown):
         return self.second - self.first
 
     def to_json(self) -> str:
-        """The causes for machines, a list; their numbers add up to the gap."""
+        """The causes as a JSON list; their numbers add up to the gap."""
         causes = [
             {"cause": c.cause, "parameters": c.parameters, "rows": c.rows} for c in self.causes
         ]
@@ -58,7 +65,8 @@ class Explanation(Shown):
 def explain(first: Table, second: Table) -> Explanation:
     """Attribute the difference of two totals to causes that add up to it exactly.
 
-    Each total is its own program's: with moving statistics in Keras's tables, without in PyTorch's.
+    Each total is its own program's: with moving statistics in Keras's tables, without them in
+    PyTorch's.
 
     >>> import audit, unetzoo
     >>> small = audit.table(unetzoo.skeleton("unet2d_small"))
@@ -79,7 +87,7 @@ def explain(first: Table, second: Table) -> Explanation:
     causes = [Cause(cause, sums[cause], tuple(rows[cause])) for cause in sums if sums[cause]]
     if left:
         causes.append(Cause("not attributed", left, ("rows that the tables do not show",)))
-    causes.sort(key=lambda each: -abs(each.parameters))
+    causes.sort(key=lambda cause: -abs(cause.parameters))
     notes = [
         f"the {place} states {note}"
         for place, table in (("first", first), ("second", second))
@@ -106,8 +114,8 @@ def _all_deltas(aligned: Diff) -> Iterator[Delta]:
               for status in ("missing", "extra")]  # fmt: skip
     for run in _runs(aligned.pairs):
         if run[0].status in ("missing", "extra"):
-            other = run[0].status == "missing"
-            yield from _one_sided(run, interpolates[other], single[other])
+            partner = int(run[0].status == "missing")  # the number of the other table
+            yield from _one_sided(run, interpolates[partner], single[partner])
             continue
         for pair in run:
             yield from _deltas(pair, head=bool(both) and pair is both[-1])
@@ -120,7 +128,7 @@ def _runs(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
 
 def _interpolates(table: Table) -> bool:
     """Whether a network has upsampling without weights: by a layer, or by a PyTorch function."""
-    kinds = [row.kind for row in table]
+    kinds = [row.layer_class for row in table]
     by_layer = any("psampl" in kind or "UpSampl" in kind for kind in kinds)
     return not any(kind.endswith("Transpose") for kind in kinds) and (by_layer or table.of_pytorch)
 
@@ -135,21 +143,21 @@ def _deltas(pair: Pair, head: bool) -> Iterator[Delta]:
         yield "shared modules counted twice", counted, first.name
     elif _is_conv(first) and _is_conv(second):
         yield from _conv_deltas(first, second, head)
-    elif "Normalization" in first.kind:
+    elif "Normalization" in first.layer_class:
         yield from _norm_deltas(first, second)
-    elif first.kind == second.kind == "PositionEmbeddings":
+    elif first.layer_class == second.layer_class == "PositionEmbeddings":
         yield "positions on another grid", second.total - first.total, first.name
     else:
-        yield f"another {first.kind}", second.total - first.total, first.name
+        yield f"another {first.layer_class}", second.total - first.total, first.name
 
 
 def _norm_deltas(first: Row, second: Row) -> Iterator[Delta]:
-    """Batch norms are counted with 0, 2 or 4 parameters a channel."""
+    """Batch norms are counted with 0, 2 or 4 parameters for each channel."""
     moving = [row.parameters.get("moving", 0) for row in (first, second)]
     if not first.total or not second.total:
         yield "norms not counted by one side", second.total - first.total, first.name
         return
-    if first.kind != second.kind:
+    if first.layer_class != second.layer_class:
         yield "another norm", second.total - first.total, first.name
         return
     widths = second.without_moving - first.without_moving
@@ -164,17 +172,17 @@ def _norm_deltas(first: Row, second: Row) -> Iterator[Delta]:
 
 
 def _one_sided(run: list[Pair], other_interpolates: bool, others: set[str]) -> Iterator[Delta]:
-    """Rows that stand in one table alone; several convolutions in a row are a block.
+    """Rows that only one table has; several convolutions in a row are a block.
 
-    ``others`` are the sorts of rows that the other table has alone: of these none of the two is
-    "the only one", they stand at other places.
+    ``others`` are the sorts of rows that only the other table has. If both tables have rows of a
+    sort on their own, the rows stand at other places.
     """
     where = "second" if run[0].second else "first"
     sign = 1 if run[0].second else -1
     rows = [row for pair in run if (row := pair.first or pair.second) and row.call == 0]
-    a_block = sum(_is_conv(row) and not row.kind.endswith("Transpose") for row in rows) > 1
+    a_block = sum(_is_conv(row) and not row.layer_class.endswith("Transpose") for row in rows) > 1
     for row in rows:
-        if row.kind.endswith("Transpose") and other_interpolates:
+        if row.layer_class.endswith("Transpose") and other_interpolates:
             cause = "up-convolution against interpolation"
         elif a_block:
             cause = f"a block that only the {where} has"
@@ -186,14 +194,14 @@ def _one_sided(run: list[Pair], other_interpolates: bool, others: set[str]) -> I
 
 
 def _sort(row: Row | None) -> str:
-    """What to call rows such as this one."""
+    """The word for rows of this sort."""
     if row is None:
         return ""
-    if "Normalization" in row.kind:
+    if "Normalization" in row.layer_class:
         return "norms"
-    if row.kind.endswith("Transpose"):
+    if row.layer_class.endswith("Transpose"):
         return "up-convolutions"
-    return "convolutions" if _is_conv(row) else row.kind
+    return "convolutions" if _is_conv(row) else row.layer_class
 
 
 # === Convolutions: channels, width, kernel and bias, one after the other ===
@@ -215,9 +223,9 @@ def _conv_deltas(first: Row, second: Row, head: bool) -> Iterator[Delta]:
     if before is None or after is None:
         yield "convolutions of unknown form", second.total - first.total, first.name
         return
-    transposed = first.kind.endswith("Transpose")
+    transposed = first.layer_class.endswith("Transpose")
     biases = "up-convolution biases" if transposed else "convolution biases"
-    if first.kind == "Dense":
+    if first.layer_class == "Dense":
         biases = "biases of dense layers"
     steps = (
         (
@@ -241,16 +249,16 @@ def _groups(row: Row) -> int:
     return row.settings.get("groups", 1)
 
 
-def _conv_of(row: Row, other: Row) -> _Conv | None:
-    """The form of a convolution: known from a model, else found from its count and width.
+def _conv_of(row: Row, partner: Row) -> _Conv | None:
+    """The form of a convolution: known from a model, or worked out from its count and width.
 
-    Several forms may give the same count; the one with the other row's input channels, then that
-    with its kernel, is taken first.
+    Several forms may give the same count; the first choice has the other row's input channels,
+    the second its kernel.
     """
-    width = row.shape[-1] or _width_from(row, other)
+    width = row.shape[-1] or _width_from(row, partner)
     if not width:
         return None
-    if row.kind == "Dense" and "kernel" in row.parameters:
+    if row.layer_class == "Dense" and "kernel" in row.parameters:
         return _Conv(1, row.parameters["kernel"] // width, width, "bias" in row.parameters)
     if "kernel_size" in row.settings:
         groups = row.settings.get("groups", 1)
@@ -258,33 +266,33 @@ def _conv_of(row: Row, other: Row) -> _Conv | None:
         return _Conv(prod(row.settings["kernel_size"]), inputs, width, "bias" in row.parameters)
     if row.total % width:
         return None
-    each = row.total // width
+    per_channel = row.total // width
     forms = [
-        _Conv(taps, (each - bias) // taps, width, bias)
-        for taps in _taps(row, other)
+        _Conv(taps, (per_channel - bias) // taps, width, bias)
+        for taps in _taps(row, partner)
         for bias in (True, False)
-        if (each - bias) % taps == 0 and each > bias
+        if (per_channel - bias) % taps == 0 and per_channel > bias
     ]
-    inputs = (other.settings.get("in_channels") or 0) // _groups(other)
+    inputs = (partner.settings.get("in_channels") or 0) // _groups(partner)
     return min(forms, key=lambda form: form.inputs != inputs, default=None)
 
 
-def _taps(row: Row, other: Row) -> list[int]:
-    """Kernel volumes to try: the other row's first."""
-    if row.kind == "Dense":
+def _taps(row: Row, partner: Row) -> list[int]:
+    """The kernel volumes to try, the other row's first."""
+    if row.layer_class == "Dense":
         return [1]
-    rank = int(row.kind[4])
-    sizes = KERNELS["Transpose" if row.kind.endswith("Transpose") else "Conv"]
-    known = [prod(other.settings["kernel_size"])] if "kernel_size" in other.settings else []
+    rank = int(row.layer_class[4])
+    sizes = KERNELS["Transpose" if row.layer_class.endswith("Transpose") else "Conv"]
+    known = [prod(partner.settings["kernel_size"])] if "kernel_size" in partner.settings else []
     return [*known, *(size**rank for size in sizes)]
 
 
-def _width_from(row: Row, other: Row) -> int:
-    """The width of a row whose shape was cut: the other's, if the count allows it."""
-    width = other.shape[-1] or 0
+def _width_from(row: Row, partner: Row) -> int:
+    """The width of a row whose shape was cut: the other row's, if the count allows it."""
+    width = partner.shape[-1] or 0
     return width if width and row.total % width == 0 else 0
 
 
 def _is_conv(row: Row) -> bool:
-    """Whether it has a kernel, inputs, a width and perhaps a bias: a dense layer has too."""
-    return re.match(r"Conv\dD|Dense$", row.kind) is not None
+    """Whether it has a kernel, inputs, a width and perhaps a bias, as a dense layer has too."""
+    return re.match(r"Conv\dD|Dense$", row.layer_class) is not None

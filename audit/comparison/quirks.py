@@ -1,10 +1,11 @@
-"""What torchsummary's forward/backward size counts in its own way."""
+"""What is special about the forward/backward size that torchsummary prints."""
 
 from collections.abc import Iterator
 from math import prod
 
 from audit.formats.pytorch import is_block
 from audit.tables import Row, Table
+from unetzoo.utils.text import counted
 
 WRAP = 2**32  # elements; numpy's sum on Windows
 EACH = 2 * 4  # bytes of an element, once forward and once backward
@@ -15,13 +16,13 @@ HUNDREDTH = MIB / 100
 def quirks(table: Table) -> Iterator[str]:
     """A sentence for each quirk in the size that a torchsummary table states.
 
-    A container's output is counted again beside its last layer's; on Windows the sum of the
+    A container's output is counted again, after that of its last layer; on Windows the sum of the
     elements wraps at 2^32.
 
     >>> import audit, unetzoo
     >>> text = audit.table(unetzoo.skeleton("unet3d_90m")).to_text("torchsummary")
     >>> print(*quirks(audit.read(text)))
-    1,355.38 MB forward and backward; 18 containers are counted again in it, without: 1,091.08 MB
+    1,355.38 MB forward and backward, with 18 containers counted again; without them 1,091.08 MB
     """
     stated = table.stated.get("forward/backward bytes")
     if table.style != "torchsummary" or stated is None:
@@ -30,15 +31,17 @@ def quirks(table: Table) -> Iterator[str]:
     if abs(EACH * every - stated) > HUNDREDTH:
         if any(abs(EACH * abs(sum_) - stated) <= HUNDREDTH for sum_ in _wrapped(every)):
             yield (
-                f"{stated / MIB:,.2f} MB forward and backward; its sum wrapped at 2^32 elements, "
-                f"as on Windows, unwrapped it is {EACH * every / MIB:,.2f} MB"
+                f"{stated / MIB:,.2f} MB forward and backward; the sum wrapped at 2^32 elements, "
+                f"as on Windows; unwrapped it is {EACH * every / MIB:,.2f} MB"
             )
         return
     blocks = tuple(row for row in table if is_block(row) and not row.total)
     if blocks:
+        again = counted(len(blocks), "container")
+        without = EACH * (every - _elements(blocks)) / MIB
         yield (
-            f"{stated / MIB:,.2f} MB forward and backward; {len(blocks)} containers are counted "
-            f"again in it, without: {EACH * (every - _elements(blocks)) / MIB:,.2f} MB"
+            f"{stated / MIB:,.2f} MB forward and backward, with {again} counted again; "
+            f"without {'it' if len(blocks) == 1 else 'them'} {without:,.2f} MB"
         )
 
 

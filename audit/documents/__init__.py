@@ -1,1 +1,1 @@
-"""The published tables, only ever compared with, and never printed from."""
+"""The published tables, which are only compared with, and what the documents state."""

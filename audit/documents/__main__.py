@@ -1,4 +1,4 @@
-"""``python -m audit.documents``: write the tables of docs/explanation/statements.md anew."""
+"""``python -m audit.documents``: rewrite the tables of docs/explanation/statements.md."""
 
 from pathlib import Path
 

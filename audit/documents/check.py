@@ -1,4 +1,4 @@
-"""Every documented statement, measured anew."""
+"""Every documented statement, measured on the built networks."""
 
 from importlib import import_module
 
@@ -11,16 +11,20 @@ for _name in ("repositories", "textbook_2d", "textbook_3d", "papers"):
 def check(name: str | None = None) -> list[Verdict]:
     """Measure every documented statement, or those of one network.
 
-    Raises: ValueError for a network without statements.
+    Args:
+        name: the id of a network; None for all statements.
+
+    Raises:
+        ValueError: if the network has no statements.
 
     >>> [verdict.verdict for verdict in check("unet3d_90m")]
     ['confirmed', 'confirmed', 'confirmed', 'contradicted']
     """
-    return [_verdict(each) for each in statements(name)]
+    return [_verdict(statement) for statement in statements(name)]
 
 
 def statements(name: str | None = None) -> list[Statement]:
-    """What the documents state of all networks, or of one. Nothing is built.
+    """What the documents state about all networks, or about one. Nothing is built.
 
     Raises: ValueError for a network without statements.
 
@@ -35,14 +39,14 @@ def statements(name: str | None = None) -> list[Statement]:
     return wanted
 
 
-def _verdict(each: Statement) -> Verdict:
-    found = each.measure(Network(each.network))
+def _verdict(statement: Statement) -> Verdict:
+    finding = statement.measure(Network(statement.network))
     return Verdict(
-        each.network,
-        each.id,
-        found.verdict,
-        each.stated,
-        found.measured,
-        found.reason,
-        found.verdict == each.on_record,
+        statement.network,
+        statement.id,
+        finding.verdict,
+        statement.stated,
+        finding.measured,
+        finding.reason,
+        finding.verdict == statement.on_record,
     )

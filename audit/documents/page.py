@@ -1,4 +1,4 @@
-"""The page of statements: what stands between its markers is written from the statements."""
+"""The page of statements: what stands between its markers is written from the verdicts."""
 
 import re
 
@@ -9,7 +9,7 @@ TABLE = re.compile(r"<!-- statements: (\w+) -->\n.*?(?=<!-- end -->)", re.DOTALL
 
 
 def page(text: str, verdicts: list[Verdict]) -> str:
-    """A page with the tables between ``<!-- statements: NETWORK -->`` and ``<!-- end -->`` new."""
+    """A page with new tables between ``<!-- statements: NETWORK -->`` and ``<!-- end -->``."""
 
     def table(marker: re.Match[str]) -> str:
         rows = [_row(verdict) for verdict in verdicts if verdict.network == marker[1]]

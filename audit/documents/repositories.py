@@ -11,12 +11,12 @@ HERE = Path(__file__).parent
 
 
 def published(file: str) -> str:
-    """A published table's text; compared with, never printed from."""
+    """A published table's text, to compare with."""
     return (HERE / file).read_text().rstrip("\n")
 
 
 def sizes_in_mb(text: str) -> list[str]:
-    """The four figures of a torchsummary table's last block."""
+    """The four figures in the last block of a torchsummary table."""
     return re.findall(r"\(MB\): ([\d.]+)", text)
 
 
@@ -41,7 +41,7 @@ def rows_and_total_of_90m(net: Network) -> Finding:
     return judged(
         holds and (rows, table.without_moving) == (85, 90_309_763),
         f"{rows} rows; {table.without_moving:,} parameters",
-        "the built network's table is the published one byte for byte"
+        "the built network's table is the published one, byte for byte"
         if holds
         else "the built network prints another table",
     )
@@ -62,23 +62,23 @@ def sizes_of_90m(net: Network) -> Finding:
 )
 def odd_sizes_of_90m(net: Network) -> Finding:
     table = net.table()
-    down = [row.shape[1] for row in table if row.kind.startswith("MaxPooling")]
+    down = [row.shape[1] for row in table if row.layer_class.startswith("MaxPooling")]
     (up,) = [row.shape[1] for row in rows_of(table, "up3-up")]
     block = rows_of(table, "up3-double_conv-conv1")[0].shape[1]
     return judged(
         [50, *down, up, block] == [50, 25, 12, 6, 3, 24, 25],
         f"50, {', '.join(map(str, down))}; {up}, {block}",
-        "an odd size loses a voxel in pooling, and the decoder's map is padded back",
+        "pooling drops a voxel of an odd size, and the decoder's map is padded back",
     )
 
 
 @statement("S1.4", "unet3d_90m", "channel dropout in rows 17, 36, 55 and 73", "contradicted")
 def dropouts_of_90m(net: Network) -> Finding:
     rows = torch_rows(net.table().to_text("torchsummary"))
-    found = [int(match[1]) for row in rows if (match := re.search(r"Dropout3d-(\d+)", row))]
+    numbers = [int(match[1]) for row in rows if (match := re.search(r"Dropout3d-(\d+)", row))]
     return judged(
-        found == [17, 36, 55, 73],
-        ", ".join(map(str, found)),
+        numbers == [17, 36, 55, 73],
+        ", ".join(map(str, numbers)),
         "row 73 is the Up block itself; its dropout is row 74, in the published table too",
     )
 
@@ -109,18 +109,18 @@ def sizes_of_2_5m(net: Network) -> Finding:
 @statement("S2.3", "unet3d_2_5m", "upsampling and concatenation have no rows")
 def functions_of_2_5m(net: Network) -> Finding:
     table = net.table()
-    calls = [row for row in table if row.kind.startswith(("UpSampling", "Concatenate"))]
+    calls = [row for row in table if row.layer_class.startswith(("UpSampling", "Concatenate"))]
     rows = torch_rows(table.to_text("torchsummary"))
     return judged(
         len(calls) == 8 and not any("Up" in row for row in rows),
         f"{len(calls)} calls, {sum('Up' in row for row in rows)} rows",
-        "torchsummary hooks modules; functions such as interpolate and cat pass unseen",
+        "torchsummary sees modules, not functions such as interpolate and cat",
     )
 
 
 @statement("S2.4", "unet3d_2_5m", "Dice 0.8 on prostates, 0.2946 s a volume", "untestable")
 def use_of_2_5m(net: Network) -> Finding:
-    return untestable("neither the data, the weights nor the machine are published")
+    return untestable("the data, the weights and the machine are not published")
 
 
 # === S3: unet3d_19m ===
@@ -135,20 +135,20 @@ def rows_and_total_of_19m(net: Network) -> Finding:
     table = net.table()
     same = table.to_text("keras2") == published("unet3d_19m.keras2.txt")
     counts = (table.total, table.trainable, table.total - table.trainable)
-    layers = [row for row in table if row.kind != "InputLayer"]
+    layers = [row for row in table if row.layer_class != "InputLayer"]
     return by_convention(
         same and len(layers) == 61 and counts == (19_077_636, 19_072_964, 4_672),
         f"{len(table)} rows; {counts[0]:,}, {counts[1]:,} and {counts[2]:,}",
-        "the table is the published one byte for byte; it has 61 rows without the input's",
+        "the table is the published one, byte for byte; it has 61 rows without the input's",
     )
 
 
 @statement("S3.2", "unet3d_19m", "up-convolutions without bias, skips sliced, dropout on 6 levels")
 def parts_of_19m(net: Network) -> Finding:
     table = net.table()
-    ups = [row for row in table if row.kind == "Conv3DTranspose"]
+    ups = [row for row in table if row.layer_class == "Conv3DTranspose"]
     sliced = rows_of(table, "Slice")
-    dropouts = [row.name for row in table if row.kind == "Dropout"]
+    dropouts = [row.name for row in table if row.layer_class == "Dropout"]
     expected = ["1_2", "2_2", "3_2", "2_4", "1_4", "0_4"]
     holds = [f"conv_{level}_dropout" for level in expected] == dropouts
     return judged(
@@ -161,13 +161,13 @@ def parts_of_19m(net: Network) -> Finding:
 @statement("S3.3", "unet3d_19m", "it follows the original 3D U-Net", "confirmed_under_convention")
 def original_of_19m(net: Network) -> Finding:
     def widths(table: Table) -> list[int | None]:
-        return [row.shape[-1] for row in table if row.kind.startswith("Conv3D")][:-1]
+        return [row.shape[-1] for row in table if row.layer_class.startswith("Conv3D")][:-1]
 
     ours, original = widths(net.table()), widths(Network("unet3d_original").table())
     return by_convention(
         ours == original,
         f"{len(ours)} layers of the same widths" if ours == original else "other widths",
-        "in every width and kernel; but its convolutions are padded, and it adds dropout",
+        "it does in every width and kernel, but its convolutions are padded, and it adds dropout",
     )
 
 
@@ -183,20 +183,20 @@ def rows_of_small(net: Network) -> Finding:
     return judged(
         structure and same,
         f"{len(rows)} rows; {table.without_moving:,} parameters",
-        "both files are printed back; the total is measured, for the file ends before it",
+        "both files are reproduced; the total is measured, because the file ends before it",
     )
 
 
 @statement("S4.2", "unet2d_large", "3 to 64, 64, 32 | 8, 28, 56, 112 | 56, 28, 48, 64 | 64 to 256")
 def widths_of_large(net: Network) -> Finding:
     table = net.table()
-    widths = [row.shape[-1] for row in table if row.kind.startswith("Conv2D")]
+    widths = [row.shape[-1] for row in table if row.layer_class.startswith("Conv2D")]
     expected = [64, 64, 32, 8, 28, 56, 112, 56, 56, 28, 28, 8, 48, 64, 64, 64, 64, 256]
-    joined = [row.shape[-1] for row in table if row.kind == "Concatenate"]
+    joined = [row.shape[-1] for row in table if row.layer_class == "Concatenate"]
     return judged(
         widths == expected and joined == [112, 56, 16],
         ", ".join(map(str, widths)),
-        "the channels of the words fit together; dec1 receives 8 + 8 = 16, as described",
+        "the described channels fit together; dec1 receives 8 + 8 = 16, as described",
     )
 
 
@@ -204,5 +204,5 @@ def widths_of_large(net: Network) -> Finding:
 def gaps_of_large(net: Network) -> Finding:
     modules = sum(is_module(row) for row in net.table())
     return untestable(
-        f"nothing is stated; the card lists what is assumed for its {modules} modules"
+        f"nothing is stated; the card lists what is assumed for the {modules} modules"
     )

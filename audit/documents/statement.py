@@ -1,4 +1,4 @@
-"""A document's statement, measured: the verdict, the value, and one sentence that says why."""
+"""A document's statement, measured: a verdict, a value, and the reason in one sentence."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a document states of a network, the verdict on record, and how to measure it."""
+    """What a document states about a network, the verdict on record, and how to measure it."""
 
     id: str
     network: str
@@ -31,7 +31,17 @@ class Statement:
 
 @dataclass(frozen=True)
 class Verdict(Shown):
-    """A statement's verdict of this run; ``as_recorded`` is False where it has changed."""
+    """The verdict on a statement, from this run.
+
+    Attributes:
+        network: the network's id.
+        id: the statement's id, such as ``S1.1``.
+        verdict: confirmed, confirmed_under_convention, contradicted or untestable.
+        stated: what the document states.
+        measured: what the built network gives.
+        reason: why, in one sentence.
+        as_recorded: whether the verdict is the one on record.
+    """
 
     network: str
     id: str
@@ -42,7 +52,7 @@ class Verdict(Shown):
     as_recorded: bool
 
     def to_dict(self) -> dict[str, str]:
-        """What machines read."""
+        """The verdict as JSON holds it."""
         return {key: value for key, value in asdict(self).items() if key != "as_recorded"}
 
     def __str__(self) -> str:
@@ -56,7 +66,7 @@ class Verdict(Shown):
 
 
 class Network:
-    """The network of a statement: its table, built without weights, with any arguments."""
+    """The network of a statement: it gives tables, built without weights, for any arguments."""
 
     def __init__(self, name: str):
         self.name = name
@@ -77,7 +87,7 @@ def statement(
 ) -> Callable[[Callable[[Network], Finding]], Callable[[Network], Finding]]:
     """Put a statement on the list; the decorated function measures it.
 
-    Where it has no docstring, the statement is its docstring.
+    If it has no docstring, the statement becomes its docstring.
     """
 
     def register(measure: Callable[[Network], Finding]) -> Callable[[Network], Finding]:
@@ -100,10 +110,10 @@ def by_convention(holds: bool, measured: object, reason: str) -> Finding:
 
 
 def untestable(reason: str) -> Finding:
-    """What cannot be measured here."""
+    """Neither, because it cannot be measured here."""
     return Finding("untestable", "-", reason)
 
 
 def about(measured: float, stated: float) -> bool:
-    """Within the 10 % that "about" and "roughly" allow."""
+    """Whether a figure is within the 10 % that "about" and "roughly" allow."""
     return abs(measured - stated) <= 0.1 * stated

@@ -8,18 +8,18 @@ from audit.documents.statement import Finding, Network, about, judged, statement
 from audit.tables import Table
 
 
-def sizes_of(table: Table, kinds: tuple[str, ...]) -> list[int | None]:
-    """The first spatial size after each layer of the kinds."""
-    return [row.shape[1] for row in table if row.kind.startswith(kinds)]
+def sizes_of(table: Table, classes: tuple[str, ...]) -> list[int | None]:
+    """The first spatial size after each layer of these classes."""
+    return [row.shape[1] for row in table if row.layer_class.startswith(classes)]
 
 
 def stage_channels(below: int, skip: int, declared: int) -> Finding:
-    """A published decoder stage of linear upsampling, by its channels."""
+    """The verdict on a published decoder stage with linear upsampling, by its channels."""
     received = below + skip
     return judged(
         received == declared,
         f"the convolution is declared for {declared} channels and receives {received}",
-        f"linear upsampling keeps {below} channels and the skip brings {skip}: it cannot run as "
+        f"linear upsampling keeps {below} channels and the skip adds {skip}, so it cannot run as "
         "published",
     )
 
@@ -32,11 +32,11 @@ def stage_channels(below: int, skip: int, declared: int) -> Finding:
 )
 def structure_of_original(net: Network) -> Finding:
     table = net.table()
-    convolutions = [row for row in table if row.kind == "Conv2D"]
+    convolutions = [row for row in table if row.layer_class == "Conv2D"]
     widths = [row.shape[-1] for row in convolutions][:10:2]
     shapes = (table.rows[0].shape, table.rows[-1].shape)
     plain = all(row.settings["padding"] == "valid" for row in convolutions[:-1])
-    norms = [row for row in table if "Normalization" in row.kind]
+    norms = [row for row in table if "Normalization" in row.layer_class]
     holds = shapes == ((None, 572, 572, 1), (None, 388, 388, 2)) and plain and not norms
     return judged(
         holds and widths == [64, 128, 256, 512, 1024],
@@ -59,11 +59,11 @@ def sizes_of_original(net: Network) -> Finding:
     ]
     bottleneck = rows["down4-double_conv-relu2"]
     up = [rows[f"up{n}-double_conv-relu2"] for n in (1, 2, 3, 4)]
-    found = [*down, bottleneck, *up]
+    sizes = [*down, bottleneck, *up]
     return judged(
-        found == [568, 284, 280, 140, 136, 68, 64, 32, 28, 52, 100, 196, 388],
-        ", ".join(map(str, found)),
-        "each pair of unpadded 3x3 convolutions takes 4 pixels, each pooling halves",
+        sizes == [568, 284, 280, 140, 136, 68, 64, 32, 28, 52, 100, 196, 388],
+        ", ".join(map(str, sizes)),
+        "each pair of unpadded 3x3 convolutions removes 4 pixels, and each pooling halves the size",
     )
 
 
@@ -72,13 +72,13 @@ def sizes_of_original(net: Network) -> Finding:
 )
 def crops_of_original(net: Network) -> Finding:
     rows = {f"{row.name}[0][0]": row for row in net.table()}
-    crops = [row for row in rows.values() if row.kind == "CropToMatch"]
-    found = [(rows[row.inputs[0]].shape[1], row.shape[1]) for row in crops]
-    outputs = ", ".join(str((size or 0) - 4) for _, size in found)
+    crops = [row for row in rows.values() if row.layer_class == "CropToMatch"]
+    sizes = [(rows[row.inputs[0]].shape[1], row.shape[1]) for row in crops]
+    outputs = ", ".join(str((size or 0) - 4) for _, size in sizes)
     return judged(
-        found == [(64, 52), (136, 100), (280, 196), (568, 388)],
-        ", ".join(f"{before} to {after}" for before, after in found),
-        f"a skip is cropped to the up-convolution's size; {outputs} are what the levels give",
+        sizes == [(64, 52), (136, 100), (280, 196), (568, 388)],
+        ", ".join(f"{before} to {after}" for before, after in sizes),
+        f"a skip is cropped to the up-convolution's size; {outputs} are the levels' outputs",
     )
 
 
@@ -110,7 +110,7 @@ def field_of_original(net: Network) -> Finding:
 
 @statement("S5.7", "unet2d_original", "Adam 1e-4, batch 4 to 16, flips, elastic, IoU", "untestable")
 def training_of_original(net: Network) -> Finding:
-    return untestable("advice on training, not a property of the network")
+    return untestable("this is advice on training, not a property of the network")
 
 
 # === The textbook 2D U-Net ===
@@ -125,10 +125,10 @@ def structure_of_textbook(net: Network) -> Finding:
         "bias" not in row.parameters for row in table if row.name.endswith(("conv1", "conv2"))
     )
     widths = [
-        max(row.shape[-1] or 0 for row in each if row.kind == "Conv2D")
-        for each in (table, transposed)
+        max(row.shape[-1] or 0 for row in built if row.layer_class == "Conv2D")
+        for built in (table, transposed)
     ]
-    ups = [row.kind for row in table if row.name.endswith("-up")]
+    ups = [row.layer_class for row in table if row.name.endswith("-up")]
     return judged(
         bare and widths == [512, 1024] and ups == ["LinearUpsampling"] * 4,
         f"widest {widths[0]} (linear), {widths[1]} (transposed)",
@@ -169,7 +169,7 @@ def up_convolution_of_textbook(net: Network) -> Finding:
     return judged(
         joined // 2 == below,
         f"declared for {joined // 2} channels, the map from below has {below}",
-        "it cannot run as published; built is the evident intention, from all channels to half",
+        "it cannot run as published; built is what was evidently meant, from all channels to half",
     )
 
 
@@ -196,7 +196,7 @@ def encoder_stage_of_textbook(net: Network) -> Finding:
 @statement("S5.14", "unet2d_textbook", "an odd size is padded to the skip's")
 def odd_size_of_textbook(net: Network) -> Finding:
     table = net.table(input_shape=(17, 19, 1))
-    padded = [row for row in table if row.kind == "PadToMatch"]
+    padded = [row for row in table if row.layer_class == "PadToMatch"]
     shape = table.rows[-1].shape
     return judged(shape == (None, 17, 19, 1) and len(padded) == 4, shape[1:], "17 x 19 in and out")
 
@@ -212,11 +212,11 @@ def up_block_in_2d(net: Network) -> Finding:
     skip = np.zeros((6, 6, 1))
     skip[1:5, 1:5] = 1
     skip[2:4, 2:4] = 0
-    found = up_block(below, skip)
+    result = up_block(below, skip)
     return judged(
-        np.array_equal(found, [[17.25, 16.25], [16.25, 17.25]]),
-        found.tolist(),
-        "crop, concatenate the decoder's map and then the skip, one convolution",
+        np.array_equal(result, [[17.25, 16.25], [16.25, 17.25]]),
+        result.tolist(),
+        "crop the skip, concatenate the decoder's map, then the skip, and apply one convolution",
     )
 
 
@@ -240,6 +240,6 @@ def up_block_in_3d(net: Network) -> Finding:
     import numpy as np
 
     below = np.stack([np.indices((4, 4, 4))[0], np.full((4, 4, 4), 0.5)], -1)
-    found = up_block(below, np.ones((4, 4, 4, 1)))
-    values = [sorted({float(v) for v in found[depth].ravel()}) for depth in (0, 1)]
-    return judged(values == [[87.75], [114.75]], values, "concatenate, one convolution")
+    result = up_block(below, np.ones((4, 4, 4, 1)))
+    values = [sorted({float(v) for v in result[depth].ravel()}) for depth in (0, 1)]
+    return judged(values == [[87.75], [114.75]], values, "concatenate, apply one convolution")

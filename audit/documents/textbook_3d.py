@@ -28,8 +28,8 @@ MIB = 2**20
 )
 def structure_of_original(net: Network) -> Finding:
     table = net.table()
-    widths = [row.shape[-1] for row in table if row.kind == "Conv3D"]
-    joined = [row.shape[-1] for row in table if row.kind == "Concatenate"]
+    widths = [row.shape[-1] for row in table if row.layer_class == "Conv3D"]
+    joined = [row.shape[-1] for row in table if row.layer_class == "Concatenate"]
     shapes = table.rows[0].shape[1:], table.rows[-1].shape[1:]
     expected = [32, 64, 64, 128, 128, 256, 256, 512, 256, 256, 128, 128, 64, 64, 3]
     return judged(
@@ -44,8 +44,8 @@ def structure_of_original(net: Network) -> Finding:
 @statement("S5.18", "unet3d_original", "19,069,955 parameters", "confirmed_under_convention")
 def count_of_original(net: Network) -> Finding:
     table = net.table()
-    bare = sum(row.total for row in table if "Normalization" not in row.kind)
-    up_biases = sum(row.shape[-1] or 0 for row in table if row.kind == "Conv3DTranspose")
+    bare = sum(row.total for row in table if "Normalization" not in row.layer_class)
+    up_biases = sum(row.shape[-1] or 0 for row in table if row.layer_class == "Conv3DTranspose")
     return by_convention(
         bare == 19_069_955,
         f"{table.without_moving:,}, {bare:,} without batch norms",
@@ -57,7 +57,7 @@ def count_of_original(net: Network) -> Finding:
 def first_level_of_original(net: Network) -> Finding:
     size = {row.name: row.shape[1] for row in net.table()}["double_conv-relu2"]
     return judged(
-        size == 124, f"132 to {size}", "two unpadded 3x3x3 convolutions take 2 voxels each"
+        size == 124, f"132 to {size}", "two unpadded 3x3x3 convolutions remove 2 voxels each"
     )
 
 
@@ -66,7 +66,7 @@ def first_level_of_original(net: Network) -> Finding:
 )
 def field_of_original(net: Network) -> Finding:
     axes = receptive_field(net.table()).axes
-    found = [
+    ranges = [
         f"{axis.smallest * size:.0f} to {axis.largest * size:.0f}"
         for axis, size in zip(axes, VOXEL, strict=True)
     ]
@@ -77,8 +77,8 @@ def field_of_original(net: Network) -> Finding:
     voxels = f"{axes[0].smallest} to {axes[0].largest}"
     return judged(
         holds,
-        f"{' x '.join(found)} micrometres",
-        f"{voxels} voxels, by position; the stated figure is 88 voxels, what the network cuts off",
+        f"{' x '.join(ranges)} micrometres",
+        f"{voxels} voxels, by position; the stated figure is 88 voxels, which the network cuts off",
     )
 
 
@@ -87,8 +87,10 @@ def levels_of_original(net: Network) -> Finding:
     rows = {row.name: row.shape[1] or 0 for row in net.table()}
     pairs = [("input", "double_conv-relu2")]
     pairs += [(f"down{n}-pool", f"down{n}-double_conv-relu2") for n in (1, 2, 3)]
-    found = [rows[before] - rows[after] for before, after in pairs]
-    return judged(found == [4] * 4, ", ".join(map(str, found)), "two unpadded convolutions a level")
+    removed = [rows[before] - rows[after] for before, after in pairs]
+    return judged(
+        removed == [4] * 4, ", ".join(map(str, removed)), "two unpadded convolutions a level"
+    )
 
 
 @statement("S5.22", "unet3d_original", "trained from a few annotated slices", "untestable")
@@ -103,10 +105,10 @@ def training_of_original(net: Network) -> Finding:
 def structure_of_textbook(net: Network) -> Finding:
     linear, transposed = net.table(), net.table(upsampling="transposed")
     widest = [
-        max(row.shape[-1] or 0 for row in each if row.kind == "Conv3D")
-        for each in (linear, transposed)
+        max(row.shape[-1] or 0 for row in table if row.layer_class == "Conv3D")
+        for table in (linear, transposed)
     ]
-    pools = sum(row.kind == "MaxPooling3D" for row in linear)
+    pools = sum(row.layer_class == "MaxPooling3D" for row in linear)
     return judged(
         widest == [256, 512] and pools == 4,
         f"{pools} poolings; widest {widest[0]} (linear, halved), {widest[1]} (transposed)",
@@ -136,7 +138,7 @@ def shape_of_textbook(net: Network) -> Finding:
 )
 def memory_of_textbook(net: Network) -> Finding:
     table = net.table()
-    convolutions = sum(positions(row.shape) for row in table if row.kind == "Conv3D") * 4
+    convolutions = sum(positions(row.shape) for row in table if row.layer_class == "Conv3D") * 4
     everything = sum(positions(row.shape) for row in table) * 4
     return by_convention(
         about(convolutions, 1.4e9),
@@ -148,18 +150,20 @@ def memory_of_textbook(net: Network) -> Finding:
 @statement("S5.27", "unet3d_textbook", "256 MB, 32 MB and 0.5 MB of float32 maps")
 def maps_of_textbook(net: Network) -> Finding:
     first = net.table().rows[1].shape
-    found = [4 * n / MIB for n in (positions(first), 4 * 128**3, 32 * 16**3)]
+    sizes = [4 * n / MIB for n in (positions(first), 4 * 128**3, 32 * 16**3)]
     return judged(
-        found == [256, 32, 0.5], f"{found} MiB", "the first is the built network's first map"
+        sizes == [256, 32, 0.5], f"{sizes} MiB", "the first is the built network's first map"
     )
 
 
 @statement("S5.28", "unet3d_textbook", "a padded axis of 132 goes 132, 66, 33, 16, 8")
 def axis_of_textbook(net: Network) -> Finding:
     table = net.table(input_shape=(132, 132, 132, 1))
-    found = [row.shape[1] for row in table if row.kind == "MaxPooling3D"]
+    sizes = [row.shape[1] for row in table if row.layer_class == "MaxPooling3D"]
     return judged(
-        found == [66, 33, 16, 8], f"132, {str(found)[1:-1]}", "pooling leaves an odd voxel out"
+        sizes == [66, 33, 16, 8],
+        f"132, {str(sizes)[1:-1]}",
+        "pooling drops the last voxel of an odd size",
     )
 
 
@@ -185,7 +189,7 @@ def weights_of_textbook(net: Network) -> Finding:
 def stage_memory_of_textbook(net: Network) -> Finding:
     rows = {row.name: positions(row.shape) for row in net.table(input_shape=(16, 16, 16, 1))}
     ratio = rows["double_conv-relu2"] / rows["down1-double_conv-relu2"]
-    return judged(ratio == 4, f"{ratio:g}", "an eighth of the voxels, twice the channels")
+    return judged(ratio == 4, f"{ratio:g}", "it has an eighth of the voxels and twice the channels")
 
 
 # === Losses, inference, variants ===
@@ -205,26 +209,26 @@ def losses_of_textbook(net: Network) -> Finding:
     dice = 1 - (2 * (p * g).sum() + 1) / (p.sum() + g.sum() + 1)
     crossentropy = -(g * np.log(p) + (1 - g) * np.log(1 - p)).mean()
     loss = DiceCrossentropy(activation="sigmoid", smooth=1.0)(labels, logits)
-    found = float(keras.ops.convert_to_numpy(loss))
+    computed = float(keras.ops.convert_to_numpy(loss))
     return judged(
-        abs(found - dice - crossentropy) < 1e-5,
-        f"{found:.4f}, by the formula {dice + crossentropy:.4f}",
+        abs(computed - dice - crossentropy) < 1e-5,
+        f"{computed:.4f}, by the formula {dice + crossentropy:.4f}",
         "DiceCrossentropy on random volumes against the formula written out",
     )
 
 
 @statement("S5.33", "unet3d_textbook", "sliding window, 50 % overlap, Gaussian", "untestable")
 def inference_of_textbook(net: Network) -> Finding:
-    return untestable("advice on a pipeline, not a property of the network")
+    return untestable("this is advice on a pipeline, not a property of the network")
 
 
 @statement(
     "S5.34", "unet2d_textbook", "which skip blurs borders, which loses objects", "untestable"
 )
 def skips_of_textbook(net: Network) -> Finding:
-    return untestable("it takes training with a skip switched off, not a table")
+    return untestable("it takes a training with one skip switched off, which no table shows")
 
 
 @statement("S5.35", "unet2d_textbook", "variants of the U-Net", "untestable")
 def variants_of_textbook(net: Network) -> Finding:
-    return untestable("names of other networks, without a figure")
+    return untestable("it names other networks, without a figure")

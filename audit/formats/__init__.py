@@ -1,4 +1,4 @@
-"""One module a published format. Where two read the same lines, the first here is believed."""
+"""One module a published format. If two read the same lines, the first in this list wins."""
 
 from importlib import import_module
 

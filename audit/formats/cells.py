@@ -1,14 +1,15 @@
-"""Lines of a table in a text: out of their Markdown or reStructuredText frame, and whole."""
+"""Lines of a table in a text: without a Markdown or reStructuredText frame, and whole."""
 
 import re
 
+from unetzoo.utils.json_values import short
+
 FRAMED = re.compile(r"\s*\|.*\|\s*$")
 TREE = re.compile(r"[├└─]|\|\s+\+")
-SHOWN = 60
 
 
 class BadTextError(ValueError):
-    """A text that begins like a table and cannot be read as one."""
+    """A text that begins like a table but cannot be read as one."""
 
 
 def unframed(line: str) -> str:
@@ -24,19 +25,19 @@ def unframed(line: str) -> str:
 
 
 def undone(header: str) -> tuple[str, ...]:
-    """What was done to a table's columns, as its header's line tells."""
+    """What was done to a table's columns, as its header shows."""
     if FRAMED.match(header) and not TREE.search(header):
         return ("a Markdown or reStructuredText frame",)
-    return () if "  " in header.strip() else ("columns with one blank between them",)
+    return () if "  " in header.strip() else ("columns with single spaces between them",)
 
 
 def not_cut(lines: list[str], number: int) -> None:
-    """A line that begins like a row and is none, with nothing after it: the text is cut there.
+    """Check that a line which begins like a row but is not one does not end the text.
 
-    Raises: BadTextError, a sentence that names the line.
+    Raises: BadTextError if it does: the text was cut there.
     """
     if not any(line.strip(" `") for line in lines[number + 1 :]):
         raise BadTextError(
-            f"line {number + 1}, {lines[number].strip()[:SHOWN]!r}: expected a whole row, the text "
-            "ends in the middle of it; paste the rest, or leave this line out."
+            f"line {number + 1}, {short(lines[number].strip())}: expected a whole row, but the "
+            "text ends in the middle of it; paste the rest, or leave this line out."
         )

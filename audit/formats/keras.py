@@ -14,16 +14,16 @@ CONNECTION = re.compile(r"[^\s,'\[\]]+\[\d+\]\[\d+\]")
 
 
 def class_shown(row: Row) -> str:
-    """The class that Keras prints: the layer's own, where the table holds the one it derives from.
+    """The class that Keras prints: the layer's own, not the class that it derives from.
 
-    An operation has no ``ops.`` before its class there.
+    An operation's class is printed without ``ops.``.
     """
-    return str(row.settings.get("class", row.kind)).removeprefix("ops.")
+    return str(row.settings.get("class", row.layer_class)).removeprefix("ops.")
 
 
 def connections(table: Table, row: Row) -> list[str]:
     """What a layer is connected to, over all its calls."""
-    return [source for each in table.rows if each.name == row.name for source in each.inputs]
+    return [source for call in table.rows if call.name == row.name for source in call.inputs]
 
 
 def branches(table: Table) -> bool:
@@ -48,7 +48,7 @@ def readable_bytes(number: float, smallest: str = "B") -> str:
 
 
 def row_of(name: str, kind: str, shape: str, count: str, inputs: Iterable[str]) -> Row:
-    """A row from the texts of its fields; a shape or a class that its column cut is held as cut."""
+    """A row from the texts of its fields; a shape that its column cut is marked in the settings."""
     number = int(re.sub(r"\D.*", "", count.replace(",", "")) or 0)
     sizes, cut = shape_of(shape)
     printed = _completed(kind)
@@ -56,7 +56,7 @@ def row_of(name: str, kind: str, shape: str, count: str, inputs: Iterable[str]) 
     parameters = roles_of(derived[0] if derived else printed, number)
     return Row(
         name=name,
-        kind=derived[0] if derived else printed,
+        layer_class=derived[0] if derived else printed,
         shape=sizes,
         parameters=parameters,
         trainable=number - parameters.get("moving", 0),
@@ -66,7 +66,7 @@ def row_of(name: str, kind: str, shape: str, count: str, inputs: Iterable[str]) 
 
 
 def roles_of(kind: str, number: int) -> dict[str, int]:
-    """A row's count by role as far as its class tells: half of a batch norm's are statistics.
+    """A row's count by role, as far as its class tells: half of a batch norm's are statistics.
 
     >>> roles_of("BatchNormalization", 8), roles_of("Conv2D", 8)
     ({'scale': 2, 'shift': 2, 'moving': 4}, {'all': 8})
@@ -82,15 +82,15 @@ def roles_of(kind: str, number: int) -> dict[str, int]:
 def _completed(kind: str) -> str:
     if kind in KINDS:
         return kind
-    longer = [each for each in KINDS if each.startswith(kind)]
+    longer = [name for name in KINDS if name.startswith(kind)]
     return longer[0] if len(longer) == 1 else kind
 
 
 @lru_cache(maxsize=1024)
 def shape_of(text: str) -> tuple[Shape, bool]:
-    """The first shape in a field, and whether it is cut: the cut size is None.
+    """The first shape in a field, and whether it is cut; the cut size is None.
 
-    A field without sizes, such as "multiple", tells nothing but that there is a batch.
+    A field without sizes, such as "multiple", only tells that there is a batch.
 
     >>> shape_of("[(None, 64, 64, 3)]"), shape_of("(None, 64, 64, 3")
     (((None, 64, 64, 3), False), ((None, 64, 64, None), True))
@@ -104,7 +104,7 @@ def shape_of(text: str) -> tuple[Shape, bool]:
 
 
 def path_of(name: str, names: Container[str]) -> tuple[str, ...]:
-    """The blocks in a layer's name; none where a block would bear another layer's name.
+    """The blocks in a layer's name; none if a block would have another layer's name.
 
     >>> path_of("down1-conv1", {"down1-conv1"}), path_of("conv1-pad", {"conv1", "conv1-pad"})
     (('down1',), ())
@@ -117,11 +117,11 @@ def path_of(name: str, names: Container[str]) -> tuple[str, ...]:
 
 def named(lines: list[str], header: int) -> str:
     """The model's name, which stands above the header's line."""
-    found = [NAME.search(line) for line in lines[max(header - 3, 0) : header]]
-    return next((match[1] for match in found if match), "")
+    matches = [NAME.search(line) for line in lines[max(header - 3, 0) : header]]
+    return next((match[1] for match in matches if match), "")
 
 
-LOST = (  # by all that Keras prints, and a reader of it
+LOST = (  # in all that Keras prints
     "roles but for batch norms", "trainable", "settings", "calls",
     "the inputs in a network that does not branch",
 )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Keras 2's ``model.summary()`` up to TensorFlow 2.6 (eras A and A' of the format)."""
+"""Keras 2's ``model.summary()`` up to TensorFlow 2.6: eras A and A'.
+
+Source: docs/explanation/formats.md, which tells the eras apart.
+"""
 
 import re
 from dataclasses import replace
@@ -25,9 +28,9 @@ STARTED = re.compile(r"\s*[\w./-]+ \([A-Z]\w*")
 
 
 def render(table: Table) -> str:
-    """The table as that Keras prints it: fields cut to their column, a rule after each layer.
+    """The table as Keras 2 prints it: fields cut to their column, a rule after each layer.
 
-    The program's closing rule is left out, as published tables leave it out.
+    The closing rule is left out, as in published tables.
     """
     branched = branches(table)
     width, ends = BRANCHED if branched else LINEAR
@@ -50,7 +53,7 @@ def render(table: Table) -> str:
 
 
 def _line(fields: list[str], ends: tuple[int, ...]) -> str:
-    """Each field after the line's last character is blanked; cut, then padded, to its end."""
+    """Each field follows the line, whose last character becomes a space; then cut or padded."""
     line = ""
     for number, end in enumerate(ends):
         if number:
@@ -61,23 +64,23 @@ def _line(fields: list[str], ends: tuple[int, ...]) -> str:
 
 
 def _kind(row: Row) -> str:
-    """Keras 2 made a layer of every bare operation and named it with this prefix."""
-    is_op = row.name.startswith(OP_PREFIX) or row.kind.startswith("ops.")
-    return "TensorFlowOpLayer" if is_op else row.kind
+    """Keras 2 made every bare operation a layer, and named it with this prefix."""
+    is_op = row.name.startswith(OP_PREFIX) or row.layer_class.startswith("ops.")
+    return "TensorFlowOpLayer" if is_op else row.layer_class
 
 
 def _shape(row: Row) -> str:
-    """Inputs and operations hold a list of shapes, even of one."""
+    """Inputs and operations hold a list of shapes, even if there is one."""
     if _kind(row) in ("InputLayer", "TensorFlowOpLayer"):
         return str([row.shape])
     return str(row.shape)
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
-    """The tables in a text, each with the number of its header's line.
+    """The tables in a text, each with the line number of its header.
 
-    A shape that the column cut holds None where the number is cut and "cut" in its row's
-    settings; a cut class name is completed where only one of Keras's begins so.
+    A shape that the column cut holds None for the cut size, and its row's settings hold "cut"; a
+    cut class name is completed if only one of Keras's classes begins so.
     """
     printed, lines = lines, [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
@@ -85,27 +88,27 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
     for start, end in pairwise([*headers, len(lines)]):
         stated, rules = totals_in(lines[start:end])
         if not any("(" in line for line in lines[start + 1 : start + rules]):
-            continue  # torchsummary has the same header
-        found = [_line_rows(lines, start, start + rules)]
+            continue  # torchsummary's table, which has the same header
+        readings = [_line_rows(lines, start, start + rules)]
         ruled = sum(map(bool, map(RULE.match, lines[start : start + rules]))) > 2
         offsets = keras2_wrapped.columns(lines[start])
         if offsets and not ruled:  # those eras have empty lines between rows
-            found.append(keras2_wrapped.rows(lines[start + 1 : start + rules], offsets))
-        counts = [sum(row.total for row in rows) for rows in found]
+            readings.append(keras2_wrapped.rows(lines[start + 1 : start + rules], offsets))
+        counts = [sum(row.total for row in rows) for rows in readings]
         best = max(
-            range(len(found)),
-            key=lambda n: (counts[n] == stated.get("total"), n, len(found[n])),
+            range(len(readings)),
+            key=lambda n: (counts[n] == stated.get("total"), n, len(readings[n])),
         )
-        if found[best]:
+        if readings[best]:
             style = ("keras2", keras2_wrapped.era(lines[start:end]))[best]
             done = (*repairs, *undone(printed[start]))
             name = named(lines, start)
-            tables.append((start, Table(name, tuple(found[best]), style, stated, done)))
+            tables.append((start, Table(name, tuple(readings[best]), style, stated, done)))
     return tables
 
 
 def _line_rows(lines: list[str], start: int, end: int) -> list[Row]:
-    """Eras A and A': a row a line, further connections on lines of their own."""
+    """Eras A and A': a line for each row, and for each further connection."""
     rows: list[Row] = []
     for number in range(start + 1, end):
         line = lines[number]

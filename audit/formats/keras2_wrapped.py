@@ -1,4 +1,7 @@
-"""Keras 2's ``model.summary()`` from TensorFlow 2.7 on, whose fields wrap (eras B and C)."""
+"""Keras 2's ``model.summary()`` from TensorFlow 2.7 on, whose fields wrap: eras B and C.
+
+Source: docs/explanation/formats.md, which tells the eras apart.
+"""
 
 import re
 
@@ -7,6 +10,7 @@ from audit.formats.keras import CONNECTION, LOST, branches, class_shown, connect
 from audit.formats.keras import row_of as row_of_fields
 from audit.styles import Style, register
 from audit.tables import Row, Table
+from unetzoo.utils.json_values import short
 
 ENDS = {"keras2b": (32, 53, 65, 98), "keras2c": (29, 58, 68, 98)}
 LINEAR = (29, 55, 65)
@@ -36,7 +40,7 @@ def _render(table: Table, style: str) -> str:
     lines += [*_wrapped(list(TITLES[: len(ends)]), ends, slack), "=" * width]
     for row in table.first_calls:
         shown = f"{row.name} ({class_shown(row)})"
-        shape = str([row.shape]) if row.kind == "InputLayer" else str(row.shape)
+        shape = str([row.shape]) if row.layer_class == "InputLayer" else str(row.shape)
         fields = [shown, shape, str(row.total)]
         if branched:
             fields.append(str(connections(table, row)))
@@ -72,7 +76,7 @@ def _wrapped(fields: list[str], ends: tuple[int, ...], slack: int) -> list[str]:
 
 
 def columns(header: str) -> list[int]:
-    """Where each column of a header begins; none where blanks were lost from it."""
+    """Where each column of a header begins; empty if its spaces were lost."""
     offsets = [header.find(title) for title in TITLES if title in header]
     offsets[0] = 0
     apart = all(header[offset - 1] == " " for offset in offsets[1:])
@@ -80,14 +84,14 @@ def columns(header: str) -> list[int]:
 
 
 def era(lines: list[str]) -> str:
-    """C gives the totals' memory in brackets, B does not."""
+    """Era C prints the totals' memory in brackets, era B does not."""
     return "keras2c" if any(MEMORY.search(line) for line in lines) else "keras2b"
 
 
 def rows(lines: list[str], offsets: list[int]) -> list[Row]:
     """The rows between a header and the totals.
 
-    A row begins after an empty line; where a text has lost those, where a count stands.
+    A row begins after an empty line or, in a text that has lost those, where a count stands.
     """
     blocks: list[list[str]] = []
     bounds = list(zip(offsets, [*offsets[1:], None], strict=True))
@@ -106,8 +110,8 @@ def rows(lines: list[str], offsets: list[int]) -> list[Row]:
         fresh = False
     if blocks and "(" in blocks[-1][0] and not COUNT.match(blocks[-1][2]):
         raise BadTextError(
-            f"{blocks[-1][0]!r}: expected a whole row, the text ends in the middle of it; paste "
-            "the rest, or leave its lines out."
+            f"{short(blocks[-1][0])}: expected a whole row, but the text ends in the middle of "
+            "it; paste the rest, or leave its lines out."
         )
     parsed = [(NAMED.match(fields[0]), fields) for fields in blocks]
     return [

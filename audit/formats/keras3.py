@@ -1,4 +1,7 @@
-"""Keras 3's ``model.summary()``: a table drawn by rich (eras D and E)."""
+"""Keras 3's ``model.summary()``, a table drawn by rich: eras D and E.
+
+Source: docs/explanation/formats.md, which tells the eras apart.
+"""
 
 import io
 import re
@@ -31,16 +34,16 @@ BORDER = re.compile(r"\s*(?:[┏┡├└╇┗]|\+[-=]|\|[-=]+[+|])")
 GRID = re.compile(r"\s*\+[-=]")
 NAMED = re.compile(r"(?P<name>[^(…]+)(?:\((?P<kind>[^)…]*)|…)")
 WIDEST = 1000
-UNDER = 4  # bytes of a weight
+BYTES = 4  # of a weight
 
 
 def render(table: Table, width: int | None = None, style: str = "keras3") -> str:
     """The table as ``model.summary(line_length=width)`` prints it (style "keras3d": before 3.0.5).
 
     Args:
-        width: in characters; None for Keras's own, 108 for a network that branches, else 88.
+        width: in characters; None for Keras's own: 108 for a network that branches, else 88.
 
-    Raises: ValueError for a width in which a column is under 4 characters.
+    Raises: ValueError for a width that leaves a column under 4 characters.
     """
     from rich.console import Console
     from rich.table import Column
@@ -75,22 +78,22 @@ def render(table: Table, width: int | None = None, style: str = "keras3") -> str
 
 
 def _fields(table: Table, row: Row) -> list[str]:
-    last = [each for each in table.rows if each.name == row.name][-1]
+    last = [call for call in table.rows if call.name == row.name][-1]
     sources = ", ".join(connections(table, row)) or "-"
     return [f"{row.name} ({class_shown(row)})", str(last.shape), f"{row.total:,}", sources]
 
 
 def _totals(table: Table) -> list[str]:
-    """The totals and their memory; the total holds the optimizer's variables once they are made."""
+    """The totals and their memory; the total includes the optimizer's variables once they exist."""
     optimizer = table.stated.get("optimizer", 0)
-    held = table.stated.get("optimizer bytes", UNDER * optimizer)
+    held = table.stated.get("optimizer bytes", BYTES * optimizer)
     counts = {
         "Total": table.total + optimizer,
         "Trainable": table.trainable,
         "Non-trainable": table.total - table.trainable,
     }
-    sizes = [UNDER * count for count in counts.values()]
-    sizes[0] += held - UNDER * optimizer
+    sizes = [BYTES * count for count in counts.values()]
+    sizes[0] += held - BYTES * optimizer
     lines = [
         f" {word} params: {count:,} ({readable_bytes(size)})"
         for (word, count), size in zip(counts.items(), sizes, strict=True)
@@ -102,7 +105,7 @@ def _totals(table: Table) -> list[str]:
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
-    """The tables in a text, each with the number of its header's line.
+    """The tables in a text, each with the line number of its header.
 
     A field wraps over several lines of its row; a name that its column cut ends in "…".
     """
@@ -138,7 +141,7 @@ def _rows(lines: list[str]) -> tuple[Row, ...]:
         fresh = False
     rows = [(block[0].startswith("└"), _row(block)) for block in blocks]
     inner = [nested for nested, _ in rows[1:]] + [False]
-    return tuple(  # with expand_nested a model's own row counts what its layers count again
+    return tuple(  # with expand_nested a model's row and its layers' rows both count its parameters
         row
         for (nested, row), opens in zip(rows, inner, strict=True)
         if row and (nested or not opens)
@@ -146,7 +149,7 @@ def _rows(lines: list[str]) -> tuple[Row, ...]:
 
 
 def _cells(line: str) -> list[str]:
-    """A line's cells; a name may hold a ``|`` where the frame's bars are other signs."""
+    """A line's cells; a name may hold a ``|`` if the frame is drawn with other signs."""
     bars = "│" if "│" in line else "|"
     return [cell.strip() for cell in line.strip().split(bars)[1:-1]]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from audit.formats.cells import unframed
 from audit.formats.keras import LOST, roles_of
 from audit.styles import Style, register
-from audit.tables import Row, Table
+from audit.tables import Row, Table, times
 
 HEADER = re.compile(r"\s*layer\s+type\s+output\s+parameters\s+inputs\s*$")
 CELLS = re.compile(
@@ -21,7 +21,7 @@ TOTALS = re.compile(
 
 
 def render(table: Table) -> str:
-    """One line a row, then the totals in both conventions."""
+    """A line for each row, then the totals in both conventions."""
     header = ("layer", "type", "output", "parameters", "inputs")
     cells = [header, *(_cells(row) for row in table.rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
@@ -36,9 +36,8 @@ def render(table: Table) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    shape = " x ".join("?" if size is None else str(size) for size in row.shape[1:])
     inputs = ", ".join(source.removesuffix("[0][0]") for source in row.inputs)
-    cells = (row.name, row.kind, shape, f"{row.total:,}", inputs)
+    cells = (row.name, row.layer_class, times(row.shape[1:]), f"{row.total:,}", inputs)
     return tuple(cell.replace("|", "\\|") for cell in cells)
 
 
@@ -55,9 +54,10 @@ def _rule(column: int, width: int) -> str:
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
-    """The tables that ``render`` wrote, each with the number of its header's line.
+    """The tables that ``render`` wrote, each with the line number of its header.
 
-    What is trainable is stated for the whole network alone: but for moving statistics, all is.
+    Only the network's total says what is trainable, so all is taken as trainable but the moving
+    statistics.
     """
     lines = [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
@@ -76,7 +76,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
 
 
 def _called(rows: list[Row]) -> Iterator[Row]:
-    """A name that comes again is a further call of its layer."""
+    """A name that appears again is a further call of its layer."""
     calls: dict[str, int] = {}
     for row in rows:
         yield replace(row, call=calls.get(row.name, 0))
@@ -89,7 +89,7 @@ def _parsed(match: re.Match[str]) -> Row:
     sources = match["inputs"].replace(",", " ").split()
     return Row(
         name=match["name"],
-        kind=match["kind"],
+        layer_class=match["kind"],
         shape=(None, *(None if size == "?" else int(size) for size in sizes)),
         parameters=(parameters := roles_of(match["kind"], count)),
         trainable=count - parameters.get("moving", 0),

@@ -5,13 +5,14 @@ from audit.formats.torchsummary import channels_first
 from audit.styles import Style, register
 from audit.tables import Table
 
-DEFAULT = 15  # characters of a column at least, and 3 more
+DEFAULT = 15  # the least characters of a column; 3 are added
 
 
 def render(table: Table) -> str:
     """The table as ``summary(model, input, max_depth=None)`` prints it: every layer, no block.
 
-    Batch size 1, as of the input that the program takes. Raises: ValueError where a size is open.
+    The batch size is 1, as the program takes an input of its own. Raises: ValueError where a size
+    is open.
     """
     some_module(table)
     rows = [row for row in in_blocks(table.rows) if is_module(row) and row.call == 0]

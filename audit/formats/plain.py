@@ -1,4 +1,4 @@
-"""A table as csv, json or html: every row, nothing cut; the json is read back unchanged."""
+"""A table as CSV, JSON or HTML: every row, nothing cut; the JSON is read back unchanged."""
 
 import csv
 import html
@@ -8,8 +8,8 @@ from typing import Any
 
 from audit.formats.cells import BadTextError
 from audit.styles import Style, register
-from audit.tables import Row, Table
-from unetzoo.utils.json_values import parsed
+from audit.tables import Row, Table, times
+from unetzoo.utils.json_values import parsed, tuples
 from unetzoo.utils.text import printable
 
 FORMAT = "unetzoo table 1"
@@ -17,7 +17,7 @@ HEADER = ("layer", "type", "output", "parameters", "trainable", "inputs")
 
 
 def render_csv(table: Table) -> str:
-    """A line a row, with a header; sizes are parted by ``x``, inputs by blanks."""
+    """A header, then a line for each row; ``x`` separates sizes, spaces separate inputs."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
@@ -26,7 +26,7 @@ def render_csv(table: Table) -> str:
 
 
 def render_html(table: Table) -> str:
-    """A ``<table>`` to be pasted into a page; every text is escaped."""
+    """A ``<table>`` to paste into a page; every text is escaped."""
     head = "".join(f"<th>{title}</th>" for title in HEADER)
     lines = [f"<table>\n<caption>{html.escape(table.name)}</caption>", f"<tr>{head}</tr>"]
     for row in table.rows:
@@ -37,16 +37,16 @@ def render_html(table: Table) -> str:
 
 
 def _cells(row: Row) -> tuple[Any, ...]:
-    shape = "x".join("?" if size is None else str(size) for size in row.shape[1:])
-    return (row.name, row.kind, shape, row.total, row.trainable, " ".join(row.inputs))
+    shape = times(row.shape[1:], "x")
+    return (row.name, row.layer_class, shape, row.total, row.trainable, " ".join(row.inputs))
 
 
 def render_json(table: Table) -> str:
-    """All that the table holds, a line a row; ``audit.read`` gives the same table back."""
+    """All that the table holds, a line for each row; ``audit.read`` gives the same table back."""
     rows = [
         {
             "name": row.name,
-            "kind": row.kind,
+            "kind": row.layer_class,
             "shape": list(row.shape),
             "parameters": dict(row.parameters),
             "trainable": row.trainable,
@@ -69,7 +69,7 @@ def render_json(table: Table) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A setting as json holds it: a tuple is marked as one, what json lacks is its text."""
+    """A setting as JSON can hold it: a tuple as a list, and what JSON lacks as its text."""
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)
@@ -78,7 +78,7 @@ def _plain(value: Any) -> Any:
 def parse_json(text: str) -> Table | None:
     """The table in a text that ``render_json`` wrote; None for any other text.
 
-    Raises: BadTextError where the text says that it is one, and is not.
+    Raises: BadTextError if the text says that it is one and is not.
     """
     if not text.lstrip().startswith("{") or FORMAT not in text[:200]:
         return None
@@ -96,31 +96,27 @@ def parse_json(text: str) -> Table | None:
         RecursionError,
     ) as error:
         raise BadTextError(
-            f"expected the json of a table, as {FORMAT!r} has it: {error}."
+            f"expected a table as JSON in the format {FORMAT!r}: {error}."
         ) from error
 
 
 def _row(row: dict[str, Any]) -> Row:
     return Row(
         name=_text(row["name"]),
-        kind=_text(row["kind"]),
+        layer_class=_text(row["kind"]),
         shape=tuple(None if size is None else int(size) for size in row["shape"]),
         parameters={str(role): int(count) for role, count in row["parameters"].items()},
         trainable=int(row["trainable"]),
         inputs=tuple(map(_text, row["inputs"])),
         path=tuple(map(_text, row["path"])),
-        settings={str(key): _tupled(value) for key, value in row["settings"].items()},
+        settings={str(key): tuples(value) for key, value in row["settings"].items()},
         call=int(row["call"]),
     )
 
 
 def _text(name: Any) -> str:
-    """A name, which anybody may have written, without control codes."""
+    """A name, which anybody may have written, with control codes escaped."""
     return printable(str(name))
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value
 
 
 _UNREAD = ("everything: it is written, not read",)

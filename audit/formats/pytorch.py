@@ -23,43 +23,45 @@ _TO_KERAS = {
 
 def is_module(row: Row) -> bool:
     """Whether PyTorch would have a module for this row, and not a function call."""
-    return row.kind not in FUNCTIONS and not row.kind.startswith("ops.")
+    return row.layer_class not in FUNCTIONS and not row.layer_class.startswith("ops.")
 
 
 def some_module(table: Table) -> None:
-    """Raises: ValueError for a table in which PyTorch would have no module at all."""
+    """Check that PyTorch would have a module for some row. Raises: ValueError if not."""
     if not any(map(is_module, table.rows)):
-        raise ValueError(f"{table.name!r}: expected a layer that PyTorch has too, found none.")
+        raise ValueError(
+            f"{table.name!r}: no layer in it is a module in PyTorch; expected one at least."
+        )
 
 
 def is_block(row: Row) -> bool:
-    """Whether a row read from a PyTorch summary is a container: named ``Class-N``, no layer's."""
+    """Whether a row read from a PyTorch summary is a container: ``Class-N`` of no known layer."""
     name, _, number = row.name.rpartition("-")
-    known = keras_kind(name) != name or name in (*RANKLESS.values(), *ACTIVATIONS.values())
-    return row.kind == name and number.isdigit() and not known
+    known = keras_class(name) != name or name in (*RANKLESS.values(), *ACTIVATIONS.values())
+    return row.layer_class == name and number.isdigit() and not known
 
 
 def class_name(row: Row) -> str:
-    """PyTorch's class: ``Conv3d`` for ``Conv3D``; what is not known keeps its name."""
-    if row.kind == "Activation":
+    """PyTorch's class: ``Conv3d`` for ``Conv3D``; an unknown class keeps its name."""
+    if row.layer_class == "Activation":
         return ACTIVATIONS.get(str(row.settings.get("activation")), "Activation")
-    if row.kind == "GroupNormalization":
+    if row.layer_class == "GroupNormalization":
         instance = row.settings.get("groups") in (-1, row.shape[-1])
         return f"InstanceNorm{len(row.shape) - 2}d" if instance else "GroupNorm"
-    if row.kind in RANKLESS:
-        return RANKLESS[row.kind]
-    if row.kind.endswith("DTranspose"):
-        return f"ConvTranspose{row.kind[4]}d"
-    kind = row.kind[:-2] if row.kind.endswith(("1D", "2D", "3D")) else row.kind
-    rank = row.kind[-2] if kind != row.kind else max(len(row.shape) - 2, 1)
-    return RANKED[kind].format(rank) if kind in RANKED else row.kind
+    if row.layer_class in RANKLESS:
+        return RANKLESS[row.layer_class]
+    if row.layer_class.endswith("DTranspose"):
+        return f"ConvTranspose{row.layer_class[4]}d"
+    stem = row.layer_class[:-2] if row.layer_class.endswith(("1D", "2D", "3D")) else row.layer_class
+    rank = row.layer_class[-2] if stem != row.layer_class else max(len(row.shape) - 2, 1)
+    return RANKED[stem].format(rank) if stem in RANKED else row.layer_class
 
 
 @lru_cache(maxsize=1024)
-def keras_kind(name: str) -> str:
-    """The Keras class for PyTorch's: ``Conv3D`` for ``Conv3d``; what is not known keeps its name.
+def keras_class(name: str) -> str:
+    """The Keras class for PyTorch's: ``Conv3D`` for ``Conv3d``; an unknown class keeps its name.
 
-    >>> keras_kind("ConvTranspose2d"), keras_kind("BatchNorm3d"), keras_kind("DoubleConv")
+    >>> keras_class("ConvTranspose2d"), keras_class("BatchNorm3d"), keras_class("DoubleConv")
     ('Conv2DTranspose', 'BatchNormalization', 'DoubleConv')
     """
     if name in _TO_KERAS:
@@ -69,14 +71,13 @@ def keras_kind(name: str) -> str:
         return name
     if stem == "ConvTranspose":
         return f"Conv{rank[0]}DTranspose"
-    kind = _TO_KERAS.get(f"{stem}{{}}d", name)
-    return (
-        kind if kind in ("BatchNormalization", "GroupNormalization", name) else kind + rank.upper()
-    )
+    ours = _TO_KERAS.get(f"{stem}{{}}d", name)
+    rankless = ours in ("BatchNormalization", "GroupNormalization", name)
+    return ours if rankless else ours + rank.upper()
 
 
 def container_name(path: tuple[str, ...]) -> str:
-    """The class of a block from its place's name, or from the nearest block around it with one.
+    """The class of a block, from its own name or that of the nearest block around it.
 
     >>> container_name(("down1", "double_conv2")), container_name(("gate4", "1"))
     ('DoubleConv', 'Gate')
@@ -91,9 +92,9 @@ def container_name(path: tuple[str, ...]) -> str:
 
 
 def containers(rows: Iterable[Row]) -> dict[tuple[str, ...], str]:
-    """The class of each block: Sequential where its children are numbered.
+    """The class of each block: Sequential if its children are numbered.
 
-    A block whose modules do not run in one piece cannot be called: it only holds them.
+    A block whose modules do not run in one piece cannot be called; it only holds them.
     """
     rows = in_blocks(rows)
     uncalled = in_pieces(rows)
@@ -123,33 +124,34 @@ def in_pieces(rows: Iterable[Row]) -> set[tuple[str, ...]]:
     """The paths of the blocks between whose modules a module of another block runs."""
     before: set[tuple[str, ...]] = set()
     closed: set[tuple[str, ...]] = set()
-    found: set[tuple[str, ...]] = set()
+    pieces: set[tuple[str, ...]] = set()
     for row in rows:
         if row.call == 0 and is_module(row):
             now = {row.path[:depth] for depth in range(1, len(row.path) + 1)}
-            found |= now & closed
+            pieces |= now & closed
             closed |= before - now
             before = now
-    return found
+    return pieces
 
 
 def in_blocks(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """The rows in an order in which PyTorch runs them: a block's in one piece where that can be.
+    """The rows in an order in which PyTorch may run them: each block in one piece if possible.
 
-    Keras orders layers by their distance from the output, so that branches alternate. Rows of a
-    text that does not tell their inputs stay as they are.
+    Keras orders layers by their distance from the output, so branches alternate. Rows of a text
+    that does not show their inputs stay as they are.
     """
     rows = tuple(rows)
-    if not in_pieces(rows) or not all(row.inputs or row.kind == "InputLayer" for row in rows):
+    if not in_pieces(rows) or not all(
+        row.inputs or row.layer_class == "InputLayer" for row in rows
+    ):
         return rows
     return _run(rows, in_pieces(_run(rows, set())))
 
 
 def _run(rows: tuple[Row, ...], uncalled: set[tuple[str, ...]]) -> tuple[Row, ...]:
-    """Of the rows whose inputs are there, the next is the one that shares most blocks."""
-    numbers = {f"{row.name}[{row.call}]": number for number, row in enumerate(rows)}
-    calls = ({source.rpartition("[")[0] for source in row.inputs} for row in rows)
-    missing = [{numbers[call] for call in each if call in numbers} for each in calls]
+    """Of the rows whose inputs are ready, the next is the one that shares most blocks."""
+    numbers = {row.key: number for number, row in enumerate(rows)}
+    missing = [{numbers[call] for call in row.sources if call in numbers} for row in rows]
     readers: dict[int, list[int]] = {}
     for number, sources in enumerate(missing):
         for source in sources:
@@ -169,13 +171,13 @@ def _run(rows: tuple[Row, ...], uncalled: set[tuple[str, ...]]) -> tuple[Row, ..
 
 
 def _shared(path: tuple[str, ...], last: tuple[str, ...], uncalled: set[tuple[str, ...]]) -> int:
-    """How many called blocks two rows stand in together."""
+    """How many called blocks two rows share."""
     both = (path[:depth] for depth in range(1, len(path) + 1) if path[:depth] == last[:depth])
     return sum(block not in uncalled for block in both)
 
 
 def as_printed(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """The modules' rows as PyTorch's ``print`` has them: a block's together, whenever they run."""
+    """The modules' rows as ``print(model)`` has them: a block together, whenever its rows run."""
 
     def grouped(rows: list[Row], depth: int) -> Iterator[Row]:
         groups: dict[tuple[str, ...], list[Row]] = {}
@@ -189,7 +191,7 @@ def as_printed(rows: Iterable[Row]) -> tuple[Row, ...]:
 
 
 def with_containers(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[str, ...] | None]]:
-    """Each module's row, and after the last of a block the block: (its last row, its path).
+    """Each module's row and, after a block's last row, the block: (its last row, its path).
 
     This is the order of PyTorch's forward hooks: a container follows its children.
     """
@@ -212,6 +214,6 @@ def with_containers(rows: Iterable[Row]) -> Iterator[tuple[Row, tuple[str, ...] 
             yield row, None
 
 
-LOST = (  # by what programs of PyTorch print
+LOST = (  # in what PyTorch's programs print
     "names", "inputs", "functions such as cat", "moving statistics", "settings", "roles",
 )  # fmt: skip

@@ -1,4 +1,7 @@
-"""torchinfo 1.8's table, and that of its predecessor torch-summary 1.4: a tree of modules."""
+"""The tables of torchinfo 1.8 and its predecessor torch-summary 1.4: a tree of modules.
+
+Source: docs/explanation/formats.md.
+"""
 
 import re
 from collections import Counter
@@ -16,7 +19,7 @@ from audit.formats.pytorch import (
     in_blocks,
     in_pieces,
     is_module,
-    keras_kind,
+    keras_class,
     some_module,
 )
 from audit.formats.torchsummary import channels_first, channels_last
@@ -47,9 +50,9 @@ FIELD = re.compile(
 
 @dataclass(frozen=True)
 class _Line:
-    """One printed module: a leaf has a row, a block the rows in it.
+    """One printed module: a leaf has one row, a block all rows in it.
 
-    A block that is never called, such as a ModuleList, has its path too.
+    ``uncalled`` is the path of a block that is never called, such as a ModuleList.
     """
 
     depth: int
@@ -66,7 +69,7 @@ class _Line:
 def render(table: Table) -> str:
     """The table as ``torchinfo.summary(model, input_size=...)`` prints it, to its default depth.
 
-    A batch size that is open is 1. Raises: ValueError where another size is open.
+    An open batch size is taken as 1. Raises: ValueError where another size is open.
     """
     some_module(table)
     lines = [_Line(0, table.name, tuple(filter(is_module, table.rows)), False), *_lines(table)]
@@ -129,8 +132,8 @@ def _text(table: Table, lines: list[_Line], batch: str, macs: str, sizes: list[f
     total = sum(row.without_moving for row in lines[0].rows if row.call == 0)
     if not tree:
         total = sum(line.number_of_parameters for line in lines if line.leaf)
-    kept = [row for line in lines if line.leaf for row in line.rows if row.call == 0]
-    trainable = sum(min(row.trainable, row.without_moving) for row in kept)
+    counted = [row for line in lines if line.leaf for row in line.rows if row.call == 0]
+    trainable = sum(min(row.trainable, row.without_moving) for row in counted)
     text += [
         rule,
         f"Total params: {total:,}",
@@ -148,7 +151,7 @@ def _text(table: Table, lines: list[_Line], batch: str, macs: str, sizes: list[f
 
 
 def _lines(table: Table) -> Iterator[_Line]:
-    """The modules as they run, each block before what is in it."""
+    """The modules as they run, each block before its own modules."""
     rows = [row for row in in_blocks(table.rows) if is_module(row)]
     names, uncalled = containers(table.rows), in_pieces(rows)
     open_path: tuple[str, ...] = ()
@@ -167,7 +170,7 @@ def _lines(table: Table) -> Iterator[_Line]:
 
 
 def _numbered(lines: list[_Line], tree: bool) -> Iterator[tuple[str, _Line]]:
-    """Each line's class, depth and number; of a block that is not called, its last or none."""
+    """Each line with its class, depth and number; an uncalled block has its last number or none."""
     counts: dict[int, int] = {}
     numbers: list[int] = []
     last: dict[tuple[str, ...], int] = {}
@@ -196,14 +199,14 @@ def _weights(row: Row) -> int:
 
 
 def _macs(row: Row, bias: bool = True) -> int:
-    """The programs' count: a convolution's weights at every output position, others' once."""
+    """The programs' count: a convolution's weights for each output position, all others once."""
     count = row.without_moving if bias else _weights(row)
-    positions = prod(size or 0 for size in row.shape[1:-1]) if "Conv" in row.kind else 1
+    positions = prod(size or 0 for size in row.shape[1:-1]) if "Conv" in row.layer_class else 1
     return count * positions
 
 
 def _input_bytes(table: Table) -> int:
-    inputs = [row for row in table.rows if row.kind == "InputLayer"]
+    inputs = [row for row in table.rows if row.layer_class == "InputLayer"]
     return BYTES * sum(prod(channels_first(row.shape, table)) for row in inputs)
 
 
@@ -211,9 +214,9 @@ def _input_bytes(table: Table) -> int:
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
-    """The tables in a text, each with the number of its header's line.
+    """The tables in a text, each with the line number of its header.
 
-    Blocks are the rows' paths; a block that hides its layers below the program's depth is a row.
+    Blocks become the rows' paths; a block whose layers are below the printed depth is a row.
     """
     headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
     tables = []
@@ -223,12 +226,12 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         framed = lines[start].lstrip().startswith("|")
         section = lines[start + 1 : start + length]
         if not any(map(DEEP.search, section[:99])):
-            continue  # torchsummary has the same header
-        found = [_fields(line.replace("|", " ") if framed else line, titles) for line in section]
+            continue  # torchsummary's table, which has the same header
+        parsed = [_fields(line.replace("|", " ") if framed else line, titles) for line in section]
         for number, line in enumerate(section, start + 1):
-            if not found[number - start - 1] and BRANCHED.match(line):
+            if not parsed[number - start - 1] and BRANCHED.match(line):
                 not_cut(lines, number)
-        modules = [module for module in found if module]
+        modules = [module for module in parsed if module]
         if not modules or not (len(modules) == 1 or any(m["depth"] for m in modules)):
             continue
         root = modules[0]["kind"] if modules[0]["depth"] == 0 else ""
@@ -240,7 +243,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
 
 
 def _fields(line: str, titles: list[str]) -> dict[str, Any] | None:
-    """A line's class, depth, shape and count; the depth from the branches where none is printed."""
+    """A line's class, depth, shape and count; without a printed depth, it is read off the tree."""
     branch = BRANCH.match(line)
     start = branch.end() if branch else 0
     match = ROW.match(line[start:].rstrip())
@@ -266,14 +269,14 @@ def _fields(line: str, titles: list[str]) -> dict[str, Any] | None:
 
 
 def _rows(modules: list[dict[str, Any]]) -> Iterator[Row]:
-    """The leaves, and the blocks that have parameters of their own or hide their layers."""
+    """The leaves, and the blocks with parameters of their own or with hidden layers."""
     path: list[str] = []
     for module, following in zip(modules, [*modules[1:], {"depth": 0}], strict=True):
         path = path[: module["depth"] - 1]
         if following["depth"] <= module["depth"] or module["count"]:
             yield Row(
                 name="-".join([*path, module["name"]]),
-                kind=keras_kind(module["kind"]),
+                layer_class=keras_class(module["kind"]),
                 shape=channels_last(module["shape"]),
                 parameters={"all": module["count"]} if module["count"] else {},
                 trainable=module["trainable"],

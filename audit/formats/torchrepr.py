@@ -1,4 +1,4 @@
-"""PyTorch's ``print(module)``, written: the modules as a tree."""
+"""PyTorch's ``print(module)``: written here, read in ``torchtree``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,8 +40,8 @@ def _block(
 
 
 def _module(row: Row) -> list[str]:
-    """Its line; of an attention's projections PyTorch shows the last alone."""
-    if row.kind != "MultiHeadAttention":
+    """Its lines; of an attention's projections PyTorch shows only the last."""
+    if row.layer_class != "MultiHeadAttention":
         return [f"{class_name(row)}({_arguments(row)})"]
     try:
         mixed = row.settings["num_heads"] * row.settings["value_dim"]
@@ -53,8 +53,8 @@ def _module(row: Row) -> list[str]:
 
 def _unknown(row: Row, error: KeyError) -> ValueError:
     return ValueError(
-        f"layer {row.name!r}: its {error.args[0]} is not known, which PyTorch's print "
-        "shows; expected the table of a Keras model, or its json."
+        f"layer {row.name!r}: PyTorch's print shows its {error.args[0]}, which this table does not "
+        "hold; use the table of a Keras model, or its JSON."
     )
 
 
@@ -73,7 +73,7 @@ def _conv(row: Row) -> str:
     at = row.settings
     strides, kernel, dilation = at["strides"], at["kernel_size"], at["dilation_rate"]
     text = f"{at['in_channels']}, {row.shape[-1]}, kernel_size={kernel}, stride={strides}"
-    groups = at["in_channels"] if row.kind.startswith("Depthwise") else at.get("groups", 1)
+    groups = at["in_channels"] if row.layer_class.startswith("Depthwise") else at.get("groups", 1)
     padding = _padding(row)
     if any(padding):
         text += f", padding={padding}"
@@ -87,7 +87,7 @@ def _conv(row: Row) -> str:
 
 
 def _padding(row: Row) -> tuple[int, ...]:
-    """PyTorch's symmetric padding: given, or what "same" comes to at stride 1."""
+    """PyTorch's symmetric padding: its own, or that of "same" at stride 1."""
     at = row.settings
     if "torch_padding" in at:
         return (at["torch_padding"],) * len(at["kernel_size"])
@@ -104,7 +104,7 @@ def _padding(row: Row) -> tuple[int, ...]:
 
 
 def _one(value: Any) -> Any:
-    """A size as PyTorch's user writes it: one number where all axes agree."""
+    """A size as PyTorch's users write it: one number if all axes agree."""
     return value[0] if len(set(value)) == 1 else tuple(value)
 
 

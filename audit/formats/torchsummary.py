@@ -1,4 +1,7 @@
-"""torchsummary 1.5.1's table, written; and those of 1.1 to git master, read."""
+"""torchsummary's table: written as 1.5.1 does, read as 1.1 to git master print it.
+
+Source: docs/explanation/formats.md.
+"""
 
 import math
 import re
@@ -12,7 +15,7 @@ from audit.formats.pytorch import (
     class_name,
     containers,
     is_module,
-    keras_kind,
+    keras_class,
     some_module,
     with_containers,
 )
@@ -39,7 +42,7 @@ STARTED = re.compile(r"\s*[A-Za-z_]\w*-\d+(?:\s|$)")
 def render(table: Table) -> str:
     """The table as ``torchsummary.summary`` prints it, its totals and MB lines included.
 
-    Raises: ValueError where a size is open, for the MB lines need every size.
+    Raises: ValueError where a size is open, because the MB lines need every size.
     """
     some_module(table)
     lines = ["-" * WIDTH, _line("Layer (type)", "Output Shape", "Param #"), "=" * WIDTH]
@@ -77,7 +80,7 @@ def _totals(table: Table, elements: int) -> list[str]:
     modules = [row for row in table.rows if is_module(row)]  # a shared module counts each time
     total = sum(row.without_moving for row in modules)
     trainable = sum(min(row.trainable, row.without_moving) for row in modules)
-    inputs = [row for row in table.rows if row.kind == "InputLayer"]
+    inputs = [row for row in table.rows if row.layer_class == "InputLayer"]
     input_size = _input_elements(table, inputs) * BYTES / MIB
     output_size = 2 * elements * BYTES / MIB
     parameter_size = total * BYTES / MIB
@@ -103,9 +106,9 @@ def _input_elements(table: Table, inputs: list[Row]) -> int:
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
-    """The tables in a text, each with the number of its header's line.
+    """The tables in a text, each with the line number of its header.
 
-    A table ends where its totals end, at the next header, or at the text's end.
+    A table ends where its totals end, at the next header, or at the end of the text.
     """
     printed, lines = lines, [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
@@ -129,10 +132,10 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
 
 
 def _sizes(lines: list[str]) -> dict[str, int]:
-    """The stated sizes in bytes, to a hundredth of a MiB."""
-    found = {match[1].lower(): match[2] for line in lines if (match := SIZE.match(line))}
+    """The stated sizes in bytes, exact to a hundredth of a MiB."""
+    figures = {match[1].lower(): match[2] for line in lines if (match := SIZE.match(line))}
     named = {"input": "input bytes", "forward/backward": "forward/backward bytes"}
-    return {named[word]: round(float(size) * MIB) for word, size in found.items()}
+    return {named[word]: round(float(size) * MIB) for word, size in figures.items()}
 
 
 def _parsed(match: re.Match[str]) -> Row:
@@ -140,7 +143,7 @@ def _parsed(match: re.Match[str]) -> Row:
     trainable = match["trainable"]
     return Row(
         name=f"{match['kind']}-{match['number']}",
-        kind=keras_kind(match["kind"]),
+        layer_class=keras_class(match["kind"]),
         shape=channels_last(match["shape"]),
         parameters={"all": count} if count else {},
         trainable=int(trainable.replace(",", "")) if trainable else count,

@@ -1,4 +1,4 @@
-"""PyTorch's ``print(module)``, read: a tree of modules with the arguments that each shows."""
+"""PyTorch's ``print(module)``, read: a tree of modules, each with its printed arguments."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from itertools import islice
 from math import prod
 
 from audit.formats.cells import BadTextError, not_cut
-from audit.formats.pytorch import keras_kind
+from audit.formats.pytorch import keras_class
 from audit.tables import Row, Table
 
 ROOT = re.compile(r"(?P<indent> *)(?:Out\[\d+\]: ?|<pre>)?(?P<name>[A-Za-z_]\w*)\($")
@@ -15,7 +15,7 @@ CHILD = re.compile(
     r"(?P<indent> *)\((?P<key>[\w-]+)\): (?:(?P<times>\d{1,4}) x )?"
     r"(?P<name>[A-Za-z_]\w*)\((?P<arguments>.*?)(?P<end>\)?)$"
 )
-MOST = 200_000  # modules; a few lines of "9999 x Block" could be any number
+MOST = 200_000  # modules: a few lines of "9999 x Block" could stand for any number
 DEEPEST = 60  # blocks within blocks
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 NOTHING = re.compile(
@@ -36,8 +36,8 @@ class _Node:
 def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
     """The printed modules in a text, each with the number of its first line.
 
-    Parameters are computed from the arguments that PyTorch prints; shapes are not known but for
-    their channels. A class whose arguments do not tell its parameters is named in the repairs.
+    Parameters are computed from the arguments that PyTorch prints; of the shapes only the channels
+    are known. A class whose arguments do not tell its parameters is named in the repairs.
     """
     tables = []
     number = 0
@@ -51,15 +51,15 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
         if len(rows) > MOST:
             raise BadTextError(f"line {start + 1}: expected at most {MOST:,} modules.")
         if rows:
-            unknown = {row.kind: None for row in rows if "uncounted" in row.settings}
-            note = (f"{', '.join(unknown)}: no count in the print, taken as 0",) if unknown else ()
+            unknown = {row.layer_class: None for row in rows if "uncounted" in row.settings}
+            note = (f"{', '.join(unknown)}: parameters not printed, taken as 0",) if unknown else ()
             table = Table(root["name"], rows, "torchrepr", {}, (*repairs, *note))
             tables.append((start, table))
     return tables
 
 
 def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int]:
-    """The modules of a tree, and the number of the line after it; other lines are passed over."""
+    """The modules of a tree, and the number of the line after it; other lines are skipped."""
     nodes: list[_Node] = []
     while number < len(lines):
         line = lines[number].rstrip()
@@ -81,7 +81,7 @@ def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int
 
 
 def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> Iterator[Row]:
-    """The leaves; what is printed once as ``3 x Block`` comes three times."""
+    """The leaves; a block that is printed once as ``3 x Block`` comes three times."""
     while start < end:
         node = nodes[start]
         after = start + 1
@@ -105,7 +105,7 @@ def _row(path: tuple[str, ...], node: _Node) -> Row:
         channels = [_named(node.arguments, "out_features")]
     return Row(
         name="-".join(path),
-        kind=keras_kind(node.name),
+        layer_class=keras_class(node.name),
         shape=(None, *channels),
         parameters={role: count for role, count in (parameters or {}).items() if count},
         trainable=sum((parameters or {}).values()),
@@ -120,7 +120,7 @@ def _named(arguments: str, name: str, default: int = 0) -> int:
 
 
 def counted(name: str, numbers: list[int], arguments: str) -> dict[str, int] | None:
-    """Parameters by role, from a module's printed arguments; None where they do not tell.
+    """Parameters by role, from a module's printed arguments; None if those do not tell.
 
     >>> counted("Linear", [], "in_features=3, out_features=4, bias=True")
     {'kernel': 12, 'bias': 4}
@@ -154,7 +154,7 @@ def counted(name: str, numbers: list[int], arguments: str) -> dict[str, int] | N
 
 
 def _norm(name: str, numbers: list[int], arguments: str) -> dict[str, int]:
-    """Batch norm has parameters unless it says otherwise, instance norm only if it says so."""
+    """Batch norm has parameters unless it says not, instance norm only if it says so."""
     if "affine=False" in arguments or ("Instance" in name and "affine=True" not in arguments):
         return {}
     shape = re.match(r"\(([\d, ]+)\)", arguments)
@@ -167,7 +167,7 @@ def _norm(name: str, numbers: list[int], arguments: str) -> dict[str, int]:
 
 
 def _recurrent(gates: int, inputs: int, hidden: int, arguments: str) -> dict[str, int]:
-    """Each layer and direction: gates x hidden x (inputs + hidden), and two biases."""
+    """For each layer and direction: gates x hidden x (inputs + hidden), and two biases."""
     directions = 2 if "bidirectional=True" in arguments else 1
     layers = _named(arguments, "num_layers", 1)
     inner = gates * hidden * (directions * hidden + hidden) * directions * (layers - 1)

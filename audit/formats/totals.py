@@ -1,4 +1,4 @@
-"""The lines of totals under torchsummary's and Keras's tables."""
+"""The lines of totals below torchsummary's and Keras's tables."""
 
 import re
 
@@ -22,12 +22,12 @@ def total_in(line: str) -> dict[str, int]:
 
 
 def ending(line: str) -> bool:
-    """Whether a line after the first total is no rule, no blank and no further figure."""
+    """Whether a line after the first total is neither a rule, nor empty, nor a further figure."""
     return bool(line.strip(" -=_`")) and ":" not in line
 
 
 def totals_in(lines: list[str]) -> tuple[dict[str, int], int]:
-    """The totals that a table's lines state, and the number of the line of the first, or all."""
+    """The totals that a table's lines state, and how many lines stand before the first."""
     stated: dict[str, int] = {}
     first = len(lines)
     for number, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""The user's own networks, named by the user as ``pkg.module:build``."""
+"""Users' own networks, which they name as ``pkg.module:build``."""
 
 import importlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ class SpecError(ValueError):
 def split_spec(spec: str) -> tuple[str, str]:
     """The module and the function of ``pkg.module:build``. Nothing is imported.
 
-    Raises: SpecError, a ValueError, for what is not of that form.
+    Raises: SpecError, a ValueError, for another form.
 
     >>> split_spec("nets.small:build")
     ('nets.small', 'build')
@@ -28,8 +28,9 @@ def split_spec(spec: str) -> tuple[str, str]:
 def find_builder(spec: str) -> Callable[[], Any]:
     """The function, imported from its module.
 
-    Raises: SpecError, a ValueError, where there is no such module or function; and whatever the
-        module itself raises while it is imported.
+    What the module itself raises while it is imported is raised here too.
+
+    Raises: SpecError, a ValueError, if there is no such module or function.
 
     >>> find_builder("unetzoo.models.unet2d_small:unet2d_small").__name__
     'unet2d_small'
@@ -56,11 +57,11 @@ def find_builder(spec: str) -> Callable[[], Any]:
 
 
 def built(builder: Callable[[], Any]) -> Any:
-    """What the builder returns, called with no arguments and, where it can be, without weights.
+    """What the builder returns, called with no arguments and, if possible, without weights.
 
-    A builder that needs its weights, to run the network or to change them, raises without them;
-    it is then called a second time, with weights, and only what it raises then is raised here. One
-    that keeps its model (``functools.cache``) has it with weights, for others will use it.
+    A builder that needs its weights, to run the network or to change them, raises without them. It
+    is then called a second time, with weights, and only what it raises then is raised here. A
+    builder that keeps its model (``functools.cache``) gets weights, because others will use it.
     """
     from unetzoo.registry import without_weights
 

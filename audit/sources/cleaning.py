@@ -1,4 +1,4 @@
-"""What people do to a printed table, undone: a line at a time, each kind of repair noted once."""
+"""Undoes what people do to a printed table, line by line; each sort of repair is noted once."""
 
 import html
 import re
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 LONGEST = 4096  # characters of a line that are read
 MARKS = re.compile("[\r\t&\\\\\x1b\u00a0\u2007\u202f]|^\\s*[#/>*]")
 TOO_LONG = f"lines of over {LONGEST:,} characters"
-COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
 ESCAPED = re.compile(r"\\([\[\]_*()<>#`-])")
-BLANKS = re.compile("[\u00a0\u2007\u202f]")
+SPACES = re.compile("[\u00a0\u2007\u202f]")
 
 
 def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The lines without colour codes, quoting, comment signs, HTML entities, tabs and CRs."""
+    """The lines without color codes, quote and comment marks, HTML entities, tabs and CRs."""
     repairs: dict[str, None] = {}
     return [_clean(line, repairs) for line in lines], tuple(repairs)
 
@@ -26,13 +26,13 @@ def _clean(line: str, repairs: dict[str, None]) -> str:
     steps = (
         (TOO_LONG, lambda text: text[:LONGEST]),
         ("carriage returns", lambda text: text.rstrip("\r")),
-        ("colour codes", lambda text: COLOUR.sub("", text)),
+        ("color codes", lambda text: COLOR.sub("", text)),
         ("tabs", lambda text: text.expandtabs(4)),
-        ("quoting or comment signs", lambda text: PREFIX.sub("", text)),
+        ("quote or comment marks", lambda text: PREFIX.sub("", text)),
         ("HTML entities", lambda text: html.unescape(text) if ENTITY.search(text) else text),
         (
-            "non-breaking blanks",
-            lambda text: text if text.isascii() else BLANKS.sub(" ", text),
+            "non-breaking spaces",
+            lambda text: text if text.isascii() else SPACES.sub(" ", text),
         ),
         ("backslashes", lambda text: ESCAPED.sub(r"\1", text) if "\\" in text else text),
     )

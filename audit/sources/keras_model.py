@@ -7,6 +7,7 @@ from typing import Any
 
 from audit.formats.keras import path_of
 from audit.tables import NOTHING, Row, Table
+from unetzoo.utils.json_values import short
 from unetzoo.utils.text import printable
 
 ROLES = {
@@ -27,14 +28,14 @@ SETTINGS = (
 def table_of(model: Any) -> Table:
     """The table of a Keras model: one row for each call of a layer or operation.
 
-    Raises: ValueError for a model without shapes.
+    Raises: ValueError for what is not a Keras model, or a model without shapes.
     """
     import keras
 
     if not isinstance(model, keras.Model):
-        raise ValueError(f"{model!r}: expected a Keras model.")
+        raise ValueError(f"{short(model)}: expected a Keras model.")
     if isinstance(model, keras.Sequential) and model.built:
-        calls = [call for call in _calls(model._functional) if _kind(call[0]) != "InputLayer"]
+        calls = [call for call in _calls(model._functional) if _class_of(call[0]) != "InputLayer"]
     elif hasattr(model, "_nodes_by_depth"):
         calls = list(_calls(model))
     else:
@@ -75,9 +76,9 @@ def load(path: Path) -> Any:
 
 
 def _calls(model: Any) -> Iterator[tuple[Any, Any, int]]:
-    """(operation, node, number of the call) in the model's order; private names of Keras only here.
+    """(operation, node, number of the call) in the model's order; uses private names of Keras.
 
-    An operation may also have been called outside this model; those calls are not the model's.
+    An operation may also have been called outside this model; those calls are left out.
     """
     inside = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
     for operation in model.operations:
@@ -87,11 +88,11 @@ def _calls(model: Any) -> Iterator[tuple[Any, Any, int]]:
 
 
 def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]) -> Row:
-    """One call's row; a weight that an earlier layer has (tied weights) is counted there."""
+    """The row of one call; a tied weight is counted in the layer that has it first."""
     import keras
 
     if getattr(operation, "data_format", None) == "channels_first":
-        raise ValueError(f"layer {operation.name!r} has its channels first: expected them last.")
+        raise ValueError(f"layer {operation.name!r} has its channels first; expected them last.")
     parameters: dict[str, int] = {}
     own = [w for w in getattr(operation, "weights", []) if number or id(w) not in seen]
     seen.update(map(id, own))
@@ -99,13 +100,13 @@ def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]
         name = weight.path.rsplit("/", 1)[-1]
         role = ROLES.get(name, name)
         parameters[role] = parameters.get(role, 0) + math.prod(weight.shape)
-    kept = {id(weight) for weight in own}
+    own_ids = {id(weight) for weight in own}
     trainable = sum(
-        math.prod(w.shape) for w in getattr(operation, "trainable_weights", []) if id(w) in kept
+        math.prod(w.shape) for w in getattr(operation, "trainable_weights", []) if id(w) in own_ids
     )
     return Row(
         name=printable(operation.name),
-        kind=_kind(operation),
+        layer_class=_class_of(operation),
         shape=tuple(node.output_tensors[0].shape),
         parameters=parameters,
         trainable=trainable,
@@ -117,12 +118,12 @@ def _row(operation: Any, node: Any, number: int, names: set[str], seen: set[int]
 
 
 def _bytes(variable: Any) -> int:
-    """Of one number: ``int64`` has 8."""
+    """The bytes of one number: 8 for ``int64``."""
     bits = variable.dtype.lstrip("bfloauint")
     return int(bits) // 8 if bits.isdigit() else 4
 
 
-def _kind(operation: Any) -> str:
+def _class_of(operation: Any) -> str:
     """The Keras class; a layer derived from a Keras layer with weights counts as that one."""
     import keras
 
@@ -142,17 +143,17 @@ def _source(tensor: Any, keras: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A list, such as Keras's own kind of them, as the tuple that it stands for."""
+    """A list, such as Keras's own list class, as a tuple."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def _settings(operation: Any, node: Any) -> dict[str, Any]:
-    found = {key: _plain(getattr(operation, key)) for key in SETTINGS if hasattr(operation, key)}
-    if type(operation).__name__ != _kind(operation).removeprefix("ops."):
-        found["class"] = type(operation).__name__
+    settings = {key: _plain(getattr(operation, key)) for key in SETTINGS if hasattr(operation, key)}
+    if type(operation).__name__ != _class_of(operation).removeprefix("ops."):
+        settings["class"] = type(operation).__name__
     if node.input_tensors:
-        found["in_channels"] = node.input_tensors[0].shape[-1]
+        settings["in_channels"] = node.input_tensors[0].shape[-1]
     activation = getattr(operation, "activation", None)
     if activation is not None:
-        found["activation"] = getattr(activation, "__name__", type(activation).__name__)
-    return found
+        settings["activation"] = getattr(activation, "__name__", type(activation).__name__)
+    return settings

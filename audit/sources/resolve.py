@@ -1,4 +1,4 @@
-"""A table from whatever names one: a table, a model, a file, a text, a network of the zoo."""
+"""A table from whatever names one: a table, a model, a file, a text, or a network of the zoo."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from audit.sources.text import read
 from audit.tables import Table
-from audit.zoo import kept
+from audit.zoo import stored_table
 from unetzoo.model_files import check_saved
 
 
@@ -31,7 +31,7 @@ def as_table(source: Any) -> Table:
     if key := zoo_id(name):
         from audit.sources.keras_model import table_of
 
-        return kept(key) or table_of(skeleton(key))
+        return stored_table(key) or table_of(skeleton(key))
     if name.endswith(".keras"):
         from audit.sources.keras_model import load, table_of
 
@@ -42,7 +42,7 @@ def as_table(source: Any) -> Table:
 
 
 def zoo_id(source: Any) -> str:
-    """The id of the zoo that a source is, hyphens or not; empty for any other source.
+    """The zoo's id that a source names, with hyphens or not; empty for any other source.
 
     >>> zoo_id("unet3d-90m"), zoo_id("paper.md")
     ('unet3d_90m', '')
@@ -54,9 +54,9 @@ def zoo_id(source: Any) -> str:
 
 
 def ready(*sources: str | Path) -> None:
-    """Load Keras, and say so on stderr, if the table of what a command line names takes it.
+    """Load Keras, and say so on stderr, if the tables of these sources need it.
 
-    Raises: ValueError for a damaged ``.keras`` file, before that.
+    Raises: ValueError, before that, for a damaged ``.keras`` file.
     """
     waiting = [str(source) for source in sources if _needs_keras(source)]
     for source in waiting:
@@ -70,12 +70,12 @@ def ready(*sources: str | Path) -> None:
 
 def _needs_keras(source: str | Path) -> bool:
     if key := zoo_id(source):
-        return kept(key) is None
+        return stored_table(key) is None
     return str(source).endswith(".keras") and Path(source).is_file()
 
 
 def zoo_table(name: str, arguments: Mapping[str, object]) -> Table:
-    """The table of a network of the zoo, built without weights where arguments are given.
+    """The table of a network of the zoo, built without weights if there are arguments.
 
     Raises: ValueError for an unknown name or a value that cannot work.
     """

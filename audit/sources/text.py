@@ -11,41 +11,52 @@ from audit.sources.cleaning import clean
 from audit.sources.recovery import recovered
 from audit.styles import STYLES
 from audit.tables import Table
-from unetzoo.utils.json_values import parsed
+from unetzoo.utils.json_values import parsed, short
 
 LIMIT = 64 * 2**20  # bytes
 
 
 def read_all(source: str | Path) -> list[Table]:
-    """Every summary in a file or a text, in the order in which they stand.
+    """Every summary in a file or a text, in order.
 
-    Raises: ValueError where there is none, or the file cannot be read as text.
+    Args:
+        source: the path of a README, log or notebook, or the text itself.
+
+    Raises:
+        ValueError: if there is no summary, or the file cannot be read as text.
     """
     text, where = _text(source)
     try:
         if whole := parse_json(text):
             return [whole]
         lines, repairs = clean(text.split("\n"))
-        found: dict[int, Table] = {}
+        tables: dict[int, Table] = {}
         for parse in filter(None, (style.parse for style in STYLES.values())):
-            found = {**dict(parse(lines, repairs)), **found}
+            tables = {**dict(parse(lines, repairs)), **tables}
     except BadTextError as error:
         raise ValueError(f"{where}: {error}") from error
-    if not found:
+    if not tables:
         raise ValueError(
             f"{where}: expected a network's summary (torchsummary, torchinfo, Keras, PyTorch's "
             "print) and found none; paste it with its header line."
         )
-    return [recovered(_placed(found[start])) for start in sorted(found)]
+    return [recovered(_placed(tables[start])) for start in sorted(tables)]
 
 
 def read(source: str | Path) -> Table:
-    """The first summary in a file or a text. Raises: ValueError as ``read_all``."""
+    """The first summary in a file or a text.
+
+    Args:
+        source: the path of a README, log or notebook, or the text itself.
+
+    Raises:
+        ValueError: if there is no summary, or the file cannot be read as text.
+    """
     return read_all(source)[0]
 
 
 def _placed(table: Table) -> Table:
-    """With the blocks that the names of Keras's layers tell."""
+    """The table with the blocks that the names of Keras's layers show."""
     if not table.style.startswith(("keras", "markdown")):
         return table
     names = {row.name for row in table}
@@ -55,11 +66,13 @@ def _placed(table: Table) -> Table:
 def _text(source: str | Path) -> tuple[str, str]:
     """The text, and what to call it in a message."""
     if not isinstance(source, str | Path):
-        raise ValueError(f"{source!r}: expected a path or a text, found {type(source).__name__}.")
+        raise ValueError(
+            f"{short(source)}: expected a path or a text, found {type(source).__name__}."
+        )
     if isinstance(source, str) and ("\n" in source or not _is_file(source)):
         if "\n" not in source:
             raise ValueError(
-                f"{source!r}: no such file, no network of the zoo (unetzoo list), no table."
+                f"{short(source)}: not a file, a network of the zoo (unetzoo list), or a table."
             )
         return source, "the text"
     path = Path(source)
@@ -85,7 +98,7 @@ def _is_file(text: str) -> bool:
 
 
 def _notebook(text: str, path: Path) -> str:
-    """The Markdown and the printed outputs of a notebook's cells."""
+    """The Markdown and the printed outputs of a notebook."""
     try:
         cells = parsed(text)["cells"]
         return "\n\n".join(part for cell in cells for part in _cell(cell))

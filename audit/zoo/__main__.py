@@ -1,7 +1,7 @@
-"""``python -m audit.zoo``: write the kept tables anew."""
+"""``python -m audit.zoo``: rewrite the stored tables."""
 
 import audit
-from audit.zoo import FOLDER, written
+from audit.zoo import FOLDER, stored_text
 from unetzoo.registry import list_models, skeleton
 from unetzoo.utils.console import load_keras
 from unetzoo.utils.files import replacing
@@ -12,4 +12,4 @@ for old in FOLDER.glob("*.json"):
         old.unlink()
 for name in list_models():
     with replacing(FOLDER / f"{name}.json") as beside:
-        beside.write_text(written(audit.table(skeleton(name))), encoding="utf-8")
+        beside.write_text(stored_text(audit.table(skeleton(name))), encoding="utf-8")

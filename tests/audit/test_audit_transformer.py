@@ -18,7 +18,7 @@ import unetzoo
 from audit.analysis.cost import cost
 from audit.analysis.memory import memory
 from audit.analysis.receptive_field import receptive_field
-from audit.report.drawing.graph import graph_of
+from audit.html_report.drawing.graph import graph_of
 from unetzoo.layers import (
     PositionEmbeddings,
     ResizeToMatch,
@@ -75,7 +75,7 @@ def test_memory_is_what_pytorch_keeps(size, grid, monkeypatch):
     monkeypatch.setitem(twins_transunet.STD_CONVS, 2, Padded)
     table, twin = tiny(size, grid)
     found = memory(table, batch=2)
-    assert found.not_modelled == ()
+    assert found.not_modeled == ()
     assert found.saved == alive.saved(twin(), torch.randn(2, 2, *size))
     freed, _ = alive.prediction(twin().to("meta"), torch.empty(2, 2, *size, device="meta"))
     linear = [m.weight.numel() for m in twin().modules() if isinstance(m, nn.Linear)]
@@ -101,7 +101,7 @@ def test_every_style_is_read_back(style):
     table = audit.table(unetzoo.skeleton("transunet"))
     again = audit.read(table.to_text(style))
     assert again.without_moving == 105_277_081
-    assert again.doubts() == ()
+    assert again.inconsistencies() == ()
     assert audit.diff(again, table).same
 
 
@@ -170,7 +170,7 @@ def test_saved_by_one_layer_on_tokens(layer, module):
     x = keras.layers.Dense(6)(inputs)
     y = layer(x, x) if isinstance(module, Attention) else layer(x)
     found = memory(table_of(inputs, y), batch=2)
-    assert found.not_modelled == ()
+    assert found.not_modeled == ()
     measured = alive.saved(nn.Sequential(nn.Linear(6, 6), module), torch.randn(2, 8, 6))
     assert found.saved == measured
 

@@ -12,7 +12,7 @@ import unetzoo
 from audit.analysis.formulas import FORMULAS
 from audit.analysis.receptive_field import RULES
 from audit.analysis.saved_tensors import SAVED
-from audit.formats.pytorch import class_name, keras_kind
+from audit.formats.pytorch import class_name, keras_class
 from audit.kinds import FUNCTIONS, KINDS, POINTWISE
 from unetzoo.utils.arguments import NONLINEARITIES, NORMS, UPSAMPLINGS
 
@@ -44,23 +44,23 @@ TABLES = {"cost": FORMULAS, "memory": SAVED, "receptive field": {*RULES, *POINTW
 
 @pytest.mark.parametrize("table", TABLES)
 def test_each_class_has_a_rule(table, rows):
-    assert {row.kind for row in rows} - set(TABLES[table]) == set()
+    assert {row.layer_class for row in rows} - set(TABLES[table]) == set()
 
 
 def test_each_class_is_keras_own_or_ours(rows):
-    assert {row.kind for row in rows} <= {*KINDS, *OURS}
+    assert {row.layer_class for row in rows} <= {*KINDS, *OURS}
     missing = {name for name in KINDS if not hasattr(keras.layers, name)}
-    assert not missing & {row.kind for row in rows}
+    assert not missing & {row.layer_class for row in rows}
 
 
 def test_each_class_is_a_module_or_a_function_of_pytorch(rows):
-    modules = [row for row in rows if row.kind not in FUNCTIONS | PARAMETERS]
+    modules = [row for row in rows if row.layer_class not in FUNCTIONS | PARAMETERS]
     assert {name for row in modules if not hasattr(torch.nn, name := class_name(row))} == set()
-    kinds = {row.kind for row in modules if row.kind != "Activation"}
-    back = {keras_kind(class_name(row)) for row in modules}
+    kinds = {row.layer_class for row in modules if row.layer_class != "Activation"}
+    back = {keras_class(class_name(row)) for row in modules}
     assert {kind for kind in kinds if not kind.startswith("SpatialDropout")} <= back
 
 
 def test_the_networks_have_every_layer_of_ours(rows):
-    seen = {row.kind for row in rows} | {row.settings.get("class") for row in rows}
+    seen = {row.layer_class for row in rows} | {row.settings.get("class") for row in rows}
     assert OURS - seen == set()

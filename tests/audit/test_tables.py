@@ -120,7 +120,7 @@ def test_counts_are_the_models_own(name):
     table = audit.table(model)
     assert table.total == model.count_params()
     assert table.trainable == table.without_moving
-    assert table.trainable == unetzoo.card(name).parameters or name in VARIANTS
+    assert table.trainable == unetzoo.card(name).trainable_params or name in VARIANTS
     assert [row.name for row in table] == [layer.name for layer in model.layers]
 
 
@@ -131,12 +131,14 @@ def test_any_keras_model_shared_frozen_and_with_bare_operations():
     x = keras.ops.concatenate([shared(inputs), shared(shared(inputs))], axis=-1)
     model = keras.Model(inputs, frozen(x), name="any")
     table = audit.table(model)
-    assert [(row.name, row.call) for row in table if row.kind == "Conv2D"] == [
+    assert [(row.name, row.call) for row in table if row.layer_class == "Conv2D"] == [
         ("shared", 0), ("shared", 1), ("shared", 2),
     ]  # fmt: skip
     assert table.total == model.count_params() == 84 + 14
     assert table.trainable == 84
-    assert [row.kind for row in table if row.kind.startswith("ops.")] == ["ops.Concatenate"]
+    assert [row.layer_class for row in table if row.layer_class.startswith("ops.")] == [
+        "ops.Concatenate"
+    ]
     assert "Total params: 266" in table.to_text("torchsummary")  # a shared module counts each time
     assert "TensorFlowOp" in table.to_text("keras2")
     assert "Total params: 98" in table.to_text("keras2")
@@ -300,3 +302,11 @@ def test_a_report_is_a_function_of_the_package(tmp_path):
     assert "63,972" in path.read_text()
     both = audit.report("unet2d_small", path, against="unet2d_large").read_text()
     assert "unet2d_small and unet2d_large" in both
+
+
+def test_a_row_says_which_calls_it_reads():
+    rows = {row.key: row for row in audit.table("unet2d_original")}
+    (crop,) = [row for row in rows.values() if row.name == "up1-crop"]
+    assert crop.key == "up1-crop[0]"
+    assert crop.sources == tuple(name.removesuffix("[0]") for name in crop.inputs)
+    assert set(crop.sources) <= rows.keys()

@@ -124,12 +124,12 @@ def test_markers_in_code_are_examples(update):
     ("text", "sentence"),
     [
         ("\n<!-- audit: table unet2d_small -->\n", "line 2: a marker without an end"),
-        ("\n\n<!-- audit: end -->", "line 3: a marker 'audit: end' without a beginning"),
+        ("\n\n<!-- audit: end -->", "line 3: 'audit: end' without a marker before it"),
         (
             "<!-- audit: table unet2d_small -->\n" + marked("unet2d_small"),
-            "line 2: a marker inside that of line 1",
+            "line 2: a marker before the end of the one on line 1",
         ),
-        (marked("unet2d_small", "```"), "line 1: a marker without an end outside code"),
+        (marked("unet2d_small", "```"), "line 1: a marker without an end; write 'audit: end'"),
         ("<!-- audit: tabel x -->\n", "line 1: a marker '<!-- audit: tabel x -->'; expected"),
         ("<!-- audit: table x\n-->\n", "line 1: a marker '<!-- audit: table x'; expected"),
         (marked(""), "line 1: Missing argument 'NAME'."),
@@ -157,7 +157,7 @@ def test_a_bad_marker_is_named_by_its_line_and_nothing_is_written(update, text, 
 def test_no_file_and_bad_networks_are_bad_input(update):
     assert update()[0] == 2
     for name, reason in (("no.md", "there is no such file"), (".", "it is a folder, no file")):
-        told = f"error: {name}: {reason}; expected a text whose tables are to be rewritten.\n"
+        told = f"error: {name}: {reason}; expected a text file with marked tables.\n"
         assert update(name) == (2, "", told)
     os.mkfifo("pipe")
     assert "error: pipe: it is a pipe or a device, no file; expected" in update("pipe")[2]

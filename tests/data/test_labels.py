@@ -138,7 +138,7 @@ def test_ignored_voxels_stay(tmp_path):
         ({"labels": {"0": 0}}, "expected whole numbers"),
         ({"labels": {0: 0, 2: 2}}, r"classes are \[0, 2\]; expected 0, 1, 2"),
         ({"labels": BRATS, "classes": 4}, "expected classes=3"),
-        ({"labels": BRATS, "ignore": 1}, "ignored number that is no label and no class"),
+        ({"labels": BRATS, "ignore": 1}, "ignore to be neither a label nor a class"),
     ],
 )
 def test_schemes_that_cannot_be(options, expected):

@@ -366,7 +366,7 @@ IMAGE, LABELS = np.zeros((4, 4, 1)), np.zeros((4, 4), int)
         ([(IMAGE, LABELS, LABELS[:2])], {}, r"weights of shape \(2, 4\)"),
         ([(IMAGE, LABELS), (np.zeros((4, 4, 2)), LABELS)], {}, "sample 1: 2 channels; expected 1"),
         ([(IMAGE, LABELS + 0.5)], {}, "labels of type float64; expected whole numbers"),
-        ([(np.zeros((4, 0, 1)), LABELS[:, :0])], {}, "none of them 0"),
+        ([(np.zeros((4, 0, 1)), LABELS[:, :0])], {}, "and no size of 0"),
         ([(IMAGE,)], {}, "sample 0: expected a Sample"),
         ([IMAGE], {}, "sample 0: expected a Sample"),
         ([Sample(IMAGE, LABELS, None, {1: np.array([16])})], {}, "voxel 16 of class 1"),

@@ -55,7 +55,7 @@ def test_each_case_is_held_out_once_and_never_trained_with_then(total, count, se
 @pytest.mark.parametrize(
     ("names", "options", "words"),
     [
-        (["a", "b", "a", "c"], {"count": 2}, "names ['a'] are given twice"),
+        (["a", "b", "a", "c"], {"count": 2}, "names ['a'] are given more than once"),
         (["a", "b", "c"], {}, "3 cases for 5 folds"),
         ([], {}, "0 cases for 5 folds"),
         (["a", "b"], {"count": 1}, "1 fold; expected 2 or more"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from unetzoo.data.datasets import find
+from unetzoo.data.datasets import find_dataset
 
 DECATHLON = {  # as Task01_BrainTumour is published, with fewer cases
     "name": "BRATS",
@@ -71,7 +71,7 @@ def table(folder, text, files="a.nii.gz b.nii.gz c.nii.gz w.nii.gz"):
 def fault(place, *words, **options):
     """The sentence, or a line for each of several faults."""
     with pytest.raises(ValueError, match=r"\.$") as error:
-        find(place, **options)
+        find_dataset(place, **options)
     text = str(error.value)
     first, *lines = text.split("\n")
     assert first.endswith(f"{len(lines)} faults:") if lines else first.endswith(".")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import audit
 import unetzoo
-from audit.report import report
+from audit.html_report import report
 from audit.tables import Row, Table
 
 DOCUMENTS = Path(audit.__file__).parent / "documents"

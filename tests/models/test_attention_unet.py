@@ -33,7 +33,9 @@ def test_the_published_counts():
     """5.88 and 6.40 million, if the digits that do not fit are cut off."""
     assert count(AttentionUNet(gates=0).parameters()) == 5_887_028
     trainable = count(unetzoo.skeleton(NETWORK).trainable_weights)
-    assert trainable == count(AttentionUNet().parameters()) == unetzoo.card(NETWORK).parameters
+    assert (
+        trainable == count(AttentionUNet().parameters()) == unetzoo.card(NETWORK).trainable_params
+    )
     assert (5_887_028 // 10_000, trainable // 10_000) == (588, 640)
 
 

@@ -64,12 +64,12 @@ def test_the_3d_original_without_its_batch_norms():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_and_the_twin_agree_with_the_model(name):
     card, model = unetzoo.card(name), unetzoo.skeleton(name)
-    assert (card.parameters, card.with_moving) == (
+    assert (card.trainable_params, card.total_params) == (
         count(model.trainable_weights),
         model.count_params(),
     )
     if name in TWINS:
-        assert card.parameters == count(TWINS[name]().parameters())
+        assert card.trainable_params == count(TWINS[name]().parameters())
     assert model.input_shape == (None, *card.input_shape)
     assert model.output_shape[-1] == card.num_classes
 

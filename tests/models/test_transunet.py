@@ -110,8 +110,8 @@ def test_the_auditor_explains_the_other_counts():
 
     unknown_to_thop = (  # 93,231,705 is what thop prints of the authors' code
         total(lambda row: row.settings.get("class") == "StandardizedConv2D"),
-        total(lambda row: row.kind == "GroupNormalization"),
-        total(lambda row: row.kind == "PositionEmbeddings"),
+        total(lambda row: row.layer_class == "GroupNormalization"),
+        total(lambda row: row.layer_class == "PositionEmbeddings"),
     )
     assert unknown_to_thop == (11_855_040, 39_808, 150_528)
     assert table.without_moving - sum(unknown_to_thop) == 93_231_705

@@ -36,7 +36,7 @@ def test_the_published_counts():
     """9.04, 7.76 and, in the authors' code, 9,282,246 of a U-Net 35 / 32 as wide."""
     model = unetzoo.skeleton(NETWORK)
     assert model.count_params() == count(UNetPlusPlus().parameters()) == 9_041_601
-    assert unetzoo.card(NETWORK).parameters == unetzoo.card(NETWORK).with_moving == 9_041_601
+    assert unetzoo.card(NETWORK).trainable_params == unetzoo.card(NETWORK).total_params == 9_041_601
     assert count(PlainUNet().parameters()) == 7_759_521
     assert count(PlainUNet((35, 70, 140, 280, 560)).parameters()) == 9_282_246
     heads = unetzoo.skeleton(NETWORK, deep_supervision=True).count_params() - 9_041_601

@@ -9,18 +9,20 @@ import sys
 import pytest
 
 MODULES = {  # public modules of each package, beside the names of its __all__
-    "unetzoo": {"blocks", "callbacks", "data", "evaluation", "inference", "layers", "losses",
-                "metrics", "models", "pipeline", "planning", "training", "visualization"},
+    "unetzoo": {"blocks", "callbacks", "data", "evaluation", "inference", "interop",
+                "layers", "losses", "metrics", "models", "pipeline", "planning", "training",
+                "visualization"},
     "unetzoo.blocks": set(),
     "unetzoo.data": {"synthetic", "tfds"},
     "unetzoo.evaluation": set(),
     "unetzoo.inference": set(),
+    "unetzoo.interop": set(),
     "unetzoo.layers": set(),
     "unetzoo.losses": set(),
     "unetzoo.pipeline": set(),
     "unetzoo.planning": set(),
     "unetzoo.training": set(),
-    "unetzoo.visualization": {"curves"},
+    "unetzoo.visualization": set(),
     "audit": set(),
 }  # fmt: skip
 
@@ -96,3 +98,10 @@ def test_help_names_all_that_is_public(name):
     assert all(line in text for line in package.__doc__.splitlines())
     assert len(package.__doc__.splitlines()) > 10
     assert not [public for public in shown(package) if f"``{public}``" not in package.__doc__]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_has_a_public_functions_name(name):
+    package = importlib.import_module(name)
+    beside = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert not beside & set(package.__all__)  # once imported, a module takes its name's place

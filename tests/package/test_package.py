@@ -103,5 +103,5 @@ def test_the_readme_has_the_two_commands_and_the_docs_the_cards_numbers():
     networks = (ROOT / "docs" / "reference" / "networks.md").read_text()
     for name in unetzoo.list_models():
         card = unetzoo.card(name)
-        row = f"| `{name}` | {card.parameters:,} | {card.with_moving:,} |"
+        row = f"| `{name}` | {card.trainable_params:,} | {card.total_params:,} |"
         assert row in networks

@@ -17,7 +17,7 @@ FLOORS = [  # the lowest first; a room imports from lower floors alone, or from 
     {"unetzoo.data", "unetzoo.training", "unetzoo.inference"},
     {"unetzoo.evaluation", "unetzoo.planning"},
     {"unetzoo.visualization"},
-    {"unetzoo.callbacks"},
+    {"unetzoo.callbacks", "unetzoo.interop"},
     {"unetzoo.pipeline"},
     {"unetzoo.demo"},
     {"unetzoo.cli"},
@@ -29,7 +29,7 @@ AUDIT = [
     {"audit.zoo"},
     {"audit.sources", "audit.analysis"},
     {"audit.comparison", "audit.documents"},
-    {"audit.report", "audit.markers", "audit.pytest_plugin"},
+    {"audit.html_report", "audit.markers", "audit.pytest_plugin"},
     {"audit.cli"},
 ]
 

@@ -68,7 +68,9 @@ def test_shards_share_the_cases_out(small_run, small_data, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["case_003.png", "case_007.png"]
     assert result.returncode == 0
     for wrong in ("0/2", "3/2", "2", "a/b", "1/0"):
-        with pytest.raises(ValueError, match="expected such as 2/8"):
+        with pytest.raises(
+            ValueError, match="expected the second of eight jobs, for example, as 2/8"
+        ):
             shard([], wrong)
 
 
@@ -79,25 +81,25 @@ def test_mirroring_gives_the_mean_over_the_flips(small_run, small_data, tmp_path
     scores = []
     for flip in ((), (0,), (1,), (0, 1)):
         flipped = type(image)(np.flip(image.data, flip).copy(), image.files)
-        scores.append(np.flip(np.log(plain.score(flipped)), flip))
+        scores.append(np.flip(np.log(plain.predict_probabilities(flipped)), flip))
     expected = np.mean(scores, axis=0)
-    found = np.log(mirrored.score(image))
+    found = np.log(mirrored.predict_probabilities(image))
     difference = found - expected  # equal up to what a softmax does not see
     difference -= difference.mean(-1, keepdims=True)
     assert np.abs(difference).max() < 0.02
-    assert np.abs(np.log(plain.score(image)) - found).max() > 0.02
+    assert np.abs(np.log(plain.predict_probabilities(image)) - found).max() > 0.02
 
 
 def test_two_cases_of_one_name_and_a_lost_channel_are_refused(small_run, small_data, tmp_path):
     shutil.copytree(small_data / "images", tmp_path / "b")
     result = predict(small_run, small_data / "images", tmp_path / "b", "-o", tmp_path / "out")
     assert result.returncode == 2
-    assert "both would be written to" in result.stderr
+    assert "both masks would be written to" in result.stderr
     for name in ("x_0000.nii.gz", "x_0002.nii.gz"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ValueError, match=r"case 'x': channels \[0, 2\]; expected 3"):
         cases_of([tmp_path / "x_0000.nii.gz", tmp_path / "x_0002.nii.gz"], 3)
-    with pytest.raises(ValueError, match="not there"):
+    with pytest.raises(ValueError, match="does not exist"):
         cases_of([tmp_path / "nothing.nii"], 1)
 
 
@@ -105,7 +107,7 @@ def test_masks_never_lie_among_the_images_or_the_labels(small_run, small_data, t
     data = tmp_path / "data"
     shutil.copytree(small_data, data)
     before = {path: path.read_bytes() for path in data.rglob("*.png")}
-    told = "expected a folder of their own for the masks, which would lie there beside case_000.png"
+    told = "the masks would be written beside case_000.png or over it; expected another folder"
     (tmp_path / "link").symlink_to(data / "images")
     for folder in (data / "images", tmp_path / "link"):
         done = predict(small_run, data / "images", "-o", folder, "--overwrite")

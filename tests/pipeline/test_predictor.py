@@ -46,7 +46,7 @@ def test_300_classes_are_told_apart(tmp_path):
     assert (found == 299).all()
     validation = WholeCases({"a": Sample(image, found)}, (8, 8, 8))
     validation.set_model(model)
-    assert validation.score()["val_dice"] == 1
+    assert validation.validate()["val_dice"] == 1
     run = Run(
         folder=tmp_path, settings=Settings(data="none", network="unet3d_19m", patch=(8, 8, 8)),
         scheme=LabelScheme(classes=300), class_names=tuple(map(str, range(300))), channels=1,

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from unittest import mock
 
 import keras
@@ -191,11 +192,11 @@ def test_mixed_precision_and_sgd_train_and_go_back_to_float32(small_data, tmp_pa
         ({"patch": (8,)}, r"patch \(8,\) has 1: expected the same; for 1 axis there are none"),
         (
             {"network": "unet3d_19m", "patch": (16, 16, 16)},
-            r"patch \(16, 16, 16\) has 3, the data have 2: .* choose of attention_unet,",
+            r"patch \(16, 16, 16\) has 3, the data have 2: .* these data are attention_unet,",
         ),
         ({"network": "unet2d_original"}, r"'unet2d_original' needs sizes of 16 n \+ 188"),
         ({"network": "unet2d_smal"}, "'unet2d_smal': expected a name .* try unet2d_small"),
-        ({"folds": 11}, "10 cases for 11 folds; expected a case for each: give fewer folds"),
+        ({"folds": 11}, "10 cases for 11 folds; expected at least one for each: give fewer folds"),
         ({"data": "/nowhere"}, "/nowhere: expected a folder, a .csv file, or two patterns"),
         ({"optimizer": "adamw"}, "optimizer 'adamw', .*: expected one of adam, sgd"),
     ],
@@ -218,7 +219,9 @@ def test_what_cannot_work_is_one_sentence(small_data, tmp_path, change, sentence
 def test_a_patch_that_cannot_work_is_told_before_the_data_are_read(
     small_data, tmp_path, network, patch, sentence
 ):
-    read = mock.patch("unetzoo.pipeline.trainer.new_run", side_effect=AssertionError)
+    read = mock.patch(
+        "unetzoo.data.preprocessing.survey.Survey.look_through", side_effect=AssertionError
+    )
     with read, pytest.raises(ValueError, match=sentence):
         train(settings(small_data, network=network, patch=patch), tmp_path / "run")
 
@@ -255,3 +258,44 @@ def test_a_damaged_record_is_one_sentence(tmp_path, text):
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="expected the folder of a run"):
         Run.read(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"optimizer": "adamw"}, "optimizer 'adamw', .* expected one of adam, sgd"),
+        ({"schedule": "warm"}, "schedule 'warm': expected one of adam, sgd and one of constant"),
+        ({"learning_rate": float("inf")}, "learning_rate inf, clip .* expected numbers above 0"),
+        ({"clip": 0}, "clip 0: expected numbers above 0"),
+        ({"spacing": (1, 1, 1)}, r"spacing \(1, 1, 1\): expected 2 numbers, one for each axis"),
+        ({"spacing": "mean"}, "spacing 'mean': expected 2 or 3 positive numbers"),
+        ({"patch": (32, 32, 32)}, "'unet2d_small' has 2 axes of space, .* has 3: expected"),
+        ({"network": "vnet", "patch": (8, 16, 16)}, "patch .*: 'vnet' needs sizes of"),
+        ({"build": {"norm": "layer"}}, "norm 'layer': expected one of"),
+        ({"build": [1]}, r"build \[1\]: expected arguments of the network by name"),
+        ({"layout": "x"}, "layout 'x': expected one of msd"),
+        ({"labels": {0: 0, 2: 5}}, "expected 0, 1, 2 ... without a gap"),
+        ({"classes": 0}, "classes=0: expected whole numbers, and at least one class"),
+        ({"fold": 1.5}, "fold 1.5: expected 0 to 4"),
+        ({"augment": "no"}, "augment 'no': expected True or False"),
+        ({"normalisation": ("zscore",)}, "normalisation .*: expected a ZScore or CT"),
+    ],
+)
+def test_all_of_settings_is_checked_where_they_are_made(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        settings("nowhere", **change)
+
+
+def test_the_skeleton_is_built_once(small_data, tmp_path):
+    with (
+        mock.patch("unetzoo.registry.skeleton", side_effect=unetzoo.skeleton) as skeleton,
+        mock.patch("unetzoo.pipeline.trainer._fit"),
+    ):
+        train(settings(small_data), tmp_path)
+    assert skeleton.call_count == 1
+
+
+def test_files_and_tfds_are_told_apart_in_one_place():
+    folder = Path(unetzoo.__file__).parent / "pipeline"
+    texts = {path.name: path.read_text() for path in folder.glob("*.py")}
+    assert [name for name, text in texts.items() if "TFDS)" in text] == ["early.py"]

@@ -15,10 +15,10 @@ from drawn_volumes import SPACINGS, masks, volumes
 import unetzoo
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Preparation, preparation_for, prepare
-from unetzoo.data.preprocessing.statistics import Fingerprint as Look
+from unetzoo.data.preprocessing.statistics import CaseStatistics
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.pipeline.from_plan import settings_of
-from unetzoo.pipeline.run import Run, Settings
+from unetzoo.pipeline.run import Run
+from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.trainer import train
 from unetzoo.planning import Fingerprint
 from unetzoo.planning import plan as planned
@@ -32,40 +32,41 @@ THICK = planned(Fingerprint([(0.7, 5.0, 0.8)] * 9, [(60, 12, 50)] * 9, 1, 3))
 
 def test_a_plan_becomes_settings():
     one = THICK.configurations["3d_fullres"]
-    assert settings_of(THICK) == {
-        "network": "plain_unet",
-        "patch": one.patch,
-        "spacing": (0.7, 5.0, 0.8),
-        "normalisation": (ZScore(),),
-        "batch_size": one.batch_size,
-        "build": {
+    assert Settings.from_plan(THICK, data="d") == Settings(
+        data="d",
+        network="plain_unet",
+        patch=one.patch,
+        spacing=(0.7, 5.0, 0.8),
+        normalisation=(ZScore(),),
+        batch_size=one.batch_size,
+        build={
             "features": list(one.features),
             "kernels": [list(kernel) for kernel in one.kernels],
             "strides": [list(stride) for stride in one.strides],
             "deep_supervision": True,
         },
-        "optimizer": "sgd",
-    }
+        optimizer="sgd",
+    )
     pictures = planned(Fingerprint([(1, 1)] * 9, [(90, 80)] * 9, 3, 2), network="residual_unet")
-    found = settings_of(pictures)
-    assert (found["network"], found["patch"], found["spacing"]) == ("residual_unet", (96, 80), None)
+    found = Settings.from_plan(pictures, data="d")
+    assert (found.network, found.patch, found.spacing) == ("residual_unet", (96, 80), None)
     single = planned(Fingerprint([(1, 1, 1)] * 9, [(90, 80, 1)] * 9, 1, 2))
-    assert settings_of(single)["patch"] == (96, 80, 1)
+    assert Settings.from_plan(single, data="d").patch == (96, 80, 1)
     with pytest.raises(
         ValueError, match=r"configuration '3d_lowres': expected one of the plan, 2d"
     ):
-        settings_of(single, "3d_lowres")
+        Settings.from_plan(single, "3d_lowres", data="d")
 
 
 @pytest.mark.parametrize("network", ["plain_unet", "residual_unet"])
 def test_2d_on_volumes_is_a_network_of_one_voxel_across(network):
     """It has a network of 2D's parameters, and gives slices what that gives them."""
     one = THICK.configurations["2d"]
-    found = settings_of(dataclasses.replace(THICK, network=network), "2d")
-    assert found["spacing"] == (0.7, None, 0.8)
-    assert found["patch"] == (one.patch[0], 1, one.patch[1])
+    found = Settings.from_plan(dataclasses.replace(THICK, network=network), "2d", data="d")
+    assert found.spacing == (0.7, None, 0.8)
+    assert found.patch == (one.patch[0], 1, one.patch[1])
     small = {"features": [4, 8, 8], "deep_supervision": True}
-    thin = {name: found["build"][name][:3] for name in ("kernels", "strides")}
+    thin = {name: found.build[name][:3] for name in ("kernels", "strides")}
     flat = {"kernels": one.kernels[:3], "strides": one.strides[:3]}
     shape = (16, 1, 24, 1)
     volume = unetzoo.build(network, input_shape=shape, num_classes=3, **thin, **small)
@@ -81,7 +82,7 @@ def test_2d_on_volumes_is_a_network_of_one_voxel_across(network):
 def test_settings_come_back_from_their_json():
     plan_ = dataclasses.replace(THICK, normalisation=(CT(-9.0, 90.0, 40.0, 8.5),))
     for name in ("2d", "3d_fullres"):
-        one = Settings(data="d", **settings_of(plan_, name))
+        one = Settings.from_plan(plan_, name, data="d")
         assert Settings.from_json(json.loads(json.dumps(one.to_json()))) == one
     assert one.differences(dataclasses.replace(one, normalisation=None)) == [
         "normalisation None, not (CT(lower=-9.0, upper=90.0, mean=40.0, deviation=8.5),)"
@@ -108,13 +109,18 @@ def test_an_axis_without_a_spacing_stays_as_it_is():
 
 
 def test_what_is_given_is_not_measured():
-    looks = {"c0": Look((0.8, 0.8, 2.6), (9, 9, 9), 1, ()), "c1": Look((1, 1, 1), (9, 9, 9), 1, ())}
+    looks = {
+        "c0": CaseStatistics((0.8, 0.8, 2.6), (9, 9, 9), 1, ()),
+        "c1": CaseStatistics((1, 1, 1), (9, 9, 9), 1, ()),
+    }
     kinds = (CT(0.0, 90.0, 40.0, 9.0),)
     found = preparation_for(looks, ("CT",), spacing=(1, None, 2), normalisation=kinds, fill=0.0)
     assert found == Preparation((1.0, None, 2.0), kinds, True, 0.0)
     found = preparation_for(looks, ("CT",), normalisation=kinds)
     assert (found.normalisation, found.spacing) == (kinds, (0.9, 0.9, 1.8))
-    with pytest.raises(ValueError, match="normalisation of 2 channels: expected 1, as case 'c0'"):
+    with pytest.raises(
+        ValueError, match="normalisation of 2 channels: expected 1, as in case 'c0'"
+    ):
         preparation_for(looks, spacing=None, normalisation=kinds * 2)
 
 
@@ -141,7 +147,7 @@ def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
     write_plan(found, path)
     words = ["--data", data, "--plan", path, "--out", tmp_path / "run"]
     assert asked(*words) == mock.call(
-        Settings(data=str(data), **settings_of(found)),
+        Settings.from_plan(found, data=str(data)),
         tmp_path / "run",
         cache=None,
         workers=1,
@@ -155,7 +161,7 @@ def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
     ).args[0]  # fmt: skip
     assert (given.patch, given.batch_size, given.spacing) == ((16, 16, 1), 3, None)
     assert (given.optimizer, given.network, given.epochs) == ("adam", "residual_unet", 7)
-    build = settings_of(found, "2d")["build"]
+    build = Settings.from_plan(found, "2d", data=str(data)).build
     assert given.build == {**build, "norm": "batch"}
     assert not (tmp_path / "run").exists()
 
@@ -177,14 +183,14 @@ def test_planned_makes_the_plan_first_and_a_run_goes_on_with_its_own(data, tmp_p
     given = asked(*words)
     found = given.kwargs["plan"]
     assert found == unetzoo.plan(data)
-    assert given.args == (Settings(data=str(data), **settings_of(found)), run)
+    assert given.args == (Settings.from_plan(found, data=str(data)), run)
     assert not run.exists()
     run.mkdir()
     write_plan(dataclasses.replace(found, network="residual_unet"), run / "plan.json")
     (run / "run.json").touch()
     assert asked(*words).args[0].network == "plain_unet"  # no epoch was finished with it
     (run / "epoch-0001.keras").touch()
-    with mock.patch("unetzoo.pipeline.early.check_settings"):  # of the run that was begun
+    with mock.patch("unetzoo.pipeline.early.run_to_resume"):  # of the run that was begun
         assert asked(*words).args[0].network == "residual_unet"
 
 
@@ -197,7 +203,7 @@ def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
         mock.patch(f"unetzoo.{n}.owned", side_effect=OSError)
         for n in ("utils.lock", "pipeline.trainer")
     )
-    begun = mock.patch("unetzoo.pipeline.early.check_settings")
+    begun = mock.patch("unetzoo.pipeline.early.run_to_resume")
     with first, second, begun, mock.patch("unetzoo.pipeline.trainer._finished") as finished:
         done = command("unetzoo", "train", *words)
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}\n")
@@ -207,7 +213,7 @@ def test_a_planned_run_that_is_finished_needs_no_lock(data, tmp_path):
 
 def test_a_plan_is_kept_once_the_run_begins(data, tmp_path):
     found, run = unetzoo.plan(data), tmp_path / "run"
-    asked_for = Settings(data=str(data), fold=None, **settings_of(found))
+    asked_for = Settings.from_plan(found, data=str(data), fold=None)
     with mock.patch("unetzoo.pipeline.trainer._fit") as fit:
         for change, sentence in (
             ({"build": {"width": 3}}, "width"),
@@ -317,8 +323,36 @@ def test_a_network_without_planned_stages_is_refused(tmp_path):
     words = ("unetzoo", "train", "--data", data, "--out", out, "--network")
     done = command(*words, "unet3d_2_5m", "--plan", file)
     assert done.returncode == 2
-    expected = "--network unet3d_2_5m: a plan has the stages of plain_unet or residual_unet"
+    expected = "network 'unet3d_2_5m': a plan has the stages of plain_unet or residual_unet"
     assert expected in done.stderr
     done = command(*words, "vnet", "--configuration", "2d")
     assert "--configuration 2d: expected --plan, or --network planned" in done.stderr
     assert not (tmp_path / "RUN").exists()
+
+
+def test_the_command_and_python_make_the_same_settings_of_a_plan(data, tmp_path):
+    """``Settings.from_plan`` is where a plan meets the options, for both."""
+    made, path = unetzoo.plan(data), tmp_path / "plan.json"
+    write_plan(made, path)
+    given = asked(
+        "--data", data, "--plan", path, "--out", tmp_path / "run", "--configuration", "2d",
+        "--patch", "16,16,1", "--batch-size", 3, "--spacing", "none", "--optimizer", "adam",
+        "--norm", "batch", "--dropout", 0.2, "--network", "residual_unet", "--epochs", 7, "--fold",
+        "all", "--clip", 0, "--no-augment",
+    ).args[0]  # fmt: skip
+    expected = Settings.from_plan(
+        made, "2d", data=str(data), patch=(16, 16, 1), batch_size=3, spacing=None,
+        optimizer="adam", build={"norm": "batch", "dropout": 0.2}, network="residual_unet",
+        epochs=7, fold=None, clip=None, augment=False,
+    )  # fmt: skip
+    assert given == expected
+    assert expected.build["features"] == list(made.configurations["2d"].features)
+    with pytest.raises(ValueError, match="network 'vnet': a plan has the stages of plain_unet"):
+        Settings.from_plan(made, data="d", network="vnet")
+
+
+def test_what_is_given_besides_a_plan_is_checked_before_there_is_one():
+    for name, value in {"fold": 5, "network": "unet", "labels": {0: 1}, "clip": -1}.items():
+        with pytest.raises(ValueError, match=f"{name}.*expected"):
+            Settings.check(**{name: value})
+    Settings.check(patch=(7, 7, 7), spacing=(1.0, 2.0))  # which a plan may make right

@@ -11,7 +11,7 @@ from drawn_volumes import SPACINGS, masks, volumes
 from PIL import Image
 
 import unetzoo
-from unetzoo.data.datasets import find
+from unetzoo.data.datasets import find_dataset
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.planning import Fingerprint
@@ -37,7 +37,7 @@ def test_a_data_set_is_measured_and_planned(tmp_path):
     assert (measured.median_spacing, measured.median_shape) == ((0.8, 0.8, 3.0), (36, 32, 8))
     assert measured.class_voxels == tuple(np.bincount(np.ravel(labels)))
     assert found.normalisation == (ZScore(masked=True),)  # 36 * 32 * 8 of 40 * 36 * 12 are left
-    assert unetzoo.plan(find(place), 4, workers=2) == found
+    assert unetzoo.plan(find_dataset(place), 4, workers=2) == found
     assert unetzoo.plan(place, network="residual_unet").network == "residual_unet"
 
 
@@ -80,8 +80,8 @@ def test_voxels_to_ignore_are_of_no_class(tmp_path):
     assert unetzoo.plan(globs).num_classes == 4  # as many as occur
     with pytest.warns(UserWarning, match=r"classes \[4, 5\] occur in none"):
         assert unetzoo.plan(globs, classes=6).measured.class_voxels == (*counts, 0, 0)
-    with pytest.raises(ValueError, match="expected no layout, labels, classes or ignore besides"):
-        unetzoo.plan(find(place), ignore=3)
+    with pytest.raises(ValueError, match="expected no layout, labels, classes or ignore with"):
+        unetzoo.plan(find_dataset(place), ignore=3)
 
 
 def test_pictures_are_planned_whole(tmp_path):
@@ -187,7 +187,7 @@ def test_the_command_prints_the_plan_and_writes_it(tmp_path):
         (["{data}", "-o", "{data}/none/plan.json"], "cannot be written (No such file or"),
         (["{data}/none", "-o", "/proc/plan.json"], "/proc/plan.json: cannot be written"),
         ([""], "data '': expected a data set: a folder, a CSV file or patterns"),
-        (["tfds:foo"], "tfds:foo: expected files to plan by; of TFDS give --plan or --network"),
+        (["tfds:foo"], "tfds:foo: expected files to plan by; for TFDS give --plan or --network"),
         (["{data}", "--layout", "dicom"], "layout 'dicom': expected one of msd"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetzoo.data.preprocessing.normalization import CT, ZScore
-from unetzoo.planning import Fingerprint, Measured, Plan, plan
+from unetzoo.planning import DatasetStatistics, Fingerprint, Plan, plan
 from unetzoo.planning.serialization import read_plan, write_plan
 
 
@@ -18,7 +18,7 @@ def one():
     """Every part that a plan can have: CT, three configurations, what was measured."""
     found = plan(Fingerprint([(1.0, 0.77, 0.77)] * 131, [(432, 512, 512)] * 131, 2, 3))
     kinds = ZScore(masked=True), CT(-17.0, 201.0, 99.4, 39.36)
-    measured = Measured(131, (1.0, 0.77, 0.77), (432, 512, 512.5), (9 * 10**9, 120, 0))
+    measured = DatasetStatistics(131, (1.0, 0.77, 0.77), (432, 512, 512.5), (9 * 10**9, 120, 0))
     return Plan("residual_unet", 7.5, 2, 3, kinds, found.configurations, measured)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import GOLDEN
 
-from unetzoo.pipeline.from_plan import settings_of
+from unetzoo.pipeline.settings import Settings
 from unetzoo.planning import Fingerprint, plan
 from unetzoo.planning.rules import budget
 from unetzoo.planning.topology import estimate, topology
@@ -226,14 +226,14 @@ def test_numbers_of_numpy_are_numbers():
 def test_a_plan_of_one_stage_cannot_be_trained():
     found = plan(Fingerprint([(1.0, 1.0, 1.0)] * 3, [(7, 6, 5)] * 3, 1, 2))
     with pytest.raises(ValueError, match=r"\(7, 6, 5\) of 3d_fullres: too small to be halved"):
-        settings_of(found)
+        Settings.from_plan(found, data="d")
 
 
 def test_a_configuration_that_cannot_be_trained_is_marked_and_not_chosen():
     found = plan(Fingerprint([(5, 1, 1)] * 9, [(20, 7, 7)] * 9, 1, 2))
     (line,) = [line for line in str(found).splitlines() if line.startswith("cannot be trained")]
     assert line.split(None, 3)[3] == "too small to be halved"
-    assert settings_of(found)["patch"] == (20, 7, 7)
+    assert Settings.from_plan(found, data="d").patch == (20, 7, 7)
     fine = plan(Fingerprint([(1, 1, 5)] * 9, [(64, 64, 12)] * 9, 1, 2))
     assert "cannot be trained" not in str(fine)
     one = fine.configurations["3d_fullres"]
@@ -241,6 +241,6 @@ def test_a_configuration_that_cannot_be_trained_is_marked_and_not_chosen():
         one, features=one.features[:1], kernels=one.kernels[:1], strides=one.strides[:1]
     )
     mixed = dataclasses.replace(fine, configurations={**fine.configurations, "3d_fullres": flat})
-    assert settings_of(mixed) == settings_of(fine, "2d")
+    assert Settings.from_plan(mixed, data="d") == Settings.from_plan(fine, "2d", data="d")
     with pytest.raises(ValueError, match="of 3d_fullres: too small to be halved"):
-        settings_of(mixed, "3d_fullres")
+        Settings.from_plan(mixed, "3d_fullres", data="d")

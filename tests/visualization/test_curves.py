@@ -115,3 +115,13 @@ def test_figures_leave_pyplot_alone(tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout.strip() == "[]", found.stderr
+
+
+def test_the_public_name_is_the_function_whatever_was_imported(tmp_path):
+    code = (
+        "import unetzoo.visualization.learning_curves, unetzoo.visualization.figures;"
+        "import unetzoo; from unetzoo.visualization.figures import curves;"
+        "print(unetzoo.visualization.curves is curves)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "True", result.stderr

@@ -3,7 +3,7 @@
 from unetzoo.blocks.basic import (
     average_pool,
     channel_dropout,
-    checked,
+    check_sizes,
     conv,
     head,
     linear_upsampling,
@@ -37,7 +37,7 @@ from unetzoo.utils.lazy import listed
 __all__ = [
     "average_pool",
     "channel_dropout",
-    "checked",
+    "check_sizes",
     "conv",
     "conv_unit",
     "crop_and_concat",

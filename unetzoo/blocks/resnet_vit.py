@@ -1,6 +1,9 @@
 """TransUNet's encoder, as functions: a ResNet, then a vision transformer on its last map."""
 
+from collections.abc import Callable, Sequence
+
 import keras
+from keras import KerasTensor
 
 from unetzoo.blocks import basic as blocks
 from unetzoo.layers import (
@@ -16,7 +19,9 @@ OPEN_GRID = 14  # of the published 224 x 224
 # === ResNet ===
 
 
-def resnet(x, width, units):
+def resnet(
+    x: KerasTensor, width: int, units: Sequence[int]
+) -> tuple[KerasTensor, tuple[KerasTensor, ...]]:
     """The map at a sixteenth of x's size, and the skips at an eighth, a quarter and a half.
 
     The pooling is not padded, so the map at a quarter is a pixel short: its skip, and it alone,
@@ -34,14 +39,16 @@ def resnet(x, width, units):
     return x, (eighth, quarter, half)
 
 
-def residual_block(x, filters, units, stride, *, name):
+def residual_block(
+    x: KerasTensor, filters: int, units: int, stride: int, *, name: str
+) -> KerasTensor:
     """So many residual units, the first with the stride."""
     for number in range(1, units + 1):
         x = residual_unit(x, filters, stride if number == 1 else 1, name=f"{name}-unit{number}")
     return x
 
 
-def residual_unit(x, filters, stride, *, name):
+def residual_unit(x: KerasTensor, filters: int, stride: int, *, name: str) -> KerasTensor:
     """Convolutions of 1, 3 and 1 to 4 times ``filters`` channels, and the shortcut around them."""
     shortcut = x
     if stride > 1 or x.shape[-1] != 4 * filters:
@@ -57,13 +64,21 @@ def residual_unit(x, filters, stride, *, name):
     return blocks.relu(x, name=f"{name}-relu3")
 
 
-def standardized_conv(x, filters, kernel_size, stride=1, *, name, pad=None):
+def standardized_conv(
+    x: KerasTensor,
+    filters: int,
+    kernel_size: int,
+    stride: int = 1,
+    *,
+    name: str,
+    pad: str = "",
+) -> KerasTensor:
     """Without bias; with a stride, padded as PyTorch pads, by a layer named ``pad``."""
     rank = len(x.shape) - 2
     padding = kernel_size // 2
     if stride > 1 and padding:
         x = blocks.zero_pad(x, padding, name=pad)
-    layer = {2: StandardizedConv2D, 3: StandardizedConv3D}[rank]
+    layer: Callable = {2: StandardizedConv2D, 3: StandardizedConv3D}[rank]
     return layer(
         filters,
         kernel_size,
@@ -76,7 +91,7 @@ def standardized_conv(x, filters, kernel_size, stride=1, *, name, pad=None):
     )(x)
 
 
-def group_norm(x, *, name):
+def group_norm(x: KerasTensor, *, name: str) -> KerasTensor:
     """In 32 groups, or as many of them as divide the channels."""
     return blocks.norm(x, "group", groups=32, epsilon=1e-6, name=name)
 
@@ -84,7 +99,15 @@ def group_norm(x, *, name):
 # === Vision transformer ===
 
 
-def transformer(x, hidden, layers, heads, mlp, dropout, grid):
+def transformer(
+    x: KerasTensor,
+    hidden: int,
+    layers: int,
+    heads: int,
+    mlp: int,
+    dropout: float,
+    grid: Sequence[int] | None,
+) -> KerasTensor:
     """Every position of x a token of ``hidden`` channels; the layers' output is a map again.
 
     Without a ``grid`` for the position embeddings it is x's, and 14 where that is open.
@@ -100,7 +123,9 @@ def transformer(x, hidden, layers, heads, mlp, dropout, grid):
     return TokensToMap(name="transformer-map")(x, area)
 
 
-def transformer_layer(x, heads, mlp, dropout, *, name):
+def transformer_layer(
+    x: KerasTensor, heads: int, mlp: int, dropout: float, *, name: str
+) -> KerasTensor:
     """Self-attention, then an MLP, each after a norm and with x added."""
     hidden = x.shape[-1]
     y = token_norm(x, name=f"{name}-norm1")
@@ -114,11 +139,11 @@ def transformer_layer(x, heads, mlp, dropout, *, name):
     return keras.layers.Add(name=f"{name}-add2")([x, y])
 
 
-def token_norm(x, *, name):
+def token_norm(x: KerasTensor, *, name: str) -> KerasTensor:
     """Layer normalisation over the channels."""
     return keras.layers.LayerNormalization(epsilon=1e-6, name=name)(x)
 
 
-def token_dropout(x, rate, *, name):
+def token_dropout(x: KerasTensor, rate: float, *, name: str) -> KerasTensor:
     """Dropout of single numbers; at rate 0 no layer at all."""
     return keras.layers.Dropout(rate, name=name)(x) if rate else x

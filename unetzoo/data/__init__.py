@@ -6,7 +6,7 @@ _NAMES = {
     "Augmentation": "unetzoo.data.augmentation:Augmentation",
     "Case": "unetzoo.data.datasets:Case",
     "Dataset": "unetzoo.data.datasets:Dataset",
-    "find": "unetzoo.data.datasets:find",
+    "find_dataset": "unetzoo.data.datasets:find_dataset",
     "LabelScheme": "unetzoo.data.labels:LabelScheme",
     "PatchDataset": "unetzoo.data.patches:PatchDataset",
     "Sample": "unetzoo.data.sample:Sample",
@@ -21,6 +21,7 @@ _NAMES = {
     "Preparation": "unetzoo.data.preprocessing.preparation:Preparation",
     "preparation_for": "unetzoo.data.preprocessing.preparation:preparation_for",
     "Survey": "unetzoo.data.preprocessing.survey:Survey",
+    "verify_dataset": "unetzoo.data.preprocessing.survey:verify_dataset",
 }
 __all__ = [
     "Augmentation",
@@ -33,12 +34,13 @@ __all__ = [
     "Survey",
     "Volume",
     "boundary_weights",
-    "find",
+    "find_dataset",
     "folds",
     "preparation_for",
     "prepare_cases",
     "read_image",
     "read_labels",
+    "verify_dataset",
     "write_image",
     "write_labels",
 ]

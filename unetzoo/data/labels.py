@@ -1,4 +1,4 @@
-"""The numbers in a label file, checked, and what they are called in training: 0, 1, 2 ..."""
+"""Which numbers a label file may hold, and the class that each one is in training: 0, 1, 2 ..."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from unetzoo.utils.checks import is_whole
 from unetzoo.utils.json_values import short
 
 MOST = 2**16  # classes
-ROUNDING = 1e-4  # what a float32 scaling leaves of a whole number
+ROUNDING = 1e-4  # how far float32 scaling may move a whole number
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class LabelScheme:
     """Which numbers a label file may hold, and which class each is.
 
     Args:
-        classes: how many there are, numbered from 0 in the file too; or None.
-        labels: the class of each of the file's numbers, where they differ; or None.
-        ignore: a number of the file that stays as it is, for voxels that do not count.
+        classes: the number of classes, if the file numbers them 0, 1, 2 ... as well.
+        labels: the class of each number in the file, if the file numbers them otherwise.
+        ignore: the number of voxels that do not count; it is kept as it is.
 
-    With neither classes nor labels any numbers from 0 without a gap will do.
+    With neither classes nor labels, any numbers from 0 without a gap will do.
     Raises: ValueError for numbers that are not whole, classes that leave a gap, or too many.
 
     >>> LabelScheme(labels={0: 0, 2: 1, 4: 2}).mapping
@@ -50,10 +50,10 @@ class LabelScheme:
                     f"{self}: its classes are {targets}; expected 0, 1, 2 ... without a gap."
                 )
             if self.classes not in (None, len(targets)):
-                raise ValueError(f"{self}: expected classes={len(targets)}, as labels says.")
+                raise ValueError(f"{self}: expected classes={len(targets)}, as in labels.")
         mapping = self.mapping
         if mapping and (self.ignore in mapping or self.ignore in mapping.values()):
-            raise ValueError(f"{self}: expected an ignored number that is no label and no class.")
+            raise ValueError(f"{self}: expected ignore to be neither a label nor a class.")
 
     def __str__(self) -> str:
         parts = {"classes": self.classes, "labels": self.labels, "ignore": self.ignore}
@@ -61,18 +61,18 @@ class LabelScheme:
 
     @property
     def mapping(self) -> dict[int, int] | None:
-        """The class of each number that is not ignored; None where any will do."""
+        """The class of each number that is not ignored; None if any numbers will do."""
         if self.labels is not None:
             return {int(value): int(label) for value, label in self.labels.items()}
         return None if self.classes is None else {label: label for label in range(self.classes)}
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are; 0 where any numbers will do."""
+        """The number of classes; 0 if any numbers will do."""
         return len(set((self.mapping or {}).values()))
 
     def with_classes(self, count: int) -> "LabelScheme":
-        """The same scheme; where any numbers would do, one of so many classes.
+        """The same scheme; if any numbers would do, one of this many classes.
 
         >>> LabelScheme(ignore=9).with_classes(3)
         LabelScheme(classes=3, labels=None, ignore=9)
@@ -92,27 +92,30 @@ class LabelScheme:
         return {"classes": self.classes, "labels": labels, "ignore": self.ignore}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "LabelScheme":
-        """Raises: ValueError, KeyError, TypeError or AttributeError for what is no scheme."""
-        labels = found["labels"]
-        return cls(found["classes"], labels and labels_of(labels), found["ignore"])
+    def from_json(cls, values: Mapping[str, Any]) -> "LabelScheme":
+        """The way back.
+
+        Raises: ValueError, KeyError, TypeError or AttributeError for anything that is not a scheme.
+        """
+        labels = values["labels"]
+        return cls(values["classes"], labels and labels_of(labels), values["ignore"])
 
     def numbers(self, values: np.ndarray, name: Path | str) -> np.ndarray:
-        """A label file's values as whole numbers, each of them one that the scheme knows.
+        """The values of a label file as whole numbers, all of them known to the scheme.
 
         Raises: ValueError that names the file, the first wrong value and its voxel.
         """
-        values = _whole(values, name)
+        values = _as_whole_numbers(values, name)
         mapping = self.mapping
         for value in np.unique(values):
-            wrong = self._wrong(int(value), mapping)
-            if wrong:
+            fault = self._fault(int(value), mapping)
+            if fault:
                 raise ValueError(
-                    f"{name}: label {value} at voxel {_first(values == value)} {wrong}."
+                    f"{name}: label {value} at voxel {_first_voxel(values == value)} {fault}."
                 )
         return values
 
-    def _wrong(self, value: int, mapping: dict[int, int] | None) -> str:
+    def _fault(self, value: int, mapping: dict[int, int] | None) -> str:
         if value == self.ignore or (mapping is not None and value in mapping):
             return ""
         if self.labels is not None:
@@ -126,27 +129,27 @@ class LabelScheme:
             f"a mapping labels=, or ignore={value}"
         )
 
-    def without_gap(self, found: Iterable[int], name: Path | str) -> list[int]:
-        """The numbers found that count, where nothing else says which there should be.
+    def without_gap(self, numbers: Iterable[int], name: Path | str) -> list[int]:
+        """The numbers in label files without the ignored one, sorted.
 
-        Raises: ValueError where they are not 0, 1, 2 ... to the largest.
+        Raises: ValueError if the scheme allows any numbers, and these leave a gap in 0, 1, 2 ...
         """
-        counted = sorted({int(value) for value in found} - {self.ignore})
+        counted = sorted({int(value) for value in numbers} - {self.ignore})
         if self.mapping is None and counted != list(range(len(counted))):
             mapping = {value: label for label, value in enumerate(counted)}
             raise ValueError(
                 f"{name}: labels {short(counted)} are not 0, 1, 2 ... without a gap; give "
-                f"labels={short(mapping)}, or classes={counted[-1] + 1} if the others are merely "
-                "absent."
+                f"labels={short(mapping)}, or classes={counted[-1] + 1} if the others do "
+                "not occur here."
             )
         return counted
 
     def to_classes(self, numbers: np.ndarray) -> np.ndarray:
-        """Numbers that passed the check, as classes: uint8, or a larger type where they need it."""
+        """Numbers that passed the check, as classes: uint8, or a larger type if they need it."""
         return _renamed(numbers, self.mapping or {})
 
     def to_numbers(self, classes: np.ndarray, name: Path | str) -> np.ndarray:
-        """The way back: of several numbers with one class, the first that labels lists.
+        """The way back; if several numbers have one class, the first of them in labels.
 
         Raises: ValueError for anything but classes.
         """
@@ -157,25 +160,27 @@ class LabelScheme:
             known = int(label) in back if back else label >= 0
             if not known and label != self.ignore:
                 raise ValueError(
-                    f"{name}: class {label} at voxel {_first(classes == label)} cannot be "
+                    f"{name}: class {label} at voxel {_first_voxel(classes == label)} cannot be "
                     f"written; expected {short(sorted(back)) if back else 'numbers from 0'}, "
                     f"or ignore={label}."
                 )
         return _renamed(classes, back)
 
 
-def labels_of(found: Mapping[str, Any]) -> dict[int, Any]:
-    """The mapping of a JSON file, whose keys are texts. Raises: ValueError for one of no number.
+def labels_of(texts: Mapping[str, Any]) -> dict[int, Any]:
+    """The mapping of a JSON file, whose keys are texts.
+
+    Raises: ValueError for a key that is not a whole number.
 
     >>> labels_of({"0": 0, "4": 1})
     {0: 0, 4: 1}
     """
-    if wrong := [text for text in found if not re.fullmatch(r"-?\d+", text, re.ASCII)]:
+    if wrong := [text for text in texts if not re.fullmatch(r"-?\d+", text, re.ASCII)]:
         raise ValueError(f"labels {short(wrong)}: expected whole numbers.")
-    return {int(text): label for text, label in found.items()}
+    return {int(text): label for text, label in texts.items()}
 
 
-def _whole(values: np.ndarray, name: Path | str) -> np.ndarray:
+def _as_whole_numbers(values: np.ndarray, name: Path | str) -> np.ndarray:
     if values.dtype.kind in "iu":
         return values
     numbers = np.zeros_like(values, "int32")
@@ -187,17 +192,17 @@ def _whole(values: np.ndarray, name: Path | str) -> np.ndarray:
         wrong[..., plane] = ~((off <= ROUNDING) & (np.abs(floats) < 2**31 - 1))
         numbers[..., plane] = np.where(wrong[..., plane], 0, np.rint(floats))
     if wrong.any():
-        first = _first(wrong)
+        first = _first_voxel(wrong)
         raise ValueError(
-            f"{name}: label {values[first]:g} at voxel {first} is not a whole number, one of "
-            f"{np.count_nonzero(wrong)} such voxels; save the labels as whole numbers, unscaled "
-            "and resampled by nearest neighbour."
+            f"{name}: label {values[first]:g} at voxel {first} is not a whole number (one of "
+            f"{np.count_nonzero(wrong)} such voxels); save the labels as whole numbers, unscaled "
+            "and resampled by nearest neighbor."
         )
     return numbers
 
 
 def _renamed(numbers: np.ndarray, names: Mapping[int, int]) -> np.ndarray:
-    """Numbers by their new names, those without one as they are, in the smallest type."""
+    """Each number replaced by its new one, if it has one, in the smallest type that fits."""
     new = {int(number): names.get(int(number), int(number)) for number in np.unique(numbers)}
     renamed = np.empty(numbers.shape, _smallest(new.values()))
     for number, name in new.items():
@@ -206,7 +211,7 @@ def _renamed(numbers: np.ndarray, names: Mapping[int, int]) -> np.ndarray:
 
 
 def _smallest(numbers: Collection[int]) -> str:
-    """The smallest type of those that every program reads."""
+    """The smallest type that fits, among those that every program reads."""
     for dtype in ("uint8", "int16", "int32"):
         limits = np.iinfo(dtype)
         if limits.min <= min(numbers) and max(numbers) <= limits.max:
@@ -214,5 +219,5 @@ def _smallest(numbers: Collection[int]) -> str:
     return "int64"
 
 
-def _first(where: np.ndarray) -> tuple[int, ...]:
+def _first_voxel(where: np.ndarray) -> tuple[int, ...]:
     return tuple(int(n) for n in np.unravel_index(np.argmax(where), where.shape))

@@ -1,4 +1,4 @@
-"""Random patches of labelled volumes, for ``model.fit`` on every backend."""
+"""Random patches of labeled volumes, for ``model.fit`` on every backend."""
 
 import math
 from collections.abc import Sequence
@@ -17,43 +17,45 @@ if TYPE_CHECKING:
 
 
 class PatchDataset(keras.utils.PyDataset):
-    """Endless batches of random patches; one in three is centred on a foreground voxel, on average.
+    """Endless batches of random patches; on average, one in three is centered on the foreground.
 
-    Train with ``fit(dataset, steps_per_epoch=..., shuffle=False)``. A batch depends on the seed
-    and its number in the run alone, so a resumed run goes on with the patches that it would have
-    had. (Endless, because Keras fetches the next epoch's first batches before it says that an
-    epoch has ended; and with several workers, on jax and torch, it spends the first batch on
-    a model that ``compile_model`` has not built.) A foreground patch draws its class first, each as
-    likely, then a voxel of it; a patch stays inside the volume where it fits.
+    Train with ``fit(dataset, steps_per_epoch=..., shuffle=False)``. A batch depends only on the
+    seed and on its number in the run, so a resumed run gets the same patches as one that was never
+    interrupted. (Endless, because Keras fetches the next epoch's first batches before it reports
+    the end of an epoch. On jax and torch with several workers, Keras also spends the first batch
+    on a model that ``compile_model`` has not built.) A foreground patch first draws a class, all
+    equally likely, then a voxel of it. A patch stays inside the volume if it fits.
 
-    Volumes may be mapped from disk: only the patch is read. What lies outside the volume, of a
-    patch larger than it or of the surroundings that an augmentation asks for, is 0 in the image,
-    ``pad_label`` in the labels and 0 in the weights.
+    Volumes may be mapped from disk: only the patch is read. If a patch, or the surroundings that
+    an augmentation asks for, reaches out of the volume, the image is 0 there, the labels are
+    ``pad_label`` and the weights are 0.
 
-    For an unpadded network give its ``output``. Labels and weights are cut to it; it is the output
-    that stays inside the volume; beyond the volume there is its mirror image, as in overlap-tile.
+    For an unpadded network, give its ``output``: labels and weights are cut to it, the output is
+    what stays inside the volume, and the volume is mirrored at its border, as in overlap-tile.
+
+    A batch is images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *output)``,
+    int32. If any sample has weights, they follow: ``(batch_size, *output)``, float32, which are 1
+    for the samples without.
 
     Args:
-        samples: of ``Sample``, or tuples of an image ``(*spatial, C)``, labels ``(*spatial)``,
+        samples: each a ``Sample``, or a tuple of image ``(*spatial, C)``, labels ``(*spatial)``,
             whole numbers with 0 for the background, and perhaps weights ``(*spatial)``.
-        patch: sizes of a patch, voxels.
+        patch: a patch's sizes, voxels.
         batch_size: patches in a batch.
-        foreground: probability that a patch is centred on a foreground voxel.
+        foreground: probability that a patch is centered on a foreground voxel.
         augment: an ``unetzoo.data.Augmentation``, drawn anew for each patch; or None.
-        ignore_label: no foreground: no patch is centred on it.
-        pad_label: label of voxels outside the volume.
-        output: sizes of what the network gives for a patch, its centre; None for the patch's own.
-        outputs: of the network; with several the labels and weights are tuples, one for each.
-        seed: of the draws.
-        first_batch: how many batches a resumed run has behind it.
-        workers: threads that make batches; numpy and scipy work in several at once. (No processes:
-            where one of Keras's is killed, as for lack of memory, ``fit`` waits for ever.)
+        ignore_label: a label that is not foreground: no patch is centered on it.
+        pad_label: the label of voxels outside the volume.
+        output: sizes of the network's output for a patch, its center; None: those of the patch.
+        outputs: the number of the network's outputs; with several, labels and weights are tuples
+            of one array for each.
+        seed: of all random draws.
+        first_batch: how many batches a resumed run has already had.
+        workers: threads that make batches; numpy and scipy use several at once. (Not processes: if
+            one of Keras's is killed, say for lack of memory, ``fit`` waits forever.)
         max_queue_size: batches made ahead, with several workers.
 
-    Gives images ``(batch_size, *patch, C)``, float32, and labels ``(batch_size, *output)``, int32;
-    where any sample has weights also these, ``(batch_size, *output)``, float32, which are 1 in the
-    volumes of the others.
-    Raises: ValueError for shapes that do not fit, labels that are no whole numbers, and arguments
+    Raises: ValueError for shapes that do not fit, labels that are not whole numbers, and arguments
         that cannot work.
 
     >>> image, labels = np.ones((8, 8, 8, 1)), np.zeros((8, 8, 8), int)
@@ -101,7 +103,7 @@ class PatchDataset(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> None:
-        """None: there is no last batch."""
+        """None: the batches never end."""
         return None
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
@@ -109,17 +111,17 @@ class PatchDataset(keras.utils.PyDataset):
         x = np.empty((self.batch_size, *self.patch, channels), "float32")
         y = np.empty((self.batch_size, *self.output), "int32")
         w = np.empty(y.shape, "float32") if self.weighted else None
-        centre = _centre(self.patch, self.output)
+        center = _center(self.patch, self.output)
         for number in range(self.batch_size):
             random = np.random.default_rng((self.seed, self.first_batch + index, number))
             image, labels, weight = self._draw(random, channels)
-            x[number], y[number] = image, labels[centre]
+            x[number], y[number] = image, labels[center]
             if w is not None and weight is not None:
-                w[number] = weight[centre]
-        of_voxels = (y,) if w is None else (y, w)
+                w[number] = weight[center]
+        targets = (y,) if w is None else (y, w)
         if self.outputs == 1:
-            return (x, *of_voxels)
-        return (x, *((values,) * self.outputs for values in of_voxels))
+            return (x, *targets)
+        return (x, *((values,) * self.outputs for values in targets))
 
     def _draw(
         self, random: np.random.Generator, channels: int
@@ -136,13 +138,13 @@ class PatchDataset(keras.utils.PyDataset):
     def _corner(
         self, random: np.random.Generator, sizes: tuple[int, ...], voxels: list[np.ndarray]
     ) -> np.ndarray:
-        """Where a patch begins; what it is to give lies inside the volume, where it fits."""
+        """Where a patch begins; its output lies inside the volume if it fits."""
         room = np.maximum(np.subtract(sizes, self.output), 0)
         corner = random.integers(room + 1)
         if voxels and random.random() < self.foreground:
             of_class = voxels[random.integers(len(voxels))]
-            centre = np.unravel_index(of_class[random.integers(len(of_class))], sizes)
-            corner = np.clip(np.subtract(centre, np.floor_divide(self.output, 2)), 0, room)
+            center = np.unravel_index(of_class[random.integers(len(of_class))], sizes)
+            corner = np.clip(np.subtract(center, np.floor_divide(self.output, 2)), 0, room)
         before = np.maximum(np.subtract(self.output, sizes), 0) // 2  # a small volume's padding
         context = np.floor_divide(np.subtract(self.patch, self.output), 2)
         return np.subtract(corner, before) - context
@@ -150,7 +152,7 @@ class PatchDataset(keras.utils.PyDataset):
     def _cut(
         self, sample: Sample, corner: np.ndarray, sizes: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """A window of a sample; it may reach out of the volume."""
+        """A window of a sample, which may reach out of the volume."""
         begin = [int(first) for first in corner]
         if self.output != self.patch:
             return self._cut_mirrored(sample, begin, sizes)
@@ -200,26 +202,26 @@ class PatchDataset(keras.utils.PyDataset):
         context = [p - o for p, o in zip(self.patch, self.output, strict=False)]
         if len(self.patch) != len(self.output) or any(n < 0 or n % 2 for n in context):
             raise ValueError(
-                f"output {self.output}, patch {self.patch}: expected as many sizes, smaller than "
-                "the patch's by even numbers."
+                f"output {self.output}, patch {self.patch}: expected as many sizes, each an even "
+                "number smaller than the patch's, or equal to it."
             )
         if not 0 <= self.foreground <= 1:
-            raise ValueError(f"foreground {self.foreground}: expected a share from 0 to 1.")
+            raise ValueError(f"foreground {self.foreground}: expected a number in [0, 1].")
         for name in ("seed", "first_batch", "workers", "max_queue_size"):
             whole(name, getattr(self, name), least=0)
 
 
-def mirrored(places: np.ndarray, size: int) -> np.ndarray:
-    """Places on an axis, those beyond its ends mirrored there, as ``numpy.pad``'s "reflect".
+def mirrored(indices: np.ndarray, size: int) -> np.ndarray:
+    """Indices on an axis; those beyond its ends are mirrored, as by ``numpy.pad``'s "reflect".
 
     >>> mirrored(np.arange(-3, 8), 4)
     array([3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1])
     """
     there_and_back = max(2 * (size - 1), 1)
-    return size - 1 - np.abs(size - 1 - places % there_and_back)
+    return size - 1 - np.abs(size - 1 - indices % there_and_back)
 
 
-def _centre(patch: Sequence[int], output: Sequence[int]) -> tuple[slice, ...]:
+def _center(patch: Sequence[int], output: Sequence[int]) -> tuple[slice, ...]:
     """Where a patch's output lies in it."""
     begins = ((p - o) // 2 for p, o in zip(patch, output, strict=True))
     return tuple(slice(b, b + o) for b, o in zip(begins, output, strict=True))
@@ -249,13 +251,13 @@ def _check_sample(number: int, sample: Sample, patch: tuple[int, ...], channels:
         )
     if len(patch) != len(shape) or not math.prod(shape):
         raise ValueError(
-            f"sample {number}: labels of shape {shape}, patch {patch}: expected as many sizes, "
-            "none of them 0."
+            f"sample {number}: labels of shape {shape}, patch {patch}: expected the same number "
+            "of axes, and no size of 0."
         )
     if sample.image.shape[-1] != channels:
         raise ValueError(
             f"sample {number}: {counted(sample.image.shape[-1], 'channel')}; expected {channels}, "
-            "as sample 0 has."
+            "as in sample 0."
         )
     if sample.labels.dtype.kind not in "iub":
         raise ValueError(
@@ -264,16 +266,16 @@ def _check_sample(number: int, sample: Sample, patch: tuple[int, ...], channels:
 
 
 def _voxels(number: int, sample: Sample, ignore_label: int | None, seed: int) -> list[np.ndarray]:
-    """The voxels of each class that patches are centred on."""
-    found = sample.voxels
-    if found is None:
-        found = foreground_voxels(sample.labels, ignore_label, seed)
-    classes = [c for c in sorted(found) if c > 0 and c != ignore_label and len(found[c])]
+    """The voxels of each class that patches are centered on."""
+    voxels = sample.voxels
+    if voxels is None:
+        voxels = foreground_voxels(sample.labels, ignore_label, seed)
+    classes = [c for c in sorted(voxels) if c > 0 and c != ignore_label and len(voxels[c])]
     for label in classes:
-        last = int(np.max(found[label]))
-        if last >= sample.labels.size or np.min(found[label]) < 0:
+        last = int(np.max(voxels[label]))
+        if last >= sample.labels.size or np.min(voxels[label]) < 0:
             raise ValueError(
                 f"sample {number}: voxel {last} of class {label}: expected flat indices of labels "
                 f"of shape {sample.labels.shape}."
             )
-    return [found[label] for label in classes]
+    return [voxels[label] for label in classes]

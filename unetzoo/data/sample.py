@@ -1,4 +1,4 @@
-"""A case as training takes it."""
+"""One case, as training takes it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,10 +9,13 @@ import numpy as np
 class Sample(NamedTuple):
     """An image and its labels; the arrays may be mapped from disk.
 
-    Shapes: image ``(*spatial, C)``, float; labels ``(*spatial)``, whole numbers with 0 for the
-    background; weight ``(*spatial)``, a voxel's in the loss. ``voxels`` holds for each foreground
-    class flat indices of its voxels, all or a draw of them; None: they are yet to be looked for.
-    ``spacing`` is a voxel's size on each axis, mm, for drawings; None: the same on all.
+    Attributes:
+        image: ``(*spatial, C)``, float.
+        labels: ``(*spatial)``, whole numbers, 0 for the background.
+        weight: ``(*spatial)``, each voxel's weight in the loss; None: 1 everywhere.
+        voxels: for each foreground class the flat indices of its voxels, or of a random draw of
+            them; None if nobody has looked for them yet.
+        spacing: a voxel's size on each axis, mm, for drawings; None: the same on all axes.
     """
 
     image: np.ndarray

@@ -12,33 +12,35 @@ from unetzoo.utils.text import counted
 def folds(
     names: Iterable[str], count: int = 5, seed: int = 12345
 ) -> list[tuple[list[str], list[str]]]:
-    """Deal cases into folds, each held out once; nnU-Net's folds for its default seed.
+    """Split cases into folds, each held out once; with the default seed they are nnU-Net's.
 
-    The sorted names are shuffled by NumPy's ``RandomState(seed)`` and cut into count parts, the
-    first ones larger by one where they do not divide: scikit-learn's ``KFold(shuffle=True)``, as
-    nnU-Net v2 calls it. The order of the names given does not matter.
+    The names are sorted, shuffled by NumPy's ``RandomState(seed)`` and cut into parts; if they do
+    not divide evenly, the first parts have one more. This is scikit-learn's
+    ``KFold(shuffle=True)``, as nnU-Net v2 calls it. The order of the names does not matter.
 
     Args:
-        names: of the cases, or of patients where several cases are of one.
-        count: of folds, 2 or more.
+        names: the cases' names, or the patients' if some have several cases.
+        count: the number of folds, 2 or more.
         seed: 0 to 2**32 - 1.
 
-    Returns: for each fold the names to train with and those held out, both sorted.
+    Returns: for each fold the names to train on and the names held out, both sorted.
     Raises: ValueError for a name given twice, fewer cases than folds, or fewer than two folds.
 
     >>> folds(["c", "a", "d", "b"], count=2)[0]
     (['b', 'c'], ['a', 'd'])
     """
     listed = sorted(names)
-    twice = [name for name, times in Counter(listed).items() if times > 1]
-    if twice:
-        raise ValueError(f"names {short(twice)} are given twice; expected each case once.")
+    repeated = [name for name, times in Counter(listed).items() if times > 1]
+    if repeated:
+        raise ValueError(
+            f"names {short(repeated)} are given more than once; expected each case once."
+        )
     if count < 2:
         raise ValueError(f"{counted(count, 'fold')}; expected 2 or more.")
     if len(listed) < count:
         raise ValueError(
-            f"{counted(len(listed), 'case')} for {counted(count, 'fold')}; expected a case for "
-            "each: give fewer folds or more cases, or hold out none (--fold all)."
+            f"{counted(len(listed), 'case')} for {counted(count, 'fold')}; expected at least one "
+            "for each: give fewer folds or more cases, or hold out none (--fold all)."
         )
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed {seed}; expected 0 to {2**32 - 1}.")

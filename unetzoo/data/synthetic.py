@@ -1,6 +1,6 @@
-"""Images made to train on: blurred ellipsoids in noise, for tests and examples.
+"""Synthetic images to train on: blurred ellipsoids in noise, for tests and examples.
 
-They show that a pipeline learns what can be learnt; they say nothing about scans.
+They show that a pipeline learns what can be learned; they say nothing about real scans.
 """
 
 import json
@@ -12,7 +12,7 @@ import scipy
 
 from unetzoo.utils.files import make_folder, replacing
 
-RADII = 0.06, 0.2  # of an ellipsoid, as shares of the image's size
+RADII = 0.06, 0.2  # of an ellipsoid, as fractions of the image's size
 
 
 def ellipsoids(
@@ -24,22 +24,22 @@ def ellipsoids(
     noise: float = 0.1,
     blur: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """An image of ellipsoids, each of one class, whole and turned at random; the last lie on top.
+    """An image of randomly turned ellipsoids, each of one class; later ones cover earlier ones.
 
-    An ellipsoid of class c is of an even brightness between c - 0.5 and c, the background is 0,
-    all divided by the number of foreground classes; then comes a Gaussian blur, then noise.
+    An ellipsoid of class c has one brightness between c - 0.5 and c, the background is 0, and all
+    is divided by the number of foreground classes. A Gaussian blur follows, then noise.
 
     Args:
-        shape: of the image, 2D or 3D, voxels.
-        classes: with the background; the ellipsoids take the others in turn.
+        shape: the image's, 2D or 3D, voxels.
+        classes: the number of classes, background included; the ellipsoids take turns.
         seed: the same seed gives the same image.
-        count: of ellipsoids.
-        noise: standard deviation, where the brightest ellipsoid is 1.
-        blur: standard deviation, voxels.
+        count: the number of ellipsoids.
+        noise: standard deviation of the noise, if the brightest ellipsoid is 1.
+        blur: standard deviation of the blur, voxels.
 
     Returns: image ``(*shape, 1)``, float32, and labels ``(*shape)``, uint8.
     Raises: ValueError for sizes and numbers that cannot work.
-    Source: the test images of MONAI (create_test_image_3d) are of this kind, with spheres.
+    Source: MONAI's test images (create_test_image_3d) are of this kind, with spheres.
 
     >>> image, labels = ellipsoids((32, 32), classes=3)
     >>> image.shape, labels.shape, np.unique(labels).tolist()
@@ -76,23 +76,23 @@ def write_dataset(
     test: int = 0,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> None:
-    """Write ``ellipsoids`` as files that training reads, the same for the same seed.
+    """Write ``ellipsoids`` as files that training reads; the same seed gives the same files.
 
-    "nnunet" is nnU-Net's raw layout, volumes of int16: imagesTr/case_000_0000.nii.gz,
+    "nnunet" is nnU-Net's raw layout with int16 volumes: imagesTr/case_000_0000.nii.gz,
     labelsTr/case_000.nii.gz and dataset.json; test cases go to imagesTs, their labels to labelsTs.
-    "pictures" is images/case_000.png, of 8 bits, and masks/case_000.png.
+    "pictures" is images/case_000.png with 8 bits, and masks/case_000.png.
 
     Args:
-        folder: made where there is none.
-        cases: with labels.
-        shape: of each image; 3D for "nnunet", 2D for "pictures".
-        classes: with the background.
-        seed: of the first case; each further one has the next.
+        folder: where to write; created if missing.
+        cases: the number of training cases.
+        shape: each image's; 3D for "nnunet", 2D for "pictures".
+        classes: the number of classes, background included.
+        seed: the first case's; every further case has the next one.
         layout: "nnunet" or "pictures".
-        test: further cases, numbered on; "nnunet" only.
-        spacing: the voxel's size on each axis, mm; "nnunet" only.
+        test: the number of test cases, which continue the numbering; "nnunet" only.
+        spacing: a voxel's size on each axis, mm; "nnunet" only.
 
-    Raises: ValueError for a layout that does not go with the shape.
+    Raises: ValueError for a layout that does not fit the shape.
     """
     rank = {"nnunet": 3, "pictures": 2}.get(layout)
     if rank != len(shape) or (rank == 2 and test) or min(cases, test) < 0:
@@ -121,20 +121,20 @@ def write_dataset(
 def _ellipsoid(
     random: np.random.Generator, shape: Sequence[int]
 ) -> tuple[tuple[slice, ...], np.ndarray]:
-    """A box of the image, and which of its voxels are in the ellipsoid: at least its centre's."""
+    """A box of the image, and which of its voxels are in the ellipsoid: at least its center."""
     rank = len(shape)
     radii = random.uniform(*RADII) * random.uniform(0.6, 1, rank)
     turned, _ = np.linalg.qr(random.standard_normal((rank, rank)))
     reach = np.ceil(radii.max() * np.asarray(shape)).astype(int)
     room = np.maximum(np.asarray(shape) - 1 - reach, reach)
-    centre = np.minimum(random.integers(np.minimum(reach, room), room + 1), np.subtract(shape, 1))
+    center = np.minimum(random.integers(np.minimum(reach, room), room + 1), np.subtract(shape, 1))
     box = tuple(
         slice(max(c - r, 0), min(c + r + 1, size))
-        for c, r, size in zip(centre, reach, shape, strict=True)
+        for c, r, size in zip(center, reach, shape, strict=True)
     )
     offsets = [
         (np.arange(part.start, part.stop) - c) / size
-        for part, c, size in zip(box, centre, shape, strict=True)
+        for part, c, size in zip(box, center, shape, strict=True)
     ]
     at = np.stack(np.meshgrid(*offsets, indexing="ij"), axis=-1) @ turned
     return box, np.sum((at / radii) ** 2, axis=-1) <= 1

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -10,9 +10,8 @@ import numpy as np
 
 from unetzoo.inference.shapes import first_output, output_shape, refusal, strides
 from unetzoo.utils.checks import whole, wholes
+from unetzoo.utils.progress import Progress
 from unetzoo.utils.text import counted
-
-Progress = Callable[[Sequence], Iterable]
 
 
 def positions(size: int, patch: int, overlap: float = 0.5, step: int = 1) -> list[int]:
@@ -65,7 +64,7 @@ def segment(
     patch: Sequence[int],
     *,
     overlap: float | None = None,
-    mirror: bool = False,
+    mirror: bool | Sequence[int] = False,
 ) -> np.ndarray:
     """The class of each voxel of a whole image: ``classes_of`` its ``sliding_window_slabs``.
 
@@ -85,7 +84,7 @@ def sliding_window(
     patch: Sequence[int],
     *,
     overlap: float | None = None,
-    mirror: bool = False,
+    mirror: bool | Sequence[int] = False,
     batch_size: int = 1,
     progress: Progress = lambda windows: windows,
 ) -> np.ndarray:
@@ -116,8 +115,9 @@ def sliding_window_slabs(
     patch: Sequence[int],
     *,
     overlap: float | None = None,
-    mirror: bool = False,
+    mirror: bool | Sequence[int] = False,
     batch_size: int = 1,
+    weight: np.ndarray | None = None,
     progress: Progress = lambda windows: windows,
 ) -> Iterator[np.ndarray]:
     """The logits of a whole image, in slabs along its first axis, each when it is finished.
@@ -136,8 +136,10 @@ def sliding_window_slabs(
         image: ``(*spatial, C)``, two or three spatial axes; may be memory-mapped.
         patch: sizes that the network takes, voxels.
         overlap: of neighbouring outputs, from 0 to under 1; None: 0.5, and 0 by context.
-        mirror: the mean over all flips of the spatial axes, 2^d times the work.
+        mirror: the mean over all flips of the spatial axes, or of those named (0 is the first), 2^d
+            times the work.
         batch_size: patches at a time, also the last time: the network sees one shape.
+        weight: of each voxel of an output in the mean, its shape; None for ``importance``.
         progress: wraps the list of patches, each flip counted, to show how far it is.
 
     Gives ``(n, *rest, classes)``, float32, which are the image's voxels in order, each once.
@@ -154,14 +156,28 @@ def sliding_window_slabs(
     axes = [
         _axis(*sizes, overlap) for sizes in zip(image.shape[:-1], patch, output, steps, strict=True)
     ]
-    spatial = range(len(patch))
-    flips = [flip for n in range(len(patch) + 1) for flip in itertools.combinations(spatial, n)]
+    flips = _flips(mirror, len(patch))
     corners = itertools.product(*(axis.starts for axis in axes))
-    tiles = list(itertools.product(corners, flips if mirror else [()]))
+    tiles = list(itertools.product(corners, flips))
     patches = (np.flip(_read(image, axes, corner), flip) for corner, flip in progress(tiles))
     flipped = zip(_predictions(model, patches, batch_size), tiles, strict=True)
     outputs = ((np.flip(logits, flip), corner) for logits, (corner, flip) in flipped)
-    return _slabs(outputs, axes, classes)
+    weight = importance(output) if weight is None else np.asarray(weight, "float32")
+    return _slabs(outputs, axes, classes, weight)
+
+
+def _flips(mirror: bool | Sequence[int], rank: int) -> list[tuple[int, ...]]:
+    """The axes of each flip, none of them first.
+
+    Raises: ValueError for axes that there are not.
+
+    >>> _flips(True, 2), _flips((1,), 3), _flips(False, 3)
+    ([(), (0,), (1,), (0, 1)], [(), (1,)], [()])
+    """
+    axes = tuple(range(rank)) if mirror is True else tuple(mirror or ())
+    if not set(axes) <= set(range(rank)):
+        raise ValueError(f"mirror {axes}: expected axes of space, 0 to {rank - 1}.")
+    return [flip for n in range(len(axes) + 1) for flip in itertools.combinations(axes, n)]
 
 
 # === The image in, the patches through ===
@@ -225,10 +241,13 @@ def _predictions(
 
 
 def _slabs(
-    outputs: Iterable[tuple[np.ndarray, Sequence[int]]], axes: Sequence[_Axis], classes: int
+    outputs: Iterable[tuple[np.ndarray, Sequence[int]]],
+    axes: Sequence[_Axis],
+    classes: int,
+    weight: np.ndarray,
 ) -> Iterator[np.ndarray]:
     """Blend tiles, which come in order along axis 0, and give out what no later one reaches."""
-    slab = _Slab(tuple(axis.output for axis in axes), [axis.length for axis in axes[1:]], classes)
+    slab = _Slab(weight, [axis.length for axis in axes[1:]], classes)
     along, *rest = (slice(axis.first, axis.first + axis.size) for axis in axes)
     begin = 0
     for logits, (at, *corner) in outputs:
@@ -247,8 +266,9 @@ class _Slab:
     own value to the last bit, which a sum of products over a sum of weights does not.
     """
 
-    def __init__(self, tile: Sequence[int], rest: Sequence[int], classes: int):
-        self.importance = importance(tile)
+    def __init__(self, importance: np.ndarray, rest: Sequence[int], classes: int) -> None:
+        self.importance = importance
+        tile = importance.shape
         self.classes = classes
         self.weight = np.zeros((tile[0], *rest), "float32")
         # classes folded into the last axis: numpy is slow on a short one

@@ -1,5 +1,7 @@
 """Nonlinearities where a backend's own is wrong or cannot be exported."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -15,14 +17,14 @@ class LeakyReLU(keras.layers.LeakyReLU):
     [-1.0, 3.0]
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if keras.backend.backend() != "tensorflow":
             return super().call(inputs)
         return ops.maximum(inputs, self.negative_slope * inputs)
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
-def gelu(x):
+def gelu(x: Any) -> Any:
     """``x`` times the normal distribution up to ``x``, the exact GELU.
 
     TensorFlow's own has an operation that ONNX lacks (erfc); here it is erf, in float32.

@@ -5,10 +5,13 @@ memory: two copies of every map, and a third pass for the bias. PyTorch takes a 
 are last as it lies.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
+
+from unetzoo.utils.sizes import Shape
 
 TORCH = keras.backend.backend() == "torch"
 
@@ -87,12 +90,12 @@ class TorchConv2DTranspose(keras.layers.Conv2DTranspose):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides,
-        torch_padding=1,
-        torch_output_padding=1,
-        **layer_arguments,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
+        torch_padding: int = 1,
+        torch_output_padding: int = 1,
+        **layer_arguments: Any,
     ):
         if torch_output_padding > torch_padding:
             raise ValueError(
@@ -105,19 +108,19 @@ class TorchConv2DTranspose(keras.layers.Conv2DTranspose):
         self.torch_padding = torch_padding
         self.torch_output_padding = torch_output_padding
 
-    def _cut(self):
+    def _cut(self) -> tuple[int, int]:
         return self.torch_padding, self.torch_padding - self.torch_output_padding
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         start, end = self._cut()
         inside = slice(start, -end if end else None)
         return super().call(x)[:, inside, inside, :]
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         batch, *spatial, channels = super().compute_output_shape(shape)
         return (batch, *(n if n is None else n - sum(self._cut()) for n in spatial), channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "torch_padding": self.torch_padding,
@@ -125,7 +128,7 @@ class TorchConv2DTranspose(keras.layers.Conv2DTranspose):
         }
 
 
-def standardized(kernel):
+def standardized(kernel: Any) -> Any:
     """A kernel ``(*spatial, in, out)`` with mean 0 and variance 1 in each of its outputs.
 
     Computed in float32; 1e-5 is added to the variance, as in the reference.
@@ -152,7 +155,7 @@ class StandardizedConv2D(keras.layers.Conv2D):
     (1, 3, 3, 8)
     """
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         return super().convolution_op(inputs, standardized(ops.convert_to_tensor(kernel)))
 
 
@@ -167,5 +170,5 @@ class StandardizedConv3D(keras.layers.Conv3D):
     (1, 3, 3, 3, 8)
     """
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         return super().convolution_op(inputs, standardized(ops.convert_to_tensor(kernel)))

@@ -1,9 +1,11 @@
 """Maps brought to the size of another: padded, cut, checked."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from unetzoo.utils.sizes import Sizes
+from unetzoo.utils.sizes import Shape, Sizes
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -22,7 +24,7 @@ class PadToMatch(keras.layers.Layer):
     (1, 3, 3, 1)
     """
 
-    def call(self, x, reference):
+    def call(self, x: Any, reference: Any) -> Any:
         before_after = [(0, 0)]
         for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
             gap = target - size
@@ -32,7 +34,7 @@ class PadToMatch(keras.layers.Layer):
             return x  # without a copy
         return ops.pad(x, [*before_after, (0, 0)])
 
-    def compute_output_shape(self, x_shape, reference_shape):
+    def compute_output_shape(self, x_shape: Shape, reference_shape: Shape) -> Shape:
         return (*reference_shape[:-1], x_shape[-1])
 
 
@@ -49,22 +51,22 @@ class CheckSizes(keras.layers.Layer):
     (1, 204, 188, 1)
     """
 
-    def __init__(self, smallest, step=1, **layer_arguments):
+    def __init__(self, smallest: int, step: int = 1, **layer_arguments: Any):
         super().__init__(**layer_arguments)
         self.smallest = smallest
         self.step = step
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         sizes = Sizes(self.smallest, self.step)
         wrong = [n for n in x.shape[1:-1] if n is not None and not sizes.allow(n)]
         if wrong:
             raise ValueError(f"input of {tuple(x.shape[1:-1])}: {sizes.needed(wrong)}")
         return x
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         return shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "smallest": self.smallest, "step": self.step}
 
 
@@ -81,14 +83,14 @@ class CropToMatch(keras.layers.Layer):
     (1, 52, 52, 1)
     """
 
-    def call(self, x, reference):
+    def call(self, x: Any, reference: Any) -> Any:
         window = [slice(None)]
         for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
             start = (size - target) // 2
             window.append(slice(start, start + target))
         return x[tuple(window)]
 
-    def compute_output_shape(self, x_shape, reference_shape):
+    def compute_output_shape(self, x_shape: Shape, reference_shape: Shape) -> Shape:
         return (*reference_shape[:-1], x_shape[-1])
 
 
@@ -109,17 +111,17 @@ class CropToMultiple(keras.layers.Layer):
     (1, 8, 8, 1)
     """
 
-    def __init__(self, multiple, **layer_arguments):
+    def __init__(self, multiple: int, **layer_arguments: Any):
         super().__init__(**layer_arguments)
         self.multiple = multiple
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         window = [slice(0, size - size % self.multiple) for size in ops.shape(x)[1:-1]]
         return x[(slice(None), *window)]
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         spatial = [size if size is None else size - size % self.multiple for size in shape[1:-1]]
         return (shape[0], *spatial, shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "multiple": self.multiple}

@@ -3,15 +3,17 @@
 One small matrix of weights an axis, so the gradient is a matrix product too.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from unetzoo.utils.checks import is_whole
+from unetzoo.utils.sizes import Shape
 
 
-def resize(x: Any, sizes: Any, align_corners: bool = False) -> Any:
+def resize(x: Any, sizes: Iterable[Any], align_corners: bool = False) -> Any:
     """A map ``(B, *spatial, C)`` in float32 at other sizes, bilinear or trilinear.
 
     ``align_corners`` is PyTorch's switch: True maps corner pixels onto corner pixels, False maps
@@ -59,7 +61,12 @@ class LinearUpsampling(keras.layers.Layer):
     [0.0, 0.333, 0.667, 1.0]
     """
 
-    def __init__(self, factor=2, align_corners=True, **layer_arguments):
+    def __init__(
+        self,
+        factor: int | Sequence[int] = 2,
+        align_corners: bool = True,
+        **layer_arguments: Any,
+    ):
         factors = factor if isinstance(factor, (tuple, list)) else (factor,)
         if not all(map(is_whole, factors)) or max(factors) < 2:
             raise ValueError(f"factor {factor!r}: expected whole numbers, at least one above 1.")
@@ -68,21 +75,21 @@ class LinearUpsampling(keras.layers.Layer):
         self.factor = factors if isinstance(factor, (tuple, list)) else factors[0]
         self.align_corners = align_corners
 
-    def _larger(self, sizes):
+    def _larger(self, sizes: Sequence[Any]) -> list[Any]:
         factors = self.factor if isinstance(self.factor, tuple) else (self.factor,) * len(sizes)
         return [
             None if size is None else size * factor
             for size, factor in zip(sizes, factors, strict=True)
         ]
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         sizes = self._larger(ops.shape(x)[1:-1])
         return ops.cast(resize(x, sizes, self.align_corners), self.compute_dtype)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         return (shape[0], *self._larger(shape[1:-1]), shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "factor": self.factor,
@@ -105,16 +112,16 @@ class ResizeToMatch(keras.layers.Layer):
     (1, 3, 5, 1)
     """
 
-    def __init__(self, align_corners=False, **layer_arguments):
+    def __init__(self, align_corners: bool = False, **layer_arguments: Any):
         super().__init__(**layer_arguments)
         self.align_corners = align_corners
 
-    def call(self, x, reference):
+    def call(self, x: Any, reference: Any) -> Any:
         y = resize(x, ops.shape(reference)[1:-1], self.align_corners)
         return ops.cast(y, self.compute_dtype)
 
-    def compute_output_shape(self, x_shape, reference_shape):
+    def compute_output_shape(self, x_shape: Shape, reference_shape: Shape) -> Shape:
         return (*reference_shape[:-1], x_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "align_corners": self.align_corners}

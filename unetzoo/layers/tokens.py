@@ -1,9 +1,13 @@
 """What a transformer needs beside Keras's layers: positions, and tokens laid out as a map."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from unetzoo.layers.resizing import resize
+from unetzoo.utils.sizes import Shape
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -22,26 +26,26 @@ class PositionEmbeddings(keras.layers.Layer):
     (1, 9, 20, 8)
     """
 
-    def __init__(self, grid, **layer_arguments):
+    def __init__(self, grid: Sequence[int], **layer_arguments: Any):
         super().__init__(**layer_arguments)
         self.grid = tuple(grid)
 
-    def build(self, shape):
+    def build(self, shape: Shape) -> None:
         self.embeddings = self.add_weight(
             name="embeddings", shape=(1, *self.grid, shape[-1]), initializer="zeros"
         )
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         if tuple(x.shape[1:-1]) == self.grid:
             return x + ops.cast(self.embeddings, x.dtype)
         resized = resize(self.embeddings, ops.shape(x)[1:-1], align_corners=True)
         return x + ops.cast(resized, x.dtype)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         return shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "grid": self.grid}
 
 
@@ -57,8 +61,8 @@ class TokensToMap(keras.layers.Layer):
     (1, 2, 3, 4)
     """
 
-    def call(self, tokens, reference):
+    def call(self, tokens: Any, reference: Any) -> Any:
         return ops.reshape(tokens, (-1, *ops.shape(reference)[1:-1], tokens.shape[-1]))
 
-    def compute_output_shape(self, tokens_shape, reference_shape):
+    def compute_output_shape(self, tokens_shape: Shape, reference_shape: Shape) -> Shape:
         return (*reference_shape[:-1], tokens_shape[-1])

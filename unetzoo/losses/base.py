@@ -55,10 +55,10 @@ class SegmentationLoss(keras.losses.Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         logits = ops.cast(y_pred, "float32")
         y_true = ops.convert_to_tensor(y_true)
-        targets, counts = one_channel_a_class(
+        targets, valid = one_channel_a_class(
             y_true, logits, self.activation, self.ignore_label, told=True
         )
-        voxels = Voxels(targets, logits, *sample_and_voxel_weights(sample_weight, counts))
+        voxels = Voxels(targets, logits, *sample_and_voxel_weights(sample_weight, valid))
         return self.of_voxels(voxels) / _replicas()
 
     def of_voxels(self, voxels: Voxels) -> Any:

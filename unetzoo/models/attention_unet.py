@@ -1,9 +1,15 @@
 """The Attention U-Net: skips pass through gates that the level below opens (S5.35)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
 
 SIZES = Sizes(smallest=16)
 
@@ -11,8 +17,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="Oktay et al. 2018, arXiv 1804.03999, and the authors' Attention-Gated-Networks",
     sizes=SIZES,
-    parameters=6_406_042,
-    with_moving=6_410_330,
+    trainable_params=6_406_042,
+    total_params=6_410_330,
     ranks=(3, 2),
     stated="6.40 million parameters, 5.88 million without the gates (6.406 and 5.887, cut off); "
     "input 160 x 160 x 96, three organs and the background",
@@ -36,18 +42,18 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def attention_unet(
-    input_shape=(160, 160, 96, 1),
-    num_classes=4,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    nonlinearity="relu",
-    upsampling="linear",
-    deep_supervision=False,
-    features=(16, 32, 64, 128, 256),
-    gates=2,
-    name="attention_unet",
-):
+    input_shape: Sequence[int | None] = (160, 160, 96, 1),
+    num_classes: int = 4,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    nonlinearity: str = "relu",
+    upsampling: str = "linear",
+    deep_supervision: bool = False,
+    features: Sequence[int] = (16, 32, 64, 128, 256),
+    gates: int = 2,
+    name: str = "attention_unet",
+) -> "keras.Model":
     """The Attention U-Net.
 
     Args:
@@ -72,6 +78,7 @@ def attention_unet(
     6410330
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.utils.checks import whole, wholes
@@ -80,17 +87,17 @@ def attention_unet(
     gates = whole("gates", gates)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity)
 
-    def double(x, filters, *, name):
+    def double(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         x = unit(x, filters, dropout=dropout, name=name, number=1)
         return unit(x, filters, dropout=dropout, name=name, number=2)
 
-    def larger(x, filters, *, name):
+    def larger(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         if upsampling == "transposed":
             return blocks.up_conv(x, filters, name=name)
         return blocks.linear_upsampling(x, align_corners=False, name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     levels = []
@@ -103,7 +110,7 @@ def attention_unet(
     x = double(x, features[-1], name="bottleneck")
 
     # Decoder
-    maps = []
+    maps: list[KerasTensor] = []
     for number in range(len(levels), 0, -1):
         skip, filters = levels[number - 1], features[number - 1]
         if number > 1:
@@ -117,7 +124,15 @@ def attention_unet(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _gated(skip, signal, gates, norm, nonlinearity, *, name):
+def _gated(
+    skip: "KerasTensor",
+    signal: "KerasTensor",
+    gates: int,
+    norm: str | None,
+    nonlinearity: str,
+    *,
+    name: str,
+) -> "KerasTensor":
     """The skip as several gates let it pass, joined by a convolution of size 1."""
     import keras
 
@@ -141,7 +156,14 @@ def _gated(skip, signal, gates, norm, nonlinearity, *, name):
     )
 
 
-def _gate(skip, signal, norm, nonlinearity, *, name):
+def _gate(
+    skip: "KerasTensor",
+    signal: "KerasTensor",
+    norm: str | None,
+    nonlinearity: str,
+    *,
+    name: str,
+) -> "KerasTensor":
     """The skip, each of its pixels weighted from 0 to 1 by the skip and the signal, half its size.
 
     Source: section 2.1, equations 1 and 2; models/layers/grid_attention_layer.py of the authors.

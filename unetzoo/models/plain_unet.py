@@ -1,9 +1,14 @@
 """nnU-Net's PlainConvUNet: two convolutions a stage, its stages given by a plan."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=1)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=1)
 @register(
     source="nnU-Net v2, PlainConvUNet of dynamic-network-architectures (Isensee 2021; S5.35)",
     sizes=SIZES,
-    parameters=31_194_050,
-    with_moving=31_194_050,
+    trainable_params=31_194_050,
+    total_params=31_194_050,
     ranks=(3, 2),
     stated="31,195,594 parameters at 128 x 128 x 128, 6 stages, 2 classes; 5,603,177 at "
     "40 x 56 x 40, 4 stages, 3 classes, each with a head at every level of the decoder",
@@ -26,19 +31,19 @@ SIZES = Sizes(smallest=1)
     ),
 )
 def plain_unet(
-    input_shape=(128, 128, 128, 1),
-    num_classes=2,
-    norm="instance",
-    dropout=0.0,
-    activation=None,
-    nonlinearity="leaky_relu",
-    upsampling="transposed",
-    deep_supervision=False,
-    features=(32, 64, 128, 256, 320, 320),
-    kernels=(3, 3, 3, 3, 3, 3),
-    strides=(1, 2, 2, 2, 2, 2),
-    name="plain_unet",
-):
+    input_shape: Sequence[int | None] = (128, 128, 128, 1),
+    num_classes: int = 2,
+    norm: str | None = "instance",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    nonlinearity: str = "leaky_relu",
+    upsampling: str = "transposed",
+    deep_supervision: bool = False,
+    features: Sequence[int] = (32, 64, 128, 256, 320, 320),
+    kernels: Sequence[int | Sequence[int]] = (3, 3, 3, 3, 3, 3),
+    strides: Sequence[int | Sequence[int]] = (1, 2, 2, 2, 2, 2),
+    name: str = "plain_unet",
+) -> "keras.Model":
     """nnU-Net's plain U-Net.
 
     Args:
@@ -64,20 +69,23 @@ def plain_unet(
     (31195594, (None, 64, 64, 64, 2))
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.blocks import decoder
-    from unetzoo.utils.stages import stages
+    from unetzoo.utils.stages import Stage, stages
 
     first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
 
-    def double(x, stage, stride=1, *, name):
+    def double(
+        x: KerasTensor, stage: Stage, stride: int | tuple[int, ...] = 1, *, name: str
+    ) -> KerasTensor:
         x = unit(x, stage.features, stage.kernel, stride, name=name, number=1)
         return unit(x, stage.features, stage.kernel, name=name, number=2)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     x = double(x, first, name="encoder1")

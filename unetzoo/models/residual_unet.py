@@ -1,9 +1,14 @@
 """nnU-Net's ResidualEncoderUNet, "ResEnc": residual blocks down, one convolution a stage up."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=1)
 BLOCKS = (1, 3, 4, 6)  # of the first stages of the encoder; the later ones have as many as the last
@@ -12,8 +17,8 @@ BLOCKS = (1, 3, 4, 6)  # of the first stages of the encoder; the later ones have
 @register(
     source="nnU-Net v2, ResidualEncoderUNet of dynamic-network-architectures (Isensee 2024; S5.35)",
     sizes=SIZES,
-    parameters=102_348_226,
-    with_moving=102_348_226,
+    trainable_params=102_348_226,
+    total_params=102_348_226,
     ranks=(3, 2),
     stated="no count; M, L and XL are the same network at the patches and batches that nnU-Net "
     "plans for 8, 24 and 40 GB",
@@ -26,19 +31,19 @@ BLOCKS = (1, 3, 4, 6)  # of the first stages of the encoder; the later ones have
     ),
 )
 def residual_unet(
-    input_shape=(128, 128, 128, 1),
-    num_classes=2,
-    norm="instance",
-    dropout=0.0,
-    activation=None,
-    nonlinearity="leaky_relu",
-    upsampling="transposed",
-    deep_supervision=False,
-    features=(32, 64, 128, 256, 320, 320),
-    kernels=(3, 3, 3, 3, 3, 3),
-    strides=(1, 2, 2, 2, 2, 2),
-    name="residual_unet",
-):
+    input_shape: Sequence[int | None] = (128, 128, 128, 1),
+    num_classes: int = 2,
+    norm: str | None = "instance",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    nonlinearity: str = "leaky_relu",
+    upsampling: str = "transposed",
+    deep_supervision: bool = False,
+    features: Sequence[int] = (32, 64, 128, 256, 320, 320),
+    kernels: Sequence[int | Sequence[int]] = (3, 3, 3, 3, 3, 3),
+    strides: Sequence[int | Sequence[int]] = (1, 2, 2, 2, 2, 2),
+    name: str = "residual_unet",
+) -> "keras.Model":
     """nnU-Net's U-Net with a residual encoder.
 
     Args:
@@ -63,15 +68,18 @@ def residual_unet(
     (None, 64, 64, 2)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.blocks import decoder
-    from unetzoo.utils.stages import stages
+    from unetzoo.utils.stages import Stage, stages
 
     first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
 
-    def shortcut(x, filters, stride, *, name):
+    def shortcut(
+        x: KerasTensor, filters: int, stride: tuple[int, ...], *, name: str
+    ) -> KerasTensor:
         if max(stride) > 1:
             x = blocks.average_pool(x, stride, name=f"{name}-pool")
         if x.shape[-1] == filters:
@@ -79,7 +87,7 @@ def residual_unet(
         x = blocks.conv(x, filters, 1, bias=False, name=f"{name}-conv")
         return blocks.norm(x, norm, name=f"{name}-norm")
 
-    def block(x, stage, stride, *, name):
+    def block(x: KerasTensor, stage: Stage, stride: tuple[int, ...], *, name: str) -> KerasTensor:
         residual = shortcut(x, stage.features, stride, name=f"{name}-shortcut")
         x = unit(x, stage.features, stage.kernel, stride, name=name, number=1)
         x = blocks.conv_unit(
@@ -88,11 +96,11 @@ def residual_unet(
         x = keras.layers.Add(name=f"{name}-add")([x, residual])
         return blocks.nonlinear(x, nonlinearity, name=f"{name}-act2")
 
-    def single(x, stage, *, name):
+    def single(x: KerasTensor, stage: Stage, *, name: str) -> KerasTensor:
         return unit(x, stage.features, stage.kernel, name=name, number=1)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     x = unit(x, first.features, first.kernel, name="stem", number=1)

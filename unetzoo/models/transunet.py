@@ -1,9 +1,15 @@
 """TransUNet: a ResNet, a vision transformer on its last map, a U-Net's decoder (Chen 2021)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
 
 SIZES = Sizes(smallest=16)
 
@@ -11,8 +17,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="Chen 2021, arXiv 2102.04306, R50-ViT-B/16, and its authors' Beckschen/TransUNet",
     sizes=SIZES,
-    parameters=105_277_081,
-    with_moving=105_279_961,
+    trainable_params=105_277_081,
+    total_params=105_279_961,
     ranks=(2, 3),
     stated="105,277,081 parameters of its authors' code at 224 x 224 with 9 classes and 3 skips; "
     "105,276,066 with 2 classes (DA-TransUNet, Sun 2024, table 3); 105.32 M at 256 x 256 with 1 "
@@ -35,24 +41,24 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def transunet(
-    input_shape=(224, 224, 3),
-    num_classes=9,
-    norm="batch",
-    dropout=0.1,
-    activation=None,
-    nonlinearity="relu",
-    upsampling="linear",
-    deep_supervision=False,
-    width=64,
-    units=(3, 4, 9),
-    hidden=768,
-    layers=12,
-    heads=12,
-    mlp=3072,
-    grid=None,
-    features=(512, 256, 128, 64, 16),
-    name="transunet",
-):
+    input_shape: Sequence[int | None] = (224, 224, 3),
+    num_classes: int = 9,
+    norm: str | None = "batch",
+    dropout: float = 0.1,
+    activation: str | Callable | None = None,
+    nonlinearity: str = "relu",
+    upsampling: str = "linear",
+    deep_supervision: bool = False,
+    width: int = 64,
+    units: Sequence[int] = (3, 4, 9),
+    hidden: int = 768,
+    layers: int = 12,
+    heads: int = 12,
+    mlp: int = 3072,
+    grid: Sequence[int] | None = None,
+    features: Sequence[int] = (512, 256, 128, 64, 16),
+    name: str = "transunet",
+) -> "keras.Model":
     """TransUNet, by default R50-ViT-B/16.
 
     Args:
@@ -100,7 +106,7 @@ def transunet(
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, bias=norm is None)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     x, skips = resnet(x, width, units)
@@ -108,7 +114,7 @@ def transunet(
 
     # Decoder
     x = unit(x, features[0], name="bridge", number=1)
-    maps = []
+    maps: list[KerasTensor] = []
     for level, (filters, skip) in enumerate(zip(features[1:], (*skips, None), strict=True), 1):
         x = enlarge(x, inputs if skip is None else skip, upsampling, name=f"up{level}")
         if skip is not None:
@@ -121,7 +127,7 @@ def transunet(
     return keras.Model(inputs, outputs, name=name)
 
 
-def enlarge(x, target, kind, *, name):
+def enlarge(x: "KerasTensor", target: "KerasTensor", kind: str, *, name: str) -> "KerasTensor":
     """To the target's size, linearly; or twice, then linearly where that is another size."""
     from unetzoo import blocks
     from unetzoo.layers import ResizeToMatch

@@ -1,9 +1,14 @@
 """UNetLarge: UNetSmall with a wide entrance and exit, known from words only (S4.2, S4.3)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=8)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=8)
 @register(
     source="a description in words (S4.2)",
     sizes=SIZES,
-    parameters=439_180,
-    with_moving=440_684,
+    trainable_params=439_180,
+    total_params=440_684,
     stated="channels of every layer, 3 in and 256 out; no size, no kernels, no total",
     assumed=(
         "input 128 x 128, UNetSmall's (no size is given)",
@@ -24,15 +29,15 @@ SIZES = Sizes(smallest=8)
     ),
 )
 def unet2d_large(
-    input_shape=(128, 128, 3),
-    num_classes=256,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    kernel_size=3,
-    plain_tail=False,
-    name="UNetLarge",
-):
+    input_shape: Sequence[int | None] = (128, 128, 3),
+    num_classes: int = 256,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    kernel_size: int = 3,
+    plain_tail: bool = False,
+    name: str = "UNetLarge",
+) -> "keras.Model":
     """UNetLarge.
 
     Args:
@@ -54,6 +59,7 @@ def unet2d_large(
     (None, 128, 128, 256)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.utils.checks import is_whole
@@ -61,19 +67,19 @@ def unet2d_large(
     if not is_whole(kernel_size) or kernel_size not in (1, 3, 5, 7, 9):
         raise ValueError(f"kernel_size {kernel_size!r}: expected 1, 3, 5, 7 or 9.")
 
-    def conv_norm_relu(filters):
+    def conv_norm_relu(filters: int) -> tuple[Callable, ...]:
         conv = partial(blocks.conv, filters=filters, kernel_size=kernel_size)
         return conv, partial(blocks.norm, kind=norm), blocks.relu
 
-    def level(x, *steps, name):
+    def level(x: KerasTensor, *steps: Callable, name: str) -> KerasTensor:
         x = blocks.sequential(x, *steps, name=name)
         return blocks.channel_dropout(x, dropout, name=f"dropout_{name}")
 
-    def tail(filters):
+    def tail(filters: int) -> tuple[Callable, ...]:
         return conv_norm_relu(filters)[:1] if plain_tail else conv_norm_relu(filters)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Entrance
     x = blocks.sequential(x, *conv_norm_relu(64), name="prep0")

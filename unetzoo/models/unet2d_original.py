@@ -1,9 +1,14 @@
 """The 2D U-Net of 2015: unpadded convolutions, cropped skips (S5.1 to S5.7)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=188, step=16)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=188, step=16)
 @register(
     source="Ronneberger, Fischer, Brox 2015, as a textbook chapter describes it (S5.1)",
     sizes=SIZES,
-    parameters=31_030_658,
-    with_moving=31_030_658,
+    trainable_params=31_030_658,
+    total_params=31_030_658,
     stated="about 31 million parameters, 572 x 572 in, 388 x 388 out",
     assumed=(
         "biases in every convolution and up-convolution",
@@ -21,13 +26,13 @@ SIZES = Sizes(smallest=188, step=16)
     ),
 )
 def unet2d_original(
-    input_shape=(572, 572, 1),
-    num_classes=2,
-    norm=None,
-    dropout=0.0,
-    activation=None,
-    name="unet2d_original",
-):
+    input_shape: Sequence[int | None] = (572, 572, 1),
+    num_classes: int = 2,
+    norm: str | None = None,
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    name: str = "unet2d_original",
+) -> "keras.Model":
     """The 2D U-Net of 2015; the output is 184 pixels smaller than the input.
 
     Args:
@@ -47,10 +52,11 @@ def unet2d_original(
     (None, 388, 388, 2)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
-    def block(filters):
+    def block(filters: int) -> Callable:
         return partial(
             blocks.double_conv,
             first=filters,
@@ -60,12 +66,12 @@ def unet2d_original(
             dropout=dropout,
         )
 
-    def up(x, skip, filters, *, name):
+    def up(x: KerasTensor, skip: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         up_conv = partial(blocks.up_conv, filters=filters)
         return blocks.up(x, skip, up_conv, blocks.crop_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = block(64)(x, name="double_conv")

@@ -1,9 +1,14 @@
 """UNetSmall: 4 to 64 channels, one convolution a level, 3x3 up-convolutions (S4.1)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=8)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=8)
 @register(
     source="a published print(model) and torchsummary table, unet2d_small.*.txt (S4.1)",
     sizes=SIZES,
-    parameters=63_972,
-    with_moving=64_300,
+    trainable_params=63_972,
+    total_params=64_300,
     stated="structure and 28 rows, input 3 x 128 x 128; no total",
     assumed=(
         "a map smaller than its skip is zero-padded on both sides, the extra pixel at the end",
@@ -21,13 +26,13 @@ SIZES = Sizes(smallest=8)
     ),
 )
 def unet2d_small(
-    input_shape=(128, 128, 3),
-    num_classes=32,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    name="UNetSmall",
-):
+    input_shape: Sequence[int | None] = (128, 128, 3),
+    num_classes: int = 32,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    name: str = "UNetSmall",
+) -> "keras.Model":
     """UNetSmall.
 
     Args:
@@ -47,18 +52,19 @@ def unet2d_small(
     64300
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
     normalise = partial(blocks.norm, kind=norm)
 
-    def level(x, *first, filters, name):
+    def level(x: KerasTensor, *first: Callable, filters: int, name: str) -> KerasTensor:
         conv = partial(blocks.conv, filters=filters)
         x = blocks.sequential(x, *first, conv, normalise, blocks.relu, name=name)
         return blocks.channel_dropout(x, dropout, name=f"dropout_{name}")
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = level(x, filters=4, name="enc1")

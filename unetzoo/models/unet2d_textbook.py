@@ -1,9 +1,14 @@
 """The textbook 2D U-Net: padded, batch norm, linear or transposed upsampling (S5.8 to S5.14)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=16)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="a textbook chapter (S5.8 to S5.14)",
     sizes=SIZES,
-    parameters=13_390_209,
-    with_moving=13_398_145,
+    trainable_params=13_390_209,
+    total_params=13_398_145,
     stated="about 7.7 million parameters (linear, 1 channel in, 1 class out)",
     assumed=(
         "both convolutions of a decoder level have the level's width; the last is 64",
@@ -23,14 +28,14 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def unet2d_textbook(
-    input_shape=(256, 256, 1),
-    num_classes=1,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    upsampling="linear",
-    name="unet2d_textbook",
-):
+    input_shape: Sequence[int | None] = (256, 256, 1),
+    num_classes: int = 1,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    upsampling: str = "linear",
+    name: str = "unet2d_textbook",
+) -> "keras.Model":
     """The textbook 2D U-Net.
 
     Args:
@@ -52,12 +57,13 @@ def unet2d_textbook(
     (None, 256, 256, 1)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
     half = 2 if upsampling == "linear" else 1
 
-    def block(filters):
+    def block(filters: int) -> Callable:
         return partial(
             blocks.double_conv,
             first=filters,
@@ -67,7 +73,7 @@ def unet2d_textbook(
             dropout=dropout,
         )
 
-    def up(x, skip, filters, *, name):
+    def up(x: KerasTensor, skip: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         if upsampling == "linear":
             larger = blocks.linear_upsampling
         else:
@@ -75,7 +81,7 @@ def unet2d_textbook(
         return blocks.up(x, skip, larger, blocks.pad_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = block(64)(x, name="double_conv")

@@ -1,9 +1,14 @@
 """The 19.1M Keras 3D U-Net, with the layer names that its document prints (S3)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=8)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=8)
 @register(
     source="a published Keras 2 model.summary(), unet3d_19m.keras2.txt (S3)",
     sizes=SIZES,
-    parameters=19_072_964,
-    with_moving=19_077_636,
+    trainable_params=19_072_964,
+    total_params=19_077_636,
     stated="19,077,636 parameters, 4,672 of them not trainable, 61 rows, input 64 x 64 x 64 x 1",
     assumed=(
         "the dropout rate: 0.1, an argument (only the rows are documented)",
@@ -22,13 +27,13 @@ SIZES = Sizes(smallest=8)
     ),
 )
 def unet3d_19m(
-    input_shape=(64, 64, 64, 1),
-    num_classes=4,
-    norm="batch",
-    dropout=0.1,
-    activation=None,
-    name="unet3d",
-):
+    input_shape: Sequence[int | None] = (64, 64, 64, 1),
+    num_classes: int = 4,
+    norm: str | None = "batch",
+    dropout: float = 0.1,
+    activation: str | Callable | None = None,
+    name: str = "unet3d",
+) -> "keras.Model":
     """The 19.1M Keras 3D U-Net.
 
     Args:
@@ -49,6 +54,7 @@ def unet3d_19m(
     19077636
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.layers import CropToMultiple
@@ -57,22 +63,24 @@ def unet3d_19m(
     up_conv = partial(blocks.up_conv, bias=False, kernel_initializer="glorot_uniform")
     normalise = partial(blocks.norm, kind=norm, epsilon=1e-3, momentum=0.99)
 
-    def conv_norm_relu(x, filters, number, *, name):
+    def conv_norm_relu(x: KerasTensor, filters: int, number: int, *, name: str) -> KerasTensor:
         """The document numbers norms and activations through; the first has no number."""
         suffix = f"_{number}" if number else ""
         x = conv(x, filters, name=name)
         x = normalise(x, name=f"{norm}_normalization{suffix}")
         return keras.layers.Activation("relu", name=f"activation{suffix}")(x)
 
-    def drop(x, *, name):
+    def drop(x: KerasTensor, *, name: str) -> KerasTensor:
         return keras.layers.Dropout(dropout, name=name)(x) if dropout else x
 
-    def slice_and_concat(skip, x, multiple, suffix):
+    def slice_and_concat(
+        skip: KerasTensor, x: KerasTensor, multiple: int, suffix: str
+    ) -> KerasTensor:
         skip = CropToMultiple(multiple, name=f"tf_op_layer_Slice{suffix}")(skip)
         return keras.layers.Concatenate(axis=-1, name=f"tf_op_layer_concat{suffix}")([skip, x])
 
     inputs = keras.Input(input_shape, name="input_img")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     x = conv_norm_relu(x, 32, 0, name="conv_0_1")

@@ -1,9 +1,14 @@
 """The 2.5M 3D U-Net: 16 to 128 channels, upsampling by interpolation (S2)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=16)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="a published torchsummary table, unet3d_2_5m.torchsummary.md (S2)",
     sizes=SIZES,
-    parameters=2_512_481,
-    with_moving=2_514_465,
+    trainable_params=2_512_481,
+    total_params=2_514_465,
     stated="2,512,481 parameters, 59 rows, input 1 x 112 x 112 x 112",
     assumed=(
         'interpolation="nearest", or "linear" with half-pixel centres (S2.3 gives neither)',
@@ -22,14 +27,14 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def unet3d_2_5m(
-    input_shape=(112, 112, 112, 1),
-    num_classes=1,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    interpolation="nearest",
-    name="unet3d_2_5m",
-):
+    input_shape: Sequence[int | None] = (112, 112, 112, 1),
+    num_classes: int = 1,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    interpolation: str = "nearest",
+    name: str = "unet3d_2_5m",
+) -> "keras.Model":
     """The 2.5M 3D U-Net.
 
     Args:
@@ -50,29 +55,31 @@ def unet3d_2_5m(
     (None, 112, 112, 112, 4)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
     if interpolation not in ("nearest", "linear"):
         raise ValueError(f"interpolation {interpolation!r}: expected 'nearest' or 'linear'.")
-    upsample = {
+    upsamplings: dict[str, Callable] = {
         "nearest": blocks.nearest_upsampling,
         "linear": partial(blocks.linear_upsampling, align_corners=False),
-    }[interpolation]
+    }
+    upsample = upsamplings[interpolation]
 
-    def level(x, filters, *, name):
+    def level(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         conv = partial(blocks.conv, filters=filters)
         normalise = partial(blocks.norm, kind=norm)
         relu = blocks.relu
         x = blocks.sequential(x, conv, normalise, relu, conv, normalise, relu, name=name)
         return blocks.channel_dropout(x, dropout, name=f"dropout_{name}")
 
-    def join(x, skip, *, name):
+    def join(x: KerasTensor, skip: KerasTensor, *, name: str) -> KerasTensor:
         x = upsample(x, name=f"{name}_upsample")
         return blocks.pad_and_concat(x, skip, name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = level(x, 16, name="enc1")

@@ -1,9 +1,14 @@
 """The 90.3M 3D U-Net: 64 to 1024 channels, odd sizes padded to the skip (S1)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=16)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="a published torchsummary table, unet3d_90m.torchsummary.txt (S1)",
     sizes=SIZES,
-    parameters=90_309_763,
-    with_moving=90_321_539,
+    trainable_params=90_309_763,
+    total_params=90_321_539,
     stated="90,309,763 parameters, 85 rows, input 4 x 50 x 50 x 50",
     assumed=(
         "the dropout rate: 0.1, an argument (only the rows are documented)",
@@ -22,13 +27,13 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def unet3d_90m(
-    input_shape=(50, 50, 50, 4),
-    num_classes=3,
-    norm="batch",
-    dropout=0.1,
-    activation=None,
-    name="unet3d_90m",
-):
+    input_shape: Sequence[int | None] = (50, 50, 50, 4),
+    num_classes: int = 3,
+    norm: str | None = "batch",
+    dropout: float = 0.1,
+    activation: str | Callable | None = None,
+    name: str = "unet3d_90m",
+) -> "keras.Model":
     """The 90.3M 3D U-Net.
 
     Args:
@@ -48,18 +53,19 @@ def unet3d_90m(
     (None, 50, 50, 50, 3)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
-    def block(filters):
+    def block(filters: int) -> Callable:
         return partial(blocks.double_conv, first=filters, second=filters, kind=norm)
 
-    def up(x, skip, filters, *, name):
+    def up(x: KerasTensor, skip: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         up_conv = partial(blocks.up_conv, filters=filters)
         return blocks.up(x, skip, up_conv, blocks.pad_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = block(64)(x, name="double_conv")

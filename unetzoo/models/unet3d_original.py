@@ -1,9 +1,14 @@
 """The 3D U-Net of 2016: unpadded, channels doubled before each pooling (S5.17 to S5.22)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=92, step=8)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=92, step=8)
 @register(
     source="Cicek et al. 2016, as a textbook chapter describes it (S5.17)",
     sizes=SIZES,
-    parameters=19_074_627,
-    with_moving=19_079_299,
+    trainable_params=19_074_627,
+    total_params=19_079_299,
     stated="19,069,955 parameters in all, 132 x 132 x 116 in, 44 x 44 x 28 out",
     assumed=(
         "up-convolutions without bias, the others with: 19,069,955 is the count without the "
@@ -22,13 +27,13 @@ SIZES = Sizes(smallest=92, step=8)
     ),
 )
 def unet3d_original(
-    input_shape=(132, 132, 116, 3),
-    num_classes=3,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    name="unet3d_original",
-):
+    input_shape: Sequence[int | None] = (132, 132, 116, 3),
+    num_classes: int = 3,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    name: str = "unet3d_original",
+) -> "keras.Model":
     """The 3D U-Net of 2016; the output is 88 voxels smaller than the input.
 
     Args:
@@ -48,10 +53,11 @@ def unet3d_original(
     (None, 44, 44, 28, 3)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
-    def block(first, second):
+    def block(first: int, second: int) -> Callable:
         return partial(
             blocks.double_conv,
             first=first,
@@ -61,13 +67,13 @@ def unet3d_original(
             dropout=dropout,
         )
 
-    def up(x, skip, filters, *, name):
+    def up(x: KerasTensor, skip: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         up_conv = partial(blocks.up_conv, filters=x.shape[-1], bias=False)
         conv = block(filters, filters)
         return blocks.up(x, skip, up_conv, blocks.crop_and_concat, conv, name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = block(32, 64)(x, name="double_conv")

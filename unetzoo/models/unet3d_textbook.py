@@ -1,9 +1,14 @@
 """The textbook 3D U-Net: padded, batch norm, linear or transposed upsampling (S5.23 to S5.31)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=16)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="a textbook chapter (S5.23 to S5.31)",
     sizes=SIZES,
-    parameters=10_041_155,
-    with_moving=10_045_123,
+    trainable_params=10_041_155,
+    total_params=10_045_123,
     stated="roughly 19 million parameters (linear, 1 channel in, 3 classes out)",
     assumed=(
         "both convolutions of a decoder level have the level's width; the last is 32",
@@ -24,14 +29,14 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def unet3d_textbook(
-    input_shape=(128, 128, 128, 1),
-    num_classes=3,
-    norm="batch",
-    dropout=0.0,
-    activation=None,
-    upsampling="linear",
-    name="unet3d_textbook",
-):
+    input_shape: Sequence[int | None] = (128, 128, 128, 1),
+    num_classes: int = 3,
+    norm: str | None = "batch",
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    upsampling: str = "linear",
+    name: str = "unet3d_textbook",
+) -> "keras.Model":
     """The textbook 3D U-Net.
 
     Args:
@@ -53,12 +58,13 @@ def unet3d_textbook(
     (None, 128, 128, 128, 3)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
 
     half = 2 if upsampling == "linear" else 1
 
-    def block(filters):
+    def block(filters: int) -> Callable:
         return partial(
             blocks.double_conv,
             first=filters,
@@ -68,7 +74,7 @@ def unet3d_textbook(
             dropout=dropout,
         )
 
-    def up(x, skip, filters, *, name):
+    def up(x: KerasTensor, skip: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         if upsampling == "linear":
             larger = blocks.linear_upsampling
         else:
@@ -76,7 +82,7 @@ def unet3d_textbook(
         return blocks.up(x, skip, larger, blocks.pad_and_concat, block(filters), name=name)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
     level1 = block(32)(x, name="double_conv")

@@ -1,9 +1,14 @@
 """UNet++: a grid of nodes between encoder and decoder, one U inside the other (S5.35)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
 
 SIZES = Sizes(smallest=16)
 
@@ -11,8 +16,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="Zhou et al. 2018, arXiv 1807.10165 (and 2019, IEEE TMI), and the authors' UNetPlusPlus",
     sizes=SIZES,
-    parameters=9_041_601,
-    with_moving=9_041_601,
+    trainable_params=9_041_601,
+    total_params=9_041_601,
     ranks=(2, 3),
     stated="9.04 million parameters (9,041,601 in the authors' code); their U-Net of the same "
     "widths 7.76 (7,759,521), wide U-Net 9.13 (9,282,246 in their code)",
@@ -31,19 +36,19 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def unet_plus_plus(
-    input_shape=(96, 96, 1),
-    num_classes=1,
-    norm=None,
-    dropout=0.0,
-    activation=None,
-    nonlinearity="relu",
-    upsampling="transposed",
-    deep_supervision=False,
-    features=(32, 64, 128, 256, 512),
-    depth=4,
-    average=False,
-    name="unet_plus_plus",
-):
+    input_shape: Sequence[int | None] = (96, 96, 1),
+    num_classes: int = 1,
+    norm: str | None = None,
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    nonlinearity: str = "relu",
+    upsampling: str = "transposed",
+    deep_supervision: bool = False,
+    features: Sequence[int] = (32, 64, 128, 256, 512),
+    depth: int = 4,
+    average: bool = False,
+    name: str = "unet_plus_plus",
+) -> "keras.Model":
     """UNet++, whole or pruned.
 
     Node ``node-i-j`` is the paper's X(i, j): row i is the level, column 0 the encoder; it joins
@@ -76,6 +81,7 @@ def unet_plus_plus(
     [9041601, 2204961, 511105, 100961]
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.utils.checks import is_whole, wholes
@@ -87,12 +93,12 @@ def unet_plus_plus(
         raise ValueError(f"average {average!r}: expected True or False.")
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
 
-    def double(x, filters, *, name):
+    def double(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         x = unit(x, filters, name=name, number=1)
         return unit(x, filters, name=name, number=2)
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder: the first node of each row
     rows = []

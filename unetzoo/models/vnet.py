@@ -1,9 +1,15 @@
 """V-Net: residual stages of 5x5x5 convolutions, strided convolutions for pooling (S5.35)."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from unetzoo.cards import register
 from unetzoo.utils.sizes import Sizes
+
+if TYPE_CHECKING:
+    import keras
+    from keras import KerasTensor
 
 SIZES = Sizes(smallest=16)
 
@@ -11,8 +17,8 @@ SIZES = Sizes(smallest=16)
 @register(
     source="Milletari et al. 2016, arXiv 1606.04797",
     sizes=SIZES,
-    parameters=65_175_314,
-    with_moving=65_175_314,
+    trainable_params=65_175_314,
+    total_params=65_175_314,
     ranks=(3, 2),
     stated="no count; receptive fields of 5, 22, 72, 172, 372 voxels after the stages down and "
     "476, 528, 546, 551 up (table 1); input 128 x 128 x 64, two classes",
@@ -35,19 +41,19 @@ SIZES = Sizes(smallest=16)
     ),
 )
 def vnet(
-    input_shape=(128, 128, 64, 1),
-    num_classes=2,
-    norm=None,
-    dropout=0.0,
-    activation=None,
-    nonlinearity="prelu",
-    upsampling="transposed",
-    deep_supervision=False,
-    features=(16, 32, 64, 128, 256),
-    convs_down=(1, 2, 3, 3, 3),
-    convs_up=(3, 3, 2, 1),
-    name="vnet",
-):
+    input_shape: Sequence[int | None] = (128, 128, 64, 1),
+    num_classes: int = 2,
+    norm: str | None = None,
+    dropout: float = 0.0,
+    activation: str | Callable | None = None,
+    nonlinearity: str = "prelu",
+    upsampling: str = "transposed",
+    deep_supervision: bool = False,
+    features: Sequence[int] = (16, 32, 64, 128, 256),
+    convs_down: Sequence[int] = (1, 2, 3, 3, 3),
+    convs_up: Sequence[int] = (3, 3, 2, 1),
+    name: str = "vnet",
+) -> "keras.Model":
     """V-Net.
 
     Args:
@@ -73,6 +79,7 @@ def vnet(
     (None, 64, 64, 2)
     """
     import keras
+    from keras import KerasTensor
 
     from unetzoo import blocks
     from unetzoo.utils.checks import wholes
@@ -82,7 +89,9 @@ def vnet(
     convs_up = wholes("convs_up", convs_up, 4, "stage")
     unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
 
-    def stage(x, shortcut, filters, convs, *, name):
+    def stage(
+        x: KerasTensor, shortcut: KerasTensor, filters: int, convs: int, *, name: str
+    ) -> KerasTensor:
         """Convolutions, the shortcut added to the last before its nonlinearity."""
         for number in range(1, convs):
             x = unit(x, filters, 5, name=name, number=number)
@@ -90,13 +99,13 @@ def vnet(
         x = keras.layers.Add(name=f"{name}-add")([x, shortcut])
         return blocks.nonlinear(x, nonlinearity, name=f"{name}-act{convs}")
 
-    def larger(x, filters, *, name):
+    def larger(x: KerasTensor, filters: int, *, name: str) -> KerasTensor:
         x = blocks.upsample(x, filters, upsampling, name=f"{name}-up")
         x = blocks.norm(x, norm, name=f"{name}-norm")
         return blocks.nonlinear(x, nonlinearity, name=f"{name}-act")
 
     inputs = keras.Input(input_shape, name="input")
-    x = blocks.checked(inputs, SIZES)
+    x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder; the last stage is the bottleneck
     x = stage(x, _repeated(x, features[0]), features[0], convs_down[0], name="encoder1")
@@ -108,7 +117,7 @@ def vnet(
         levels.append(x)
 
     # Decoder
-    maps = []
+    maps: list[KerasTensor] = []
     for number, convs in zip((4, 3, 2, 1), convs_up, strict=True):
         skip, filters = levels[number - 1], features[number - 1]
         x = larger(x, filters, name=f"up{number}")
@@ -120,7 +129,7 @@ def vnet(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _repeated(x, filters):
+def _repeated(x: "KerasTensor", filters: int) -> "KerasTensor":
     """The input's channels as often as there are filters, to be added to them.
 
     A single channel needs no copies; a number that does not divide the filters is projected.

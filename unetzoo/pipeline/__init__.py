@@ -4,7 +4,7 @@ from unetzoo.utils.lazy import lazy
 
 _NAMES = {
     "Run": "unetzoo.pipeline.run:Run",
-    "Settings": "unetzoo.pipeline.run:Settings",
+    "Settings": "unetzoo.pipeline.settings:Settings",
     "train": "unetzoo.pipeline.trainer:train",
     "Predictor": "unetzoo.pipeline.predictor:Predictor",
     "load_predictor": "unetzoo.pipeline.predictor:load_predictor",

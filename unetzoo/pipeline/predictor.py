@@ -82,7 +82,7 @@ class Predictor:
             )
         )  # fmt: skip
 
-    def score(self, image: Volume | Picture) -> np.ndarray:
+    def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
         """The probabilities ``(*spatial, C)``, float32, on its canonical axes."""
         slabs, grid = self._slabs(image)
         return restore_probabilities(
@@ -94,9 +94,9 @@ class Predictor:
         image = read_case(case, fill=self.run.preparation.fill)
         path = target(case, folder)
         if self.probabilities:
-            scores = self.score(image)
-            _write_scores(folder / f"{case.name}_probabilities", scores, image)
-            classes = self._cleaned(classes_of(scores, threshold=0.5))
+            probabilities = self.predict_probabilities(image)
+            _write_probabilities(folder / f"{case.name}_probabilities", probabilities, image)
+            classes = self._cleaned(classes_of(probabilities, threshold=0.5))
         else:
             classes = self.segment(image)
         write_case_labels(path, classes, image, self.run.scheme)
@@ -184,10 +184,10 @@ def predict_cases(
     return outcome
 
 
-def _write_scores(stem: Path, scores: np.ndarray, image: Volume | Picture) -> None:
+def _write_probabilities(stem: Path, probabilities: np.ndarray, image: Volume | Picture) -> None:
     """As NIfTI with a channel for each class; for a picture as numpy's ``.npy``."""
     if isinstance(image, Volume):
-        write_image(stem.with_name(f"{stem.name}.nii.gz"), scores, image)
+        write_image(stem.with_name(f"{stem.name}.nii.gz"), probabilities, image)
         return
     with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
-        np.save(file, scores, allow_pickle=False)
+        np.save(file, probabilities, allow_pickle=False)

@@ -5,19 +5,18 @@ import json
 import platform
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetzoo.data.labels import LabelScheme, labels_of
-from unetzoo.data.preprocessing import normalization as normalisation
-from unetzoo.data.preprocessing.normalization import CT, ZScore, is_number
-from unetzoo.data.preprocessing.preparation import Preparation, Spacing, check_spacing
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.pipeline.settings import Settings
 from unetzoo.training.checkpoints import BEST, checkpoints
-from unetzoo.utils.checks import check, is_whole, whole, wholes
-from unetzoo.utils.choices import LAST_SEED, MODELS, PRECISIONS
+from unetzoo.utils.checks import whole
+from unetzoo.utils.choices import MODELS
 from unetzoo.utils.files import missing, replacing
-from unetzoo.utils.json_values import parsed, tuples
+from unetzoo.utils.json_values import parsed
 from unetzoo.utils.kernels import keras_backend
 
 RUN = "run.json"
@@ -27,120 +26,10 @@ PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a run was asked for; with the data, all that is needed to repeat it.
-
-    Args:
-        data: a folder, CSV file or other place that ``unetzoo.data.datasets.find`` knows.
-        network: an id of the zoo.
-        patch: sizes, voxels.
-        fold: which of the folds is held out, from 0; None trains on all cases.
-        folds: into how many the cases are dealt.
-        layout: of the data; None to find out.
-        labels, classes, ignore: as in ``LabelScheme``; None for what the data say.
-        spacing: millimetres to resample to, None on an axis that stays as it is; "median" for
-            that of the training cases, None for no resampling.
-        normalisation: one a channel; None for what the training cases ask for.
-        fill: takes the place of NaN and infinite voxels; None makes them an error.
-        boundary_weights: whether voxels between objects count more, as in the paper of 2015.
-        build: further arguments of the network's builder, such as ``{"norm": "instance"}``.
-        epochs, steps: of the run, and patch batches in an epoch.
-        batch_size: patches.
-        optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
-            schedule None is "constant" with Adam and "poly" with SGD.
-        precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
-        augment: whether patches are varied.
-        patience: epochs without a better held-out Dice after which the run ends; None: never.
-        validate_every: epochs from one validation on whole held-out cases to the next.
-        seed: of the weights, the patches and the dropout.
-
-    Raises: ValueError for a number that cannot work.
-    """
-
-    data: str
-    network: str
-    patch: tuple[int, ...]
-    fold: int | None = 0
-    folds: int = 5
-    layout: str | None = None
-    labels: Mapping[int, int] | None = None
-    classes: int | None = None
-    ignore: int | None = None
-    spacing: str | Spacing | None = "median"
-    normalisation: tuple[ZScore | CT, ...] | None = None
-    fill: float | None = None
-    boundary_weights: bool = False
-    build: Mapping[str, Any] | None = None
-    epochs: int = 100
-    steps: int = 100
-    batch_size: int = 2
-    optimizer: str = "adam"
-    learning_rate: float | None = None
-    schedule: str | None = None
-    clip: float | None = 12.0
-    precision: str = "float32"
-    augment: bool = True
-    patience: int | None = None
-    validate_every: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check(bool(self.data), "data", self.data, "a folder, a CSV file, patterns or tfds:NAME")
-        rank = len(self.patch) if isinstance(self.patch, (list, tuple)) else 3
-        object.__setattr__(self, "patch", wholes("patch", self.patch, rank, "axis"))
-        right = self.fill is None or is_number(self.fill)
-        check(right, "fill", self.fill, "a finite number, such as 0")
-        for name in ("folds", "epochs", "steps", "batch_size", "validate_every"):
-            object.__setattr__(self, name, whole(name, getattr(self, name)))
-        check_spacing(None if self.spacing == "median" else self.spacing)
-        if self.patience is not None:
-            object.__setattr__(self, "patience", whole("patience", self.patience))
-        if self.fold is not None and not 0 <= self.fold < self.folds:
-            raise ValueError(f"fold {self.fold}: expected 0 to {self.folds - 1}, or none of them.")
-        right = is_whole(self.seed, least=0) and self.seed <= LAST_SEED
-        check(right, "seed", self.seed, f"a whole number from 0 to {LAST_SEED}")
-        object.__setattr__(self, "seed", int(self.seed))
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision {self.precision!r}: expected one of {', '.join(PRECISIONS)}."
-            )
-
-    def differences(self, other: "Settings") -> list[str]:
-        """What another run was asked for and this one was not."""
-        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return [
-            f"{name} {theirs!r}, not {ours!r}" for name, ours, theirs in pairs if ours != theirs
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """A plain dict, for ``run.json``."""
-        kinds = self.normalisation
-        each = None if kinds is None else [normalisation.to_json(kind) for kind in kinds]
-        scheme = LabelScheme(self.classes, self.labels, self.ignore).to_json()
-        return {**asdict(self), **scheme, "normalisation": each}
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Settings":
-        """Raises: ValueError for what are no settings."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(found) - known):
-            raise ValueError(f"settings {unknown}: expected only {sorted(known)}.")
-        if lacking := sorted({"data", "network", "patch"} - set(found)):
-            raise ValueError(f"settings without {', '.join(lacking)}: expected these at least.")
-        values = {name: tuples(value) for name, value in found.items()}
-        if values.get("normalisation") is not None:
-            kinds = values["normalisation"]
-            values["normalisation"] = tuple(normalisation.from_json(kind) for kind in kinds)
-        if values.get("labels") is not None:
-            values["labels"] = labels_of(values["labels"])
-        return cls(**values)
-
-
-@dataclass(frozen=True)
 class Run:
     """A run's folder: what it was asked for and what it was made of.
 
-    ``train`` and ``held_out`` hold each case's fingerprint, a digest of its files and settings.
+    ``train`` and ``held_out`` hold a digest of each case, of its files and settings.
     """
 
     folder: Path

@@ -9,31 +9,19 @@ from pathlib import Path
 import keras
 
 from unetzoo import registry
-from unetzoo.callbacks import (
-    DrawCurves,
-    SaveRun,
-    StopEarly,
-    WholeCases,
-    resume,
-)
+from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
 from unetzoo.data.preprocessing.survey import Survey
-from unetzoo.pipeline.early import check_axes, check_settings
-from unetzoo.pipeline.run import PLAN, PREPARED, Run, Settings
-from unetzoo.pipeline.training_data import (
-    Feed,
-    check_data,
-    from_files,
-    from_tfds,
-    new_run,
-    outputs_of,
-)
+from unetzoo.inference.shapes import output_shape
+from unetzoo.pipeline.early import run_to_resume, training_data
+from unetzoo.pipeline.run import PLAN, PREPARED, Run
+from unetzoo.pipeline.settings import Settings
+from unetzoo.pipeline.training_data import Outputs, TrainingData
 from unetzoo.planning.plans import Plan
 from unetzoo.planning.serialization import write_plan
 from unetzoo.training.checkpoints import BEST, checkpoints
 from unetzoo.training.compile import compile_model, make_optimizer
 from unetzoo.training.epochs import ShowEpochs
 from unetzoo.training.history import read_history, waited_in_vain
-from unetzoo.utils.choices import TFDS
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
 
@@ -69,9 +57,9 @@ def train(
     Raises: ValueError for data or settings that cannot work, or a folder that another process is
         at work in, RunStopped for a run that cannot go on.
     """
-    folder = Path(folder)
+    folder, data = Path(folder), training_data(settings)
     if end := _end(settings, folder):
-        model = _finished(settings, folder)
+        model = _finished(data, folder)
         print(
             f"{folder}: the run there is finished, {end}: nothing was done; give its folder to "
             "unetzoo predict or evaluate, or another --out to train anew.",
@@ -79,40 +67,44 @@ def train(
         )
         return model
     with owned(folder):
-        run, feed = _begun(
-            settings, folder, Path(cache or folder / PREPARED), workers, plan, survey
-        )
-        return _fit(run, feed)
+        run = _begun(data, folder, Path(cache or folder / PREPARED), workers, plan, survey)
+        return _fit(run, data)
 
 
 def _begun(
-    settings: Settings,
+    data: TrainingData,
     folder: Path,
     cache: Path,
     workers: int,
     plan: Plan | None,
     survey: Survey | None,
-) -> tuple[Run, Feed]:
-    """The run in a folder, which goes on or begins, and its prepared cases."""
-    begun = check_settings(settings, folder, cache)
-    _optimizer(settings)  # before the data are read
-    outputs_of(settings)
+) -> Run:
+    """The run in a folder, which goes on or begins; its data are open."""
+    resumed = run_to_resume(data.settings, folder, cache)
+    outputs = _outputs(data.settings)  # before the data are looked at
+    data.check()
     with survey or Survey(cache) as looking:
-        run, looks = (begun, {}) if begun else new_run(settings, folder, workers, looking)
+        run = resumed or data.begin(folder, workers, looking)
         if plan is not None:
             _check_classes(plan, run)
-        check_axes(settings, 3 if run.preparation.crop else 2)
-        if settings.data.startswith(TFDS):
-            run, feed = from_tfds(run)
-        else:
-            run, feed = from_files(run, cache, workers, looks)
-    if begun is None:
+        run = data.open(run, outputs, cache, workers)
+    if resumed is None:
         make_folder(folder)
         (folder / BEST).unlink(missing_ok=True)  # of a run that did not finish an epoch
         if plan is not None:
             write_plan(plan, folder / PLAN)
         run.write()
-    return run, feed
+    return run
+
+
+def _outputs(settings: Settings) -> Outputs:
+    """Raises: ValueError for a patch that the network does not take."""
+    model = registry.skeleton(
+        settings.network,
+        input_shape=(*settings.patch, 1),  # the sizes do not depend on the channels
+        **{"name": settings.network, **(settings.build or {})},
+    )
+    return Outputs(output_shape(model, settings.patch)[:-1], len(model.outputs))
 
 
 def build(run: Run) -> keras.Model:
@@ -126,7 +118,13 @@ def build(run: Run) -> keras.Model:
             num_classes=len(run.class_names),
             **(settings.build or {}),
         )
-        optimizer = _optimizer(settings)
+        optimizer = make_optimizer(
+            settings.optimizer,
+            learning_rate=settings.learning_rate,
+            schedule=settings.schedule or ("poly" if settings.optimizer == "sgd" else "constant"),
+            steps=settings.epochs * settings.steps,
+            clip=settings.clip,
+        )
         return compile_model(model, optimizer=optimizer, ignore_label=run.scheme.ignore)
 
 
@@ -140,16 +138,6 @@ def _precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
-    return make_optimizer(
-        settings.optimizer,
-        learning_rate=settings.learning_rate,
-        schedule=settings.schedule or ("poly" if settings.optimizer == "sgd" else "constant"),
-        steps=settings.epochs * settings.steps,
-        clip=settings.clip,
-    )
-
-
 def _end(settings: Settings, folder: Path) -> str:
     """Why a run is at its end; empty where it is not."""
     done = max(checkpoints(folder), default=0)
@@ -161,25 +149,25 @@ def _end(settings: Settings, folder: Path) -> str:
     return ""
 
 
-def _finished(settings: Settings, folder: Path) -> keras.Model:
+def _finished(data: TrainingData, folder: Path) -> keras.Model:
     """The model of a run that is at its end: nothing is left to do, and nothing is written."""
     run = Run.read(folder)
-    run.check_same(settings)
+    run.check_same(data.settings)
     model, _ = resume(folder)
-    check_data(run)
+    data.check_same(run)
     return model
 
 
 def _check_classes(plan: Plan, run: Run) -> None:
-    found = len(run.class_names)
-    if plan.num_classes != found:
+    classes = len(run.class_names)
+    if plan.num_classes != classes:
         raise ValueError(
-            f"num_classes {plan.num_classes} of the plan: expected {found}, as the data have; plan "
-            "these data, or mend the plan."
+            f"num_classes {plan.num_classes} of the plan: expected {classes}, as the data have; "
+            "make a plan for these data, or correct it."
         )
 
 
-def _fit(run: Run, feed: Feed) -> keras.Model:
+def _fit(run: Run, data: TrainingData) -> keras.Model:
     settings = run.settings
     with _precision(settings.precision):  # or Keras leaves the scale of float16's loss out
         model, done = resume(run.folder)
@@ -187,27 +175,27 @@ def _fit(run: Run, feed: Feed) -> keras.Model:
         model = build(run)
     else:
         print(f"going on after epoch {done} of {settings.epochs}", file=sys.stderr)
-    validated = None if feed.held_out is None else settings.validate_every
+    validated = None if data.held_out is None else settings.validate_every
     with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
         model.fit(
-            feed.batches(done * settings.steps),
+            data.batches(done * settings.steps),
             shuffle=False,
             steps_per_epoch=settings.steps,
             epochs=settings.epochs,
             initial_epoch=done,
             verbose=0,
-            callbacks=[*_callbacks(run, feed, done), shown],
+            callbacks=[*_callbacks(run, data, done), shown],
         )
     return model
 
 
-def _callbacks(run: Run, feed: Feed, done: int) -> list[keras.callbacks.Callback]:
+def _callbacks(run: Run, data: TrainingData, done: int) -> list[keras.callbacks.Callback]:
     settings, folder = run.settings, run.folder
     callbacks: list[keras.callbacks.Callback] = []
-    if feed.held_out is not None:
+    if data.held_out is not None:
         callbacks.append(
             WholeCases(
-                feed.held_out,
+                data.held_out,
                 settings.patch,
                 every=settings.validate_every,
                 ignore_label=run.scheme.ignore,

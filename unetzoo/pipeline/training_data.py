@@ -1,31 +1,28 @@
-"""Where a run's batches come from: files that are prepared, or a data set of TFDS."""
+"""What a run is trained, validated and scored on, wherever its data come from."""
 
 import dataclasses
-import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from unetzoo.data.augmentation import Augmentation
-from unetzoo.data.datasets import Case
+import numpy as np
+
+from unetzoo import registry
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.patches import PatchDataset
-from unetzoo.data.preprocessing import jobs
-from unetzoo.data.preprocessing.cache import PreparedCase, key_of, prepare_cases
-from unetzoo.data.preprocessing.normalization import ZScore
-from unetzoo.data.preprocessing.preparation import Preparation, preparation_for
-from unetzoo.data.preprocessing.survey import Look, Survey
+from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.sample import Sample
-from unetzoo.data.splits import folds
-from unetzoo.inference.shapes import output_shape
-from unetzoo.pipeline.early import cases_named, find_dataset, nothing_left
-from unetzoo.pipeline.run import Run, Settings, versions
-from unetzoo.registry import card, list_models, skeleton
-from unetzoo.utils.choices import TFDS
+from unetzoo.evaluation.results import Evaluation
+from unetzoo.pipeline.run import Run, versions
+from unetzoo.pipeline.settings import Settings
 from unetzoo.utils.kernels import keras_backend
-from unetzoo.utils.progress import bar
-from unetzoo.utils.text import counted
+
+if TYPE_CHECKING:
+    from unetzoo.pipeline.predictor import Predictor
+
+Shown = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]
+"""Of a case: image, reference, prediction, spacing."""
 
 
 class Cases(Protocol):
@@ -34,254 +31,128 @@ class Cases(Protocol):
     def items(self) -> Iterable[tuple[str, Sample]]: ...
 
 
-@dataclass(frozen=True)
-class Feed:
-    """What a run is trained and validated on."""
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What a network gives for a patch."""
 
-    batches: Callable[[int], Any]  # for ``fit``, from a batch of the run on
-    held_out: Cases | None
+    sizes: tuple[int, ...]
+    count: int
 
 
-def from_files(run: Run, cache: Path, workers: int, looks: Mapping[str, Look]) -> tuple[Run, Feed]:
-    """Prepare a run's cases; the run with their fingerprints, and its feed.
+class TrainingData(ABC):
+    """The data of a run: ``check``, ``begin`` and ``open`` them to train, ``evaluate`` to score.
 
-    The looks are those of the survey that the run was made of; none for a run that was read.
+    ``unetzoo.pipeline.early.training_data`` makes it of settings.
 
-    Raises: ValueError for cases that are not there, or not those that the run was begun with.
+    Args:
+        settings: of the run.
+        place: other data whose labels mean the same, to be scored; None for the run's own.
     """
-    settings = run.settings
-    prepared = _prepare(run, cache, workers, looks)
-    run = _with_fingerprints(run, {name: case.key for name, case in prepared.items()})
-    output, outputs = outputs_of(settings)
 
-    def batches(first: int) -> PatchDataset:
-        return PatchDataset(
-            [prepared[name].sample for name in run.train],
-            patch=settings.patch,
-            batch_size=settings.batch_size,
-            augment=Augmentation() if settings.augment else None,
-            ignore_label=run.scheme.ignore,
-            output=output,
-            outputs=outputs,
-            seed=settings.seed,
-            first_batch=first,
-            workers=workers,
-        )
+    batches: Callable[[int], Any]  # for ``fit``, from a batch of the run on; once it is open
+    held_out: Cases | None  # once it is open
 
-    held_out = {name: prepared[name].sample for name in run.held_out}
-    return run, Feed(batches, held_out or None)
+    def __init__(self, settings: Settings, place: str | None = None):
+        self.settings = settings
+        self.place = place or settings.data
+        self.own = place is None
 
+    @abstractmethod
+    def check(self) -> None:
+        """Look at the names of files and not into them, before Keras is loaded.
 
-def from_tfds(run: Run) -> tuple[Run, Feed]:
-    """The feed of a run on pictures of TFDS, which are read one by one: nothing is prepared."""
-    from unetzoo.data.tfds import Changes, pictures, samples
+        Raises: ValueError for a list of files that is wrong, too few for the folds, or with another
+            number of axes than the patch.
+        """
 
-    settings = run.settings
-    output, outputs = outputs_of(settings)
-    if output != settings.patch:
-        raise ValueError(
-            f"network {settings.network!r} gives {output} for a patch of {settings.patch}: "
-            "with data of TFDS expected a network that gives as many pixels as it takes."
-        )
-    source = find_tfds(settings)
-    splits = [*run.train, *run.held_out]
-    run = _with_fingerprints(run, {split: _digest(source, split) for split in splits})
-    changes = Changes() if settings.augment else Changes((), False, 0.0, 0.0)
+    @abstractmethod
+    def begin(self, folder: Path, workers: int, survey: Survey) -> Run:
+        """Look through the data, deal the cases, and plan how they are prepared.
 
-    def batches(first: int) -> Any:
-        found = pictures(
-            source,
-            split="+".join(run.train),
-            size=(settings.patch[0], settings.patch[1]),
-            batch_size=settings.batch_size,
-            crop=True,
-            seed=settings.seed,
-            changes=changes,
-            first_batch=first,
-        )
-        return found if outputs == 1 else found.map(lambda x, y: (x, (y,) * outputs))
+        Raises: ValueError with all that is wrong with the data.
+        """
 
-    class HeldOut:
-        def items(self) -> Iterable[tuple[str, Sample]]:
-            return samples(source, "+".join(run.held_out))
+    @abstractmethod
+    def open(self, run: Run, outputs: Outputs, cache: Path, workers: int) -> Run:
+        """Prepare a run's cases, for ``batches`` and ``held_out``; the run with their digests.
 
-    return run, Feed(batches, HeldOut() if run.held_out else None)
+        Raises: ValueError for cases that are not there, or not those that the run was begun with.
+        """
 
+    @abstractmethod
+    def to_score(self, run: Run) -> Any:
+        """What of these data is scored: of a run's own data what it held out.
 
-def new_run(
-    settings: Settings, folder: Path, workers: int, survey: Survey
-) -> tuple[Run, Mapping[str, Look]]:
-    """Look through the data, deal the cases, and plan how they are prepared.
+        Raises: ValueError where it held out nothing.
+        """
 
-    Returns: the run, and the looks at its cases; none at those of TFDS.
-    Raises: ValueError with all that is wrong with the data.
-    """
-    if settings.data.startswith(TFDS):
-        return _new_on_tfds(settings, folder), {}
-    return _new_on_files(settings, folder, workers, survey)
+    @abstractmethod
+    def evaluate(
+        self, predictor: "Predictor", folder: Path, tolerance: float
+    ) -> tuple[Evaluation, Callable[[str], Shown]]:
+        """The scores of what is to be scored, and what there is to draw of a case."""
 
+    @abstractmethod
+    def digests(self, run: Run) -> Mapping[str, str]:
+        """A digest for each case of a run, of what is there now; nothing is written."""
 
-def find_tfds(settings: Settings, place: str | None = None) -> Any:
-    """The run's data set of TFDS, or another whose labels mean the same."""
-    from unetzoo.data import tfds
+    def check_same(self, run: Run, *, held_out_only: bool = False) -> None:
+        """Whether a run's data, or only what it held out, are those that it was begun with.
 
-    return tfds.find(
-        place or settings.data,
-        labels=settings.labels,
-        classes=settings.classes,
-        ignore=settings.ignore,
-    )
+        Raises: ValueError where they are not, or not there.
+        """
+        run = dataclasses.replace(run, train={}) if held_out_only else run
+        self._with_digests(run, self.digests(run))
 
-
-def _new_on_files(
-    settings: Settings, folder: Path, workers: int, survey: Survey
-) -> tuple[Run, Mapping[str, Look]]:
-    dataset = find_dataset(settings)
-    names = [case.name for case in dataset.cases]
-    kept, held_out = names, list[str]()
-    if settings.fold is not None:
-        kept, held_out = folds(names, settings.folds)[settings.fold]
-    found = survey.look_through(
-        dataset.cases,
-        dataset.scheme,
-        dataset.channel_names,
-        fill=settings.fill,
-        workers=workers,
-        progress=bar("reading every file"),
-    )
-    scheme = dataset.scheme.with_classes(max(found.counts) + 1)
-    preparation = preparation_for(
-        {name: found.looks[name].fingerprint for name in kept},
-        dataset.channel_names,
-        spacing=settings.spacing,  # type: ignore[arg-type]
-        normalisation=settings.normalisation,
-        fill=settings.fill,
-    )
-    run = _run(settings, folder, scheme, dataset.class_names, preparation, kept, held_out)
-    return run, found.looks
-
-
-def _new_on_tfds(settings: Settings, folder: Path) -> Run:
-    source = find_tfds(settings)
-    count = source.count("train")
-    kept, held_out = ["train"], list[str]()
-    if settings.fold is not None:
-        if count < settings.folds:
+    def _check_axes(self, axes: int) -> None:
+        """Raises: ValueError where patch and data do not have the same number of axes."""
+        settings, rank = self.settings, len(self.settings.patch)
+        if rank != axes:
+            networks = ", ".join(registry.list_models(f"{axes}d"))
             raise ValueError(
-                f"{settings.data}: {counted(count, 'example')} for "
-                f"{counted(settings.folds, 'fold')}."
+                f"network {settings.network!r}, patch {settings.patch} has {rank}, the data have "
+                f"{axes}: expected the same number of axes; networks for these data are {networks}."
             )
-        ends = [count * n // settings.folds for n in (settings.fold, settings.fold + 1)]
-        held_out = [f"train[{ends[0]}:{ends[1]}]"]
-        parts = {f"train[:{ends[0]}]": ends[0], f"train[{ends[1]}:]": count - ends[1]}
-        kept = [split for split, size in parts.items() if size]
-    channels = source.builder.info.features[source.image].shape[-1] or 3
-    kinds = settings.normalisation or (ZScore(),) * channels
-    preparation = Preparation(None, kinds, crop=False)
-    return _run(settings, folder, source.scheme, source.class_names, preparation, kept, held_out)
 
+    def _check_held_out(self, run: Run) -> None:
+        if not run.held_out:
+            raise ValueError(
+                f"{self.place}: the run in {run.folder} was trained on all of its labelled cases; "
+                "give others with --data."
+            )
 
-def _run(
-    settings: Settings,
-    folder: Path,
-    scheme: LabelScheme,
-    class_names: tuple[str, ...],
-    preparation: Preparation,
-    kept: list[str],
-    held_out: list[str],
-) -> Run:
-    others = (f"class {n}" for n in range(1, scheme.num_classes))
-    return Run(
-        folder=folder,
-        settings=settings,
-        scheme=scheme,
-        class_names=class_names or ("background", *others),
-        channels=len(preparation.normalisation),
-        preparation=preparation,
-        train=dict.fromkeys(kept, ""),
-        held_out=dict.fromkeys(held_out, ""),
-        versions=versions(),
-        backend=keras_backend(),
-    )
-
-
-def check_data(run: Run) -> None:
-    """Whether a run's data are those that it was begun with; files are hashed, none is written.
-
-    Raises: ValueError where they are not, or not there.
-    """
-    if run.settings.data.startswith(TFDS):
-        source = find_tfds(run.settings)
-        found = {split: _digest(source, split) for split in (*run.train, *run.held_out)}
-    else:
-        settings = run.preparation.to_json()
-        boundary = run.settings.boundary_weights
-        each = jobs.by_name(_wanted(run), run.scheme).items()
-        found = {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in each}
-    _with_fingerprints(run, found)
-
-
-def check_held_out(run: Run) -> None:
-    """As ``check_data``, of what the run held out alone. Raises: ValueError if that is nothing."""
-    if not run.held_out:
-        raise nothing_left(run, run.settings.data)
-    check_data(dataclasses.replace(run, train={}))
-
-
-def _wanted(run: Run) -> list[Case]:
-    return cases_named(run, [*run.train, *run.held_out])
-
-
-def _prepare(
-    run: Run, cache: Path, workers: int, looks: Mapping[str, Look]
-) -> dict[str, PreparedCase]:
-    prepared = prepare_cases(
-        _wanted(run),
-        run.scheme,
-        run.preparation,
-        cache,
-        workers=workers,
-        boundary_weights=run.settings.boundary_weights,
-        looks=looks,
-        progress=bar("preparing"),
-    )
-    return {case.name: case for case in prepared}
-
-
-def outputs_of(settings: Settings) -> tuple[tuple[int, ...], int]:
-    """The sizes of what the network gives for a patch, and how many outputs it has.
-
-    Raises: ValueError for a patch that the network does not take.
-    """
-    axes, rank = card(settings.network).ranks, len(settings.patch)
-    if rank not in axes:
-        near = ", ".join(list_models(f"{rank}d")) or "none"
-        raise ValueError(
-            f"network {settings.network!r} has {' or '.join(map(str, axes))} axes of space, patch "
-            f"{settings.patch} has {rank}: expected the same; for {counted(rank, 'axis')} there "
-            f"are {near}."
+    def _new_run(
+        self,
+        folder: Path,
+        scheme: LabelScheme,
+        class_names: tuple[str, ...],
+        preparation: Preparation,
+        train: Iterable[str],
+        held_out: Iterable[str],
+    ) -> Run:
+        others = (f"class {number}" for number in range(1, scheme.num_classes))
+        return Run(
+            folder=folder,
+            settings=self.settings,
+            scheme=scheme,
+            class_names=class_names or ("background", *others),
+            channels=len(preparation.normalisation),
+            preparation=preparation,
+            train=dict.fromkeys(train, ""),
+            held_out=dict.fromkeys(held_out, ""),
+            versions=versions(),
+            backend=keras_backend(),
         )
-    shape = (*settings.patch, 1)  # the sizes do not depend on the channels
-    build = {"name": settings.network, **(settings.build or {})}
-    model = skeleton(settings.network, input_shape=shape, **build)
-    return output_shape(model, settings.patch)[:-1], len(model.outputs)
 
-
-def _digest(source: Any, split: str) -> str:
-    """TFDS vouches for what a version holds; the examples are not read for it."""
-    text = f"{source.builder.info.full_name} {split} {source.count(split)}"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _with_fingerprints(run: Run, found: Mapping[str, str]) -> Run:
-    known = {**run.train, **run.held_out}
-    if changed := [name for name, key in known.items() if key not in ("", found[name])]:
-        raise ValueError(
-            f"{run.settings.data}: the files of {changed[:5]} are not those that the run in "
-            f"{run.folder} was begun with; put them back, or give another folder."
+    def _with_digests(self, run: Run, digests: Mapping[str, str]) -> Run:
+        known = {**run.train, **run.held_out}
+        if changed := [name for name, key in known.items() if key not in ("", digests[name])]:
+            raise ValueError(
+                f"{self.settings.data}: the files of {changed[:5]} are not those that the run in "
+                f"{run.folder} was begun with; put them back, or give another folder."
+            )
+        return dataclasses.replace(
+            run,
+            train={name: digests[name] for name in run.train},
+            held_out={name: digests[name] for name in run.held_out},
         )
-    return dataclasses.replace(
-        run,
-        train={name: found[name] for name in run.train},
-        held_out={name: found[name] for name in run.held_out},
-    )

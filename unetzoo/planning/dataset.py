@@ -1,4 +1,4 @@
-"""From a data set to a plan: every case is read, one after the other."""
+"""From a data set to a plan: every case is read."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.datasets import Dataset, find
-from unetzoo.data.preprocessing.normalization import is_number
-from unetzoo.data.preprocessing.statistics import Fingerprint as Look
-from unetzoo.data.preprocessing.statistics import normalisations
+from unetzoo.data.datasets import Dataset, find_dataset
+from unetzoo.data.preprocessing.statistics import CaseStatistics, normalizations
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.planning.checks import check_choice, check_spacing
-from unetzoo.planning.plans import Fingerprint, Measured, Plan, tidy
+from unetzoo.planning.plans import DatasetStatistics, Fingerprint, Plan, tidy
 from unetzoo.planning.rules import in_order, plan
-from unetzoo.utils.checks import check
+from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.choices import TFDS
 from unetzoo.utils.progress import bar
 
@@ -33,29 +31,33 @@ def plan_dataset(
     workers: int = 1,
     survey: Survey | None = None,
 ) -> Plan:
-    """What to train on a data set, and with which memory; also ``unetzoo.plan``.
+    """Plan what to train on a data set by nnU-Net's rules; also ``unetzoo.plan``.
 
-    Its labelled cases are looked through for faults and measured: a CT channel is normalised by
-    the foreground of all of them, those that a fold will hold out included, as nnU-Net does it.
+    The labeled cases are checked for faults and measured. A CT channel is normalized by the
+    foreground of all of them, including those that a fold will hold out, as nnU-Net does it.
 
     Args:
-        data: of ``unetzoo.data.datasets.find``, or a place that it knows.
-        memory_gb: of the accelerator.
+        data: a data set from ``unetzoo.data.find_dataset``, or a place that it can find.
+        memory_gb: the accelerator's memory that a training step may take.
         network: "plain_unet" or "residual_unet".
-        layout, labels, classes, ignore: of a place, as in ``find``.
-        fill: takes the place of NaN and infinite voxels; without it they are an error.
+        layout: as in ``find_dataset``, if data is a place.
+        labels: as in ``find_dataset``, if data is a place.
+        classes: as in ``find_dataset``, if data is a place.
+        ignore: as in ``find_dataset``, if data is a place.
+        fill: replaces NaN and infinite voxels; without it they are an error.
         workers: processes that read.
-        survey: looks at the cases, so that who goes on with it need not look again.
+        survey: does the reading, so that whoever uses it next need not read again.
 
-    Raises: ValueError with all that is wrong with the data, or for memory that no patch fits in.
+    Returns: the plan.
+    Raises: ValueError with all that is wrong with the data, or if no patch fits the memory.
     Source: nnU-Net 2.8.1.
 
     >>> import tempfile
     >>> from unetzoo.data.synthetic import write_dataset
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = write_dataset(folder, 3, (40, 30), classes=2, layout="pictures")
-    >>> found = plan_dataset(folder)
-    >>> found.configurations["2d"].patch, found.measured.cases
+    >>> result = plan_dataset(folder)
+    >>> result.configurations["2d"].patch, result.measured.cases
     ((40, 32), 3)
     """
     check_choice(network, memory_gb)  # before the data are read
@@ -63,11 +65,11 @@ def plan_dataset(
     _check_place(data)
     if isinstance(data, Dataset):
         if (layout, labels, classes, ignore) != (None,) * 4:
-            raise ValueError(f"{data}: expected no layout, labels, classes or ignore besides it.")
+            raise ValueError(f"{data}: expected no layout, labels, classes or ignore with it.")
         dataset = data
     else:
-        dataset = find(data, layout, labels=labels, classes=classes, ignore=ignore)
-    found = (survey or Survey()).look_through(
+        dataset = find_dataset(data, layout, labels=labels, classes=classes, ignore=ignore)
+    findings = (survey or Survey()).look_through(
         dataset.cases,
         dataset.scheme,
         dataset.channel_names,
@@ -75,20 +77,19 @@ def plan_dataset(
         workers=workers,
         progress=bar("reading every file"),
     )
-    if max(found.counts, default=0) < 1:
+    if max(findings.counts, default=0) < 1:
         raise ValueError(
-            f"{dataset}: only background in the labels; expected at least one class besides it: "
-            "look at the label files, or give classes."
+            f"{dataset}: only background in the labels; expected at least one other class: "
+            "check the label files, or give classes."
         )
-    num_classes = dataset.scheme.with_classes(max(found.counts) + 1).num_classes
-    looks = {name: one.fingerprint for name, one in found.looks.items()}
-    for name, look in looks.items():
-        check_spacing(f"case {name!r}: spacing", look.spacing)
-    each = list(looks.values())
+    num_classes = dataset.scheme.with_classes(max(findings.counts) + 1).num_classes
+    statistics = [look.statistics for look in findings.looks.values()]
+    for name, case in zip(findings.looks, statistics, strict=True):
+        check_spacing(f"case {name!r}: spacing", case.spacing)
     return dataclasses.replace(
-        _planned(each, num_classes, memory_gb, network),
-        normalisation=normalisations(each, dataset.channel_names),
-        measured=_measured(each, num_classes),
+        _planned(statistics, num_classes, memory_gb, network),
+        normalisation=normalizations(statistics, dataset.channel_names),
+        measured=_measured(statistics, num_classes),
     )
 
 
@@ -98,31 +99,33 @@ def _check_place(data: object) -> None:
     place = isinstance(data, (Dataset, Path, str, Sequence)) and data != ""
     check(place, "data", data, "a data set: a folder, a CSV file or patterns")
     if isinstance(data, str) and data.startswith(TFDS):
-        raise ValueError(f"{data}: expected files to plan by; of TFDS give --plan or --network.")
+        raise ValueError(f"{data}: expected files to plan by; for TFDS give --plan or --network.")
 
 
-def _planned(looks: Sequence[Look], num_classes: int, memory_gb: float, network: str) -> Plan:
-    """Volumes are planned slices first, as nnU-Net reads them: of equal axes the first counts."""
-    step = -1 if len(looks[0].shape) == 3 else 1
-    spacings = [look.spacing[::step] for look in looks]
-    shapes = [look.shape[::step] for look in looks]
-    found = plan(Fingerprint(spacings, shapes, looks[0].channels, num_classes), memory_gb, network)
+def _planned(
+    cases: Sequence[CaseStatistics], num_classes: int, memory_gb: float, network: str
+) -> Plan:
+    """Plan volumes with slices first, as nnU-Net reads them: of equal axes the first one counts."""
+    step = -1 if len(cases[0].shape) == 3 else 1
+    spacings = [case.spacing[::step] for case in cases]
+    shapes = [case.shape[::step] for case in cases]
+    result = plan(Fingerprint(spacings, shapes, cases[0].channels, num_classes), memory_gb, network)
     if step == 1:
-        return found
+        return result
     turned = {
-        name: in_order(one, range(len(one.patch))[::-1])
-        for name, one in found.configurations.items()
+        name: in_order(configuration, range(len(configuration.patch))[::-1])
+        for name, configuration in result.configurations.items()
     }
     across = turned["2d"].perpendicular
     turned["2d"] = dataclasses.replace(turned["2d"], perpendicular=2 - (across or 0))
-    return dataclasses.replace(found, configurations=turned)
+    return dataclasses.replace(result, configurations=turned)
 
 
-def _measured(looks: Sequence[Look], num_classes: int) -> Measured:
-    none = (0,) * num_classes
-    each = zip_longest(none, *(look.class_voxels for look in looks), fillvalue=0)
-    spacing = np.median([look.spacing for look in looks], axis=0).round(6)
-    shape = np.median([look.shape for look in looks], axis=0)
-    return Measured(
-        len(looks), tuple(spacing.tolist()), tidy(shape.tolist()), tuple(map(sum, each))
+def _measured(cases: Sequence[CaseStatistics], num_classes: int) -> DatasetStatistics:
+    absent = (0,) * num_classes
+    counts = zip_longest(absent, *(case.class_voxels for case in cases), fillvalue=0)
+    spacing = np.median([case.spacing for case in cases], axis=0).round(6)
+    shape = np.median([case.shape for case in cases], axis=0)
+    return DatasetStatistics(
+        len(cases), tuple(spacing.tolist()), tidy(shape.tolist()), tuple(map(sum, counts))
     )

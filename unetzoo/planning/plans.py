@@ -1,9 +1,10 @@
-"""What a plan is made of: the data's fingerprint, and what is to be trained on them."""
+"""What a plan goes by, the fingerprint of a data set, and what it consists of."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from unetzoo.data.preprocessing.normalization import CT, ZScore, is_number
+from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.planning.checks import (
     WIDEST,
     check_choice,
@@ -12,28 +13,30 @@ from unetzoo.planning.checks import (
     check_sizes,
     check_spacing,
     check_whole,
+    is_count,
     plain,
 )
-from unetzoo.utils.checks import check, whole
+from unetzoo.utils.checks import check, is_number, whole
 from unetzoo.utils.choices import CONFIGURATIONS
+from unetzoo.utils.json_values import short
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.stages import stages
-from unetzoo.utils.text import aligned, counted, few, printable
+from unetzoo.utils.text import aligned, counted, few
 
 Numbers = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a plan goes by, one entry a case.
+    """What nnU-Net's rules need to know of a data set.
 
     Args:
-        spacings: mm on each axis; of pictures, which have none, 1.
-        shapes: voxels on each axis, after the crop to the box that is not 0.
-        num_channels: of the images.
-        num_classes: with background.
+        spacings: for each case, mm on each axis; 1 for pictures, which have no spacing.
+        shapes: for each case, voxels on each axis, after cropping to the nonzero box.
+        num_channels: the number of channels of an image.
+        num_classes: the number of classes, background included.
 
-    Raises: ValueError, one sentence, for numbers that no data set has.
+    Raises: ValueError, one sentence, for numbers that no data set can have.
 
     >>> Fingerprint([(1.0, 1.0, 2.0)], [(90, 80, 0)], 1, 2)
     Traceback (most recent call last):
@@ -66,25 +69,36 @@ class Fingerprint:
 
     @property
     def rank(self) -> int:
-        """Axes of space."""
+        """The number of spatial axes."""
         return len(self.shapes[0])
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A network, and the patches that it is trained on; axes in the order of the data's.
+    """A network and the patches that it is trained on; axes are in the data's order.
 
-    ``perpendicular`` is the axis of the data that a 2D network does not see, or None.
+    Args:
+        spacing: to resample to, mm.
+        median_shape: of the cases after resampling, voxels.
+        patch: a patch's sizes, voxels.
+        batch_size: patches in a batch.
+        features: channels of each stage.
+        kernels: of each stage, one number per axis, or one for all.
+        strides: of each stage, the first one's are 1.
+        estimate: of the memory: voxels times channels of all outputs of convolutions, for a patch.
+        perpendicular: the axis of the data that a 2D network does not see, or None.
+
+    Raises: ValueError, one sentence, for numbers that do not fit together.
     """
 
-    spacing: tuple[float, ...]  # mm, to resample to
-    median_shape: tuple[float, ...]  # voxels of the median case, resampled
-    patch: Numbers  # voxels
-    batch_size: int  # patches
-    features: Numbers  # of each stage
-    kernels: tuple[Numbers, ...]  # of each stage, one number an axis (or one for all)
-    strides: tuple[Numbers, ...]  # of each stage, of the first 1
-    estimate: int  # of memory: the voxels * channels of what convolutions give, for one patch
+    spacing: tuple[float, ...]
+    median_shape: tuple[float, ...]
+    patch: Numbers
+    batch_size: int
+    features: Numbers
+    kernels: tuple[Numbers, ...]
+    strides: tuple[Numbers, ...]
+    estimate: int
     perpendicular: int | None = None
 
     def __post_init__(self) -> None:
@@ -93,19 +107,19 @@ class Configuration:
         check_row("median_shape", self.median_shape, _is_size, "numbers above 0", rank)
         check_sizes("patch", self.patch, rank)
         check_whole("batch_size", self.batch_size)
-        found = stages(self.features, self.kernels, self.strides, rank, least=1)
-        object.__setattr__(self, "features", tuple(stage.features for stage in found))
-        object.__setattr__(self, "kernels", tuple(stage.kernel for stage in found))
-        object.__setattr__(self, "strides", tuple(stage.stride for stage in found))
-        for stage in found:
+        levels = stages(self.features, self.kernels, self.strides, rank, least=1)
+        object.__setattr__(self, "features", tuple(stage.features for stage in levels))
+        object.__setattr__(self, "kernels", tuple(stage.kernel for stage in levels))
+        object.__setattr__(self, "strides", tuple(stage.stride for stage in levels))
+        for stage in levels:
             widest = max(stage.features, *stage.kernel)
             check(widest <= WIDEST, "features or kernel", widest, f"at most {WIDEST}")
         check_divides(self.patch, self.strides)
-        right = type(self.estimate) is int and self.estimate >= 1
-        check(right, "estimate", self.estimate, "a whole number of at least 1")
+        whole_estimate = is_count(self.estimate, most=math.inf)
+        check(whole_estimate, "estimate", self.estimate, "a whole number of at least 1")
         axis = self.perpendicular
-        right = axis is None or (rank == 2 and type(axis) is int and axis in (0, 1, 2))
-        check(right, "perpendicular", axis, "0, 1 or 2 of a 2D network on volumes, else null")
+        fits = axis is None or (rank == 2 and is_count(axis, least=0, most=2))
+        check(fits, "perpendicular", axis, "0, 1 or 2 for a 2D network on volumes, else null")
 
     @property
     def pools(self) -> Numbers:
@@ -114,18 +128,25 @@ class Configuration:
 
     @property
     def untrainable(self) -> str:
-        """Why no network can be trained on it, or nothing."""
+        """Why no network can be trained on it, or "" if one can."""
         return "" if len(self.features) > 1 else "too small to be halved"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was found of the data, to be read; nothing goes by it."""
+class DatasetStatistics:
+    """What was measured of the data; for the reader only, nothing depends on it.
+
+    Args:
+        cases: the number of cases.
+        median_spacing: mm.
+        median_shape: voxels, after cropping.
+        class_voxels: the number of voxels of each class, over all cases.
+    """
 
     cases: int
-    median_spacing: tuple[float, ...]  # mm
-    median_shape: tuple[float, ...]  # voxels, after the crop
-    class_voxels: Numbers  # of each class, over all cases
+    median_spacing: tuple[float, ...]
+    median_shape: tuple[float, ...]
+    class_voxels: Numbers
 
     def __post_init__(self) -> None:
         check_whole("cases", self.cases)
@@ -133,8 +154,10 @@ class Measured:
         rank = len(self.median_spacing)
         check_row("median_shape", self.median_shape, _is_size, "numbers above 0", rank)
         counts = self.class_voxels
-        right = isinstance(counts, tuple) and all(type(n) is int and n >= 0 for n in counts)
-        check(right, "class_voxels", counts, "a whole number from 0 on for each class")
+        whole_counts = isinstance(counts, tuple) and all(
+            is_count(n, least=0, most=math.inf) for n in counts
+        )
+        check(whole_counts, "class_voxels", counts, "a whole number of at least 0 for each class")
 
 
 @dataclass(frozen=True)
@@ -143,12 +166,12 @@ class Plan(Shown):
 
     Args:
         network: "plain_unet" or "residual_unet".
-        memory_gb: that a training step may take.
-        num_channels, num_classes: of the data, background included; to be read, a run goes by its
-            own data.
-        normalisation: one a channel.
-        configurations: of "2d", "3d_fullres" and "3d_lowres" those that the data ask for.
-        measured: None where the data were not read.
+        memory_gb: memory that a training step may take.
+        num_channels: of the data; for the reader only, a run counts for itself.
+        num_classes: of the data, background included; for the reader only.
+        normalisation: one for each channel.
+        configurations: "2d", "3d_fullres" and "3d_lowres", as far as they suit the data.
+        measured: statistics of the data; None if they were not read.
     """
 
     network: str
@@ -157,24 +180,30 @@ class Plan(Shown):
     num_classes: int
     normalisation: tuple[ZScore | CT, ...]
     configurations: Mapping[str, Configuration]
-    measured: Measured | None = None
+    measured: DatasetStatistics | None = None
 
     def __post_init__(self) -> None:
         check_choice(self.network, self.memory_gb)
         object.__setattr__(self, "memory_gb", plain(self.memory_gb))
         check_whole("num_channels", self.num_channels)
         check_whole("num_classes", self.num_classes, least=2)
-        found = len(self.normalisation)
-        check(found == self.num_channels, "normalisation of", found, "one for each channel")
+        count = len(self.normalisation)
+        check(count == self.num_channels, "normalisation of", count, "one for each channel")
         names = tuple(self.configurations)
         known = bool(names) and set(names) <= set(CONFIGURATIONS)
         check(known, "configurations", names, f"some of {', '.join(CONFIGURATIONS)}")
-        for name, one in self.configurations.items():
-            check(int(name[0]) == len(one.patch), f"{name}.patch", one.patch, f"{name[0]} sizes")
+        for name, configuration in self.configurations.items():
+            patch = configuration.patch
+            check(int(name[0]) == len(patch), f"{name}.patch", patch, f"{name[0]} sizes")
         plane = self.configurations.get("2d")
         if plane is not None and len(names) > 1:
             across = plane.perpendicular
-            check(across is not None, "2d.perpendicular", across, "0, 1 or 2, beside 3D ones")
+            check(
+                across is not None,
+                "2d.perpendicular",
+                across,
+                "0, 1 or 2, with 3D configurations",
+            )
 
     def __str__(self) -> str:
         head = [
@@ -182,14 +211,16 @@ class Plan(Shown):
             f"{counted(self.num_classes, 'class')}, {self.memory_gb:g} GB",
             "normalisation: " + ", ".join(map(_described, self.normalisation)),
         ]
-        of = self.configurations
-        rows = [["", *of], *([name, *map(row, of.values())] for name, row in _ROWS.items())]
+        parts = self.configurations
+        rows = [["", *parts], *([name, *map(row, parts.values())] for name, row in _ROWS.items())]
         shown = [row for row in rows if any(row[1:])]
-        return "\n".join([*head, *_of(self.measured), "", *aligned(shown, left=len(of) + 1)])
+        return "\n".join(
+            [*head, *_measured(self.measured), "", *aligned(shown, left=len(parts) + 1)]
+        )
 
 
 def times(numbers: Sequence[float]) -> str:
-    """Sizes as they are read: ``80 x 192 x 160``.
+    """Sizes for a reader: ``80 x 192 x 160``.
 
     >>> times((1.37, 1.25))
     '1.37 x 1.25'
@@ -198,17 +229,17 @@ def times(numbers: Sequence[float]) -> str:
 
 
 _ROWS = {
-    "spacing, mm": lambda one: times(one.spacing),
-    "median shape": lambda one: times(one.median_shape),
-    "patch": lambda one: times(one.patch),
-    "batch size": lambda one: str(one.batch_size),
-    "pools": lambda one: ", ".join(map(str, one.pools)),
-    "features": lambda one: ", ".join(map(str, one.features)),
-    "kernels": lambda one: ", ".join(_short(kernel) for kernel in one.kernels),
-    "strides": lambda one: ", ".join(_short(stride) for stride in one.strides),
-    "memory, voxels * channels": lambda one: f"{one.estimate:,}",
-    "cannot be trained": lambda one: one.untrainable,
-    "perpendicular axis": lambda one: "" if one.perpendicular is None else str(one.perpendicular),
+    "spacing, mm": lambda c: times(c.spacing),
+    "median shape": lambda c: times(c.median_shape),
+    "patch": lambda c: times(c.patch),
+    "batch size": lambda c: str(c.batch_size),
+    "pools": lambda c: ", ".join(map(str, c.pools)),
+    "features": lambda c: ", ".join(map(str, c.features)),
+    "kernels": lambda c: ", ".join(_short(kernel) for kernel in c.kernels),
+    "strides": lambda c: ", ".join(_short(stride) for stride in c.strides),
+    "memory, voxels * channels": lambda c: f"{c.estimate:,}",
+    "cannot be trained": lambda c: c.untrainable,
+    "perpendicular axis": lambda c: "" if c.perpendicular is None else str(c.perpendicular),
 }
 
 
@@ -217,7 +248,7 @@ def _short(sizes: Numbers) -> str:
     return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
 
 
-def _of(measured: Measured | None) -> list[str]:
+def _measured(measured: DatasetStatistics | None) -> list[str]:
     if measured is None:
         return []
     total = sum(measured.class_voxels) or 1
@@ -246,12 +277,12 @@ def _is_size(value: object) -> bool:
 
 
 def _rows(name: str, rows: object) -> tuple[tuple, ...]:
-    """Rows of Python's own numbers, of whatever was given."""
+    """Rows of Python's own numbers."""
     try:
         return tuple(tuple(map(plain, row)) for row in rows)  # type: ignore[attr-defined]
     except TypeError:
         raise ValueError(
-            f"{name} {printable(repr(rows))[:80]}: expected one row of numbers for each case."
+            f"{name} {short(rows)}: expected one row of numbers for each case."
         ) from None
 
 

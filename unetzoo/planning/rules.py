@@ -1,4 +1,4 @@
-"""From a fingerprint to a plan: the rules of nnU-Net, which need no data and no network."""
+"""From a fingerprint to a plan: nnU-Net's rules, which need neither data nor a network."""
 
 import dataclasses
 import math
@@ -14,12 +14,12 @@ from unetzoo.planning.plans import Configuration, Fingerprint, Plan, tidy, times
 from unetzoo.planning.topology import Topology, estimate, topology
 from unetzoo.utils.checks import check
 
-FIRST_PATCH = {2: 2048.0**2, 3: 256.0**3}  # voxels, before it is cut to the median shape
+FIRST_PATCH = {2: 2048.0**2, 3: 256.0**3}  # voxels, before the cut to the median shape
 MIN_BATCH = 2
-MOST_UNLIKE = 1000  # spacings of two axes
-LOWRES_BELOW = 0.25  # of the median shape is in a patch
-LOWRES_STEP = 1.03  # what spacings are multiplied by until more is in it
-LOWRES_LEAST = 2  # times fewer voxels, or low resolution is not worth it
+MOST_UNLIKE = 1000  # largest ratio of the spacings of two axes
+LOWRES_BELOW = 0.25  # of the median shape in a patch: below this, low resolution is planned
+LOWRES_STEP = 1.03  # by which spacings are multiplied until a patch holds enough
+LOWRES_LEAST = 2  # low resolution is worth it with this many times fewer voxels
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,22 @@ class Budget:
 
     network: str
     memory_gb: float
-    reference: dict[int, float]  # the estimate that fits the memory, by axes of space
-    batch: dict[int, int]  # with so many patches
-    at_batch: dict[int, int]  # a patch has to fit so many times
-    share: float
+    reference: dict[int, float]  # the estimate that fits the memory, by number of spatial axes
+    batch: dict[int, int]  # the patches of that estimate
+    at_batch: dict[int, int]  # how many patches have to fit
+    share: float  # of a data set's voxels that a batch may hold
 
     def too_large(self, taken: int, rank: int) -> bool:
+        """Whether a patch's estimate exceeds the memory."""
         return taken / self.batch[rank] * self.at_batch[rank] > self.reference[rank]
 
 
 def budget(network: str, memory_gb: float) -> Budget:
-    """What a network may take of the memory.
+    """How much memory a network may take.
 
     The plain network has one reference, at 8 GB. The residual one has three, nnU-Net's sizes M, L
-    and XL at 8, 24 and 40 GB; of them the largest that fits counts, or M. In between, the
-    reference grows with the memory.
+    and XL at 8, 24 and 40 GB; the largest that fits is used, or else M. In between, the reference
+    grows with the memory.
 
     Source: nnU-Net 2.8.1, ``ExperimentPlanner``, ``nnUNetPlannerResEncM``, ``L`` and ``XL``, with
     ``gpu_memory_target_in_gb``.
@@ -52,9 +53,9 @@ def budget(network: str, memory_gb: float) -> Budget:
     """
     batch = {2: 12, 3: 2}
     if network == "plain_unet":
-        more = memory_gb / 8
+        factor = memory_gb / 8
         return Budget(
-            network, memory_gb, {2: 85e6 * more, 3: 560e6 * more}, batch, {2: 2, 3: 2}, 0.05
+            network, memory_gb, {2: 85e6 * factor, 3: 560e6 * factor}, batch, {2: 2, 3: 2}, 0.05
         )
     sizes = {8: (135e6, 680e6), 24: (380e6, 2100e6), 40: (560e6, 3600e6)}
     size = max((size for size in sizes if size <= memory_gb), default=8)
@@ -63,21 +64,22 @@ def budget(network: str, memory_gb: float) -> Budget:
 
 
 def plan(fingerprint: Fingerprint, memory_gb: float = 8, network: str = "plain_unet") -> Plan:
-    """What nnU-Net would train on such data.
+    """Plan what nnU-Net would train on such data.
 
-    Every channel gets z-scores: intensities are not in a fingerprint.
+    Every channel gets z-scores, because a fingerprint has no intensities.
 
     Args:
-        fingerprint: of the training cases.
-        memory_gb: of the accelerator.
+        fingerprint: spacings and shapes of the training cases.
+        memory_gb: the accelerator's memory that a training step may take.
         network: "plain_unet" or "residual_unet".
 
-    Raises: ValueError for an unknown network, or memory that no patch fits in.
+    Returns: the plan.
+    Raises: ValueError for an unknown network, or if no patch fits the memory.
     Source: nnU-Net 2.8.1, ``ExperimentPlanner.plan_experiment``.
 
     >>> hearts = Fingerprint([(1.37, 1.25, 1.25)] * 20, [(115, 320, 232)] * 20, 1, 2)
-    >>> found = plan(hearts).configurations["3d_fullres"]
-    >>> found.patch, found.batch_size, found.pools
+    >>> full = plan(hearts).configurations["3d_fullres"]
+    >>> full.patch, full.batch_size, full.pools
     ((80, 192, 160), 2, (4, 5, 5))
     """
     takes = "a Fingerprint; unetzoo.plan takes a data set"
@@ -89,7 +91,7 @@ def plan(fingerprint: Fingerprint, memory_gb: float = 8, network: str = "plain_u
     if max(spacing) > MOST_UNLIKE * min(spacing):
         raise ValueError(
             f"spacing {times(spacing.tolist())} mm: expected no axis more than {MOST_UNLIKE} times "
-            "another; mend the files' headers."
+            "another; fix the files' headers."
         )
     shape = _median_shape(fingerprint, spacing)
     if fingerprint.rank == 2:
@@ -116,7 +118,7 @@ class _Need:
 
 
 def _median_shape(fingerprint: Fingerprint, target: np.ndarray) -> np.ndarray:
-    """Of the cases once they are resampled; no axis is left without a voxel."""
+    """The median shape of the resampled cases; every axis keeps at least one voxel."""
     pairs = zip(fingerprint.spacings, fingerprint.shapes, strict=True)
     shapes = [
         [max(1, round(o / n * size)) for o, n, size in zip(old, target, shape, strict=True)]
@@ -126,23 +128,23 @@ def _median_shape(fingerprint: Fingerprint, target: np.ndarray) -> np.ndarray:
 
 
 def _of_volumes(need: _Need, spacing: np.ndarray, shape: np.ndarray) -> dict[str, Configuration]:
-    """All configurations of volumes, which are planned with the perpendicular axis first."""
+    """All configurations for volumes; they are planned with the perpendicular axis first."""
     across = _perpendicular(spacing, shape)
     order = [across] + [axis for axis in range(3) if axis != across]
     spacing, shape = spacing[order], shape[order]
     plane = _configuration(need, spacing[1:], shape[1:], _voxels(shape))
-    found = {"2d": dataclasses.replace(plane, perpendicular=across)}
+    configurations = {"2d": dataclasses.replace(plane, perpendicular=across)}
     if shape[0] != 1:
         full = _configuration(need, spacing, shape, _voxels(shape))
-        found["3d_fullres"] = in_order(full, order)
+        configurations["3d_fullres"] = in_order(full, order)
         low = _low_resolution(need, full, shape)
         if low is not None:
-            found["3d_lowres"] = in_order(low, order)
-    return found
+            configurations["3d_lowres"] = in_order(low, order)
+    return configurations
 
 
 def _perpendicular(spacing: np.ndarray, shape: np.ndarray) -> int:
-    """The axis across the slices: the coarsest, the first of equals, or that of a single slice."""
+    """The axis across the slices: that of a single slice, or else the first of the coarsest."""
     single = np.flatnonzero(shape == 1)
     return int(single[0] if len(single) == 1 else np.argmax(spacing))
 
@@ -153,10 +155,10 @@ def _configuration(
     """The largest patch that the budget allows, and how many of them make a batch.
 
     Args:
-        need: the data and the budget.
-        spacing: mm, of 2 or 3 axes.
-        shape: of the median case, voxels.
-        voxels: of the median case, all axes of the data.
+        need: what the data and the budget demand.
+        spacing: of 2 or 3 axes, mm.
+        shape: the median case's, voxels.
+        voxels: the median case's number of voxels, on all axes of the data.
     """
     allowed, rank = need.allowed, len(spacing)
     aspect = 1 / spacing
@@ -188,9 +190,9 @@ def _configuration(
 
 
 def _smaller(stages: Topology, spacing: np.ndarray, shape: np.ndarray) -> Topology:
-    """A patch less on the axis that has most of the median shape, the last of equals.
+    """A smaller patch: less on the axis that has most of its median shape, the last of equals.
 
-    It loses what the smaller patch has to be divisible by, so that no size is left out.
+    It shrinks by what the smaller patch has to be divisible by, so that no size is skipped.
     """
     patch = list(stages.patch)
     shares = [(n / most, axis) for axis, (n, most) in enumerate(zip(patch, shape, strict=True))]
@@ -201,32 +203,32 @@ def _smaller(stages: Topology, spacing: np.ndarray, shape: np.ndarray) -> Topolo
 
 
 def _low_resolution(need: _Need, full: Configuration, shape: np.ndarray) -> Configuration | None:
-    """Coarser until a patch holds a quarter of the median case; None where little is gained."""
+    """Coarser until a patch holds a quarter of the median case; None if little is gained."""
     fine, spacing = np.array(full.spacing), np.array(full.spacing)
-    voxels, found = _voxels(shape), full
-    while math.prod(found.patch) / voxels < LOWRES_BELOW:
+    voxels, low = _voxels(shape), full
+    while math.prod(low.patch) / voxels < LOWRES_BELOW:
         finer = max(spacing) / spacing > 2
         spacing[finer if finer.any() else slice(None)] *= LOWRES_STEP
         coarse = fine / spacing * shape
         voxels = _voxels(coarse)
-        found = _configuration(need, spacing, np.array([max(1, round(n)) for n in coarse]), voxels)
-    return found if _voxels(shape) / voxels >= LOWRES_LEAST else None
+        low = _configuration(need, spacing, np.array([max(1, round(n)) for n in coarse]), voxels)
+    return low if _voxels(shape) / voxels >= LOWRES_LEAST else None
 
 
-def in_order(one: Configuration, order: Sequence[int]) -> Configuration:
-    """With the axes as the data have them, of one whose axes are the data's in this order."""
+def in_order(turned: Configuration, order: Sequence[int]) -> Configuration:
+    """The configuration in the data's order of axes; its own axes are the data's in this order."""
     back = [order.index(axis) for axis in range(len(order))]
 
     def sorted_axes(numbers: Sequence) -> tuple:
         return tuple(numbers[axis] for axis in back)
 
     return dataclasses.replace(
-        one,
-        spacing=sorted_axes(one.spacing),
-        median_shape=sorted_axes(one.median_shape),
-        patch=sorted_axes(one.patch),
-        kernels=tuple(map(sorted_axes, one.kernels)),
-        strides=tuple(map(sorted_axes, one.strides)),
+        turned,
+        spacing=sorted_axes(turned.spacing),
+        median_shape=sorted_axes(turned.median_shape),
+        patch=sorted_axes(turned.patch),
+        kernels=tuple(map(sorted_axes, turned.kernels)),
+        strides=tuple(map(sorted_axes, turned.strides)),
     )
 
 

@@ -1,4 +1,4 @@
-"""How often a patch can be halved on each axis, and what a network on it takes of memory."""
+"""How often a patch can be halved on each axis, and how much memory a network on it takes."""
 
 import math
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from unetzoo.models.residual_unet import BLOCKS
 
-MIN_EDGE = 4  # voxels of the deepest stage
+MIN_EDGE = 4  # voxels on an axis of the deepest stage
 BASE = 32  # features of the first stage
-MOST_FEATURES = {2: 512, 3: 320}  # by axes of space
+MOST_FEATURES = {2: 512, 3: 320}  # by number of spatial axes
 
 Rows = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class Topology:
-    """A U-Net's stages, and the patch that they divide without a rest."""
+    """A U-Net's stages, and the patch that they divide evenly."""
 
     patch: tuple[int, ...]
     kernels: Rows
@@ -23,26 +23,26 @@ class Topology:
 
     @property
     def divisor(self) -> tuple[int, ...]:
-        """What the patch is a multiple of, on each axis."""
+        """The number that the patch is a multiple of, on each axis."""
         return tuple(math.prod(axis) for axis in zip(*self.strides, strict=True))
 
     @property
     def features(self) -> tuple[int, ...]:
-        """Of each stage: doubled from stage to stage, up to a limit."""
+        """Each stage's: doubled from stage to stage, up to a limit."""
         most = MOST_FEATURES[len(self.patch)]
         return tuple(min(BASE * 2**stage, most) for stage in range(len(self.strides)))
 
 
 def topology(spacing: Sequence[float], patch: Sequence[float]) -> Topology:
-    """The stages that a patch allows, and the patch padded to a multiple of what they divide by.
+    """The stages that a patch allows, and the patch padded to what they divide evenly.
 
-    An axis is halved while it has 8 voxels and its spacing is less than twice the finest of those
-    axes; the last one left needs 12. Its kernels are 1 until its spacing is less than twice the
-    finest of all, then 3, and 3 in the deepest stage.
+    An axis is halved while it has at least 8 voxels and its spacing is less than twice the finest
+    of such axes; if it is the only one left, it needs 12 voxels. Its kernels are 1 until its
+    spacing is less than twice the finest of all, then 3, and always 3 in the deepest stage.
 
     Args:
-        spacing: mm.
-        patch: voxels.
+        spacing: on each axis, mm.
+        patch: on each axis, voxels.
 
     Source: nnU-Net 2.8.1, ``get_pool_and_conv_props``.
 
@@ -78,7 +78,7 @@ def _to_halve(spacing: Sequence[float], size: Sequence[float]) -> list[int]:
 
 
 def estimate(network: str, stages: Topology, num_classes: int) -> int:
-    """What stands for the memory: voxels times channels of all that convolutions give.
+    """A measure of the memory: voxels times channels of all outputs of convolutions.
 
     Source: nnU-Net 2.8.1, ``compute_conv_feature_map_size``.
 
@@ -96,7 +96,7 @@ def estimate(network: str, stages: Topology, num_classes: int) -> int:
         total = 2 * sum(outputs) + 3 * sum(decoder)
     else:
         blocks = [*BLOCKS, *BLOCKS[-1:] * len(outputs)][: len(outputs)]
-        convolutions = [2 * count + 1 for count in blocks]  # and the stem, or what the skip takes
+        convolutions = [2 * count + 1 for count in blocks]  # and the stem or the skip's projection
         encoder = zip(convolutions, outputs, strict=True)
         total = sum(count * output for count, output in encoder) + 2 * sum(decoder)
     logits = num_classes * math.prod(stages.patch) if decoder else 0

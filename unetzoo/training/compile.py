@@ -9,8 +9,9 @@ from unetzoo.layers.onednn import hasten
 from unetzoo.losses import DeepSupervision, DiceCrossentropy, deep_supervision_weights
 from unetzoo.losses.stray_labels import tell_plainly
 from unetzoo.metrics import DiceScore
+from unetzoo.training.checks import check_optimizer
 from unetzoo.training.optimizers import adam, sgd
-from unetzoo.utils.choices import RATES, SCHEDULES
+from unetzoo.utils.choices import RATES
 
 
 def compile_model(
@@ -158,14 +159,8 @@ def make_optimizer(
     >>> round(float(rate), 4)
     0.01
     """
-    if name not in RATES or schedule not in SCHEDULES:
-        raise ValueError(
-            f"optimizer {name!r}, schedule {schedule!r}: expected one of {', '.join(RATES)} "
-            f"and one of {', '.join(SCHEDULES)}."
-        )
+    check_optimizer(name, learning_rate, schedule, clip)
     rate = RATES[name] if learning_rate is None else learning_rate
-    if not 0 < rate < math.inf or (clip is not None and not 0 < clip < math.inf):
-        raise ValueError(f"learning_rate {rate}, clip {clip}: expected numbers above 0.")
     schedules = keras.optimizers.schedules
     falling: Any = {
         "constant": lambda: rate,

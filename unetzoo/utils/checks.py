@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
-LONGEST = 80  # characters of a value in a sentence
+from unetzoo.utils.text import short
+
+LARGEST = (2 - 2**-23) * 2.0**127  # number that float32 can hold
 
 
 def check(right: bool, name: str, value: object, expected: str) -> None:
@@ -18,9 +20,7 @@ def check(right: bool, name: str, value: object, expected: str) -> None:
     ValueError: batch_size 0: expected a whole number from 1 on.
     """
     if not right:
-        text = " ".join(repr(value).split())
-        text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
-        raise ValueError(f"{name} {text}: expected {expected}.")
+        raise ValueError(f"{name} {short(value)}: expected {expected}.")
 
 
 def is_whole(value: Any, least: float = 1) -> bool:
@@ -56,3 +56,13 @@ def wholes(name: str, values: Sequence[Any], count: int, unit: str) -> tuple[int
     expected = f"{count} whole numbers of at least 1, one for each {unit}"
     check(listed and all(map(is_whole, values)), name, values, expected)
     return tuple(map(int, values))
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number that float32 can hold; bools and strings are not.
+
+    >>> is_number(-3), is_number(float("nan")), is_number("3"), is_number(10**400)
+    (True, False, False, False)
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -LARGEST < value < LARGEST  # type: ignore[operator]

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from unetzoo.utils.text import short
+
 
 def parsed(text: str | bytes) -> Any:
     """What a JSON text says; a key that is there twice is a fault, and so are endless lists.
@@ -46,13 +48,3 @@ def tuples(value: Any) -> Any:
         return tuple(map(tuples, value)) if isinstance(value, list) else value
     except RecursionError:
         raise ValueError("lists in lists without end") from None
-
-
-def short(value: object) -> str:
-    """A value for a line of text.
-
-    >>> short("a" * 100)[-6:]
-    'aaa...'
-    """
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."

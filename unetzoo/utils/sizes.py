@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+Shape = tuple[int | None, ...]  # of a map or a batch of them; None: any size
+
 
 @dataclass(frozen=True)
 class Sizes:

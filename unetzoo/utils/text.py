@@ -7,6 +7,8 @@ from pathlib import Path
 
 from unetzoo.utils.files import replacing
 
+LONGEST = 80  # characters of a value in a sentence
+
 
 def printable(text: str) -> str:
     r"""A name for a line of text: what does not print is escaped.
@@ -19,6 +21,16 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def short(value: object) -> str:
+    """A value for a sentence: as Python writes it, on one line, cut after 80 characters.
+
+    >>> short("a" * 100)[-6:], short("two  spaces")
+    ('aaa...', "'two  spaces'")
+    """
+    text = " ".join(line.strip() for line in repr(value).splitlines())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def first_of(lines: Sequence[str], most: int = 20) -> list[str]:

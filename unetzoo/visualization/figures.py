@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from unetzoo.evaluation.scores import ClassScores
 from unetzoo.utils.text import counted, printable
-from unetzoo.visualization.curves import curves
+from unetzoo.visualization.learning_curves import curves
 from unetzoo.visualization.sheet import MOST_CLASSES, Row, class_name, colour_of, draw_sheet, save
 from unetzoo.visualization.slices import (
     Cut,
@@ -60,7 +60,7 @@ def overlay(
     """
     given = {"reference": labels, "prediction": prediction}
     masks = {name: np.asarray(mask) for name, mask in given.items() if mask is not None}
-    steps = _checked(image, masks, spacing)
+    steps = _checked_spacing(image, masks, spacing)
     cuts = informative_cuts(image.shape[:-1], list(masks.values()), steps, ignore_label)
     views = _views(cuts, image, list(masks.values()), steps)
     key = _key([mask for view in views for mask in view.masks], class_names, ignore_label)
@@ -100,7 +100,8 @@ def case_figure(
     Raises: ValueError for arrays that do not fit each other, or a file that cannot be written.
     """
     reference, prediction = np.asarray(reference), np.asarray(prediction)
-    steps = _checked(image, {"reference": reference, "prediction": prediction}, spacing)
+    masks = {"reference": reference, "prediction": prediction}
+    steps = _checked_spacing(image, masks, spacing)
     wrong = reference != prediction
     if ignore_label is not None:
         wrong &= reference != ignore_label
@@ -168,7 +169,7 @@ def _views(
     return views
 
 
-def _checked(
+def _checked_spacing(
     image: np.ndarray, masks: Mapping[str, np.ndarray], spacing: Sequence[float] | None
 ) -> tuple[float, ...]:
     """The spacing; every axis has one, and every mask the image's shape."""

@@ -148,5 +148,5 @@ def test_the_documents_figures():
     assert [axis.largest for axis in bottleneck.axes] == [140, 140]
     axes = receptive_field(table_of("unet3d_original")).axes
     assert {(axis.smallest, axis.largest) for axis in axes} == {(92, 100)}
-    with pytest.raises(ValueError, match="layer 'nothing': 'unet2d_original' has none"):
+    with pytest.raises(ValueError, match="layer 'nothing': expected the name of a row"):
         receptive_field(table, of="nothing")

@@ -41,7 +41,7 @@ def twin_of(name, size, batch=2, device="cpu"):
 def test_saved_is_what_pytorch_saves_byte_for_byte(name):
     size, device = SIZES[name][1], "cpu" if name in QUICK else "meta"
     found = memory(table_of(name, size), batch=2)
-    assert found.not_modelled == ()
+    assert found.not_modeled == ()
     assert found.saved == alive.saved(*twin_of(name, size, device=device))
 
 
@@ -97,7 +97,7 @@ def both(layer, module, size=(8, 8), channels=6):
     table = audit.table(keras.Model(inputs, layer(x)))
     network = nn.Sequential(nn.Conv2d(channels, channels, 1), module)
     found = memory(table, batch=2)
-    assert found.not_modelled == ()
+    assert found.not_modeled == ()
     return found.saved, alive.saved(network, torch.randn(2, channels, *size))
 
 
@@ -168,13 +168,13 @@ def test_a_layer_without_a_rule_is_named_and_can_get_one(monkeypatch):
     x = keras.layers.Conv2D(3, 1, activation=keras.ops.square)(x)
     table = audit.table(keras.Model(inputs, x, name="odd"))
     found = memory(table)
-    assert found.not_modelled == ("UnitNormalization", "Conv2D(square)")
-    assert "not in saved and training: UnitNormalization, Conv2D(square)" in str(found)
+    assert found.not_modeled == ("UnitNormalization", "Conv2D(square)")
+    assert "missing from saved and training: UnitNormalization, Conv2D(square)" in str(found)
 
     monkeypatch.setitem(SAVED, "UnitNormalization", None)  # removed again afterwards
     saves("UnitNormalization")(lambda row, inputs: Kept(inputs=True, numbers=5))
     known = memory(table)
-    assert known.not_modelled == ("Conv2D(square)",)
+    assert known.not_modeled == ("Conv2D(square)",)
     assert known.saved - found.saved == 4 * (4 * 4 * 2 + 5)
 
 
@@ -246,5 +246,5 @@ def test_a_table_that_says_too_little_is_one_sentence():
     with pytest.raises(ValueError, match="inputs of every layer, but 'Conv3d-1' reads nothing"):
         memory(published)
     sequential = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 1)])
-    with pytest.raises(ValueError, match="which no row is; use the table of a functional"):
+    with pytest.raises(ValueError, match="which is not in it; use the table of a functional"):
         memory(audit.table(sequential))

@@ -14,7 +14,7 @@ from summaries import DOCUMENTS, table_of
 
 import audit
 import unetzoo
-from audit.report import report_diff
+from audit.html_report import report_diff
 
 PUBLISHED = [
     ("unet3d_90m", "unet3d_90m.torchsummary.txt"),
@@ -56,7 +56,7 @@ def test_the_gap_is_the_difference_of_the_counts():
     for first in names:
         for second in names:
             diff = audit.diff(tables[first], tables[second])
-            gap = unetzoo.card(second).parameters - unetzoo.card(first).parameters
+            gap = unetzoo.card(second).trainable_params - unetzoo.card(first).trainable_params
             assert diff.gap == gap
             assert diff.same == (first == second)
 
@@ -140,7 +140,7 @@ def test_what_is_frozen_is_said_and_is_a_difference():
     diff = audit.diff(frozen(), "unet2d_small")
     assert (diff.same, diff.gap) == (False, 0)
     sentence = (
-        f"frozen in the first alone: enc1-0, enc1-1, enc2-1 and 3 more ({FROZEN:,} parameters)"
+        f"frozen only in the first: enc1-0, enc1-1, enc2-1 and 3 more ({FROZEN:,} parameters)"
     )
     assert str(diff) == f"{sentence}\nrows: 35 same; parameters: +0"
     assert json.loads(diff.to_json())["frozen"] == [sentence]

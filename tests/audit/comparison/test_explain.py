@@ -236,14 +236,14 @@ def test_norms_that_one_side_does_not_count():
         for line in lines
     ]
     table = audit.read("\n".join(uncounted))
-    norms = sum(row.total for row in built if row.kind == "BatchNormalization")
+    norms = sum(row.total for row in built if row.layer_class == "BatchNormalization")
     assert causes_of(audit.explain(built, table)) == {"norms not counted by one side": -norms}
 
 
 def test_up_convolution_against_interpolation():
     transposed = unetzoo.skeleton("unet2d_textbook", upsampling="transposed")
     causes = causes_of(audit.explain("unet2d_textbook", transposed))
-    ups = [row for row in audit.table(transposed) if row.kind.endswith("Transpose")]
+    ups = [row for row in audit.table(transposed) if row.layer_class.endswith("Transpose")]
     assert causes["up-convolution against interpolation"] == sum(row.total for row in ups)
 
 
@@ -259,10 +259,10 @@ def test_torchsummarys_own_size():
     """Containers are counted again in it; on Windows its sum of elements wraps at 2^32."""
     text = (DOCUMENTS / "unet3d_90m.torchsummary.txt").read_text()
     (note,) = audit.explain(text, "unet3d_90m").notes
-    assert note.startswith("the first states 1,355.38 MB forward and backward; 18 containers")
+    assert note.startswith("the first states 1,355.38 MB forward and backward, with 18 containers")
     without = unetzoo.skeleton("unet3d_90m")
     outputs = [math.prod(row.shape[1:]) for row in audit.table(without) if is_module(row)]
-    assert note.endswith(f"without: {8 * sum(outputs) / 2**20:,.2f} MB")
+    assert note.endswith(f"without them {8 * sum(outputs) / 2**20:,.2f} MB")
 
     big = unetzoo.skeleton("unet3d_2_5m", input_shape=(480, 480, 480, 1))
     text = audit.table(big).to_text("torchsummary")
@@ -271,7 +271,7 @@ def test_torchsummarys_own_size():
     assert elements > 2**32
     wrapped = text.replace(f"{stated:.2f}", f"{elements % 2**32 * 8 / 2**20:.2f}")
     (note,) = audit.explain(wrapped, big).notes
-    assert f"its sum wrapped at 2^32 elements, as on Windows, unwrapped it is {stated:,.2f}" in note
+    assert f"the sum wrapped at 2^32 elements, as on Windows; unwrapped it is {stated:,.2f}" in note
 
 
 # === A number ===
@@ -296,7 +296,7 @@ def test_the_simplest_way_to_a_number(name, count, simplest):
 def test_a_number_of_what_is_no_network_of_the_zoo():
     for first in (unetzoo.skeleton("unet2d_small"), audit.table("unet2d_small"), 5):
         with pytest.raises(
-            ValueError, match=r"with count= the first .*: expected an id of the zoo"
+            ValueError, match=r"first network .*: expected an id of the zoo, because"
         ) as error:
             audit.explain(first, count=63_972)
         assert len(str(error.value)) < 200
@@ -312,7 +312,7 @@ def test_a_number_that_nothing_gives():
 
 
 def test_an_optimizer_in_keras_3s_total():
-    trainable = unetzoo.card("unet2d_small").parameters
+    trainable = unetzoo.card("unet2d_small").trainable_params
     search = audit.explain("unet2d_small", count=3 * trainable + 328 + 2)
     assert search.matches[0].ways == ("moving statistics counted", "Adam's variables counted")
 
@@ -331,4 +331,13 @@ def test_the_command():
     assert found["tried"] == 480
     bad = command("unet3d_original")
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert "expected a second network, or count=" in bad.stderr
+    assert "give a second network, or else count=" in bad.stderr
+
+
+def test_one_container_is_told_as_one():
+    x = inputs = keras.Input((8, 8, 1))
+    for name in ("block-conv1", "block-conv2", "out"):
+        x = keras.layers.Conv2D(2, 1, name=name)(x)
+    model = keras.Model(inputs, x)
+    (note,) = audit.explain(audit.table(model).to_text("torchsummary"), model).notes
+    assert re.search(r"with 1 container counted again; without it \d", note)

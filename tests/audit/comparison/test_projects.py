@@ -77,7 +77,7 @@ def test_a_stale_total_fails_and_what_does_not_add_up_is_said():
     ("model", "source", "sentence"),
     [
         ("unet2d_small", "no table\nhere", "the text: expected a network's summary"),
-        ("unet2d_small", "nowhere.md", "'nowhere.md': no such file"),
+        ("unet2d_small", "nowhere.md", "'nowhere.md': not a file"),
         ("README.md", audit.Table("mine", ()), r"expected a path or a text .* the model comes"),
         (3, published(), "3: expected a Keras model"),
     ],

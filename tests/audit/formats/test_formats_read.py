@@ -25,7 +25,7 @@ def test_what_the_programs_printed_is_read(path):
     programs = {"keras-2.10": "keras2b"}
     program = re.match(r"(.*?-?[a-z]+(?:-summary)?)(?=-\d)", path.stem)[1]
     assert table.style == programs.get(f"{program}-2.10", program)
-    assert table.doubts() == table.repairs == ()
+    assert table.inconsistencies() == table.repairs == ()
     named = {"branched": 29_461_796, "line": 122}
     assert table.total == (90_309_763 if "3d" in path.stem else named.get(table.name, 63_972))
 
@@ -36,7 +36,7 @@ def test_every_network_in_every_style_is_read_back(name, style):
     table = built(name)
     again = audit.read(table.to_text(style))
     assert again.style == ("" if style == "json" else style)
-    assert again.doubts() == ()
+    assert again.inconsistencies() == ()
     assert again.without_moving == table.without_moving
     if style in TO_DEPTH_3 and name in DEEP:
         assert_the_blocks_at_depth_3_stand_for_their_layers(again, table)
@@ -63,7 +63,7 @@ def test_keras3_with_nested_models_and_odd_names():
         table = audit.read(text)
         assert table.rows[0].name == "a|b"
         assert table.total == model.count_params()
-        assert table.doubts() == ()
+        assert table.inconsistencies() == ()
         ruleless = re.sub(r"(?m)^├.*\n", "", text)
         assert audit.read(ruleless).total == model.count_params()
 
@@ -75,7 +75,7 @@ def test_shared_layers_equal_their_own_summaries():
     for style in READABLE:
         again = audit.read(table.to_text(style))
         assert audit.diff(again, table).same, style
-        assert again.doubts() == ()
+        assert again.inconsistencies() == ()
 
 
 # === What a column cut off ===
@@ -86,7 +86,7 @@ def test_a_class_that_its_column_cut_off_is_that_of_the_row_of_the_same_name():
     model = unetzoo.skeleton("residual_unet", norm="batch", **arguments("residual_unet", 3))
     table = audit.table(model)
     again = audit.read(table.to_text("keras2"))
-    assert [row.name for row in again if not row.kind] == [
+    assert [row.name for row in again if not row.layer_class] == [
         f"encoder{stage}-block1-shortcut-{place}"
         for stage in (2, 3)
         for place in ("pool", "conv", "norm")
@@ -161,9 +161,16 @@ def test_what_keras_styles_carry_comes_back(layers, style):
     branched = style == "markdown" or any(len(row.inputs) > 1 for row in table)
     for found, row in zip(again, table, strict=True):
         inputs = row.inputs if branched else ()
-        kept = (row.name, row.kind, row.shape, row.total, inputs, row.path)
-        assert (found.name, found.kind, found.shape, found.total, found.inputs, found.path) == kept
-        if row.kind == "BatchNormalization":
+        kept = (row.name, row.layer_class, row.shape, row.total, inputs, row.path)
+        assert (
+            found.name,
+            found.layer_class,
+            found.shape,
+            found.total,
+            found.inputs,
+            found.path,
+        ) == kept
+        if row.layer_class == "BatchNormalization":
             assert (found.parameters, found.trainable) == (row.parameters, row.trainable)
     assert again.to_text(style) == table.to_text(style)
 
@@ -176,12 +183,12 @@ def test_what_keras_styles_carry_comes_back(layers, style):
 def test_what_pytorchs_styles_carry_comes_back(layers, style):
     table = graph(layers)
     again = audit.read(table.to_text(style))
-    modules = [row for row in table if row.kind not in ("InputLayer", "Concatenate")]
+    modules = [row for row in table if row.layer_class not in ("InputLayer", "Concatenate")]
     if style == "torchsummary":
-        again = [row for row in again if not row.kind.startswith("Block")]
+        again = [row for row in again if not row.layer_class.startswith("Block")]
     for found, row in zip(again, modules, strict=True):
-        kept = (row.kind, row.shape, row.without_moving, row.without_moving)
-        assert (found.kind, found.shape, found.total, found.trainable) == kept
+        kept = (row.layer_class, row.shape, row.without_moving, row.without_moving)
+        assert (found.layer_class, found.shape, found.total, found.trainable) == kept
 
 
 @settings(max_examples=40, deadline=None)

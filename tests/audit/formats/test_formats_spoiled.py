@@ -77,7 +77,7 @@ def test_what_was_repaired_is_said():
     text = printed("torchsummary-1.3.txt")
     assert audit.read(text).repairs == ()
     assert audit.read(markdown_table(text)).repairs == ("a Markdown or reStructuredText frame",)
-    assert audit.read(one_blank(text)).repairs == ("columns with one blank between them",)
+    assert audit.read(one_blank(text)).repairs == ("columns with single spaces between them",)
     assert "lines of over 4,096 characters" in audit.read(text + "\n" + "-" * 5000).repairs
 
 
@@ -93,9 +93,9 @@ def test_any_layer_of_any_rank_is_read():
     lines += ["  MyOddLayer-1   [-1, 7]   1,234", "  Conv1d-2   [-1, 8, 100]   32"]
     lines += ["  LSTM-3   [[-1, 10, 20], [[-1, 2, 20], [-1, 2, 20]]]   5,000"]
     odd, conv, recurrent = audit.read("\n".join(lines))
-    assert (odd.kind, odd.shape, odd.total) == ("MyOddLayer", (None, 7), 1234)
-    assert (conv.kind, conv.shape) == ("Conv1D", (None, 100, 8))
-    assert (recurrent.kind, recurrent.total) == ("LSTM", 5000)
+    assert (odd.layer_class, odd.shape, odd.total) == ("MyOddLayer", (None, 7), 1234)
+    assert (conv.layer_class, conv.shape) == ("Conv1D", (None, 100, 8))
+    assert (recurrent.layer_class, recurrent.total) == ("LSTM", 5000)
 
 
 def test_a_shape_that_is_not_printed_stays_open():

@@ -69,7 +69,7 @@ def test_keras3_of_a_compiled_model_counts_the_optimizer(width):
     again = audit.read(text)
     assert again.stated["optimizer"] == 2 * table.trainable + 2
     assert again.stated["total"] == 3 * table.trainable + 2 + 6
-    assert again.doubts() == ()
+    assert again.inconsistencies() == ()
 
 
 def test_keras3_of_a_sequential_model():
@@ -88,7 +88,7 @@ def test_keras3_with_colour_codes_as_a_terminal_shows_it(monkeypatch, capsys):
     assert "\x1b[" in text
     table = audit.read(text)
     assert audit.diff(table, model).same
-    assert table.repairs == ("colour codes",)
+    assert table.repairs == ("color codes",)
 
 
 # === PyTorch ===
@@ -208,12 +208,12 @@ def test_era_c_is_read_and_written_back():
 @pytest.mark.parametrize("style", ["torchsummary", "torchinfo", "torch-summary", "torchrepr"])
 def test_a_table_without_layers_is_a_sentence(style):
     inputs = keras.Input((8, 8, 3))
-    with pytest.raises(ValueError, match="expected a layer that PyTorch has too, found none"):
+    with pytest.raises(ValueError, match="no layer in it is a module in PyTorch"):
         audit.table(keras.Model(inputs, inputs)).to_text(style)
 
 
 def test_what_a_text_does_not_hold_is_said():
-    with pytest.raises(ValueError, match="its strides is not known, which PyTorch's print shows"):
+    with pytest.raises(ValueError, match="PyTorch's print shows its strides, which this table"):
         audit.read(DOCUMENTS / "unet2d_small.torchsummary.txt").to_text("torchrepr")
     with pytest.raises(ValueError, match="expected 25 to 1000 characters"):
         audit.table(nested()).to_text("keras3", 10**8)

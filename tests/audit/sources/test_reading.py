@@ -35,15 +35,15 @@ def test_the_published_files(file):
     table = audit.read(DOCUMENTS / file)
     assert (len(table), table.total, table.trainable) == TOTALS[file]
     assert table.style == file.split(".")[1]
-    assert table.doubts() == ()
+    assert table.inconsistencies() == ()
     assert table.repairs == REPAIRS.get(file, ())
     assert audit.read(text_of(file)) == table
 
 
 SPOILERS = {
-    "quoting or comment signs": lambda line: f"> {line}",
+    "quote or comment marks": lambda line: f"> {line}",
     "carriage returns": lambda line: f"{line}\r",
-    "colour codes": lambda line: f"\x1b[1m{line}\x1b[0m",
+    "color codes": lambda line: f"\x1b[1m{line}\x1b[0m",
     "tabs": lambda line: re.sub("^ {4}", "\t", line),
     "HTML entities": lambda line: line.replace('"', "&quot;").replace("(", "&#40;"),
 }
@@ -78,18 +78,18 @@ def test_a_cut_field_is_held_as_cut():
     assert rows["input_img"].shape == (None, 64, 64, 64, None)
     assert rows["conv_0_1"].settings["cut"] == "(None, 64, 64, 64, 3"
     assert rows["max_3_1"].shape == (None, 8, 8, 8, 256)
-    assert rows["batch_normalization"].kind == "BatchNormalization"
+    assert rows["batch_normalization"].layer_class == "BatchNormalization"
     assert rows["tf_op_layer_concat"].inputs == ("tf_op_layer_Slice[0][0]", "up_conv_3_2[0][0]")
 
 
 def test_a_table_that_does_not_add_up_says_so():
     text = text_of("unet3d_90m.torchsummary.txt").replace("6,976", "6,977")
-    (total,) = audit.read(text).doubts()
+    (total,) = audit.read(text).inconsistencies()
     assert total == "the rows add up to 90,309,764, the text states 90,309,763 (total)"
     text = text_of("unet3d_90m.torchsummary.txt").replace(
         "Non-trainable params: 0", "Non-trainable params: 9"
     )
-    assert audit.read(text).doubts() == (
+    assert audit.read(text).inconsistencies() == (
         "the text's own totals do not add up: 90,309,772 in parts, 90,309,763 in all",
     )
 
@@ -119,7 +119,7 @@ def test_bad_files_are_one_sentence(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as error:
         audit.read(path)
     assert str(path) in str(error.value)
-    with pytest.raises(ValueError, match=r"^'': no such file"):
+    with pytest.raises(ValueError, match=r"^'': not a file"):
         audit.read("")
     with pytest.raises(ValueError, match="no such file"):
         audit.read(tmp_path / "nothing.txt")
@@ -133,7 +133,7 @@ def test_a_notebook_or_a_table_of_lists_without_end_is_a_sentence(tmp_path):
         with pytest.raises(ValueError, match=r"notes.ipynb: expected a Jupyter .*without end"):
             audit.read(notebook)
         table.write_text('{"format": "unetzoo table 1", "rows": ' + text)
-        with pytest.raises(ValueError, match=r"table.json: expected the json of a table"):
+        with pytest.raises(ValueError, match=r"table.json: expected a table as JSON"):
             audit.read(table)
     for path in (notebook, table):
         done = command("unetzoo-audit", "table", path)
@@ -229,7 +229,7 @@ def test_a_module_whose_print_has_no_count_is_named():
     text = f"Net(\n  n=3\n  (a): Odd(4, 2)\n  (b): {linear}\n)\n"
     table = audit.read(text)
     assert (len(table), table.total) == (2, 20)
-    assert table.repairs == ("Odd: no count in the print, taken as 0",)
+    assert table.repairs == ("Odd: parameters not printed, taken as 0",)
     with pytest.raises(ValueError, match=r"line 3, .*expected a whole row"):
         audit.read("Net(\n  (a): ReLU()\n  (b): MaxPool2d(kernel_size=2, stride=2, padding=0")
 
@@ -253,3 +253,11 @@ def test_what_people_and_programs_escape_is_undone(style):
         re.sub(r"([\[\]_])", r"\\\1", text),
     ):
         assert audit.diff(audit.read(spoiled), built).same
+
+
+def test_a_long_text_is_cut_in_the_sentence():
+    header = "Net(\n  (0): Conv2d("
+    for text in ("a" * 10_000, header + "1, " * 10_000, list(range(10_000))):
+        with pytest.raises(ValueError, match=r"expected|not a file") as error:
+            audit.read(text)
+        assert len(str(error.value)) < 300

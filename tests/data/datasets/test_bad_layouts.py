@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from layouts import DECATHLON, NNUNET, decathlon, fault, lay, nnunet, table
 
-from unetzoo.data.datasets import find
+from unetzoo.data.datasets import find_dataset
 
 MISSING = "there is no such file"
 BAD_MANIFESTS = {
@@ -23,7 +23,7 @@ BAD_MANIFESTS = {
     "no modality": ({k: v for k, v in DECATHLON.items() if k != "modality"}, "'modality' is miss"),
     "no cases": ({**DECATHLON, "training": []}, "'training' is []; expected a list"),
     "no pair": ({**DECATHLON, "training": ["./a.nii.gz"]}, "'training' holds './a.nii.gz'"),
-    "test": ({**DECATHLON, "test": {"0": "a"}}, "'test' is no list"),
+    "test": ({**DECATHLON, "test": {"0": "a"}}, "'test' is not a list"),
     "number": ({**DECATHLON, "labels": {"-1": "a"}}, "labels has the number '-1'"),
     "name": ({**DECATHLON, "labels": {"0": "\x1b[31m"}}, r"labels names '\x1b[31m'"),
     "same": ({**DECATHLON, "labels": {"0": "a", "1": "a"}}, "two labels have the same name"),
@@ -54,7 +54,10 @@ def test_a_bad_manifest(name, tmp_path):
 def test_a_path_that_leaves_the_folder(path, where, tmp_path):
     pair = {**DECATHLON["training"][0], **({where: path} if where != "test" else {})}
     tests = [path] if where == "test" else []
-    fault(decathlon(tmp_path, training=[pair], test=tests), "expected a relative path that stays")
+    fault(
+        decathlon(tmp_path, training=[pair], test=tests),
+        "expected a relative path inside its folder",
+    )
 
 
 def test_all_missing_files_are_listed(tmp_path):
@@ -74,7 +77,7 @@ def test_all_missing_files_are_listed(tmp_path):
 def test_of_many_faults_the_first_are_listed_and_the_others_counted(tmp_path):
     rows = "".join(f"a{n}.nii.gz,b{n}.nii.gz\n" for n in range(8000))
     with pytest.raises(ValueError, match="16000 faults:") as error:
-        find(table(tmp_path, f"image,label\n{rows}", ""))
+        find_dataset(table(tmp_path, f"image,label\n{rows}", ""))
     lines = str(error.value).split("\n")
     assert lines[1] == f"case 'a0': {tmp_path / 'a0.nii.gz'}: {MISSING}."
     assert lines[-1] == "and 15,980 more."
@@ -82,7 +85,7 @@ def test_of_many_faults_the_first_are_listed_and_the_others_counted(tmp_path):
     with pytest.raises(
         ValueError, match=r"channel 0000, .*, 0009 and 9,989 more is missing"
     ) as error:
-        find(lay(tmp_path, "imagesTr/a_9999.nii.gz labelsTr/a.nii.gz"))
+        find_dataset(lay(tmp_path, "imagesTr/a_9999.nii.gz labelsTr/a.nii.gz"))
     assert len(str(error.value)) < 400
 
 
@@ -122,7 +125,7 @@ def test_unequal_channels_without_a_json(tmp_path):
 @pytest.mark.parametrize(("text", "words"), [
     ("", "its first line is ''; expected the columns image and label"),
     ("image,lable\n", "its first line is 'image,lable'"),
-    ("image;label\na;b\n", "with commas between"),
+    ("image;label\na;b\n", "separated by commas"),
     ("image,label,wieght\n", "its first line is 'image,label,wieght'"),
     ("image,label,label\n", "its first line is 'image,label,label'"),
     ("image,label\n", "no cases; expected at least one image with labels"),
@@ -134,16 +137,16 @@ def test_unequal_channels_without_a_json(tmp_path):
     ("image,label\na.nii.gz,none.nii.gz\n", "none.nii.gz: there is no such file."),
     ("image,label\na.nii.gz,b.txt\n", "b.txt: expected NIfTI"),
     ("image,label\na.nii.gz,b.png\n", "there is no such file"),
-    ("image,label,case\na.nii.gz,b.nii.gz,../x\n", "case '../x': expected a name that a file"),
-    ("image,label,case\na.nii.gz,b.nii.gz,..\n", "case '..': expected a name that a file can"),
+    ("image,label,case\na.nii.gz,b.nii.gz,../x\n", "case '../x': expected a name that is valid as"),
+    ("image,label,case\na.nii.gz,b.nii.gz,..\n", "case '..': expected a name that is valid as a"),
     ("image,label,case\na.nii.gz,b.nii.gz,\x1b[31m\n", r"case '\x1b[31m': expected a name"),
-    ('image,label\n"a.nii.gz\x1b",b.nii.gz\n', "control characters in a name"),
+    ('image,label\n"a.nii.gz\x1b",b.nii.gz\n', "control characters in the name"),
     ("image,label\n" + "a" * 300 + ".nii.gz,b.nii.gz\n", "File name too long"),
     ("image,label\na.nii.gz,b.nii.gz\na.nii.gz,c.nii.gz\n", "case 'a': given 2 times"),
     ("image,label,case\na.nii.gz,b.nii.gz,x\na.nii.gz,c.nii.gz,y\n", "a.nii.gz: given 2 times"),
     ("image,label\na.nii.gz,b.nii.gz\nc.nii.gz;w.nii.gz,d.nii.gz\n", "2 images, but most cases"),
-    ('image,label\n"a.nii.gz,b.nii.gz\n', "not a CSV in UTF-8"),
-    ("image,label\n\udcff,b.nii.gz\n", "not a CSV in UTF-8"),
+    ('image,label\n"a.nii.gz,b.nii.gz\n', "not a CSV file in UTF-8"),
+    ("image,label\n\udcff,b.nii.gz\n", "not a CSV file in UTF-8"),
 ])  # fmt: skip
 def test_a_bad_table(text, words, tmp_path):
     place = table(tmp_path, "")
@@ -170,13 +173,13 @@ def test_a_bad_folder(files, words, tmp_path):
 @pytest.mark.parametrize(("place", "options", "words"), [
     ("x", {"layout": "msb"}, "layout 'msb': expected one of msd, nnunet, brats, csv, glob, pic"),
     ("nowhere", {}, "nowhere: expected a folder, a .csv file, or two patterns"),
-    ("nowhere", {"layout": "brats"}, "nowhere: there is no such folder"),
+    ("nowhere", {"layout": "brats"}, "nowhere: no such folder"),
     ("nowhere.csv", {"layout": "csv"}, "nowhere.csv: cannot be read (No such file"),
-    ("a/*.nii", {}, "expected two or more with a * each"),
-    ("a/**/*.nii;b/*.nii", {}, "expected two or more with a * each"),
-    ("a/*.nii;b.nii", {}, "expected two or more with a * each"),
+    ("a/*.nii", {}, "expected two or more, each with a *"),
+    ("a/**/*.nii;b/*.nii", {}, "expected two or more, each with a *"),
+    ("a/*.nii;b.nii", {}, "expected two or more, each with a *"),
     ("a/*.nii;b/*.nii", {}, "no cases"),
-    (["a/*.nii", "b/*.nii"], {"layout": "msd"}, "expected one place for layout 'msd'"),
+    (["a/*.nii", "b/*.nii"], {"layout": "msd"}, "expected a single path for layout 'msd'"),
     ("nowhere", {"labels": {0: 0, 1: 2}}, "classes are [0, 2]"),
 ])  # fmt: skip
 def test_a_bad_place(place, options, words, tmp_path, monkeypatch):

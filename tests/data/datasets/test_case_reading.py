@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unetzoo.data.datasets import Case, find
+from unetzoo.data.datasets import Case, find_dataset
 from unetzoo.data.datasets.reading import (
     file_ending,
     read_case,
@@ -14,7 +14,7 @@ from unetzoo.data.datasets.reading import (
     write_case_labels,
 )
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.preprocessing.survey import Survey
+from unetzoo.data.preprocessing.survey import Survey, verify_dataset
 from unetzoo.utils.text import counted
 
 FLIPPED = np.diag([-1, 2, 3, 1.0])  # to the left first: not canonical
@@ -157,9 +157,7 @@ def test_all_faults_are_said_at_once(kind, tmp_path):
     for name, words in expected.items():
         (line,) = [line for line in lines if line.startswith(f"{tmp_path / name}{kind.ending}: ")]
         assert words in line
-    assert "negative, NaN or infinite, such as -1; expected finite numbers from 0." in "".join(
-        lines
-    )
+    assert "negative, NaN or infinite, such as -1; expected finite numbers >= 0." in "".join(lines)
     assert check_cases([cases[0], cases[-1]], SCHEME, fill=0) == {0: 2, 1: 2, 2: 2}
 
 
@@ -225,13 +223,32 @@ def test_a_folder_of_black_and_white_masks_from_end_to_end(tmp_path):
         for n in range(3):
             array = PICTURES.numbers(n, values)
             Image.fromarray(array).save(tmp_path / part / f"{n}.png")
-    found = find(tmp_path)
+    found = find_dataset(tmp_path)
     lines = faults(found.cases, found.scheme)
     assert all("labels={0: 0, 255: 1}" in line for line in lines)
-    found = find(tmp_path, labels={0: 0, 255: 1})
+    found = find_dataset(tmp_path, labels={0: 0, 255: 1})
     assert check_cases(found.cases, found.scheme) == {0: 3, 1: 3}
     image = read_case(found.cases[0])
     classes = read_case_labels(found.cases[0], found.scheme).data
     write_case_labels(tmp_path / "out.png", classes, image, found.scheme)
     source = np.asarray(Image.open(found.cases[0].label))
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out.png")), source)
+
+
+def test_a_data_set_is_verified_by_what_its_description_says(tmp_path):
+    for name in ("a", "b"):
+        for part in ("images", "masks"):
+            (tmp_path / part).mkdir(exist_ok=True)
+        png = np.zeros((4, 5), "uint8")
+        Image.fromarray(png).save(tmp_path / "images" / f"{name}.png")
+        png[0, 0] = 255 if name == "a" else 1
+        Image.fromarray(png).save(tmp_path / "masks" / f"{name}.png")
+    assert verify_dataset(find_dataset(tmp_path, labels={0: 0, 1: 1, 255: 1})) == {0: 2, 1: 2}
+    ignored = find_dataset(tmp_path, classes=2, ignore=255)
+    seen = []
+    assert verify_dataset(ignored, progress=lambda cases: seen.append(1) or cases) == {0: 2, 1: 1}
+    assert seen
+    with pytest.raises(
+        ValueError, match=r"^2 cases, 1 fault:\n.*a\.png: a black and white mask of 0 and 255"
+    ):
+        verify_dataset(find_dataset(tmp_path, classes=2))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import DECATHLON, NNUNET, decathlon, fault, lay, nnunet, table
 
-from unetzoo.data.datasets import Case, find
+from unetzoo.data.datasets import Case, find_dataset
 from unetzoo.data.datasets.case import ending_of, stem_of
 from unetzoo.data.labels import LabelScheme
 
@@ -26,7 +26,7 @@ def names(cases):
 def test_decathlon_as_monai_reads_it(tmp_path):
     reference = pytest.importorskip("monai.data.decathlon_datalist").load_decathlon_datalist
     folder = decathlon(tmp_path)
-    found = find(folder)
+    found = find_dataset(folder)
     assert found.layout == "msd"
     expected = reference(folder / "dataset.json", data_list_key="training")
     pairs = {(Path(case["image"]), Path(case["label"])) for case in expected}
@@ -38,14 +38,14 @@ def test_decathlon_as_monai_reads_it(tmp_path):
     assert found.channel_names == ("FLAIR", "T1w", "t1gd", "T2w")
     assert found.class_names == tuple(DECATHLON["labels"].values())
     assert found.scheme == LabelScheme(classes=4)
-    assert find(folder / "dataset.json") == find(folder, "msd") == found
+    assert find_dataset(folder / "dataset.json") == find_dataset(folder, "msd") == found
     assert str(found).startswith("msd: 2 cases with labels, 1 without; channels FLAIR, T1w")
 
 
 def test_decathlon_without_macos_files_and_with_gaps_in_its_labels(tmp_path):
     lay(tmp_path, "imagesTs/z.nii.gz")
     beside = {"image": "./imagesTr/._BRATS_457.nii.gz", "label": "./labelsTr/._BRATS_457.nii.gz"}
-    found = find(
+    found = find_dataset(
         decathlon(
             tmp_path,
             training=[*DECATHLON["training"], beside],
@@ -65,7 +65,7 @@ def test_nnunet(with_json, tmp_path):
     folder = nnunet(tmp_path, more=hidden, training=[])  # a key that conversions leave behind
     if not with_json:
         (folder / "dataset.json").unlink()
-    found = find(folder)
+    found = find_dataset(folder)
     assert found.layout == "nnunet"
     assert names(found.cases) == ["prostate_00", "prostate_01"]
     assert found.cases[0] == Case(
@@ -83,19 +83,19 @@ def test_nnunet(with_json, tmp_path):
 def test_nnunet_with_an_ignore_label(tmp_path):
     labels = {"background": 0, "tumour": 1, "ignore": 2}
     folder = nnunet(tmp_path, labels=labels)
-    found = find(folder)
+    found = find_dataset(folder)
     assert found.scheme == LabelScheme(classes=2, ignore=2)
     assert found.class_names == ("background", "tumour")
-    assert find(folder, classes=2).scheme == found.scheme
-    assert find(folder, classes=3).scheme == LabelScheme(classes=3)
-    assert find(folder, ignore=255).scheme == LabelScheme(classes=2, ignore=255)
+    assert find_dataset(folder, classes=2).scheme == found.scheme
+    assert find_dataset(folder, classes=3).scheme == LabelScheme(classes=3)
+    assert find_dataset(folder, ignore=255).scheme == LabelScheme(classes=2, ignore=255)
 
 
 def test_nnunet_regions_are_refused_unless_the_caller_says_what_the_labels_are(tmp_path):
     labels = {"background": 0, "whole tumor": [1, 2], "tumor core": 2}
     folder = nnunet(tmp_path, labels=labels)
     fault(folder, "label 'whole tumor' is [1, 2], a region of several; expected a number for each")
-    assert find(folder, classes=3).scheme == LabelScheme(classes=3)
+    assert find_dataset(folder, classes=3).scheme == LabelScheme(classes=3)
 
 
 def test_nnunet_with_one_picture_of_all_channels(tmp_path):
@@ -103,7 +103,7 @@ def test_nnunet_with_one_picture_of_all_channels(tmp_path):
     channels = {"0": "R", "1": "G", "2": "B"}
     files = "imagesTr/img-1_0000.png labelsTr/img-1.png"
     manifest = {**NNUNET, "channel_names": channels, "file_ending": ".png", "numTraining": 1}
-    found = find(lay(tmp_path, files, manifest))
+    found = find_dataset(lay(tmp_path, files, manifest))
     assert [len(case.images) for case in found.cases] == [1]
     assert found.channel_names == ("R", "G", "B")
 
@@ -111,10 +111,13 @@ def test_nnunet_with_one_picture_of_all_channels(tmp_path):
 def test_nnunet_with_files_named_in_its_json(tmp_path):
     entries = {"one": {"images": ["scans/1a.nii.gz", "scans/1b.nii.gz"], "label": "m/1.nii.gz"}}
     manifest = {**NNUNET, "numTraining": 1, "dataset": entries}
-    found = find(lay(tmp_path, "scans/1a.nii.gz scans/1b.nii.gz m/1.nii.gz", manifest))
+    found = find_dataset(lay(tmp_path, "scans/1a.nii.gz scans/1b.nii.gz m/1.nii.gz", manifest))
     assert [path.name for path in found.cases[0].files] == ["1a.nii.gz", "1b.nii.gz", "1.nii.gz"]
     entries["one"]["label"] = "/etc/mask.nii.gz"
-    fault(lay(tmp_path, "", manifest), "'/etc/mask.nii.gz'; expected a relative path that stays")
+    fault(
+        lay(tmp_path, "", manifest),
+        "'/etc/mask.nii.gz'; expected a relative path inside its folder",
+    )
     entries["one"] = {"images": "scans/1a.nii.gz"}
     fault(lay(tmp_path, "", manifest), "'images' is 'scans/1a.nii.gz'; expected a list")
 
@@ -132,7 +135,7 @@ def test_nnunet_with_files_named_in_its_json(tmp_path):
 @pytest.mark.parametrize("deep", [False, True])
 def test_brats(name, sequences, between, labels, last, deep, tmp_path):
     folder = brats(tmp_path / "HGG" if deep else tmp_path, [name], sequences, between)
-    found = find(tmp_path)
+    found = find_dataset(tmp_path)
     case = folder / name
     paths = [case / f"{name}{between}{sequence}.nii.gz" for sequence in sequences]
     assert found.layout == "brats"
@@ -144,7 +147,7 @@ def test_brats(name, sequences, between, labels, last, deep, tmp_path):
 
 def test_brats_without_labels_and_with_some(tmp_path):
     brats(tmp_path, ["BraTS20_Validation_001"], OLD[:-1], ending=".nii")
-    found = find(tmp_path)
+    found = find_dataset(tmp_path)
     assert found.cases == ()
     assert names(found.test) == ["BraTS20_Validation_001"]
     assert [path.suffix for path in found.test[0].images] == [".nii"] * 4
@@ -168,26 +171,26 @@ def test_brats_with_missing_double_and_mixed_files(tmp_path):
     (tmp_path / "BraTS20_Training_001/BraTS20_Training_001_t1ce.nii.gz").unlink()
     fault(tmp_path, "case 'BraTS20_Training_001': t1ce is missing", "_002': 2 files of t2")
     brats(tmp_path, ["BraTS-GLI-00000-000"], NEW, "-")
-    fault(tmp_path, "BraTS folders of both before and after 2023")
+    fault(tmp_path, "BraTS folders from before and after 2023")
 
 
 def test_a_table(tmp_path):
     text = "\ufeffImage, label,weight,case\na.nii.gz;b.nii.gz,sub/m.nii.gz,w.nii.gz,two\n\n"
     place = table(tmp_path, text, "a.nii.gz b.nii.gz sub/m.nii.gz w.nii.gz")
-    found = find(place, labels={0: 0, 7: 1})
+    found = find_dataset(place, labels={0: 0, 7: 1})
     assert found.layout == "csv"
     images = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
     weight = tmp_path / "w.nii.gz"
     assert found.cases == (Case("two", images, tmp_path / "sub/m.nii.gz", weight),)
     assert found.scheme.mapping == {0: 0, 7: 1}
     (tmp_path / "cases.csv").write_text(f"label,image\n{tmp_path}/a.nii.gz,b.nii.gz\n")
-    assert find(place).cases == (Case("b", images[1:], images[0]),)
+    assert find_dataset(place).cases == (Case("b", images[1:], images[0]),)
 
 
 def test_weights_may_be_shared_and_nothing_else(tmp_path):
     lines = "image,label,weight\na.nii.gz,b.nii.gz,w.nii.gz\nc.nii.gz,{},w.nii.gz\n"
     files = "a.nii.gz b.nii.gz c.nii.gz d.nii.gz w.nii.gz"
-    assert len(find(table(tmp_path, lines.format("d.nii.gz"), files)).cases) == 2
+    assert len(find_dataset(table(tmp_path, lines.format("d.nii.gz"), files)).cases) == 2
     place = table(tmp_path, lines.format("b.nii.gz"), files)
     fault(place, f"{tmp_path / 'b.nii.gz'}: given 2 times; expected each file once.")
 
@@ -203,12 +206,12 @@ def test_weights_may_be_shared_and_nothing_else(tmp_path):
 ])  # fmt: skip
 def test_patterns(patterns, files, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(lay(tmp_path, files))
-    found = find(patterns)
+    found = find_dataset(patterns)
     assert found.layout == "glob"
     assert names(found.cases) == expected
     assert len(found.cases[0].images) == patterns.count(";")
     assert set(found.cases[0].files) <= {Path(name) for name in files.split()}
-    assert found == find([part.strip() for part in patterns.split(";")])
+    assert found == find_dataset([part.strip() for part in patterns.split(";")])
 
 
 @settings(max_examples=60, deadline=None)
@@ -219,10 +222,10 @@ def test_any_names_are_paired(stems, tmp_path_factory):
     lay(folder, [f"{part}/{stem}.png" for part in ("images", "masks") for stem in stems])
     if not stems:
         return
-    found = find(folder)
+    found = find_dataset(folder)
     assert names(found.cases) == stems
     assert all(path.stem == case.name for case in found.cases for path in case.files)
-    again = find(f"{folder}/images/*.png;{folder}/masks/*.png")
+    again = find_dataset(f"{folder}/images/*.png;{folder}/masks/*.png")
     assert again.cases == found.cases
 
 
@@ -233,7 +236,7 @@ def test_any_names_are_paired(stems, tmp_path_factory):
     "a.png a_mask.png b.jpg b_mask.png notes.txt .hidden_mask.png",
 ])  # fmt: skip
 def test_pictures(files, tmp_path):
-    found = find(lay(tmp_path, files), classes=2)
+    found = find_dataset(lay(tmp_path, files), classes=2)
     assert found.layout == "pictures"
     assert names(found.cases) == ["a", "b"]
     assert found.scheme == LabelScheme(classes=2)
@@ -242,10 +245,10 @@ def test_pictures(files, tmp_path):
 
 
 def test_names_of_classes_that_labels_puts_together(tmp_path):
-    found = find(decathlon(tmp_path), labels={0: 0, 1: 1, 2: 2, 3: 2})
+    found = find_dataset(decathlon(tmp_path), labels={0: 0, 1: 1, 2: 2, 3: 2})
     assert found.class_names == ("background", "edema", "non-enhancing tumor+enhancing tumour")
-    assert find(tmp_path, classes=5).class_names == ()
-    ignored = find(tmp_path, ignore=3)
+    assert find_dataset(tmp_path, classes=5).class_names == ()
+    ignored = find_dataset(tmp_path, ignore=3)
     assert ignored.scheme == LabelScheme(classes=3, ignore=3)
     assert ignored.class_names == ("background", "edema", "non-enhancing tumor")
 

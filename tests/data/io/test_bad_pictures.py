@@ -61,7 +61,7 @@ BAD = {
     "cmyk.jpg": (lambda path: save(path, np.zeros((4, 4, 3), "uint8"), "CMYK"), "mode CMYK"),
     "colours16.png": (
         lambda path: path.write_bytes(png([np.arange(6, dtype=">u2").tobytes()], 2, 16, 2)),
-        "colours of 16 bits",
+        "colors of 16 bits",
     ),
     "folder.png": (lambda path: path.mkdir(), "Is a directory"),
     "missing.png": (lambda path: None, "No such file"),
@@ -81,7 +81,7 @@ def test_a_bad_file_ends_in_a_sentence(name, tmp_path):
 
 @pytest.mark.parametrize(("name", "write", "words"), [
     ("a.png", lambda path: save(path, np.zeros((4, 4, 3), "uint8")), "mode RGB; expected one num"),
-    ("a.png", lambda path: save(path, GREY, "RGBA"), "mode RGBA; expected one number a pixel"),
+    ("a.png", lambda path: save(path, GREY, "RGBA"), "mode RGBA; expected one number per pixel"),
     ("a.png", lambda path: save(path, GREY, format="JPEG"), "JPEG changes every label"),
     ("a.tif", lambda path: save(path, GREY, compression="jpeg"), "JPEG changes every label"),
     ("a.jpg", lambda path: save(path, GREY), "expected a name that ends in .png, .tif, .tiff."),

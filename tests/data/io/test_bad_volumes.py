@@ -97,7 +97,7 @@ def test_what_is_no_file(tmp_path):
     (tmp_path / "link.nii").symlink_to(tmp_path / "gone.nii")
     assert "No such file" in fault(tmp_path / "link.nii")
     subprocess.run(["mkfifo", tmp_path / "pipe.nii"], check=True)
-    assert "no regular file" in fault(tmp_path / "pipe.nii")
+    assert "not a regular file" in fault(tmp_path / "pipe.nii")
     nibabel.save(nibabel.AnalyzeImage(np.zeros((2, 2, 2), "int16"), None), tmp_path / "old.img")
     assert "ends in .nii or .nii.gz" in fault(tmp_path / "old.hdr")
     assert "ends in .nii or .nii.gz" in fault(tmp_path / "scan.png")

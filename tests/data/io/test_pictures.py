@@ -156,7 +156,7 @@ def test_what_cannot_be_written(tmp_path, monkeypatch):
     for path, array, scheme, words in (
         (tmp_path / "out.jpg", classes, ANY, "ends in .png"),
         (out, classes.T, ANY, "an array of shape (4, 3); expected the pixels of"),
-        (source, classes, ANY, "is the file that was read"),
+        (source, classes, ANY, "this file was read"),
         (out, classes, LabelScheme(labels={0: 0}), "class 1 at voxel (0, 0) cannot be written"),
         (out, classes, LabelScheme(labels={0: 0, 70_000: 1}), "a PNG holds 0 to 65535"),
         (out, classes / 2, ANY, "classes of type float64"),

@@ -119,14 +119,14 @@ def test_memory_is_said_before_it_is_taken(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(volumes, "MAX_GIB", 0.01)
         text = fault(path)
-    assert "shape (150, 150, 100) asks for 0.0461 GiB of memory; expected at most 0.01" in text
+    assert "shape (150, 150, 100) takes 0.0461 GiB of memory; expected at most 0.01" in text
     for read in (read_image, lambda path: read_labels(path, ANY)):
         tracemalloc.start()
         with warnings.catch_warnings(action="ignore"):
             read(path)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert peak < read_header(path).asked
+        assert peak < read_header(path).needed_bytes
 
 
 def test_several_files_are_channels_and_must_share_a_grid(tmp_path):
@@ -196,7 +196,7 @@ def test_what_cannot_be_written_is_said_and_the_old_file_stays(tmp_path):
     with pytest.raises(ValueError, match=r"m.png: expected a name that ends in .nii"):
         write_labels(tmp_path / "m.png", mask, image, ANY)
     (tmp_path / "link.nii").symlink_to(source)
-    with pytest.raises(ValueError, match=r"link.nii: is the file that was read"):
+    with pytest.raises(ValueError, match=r"link.nii: this file was read"):
         write_labels(tmp_path / "link.nii", mask, image, ANY)
     with pytest.raises(ValueError, match=r"shape \(30, 40, 50\); expected .* \(30, 50, 40\)"):
         write_labels(place, mask.reshape(30, 40, 50), image, ANY)

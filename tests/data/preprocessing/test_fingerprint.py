@@ -10,16 +10,16 @@ from unetzoo.data.io.pictures import Picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Preparation, preparation_for, prepare
-from unetzoo.data.preprocessing.statistics import Fingerprint, median_spacing, nonzero_box
+from unetzoo.data.preprocessing.statistics import CaseStatistics, median_spacing, nonzero_box
 from unetzoo.data.preprocessing.survey import Survey
 
 pytestmark = pytest.mark.filterwarnings("ignore:classes .* occur in none")
 
 
 def measured(cases, scheme=SCHEME, names=(), **options):
-    """The fingerprints of cases, by their names."""
+    """The statistics of cases, by name."""
     found = Survey().look_through(cases, scheme, names, **options)
-    return {name: one.fingerprint for name, one in found.looks.items()}
+    return {name: one.statistics for name, one in found.looks.items()}
 
 
 def settings_for(cases, names=(), *, scheme=SCHEME, workers=1, **options):
@@ -122,7 +122,7 @@ def test_zeros_do_not_count_where_the_crop_leaves_less_than_three_quarters(tmp_p
 
 
 def looks(spacings, shape):
-    return [Fingerprint(spacing, shape, 1, ()) for spacing in spacings]
+    return [CaseStatistics(spacing, shape, 1, ()) for spacing in spacings]
 
 
 def test_the_spacing_is_the_median_and_finer_across_few_thick_slices():

@@ -15,16 +15,16 @@ from brains import SCHEME
 from prepared_cases import PREPARATION, assert_same, made, prepared
 
 from unetzoo.data.preprocessing import jobs
-from unetzoo.data.preprocessing.processes import each
+from unetzoo.data.preprocessing.processes import run_tasks
 from unetzoo.utils.progress import bar
 
 FAULTS = {  # what a worker evaluates, and what is said of it
     "exit": ("__import__('os')._exit(3)", r"its process died \(exit code 3\)"),
     "kill": ("__import__('os').kill(__import__('os').getpid(), 9)", r"\(killed by SIGKILL\)"),
-    "memory": ("bytearray(10**16)", "there is not enough memory for it"),
+    "memory": ("bytearray(10**16)", "not enough memory for it"),
     "fault": ("int('x')", "invalid literal for int"),
     "file": ("open('/nowhere/x')", "/nowhere/x: No such file or directory"),
-    "bug": ("1 / 0", "ZeroDivisionError: division by zero; this is a fault of the program"),
+    "bug": ("1 / 0", "ZeroDivisionError: division by zero; this is a bug of the program"),
     "answer": ("object()", "TypeError: Object of type object is not JSON serializable"),
 }
 SCRIPT = """
@@ -34,12 +34,12 @@ from pathlib import Path
 from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.cache import prepare_cases
 from unetzoo.data.preprocessing.preparation import Preparation
-from unetzoo.data.preprocessing.processes import each
+from unetzoo.data.preprocessing.processes import run_tasks
 listed, settings, folder = json.loads(sys.argv[1])
 cases, scheme = [jobs.case_of(job) for job in listed], jobs.scheme_of(listed[0])
 found = prepare_cases(cases, scheme, Preparation.from_json(settings), folder, workers=2)
 print(len(found), len({"keras", "tensorflow", "torch", "jax"} & {*sys.modules}), flush=True)
-each(time.sleep, {"a": [60], "b": [60]}, workers=2)
+run_tasks(time.sleep, {"a": [60], "b": [60]}, workers=2)
 """
 
 
@@ -55,8 +55,8 @@ def test_deaths_and_faults_are_sentences_with_the_cases_names():
     done = []
     tasks = {name: [code] for name, (code, _) in FAULTS.items()}
     tasks |= {f"good{n}": [f"{n} + 1"] for n in range(4)}
-    with pytest.raises(ValueError, match=r"^7 cases went wrong:\n") as error:
-        each(eval, tasks, workers=2, progress=lambda come: (done.append(a) or a for a in come))
+    with pytest.raises(ValueError, match=r"^7 cases failed:\n") as error:
+        run_tasks(eval, tasks, workers=2, progress=lambda come: (done.append(a) or a for a in come))
     lines = str(error.value).split("\n")[1:]
     for line, (name, (_, expected)) in zip(lines, FAULTS.items(), strict=True):
         assert line.startswith(f"case {name!r}: ")
@@ -71,37 +71,37 @@ def test_deaths_and_faults_are_sentences_with_the_cases_names():
 def test_one_fault_is_one_sentence_and_many_are_cut_short():
     for workers in (1, 2):
         with pytest.raises(ValueError, match="case 'b': Zero") as error:
-            each(eval, {"a": ["1"], "b": ["1 / 0"]}, workers=workers)
+            run_tasks(eval, {"a": ["1"], "b": ["1 / 0"]}, workers=workers)
         assert re.fullmatch("case 'b': .* by zero; .* the program[.]", str(error.value))
     with pytest.raises(ValueError, match=r"and 30 more\.$") as error:
-        each(eval, {str(n): [f"int('x{n}')"] for n in range(50)})
+        run_tasks(eval, {str(n): [f"int('x{n}')"] for n in range(50)})
     assert str(error.value).count("\n") == 21
     with pytest.raises(ValueError, match=r"^cases '0', '1', '2' and 47 more: inv.* 'x'$"):
-        each(eval, {str(n): ["int('x')"] for n in range(50)})
+        run_tasks(eval, {str(n): ["int('x')"] for n in range(50)})
     with pytest.raises(ValueError, match="workers 0: expected at least 1"):
-        each(eval, {}, workers=0)
+        run_tasks(eval, {}, workers=0)
 
 
 @pytest.mark.usefixtures("no_process_left")
 def test_processes_answer_in_order_each_with_one_thread_and_without_keras():
     tasks = {str(n): [f"__import__('time').sleep({0.2 - n / 10}) or {n}"] for n in range(3)}
-    assert each(eval, tasks, workers=3) == [0, 1, 2]
+    assert run_tasks(eval, tasks, workers=3) == [0, 1, 2]
     look = "(o := __import__('os')) and [o.getpid(), o.getpgrp(), o.environ['OMP_NUM_THREADS']]"
-    (one, group, threads), (other, *_) = each(eval, {"a": [look], "b": [look]}, workers=2)
+    (one, group, threads), (other, *_) = run_tasks(eval, {"a": [look], "b": [look]}, workers=2)
     assert len({one, other, os.getpid()}) == 3
     assert group == one  # no Ctrl-C in the terminal reaches it
     assert threads == os.environ.get("OMP_NUM_THREADS", "1")
     modules = "__import__('unetzoo.data.preprocessing.cache') and [*__import__('sys').modules]"
-    found, _ = each(eval, {"a": [modules], "b": ["0"]}, workers=2)
+    found, _ = run_tasks(eval, {"a": [modules], "b": ["0"]}, workers=2)
     assert "unetzoo.data.preprocessing.preparation" in found
     assert not {"keras", "tensorflow", "torch", "jax"} & {*found}
-    assert each(eval, {"a": ["print('to stderr') or 5"], "b": ["6"]}, workers=2) == [5, 6]
+    assert run_tasks(eval, {"a": ["print('to stderr') or 5"], "b": ["6"]}, workers=2) == [5, 6]
 
 
 def test_warnings_of_processes_are_warnings_here():
     warn = ["__import__('warnings').warn('constant')"]
     with pytest.warns(UserWarning, match="^constant$") as caught:
-        each(eval, {"a": warn, "b": ["1"]}, workers=2)
+        run_tasks(eval, {"a": warn, "b": ["1"]}, workers=2)
     assert len(caught) == 1
 
 
@@ -113,7 +113,7 @@ def test_a_loop_that_ends_early_leaves_no_process():
 
     tasks = {"a": ["1"], "b": ["__import__('time').sleep(60)"]}
     with pytest.raises(KeyboardInterrupt):
-        each(eval, tasks, workers=2, progress=breaks)
+        run_tasks(eval, tasks, workers=2, progress=breaks)
 
 
 @pytest.mark.usefixtures("no_process_left")
@@ -158,8 +158,8 @@ def test_a_script_without_a_guard_works_and_ctrl_c_ends_all_its_processes(tmp_pa
 
 def test_a_worker_whose_parent_is_killed_ends(tmp_path):
     sleep = ["__import__('time').sleep(0.5)"]
-    code = "from unetzoo.data.preprocessing.processes import each; "
-    code += f"each(eval, {{'a': {sleep}, 'b': ['1']}}, workers=2)"
+    code = "from unetzoo.data.preprocessing.processes import run_tasks; "
+    code += f"run_tasks(eval, {{'a': {sleep}, 'b': ['1']}}, workers=2)"
     parent = subprocess.Popen([sys.executable, "-c", code])
     workers = []
     while len(workers) < 2:
@@ -172,7 +172,7 @@ def test_a_worker_whose_parent_is_killed_ends(tmp_path):
 
 def test_the_bar_is_quiet_where_nobody_looks(capsys):
     with warnings.catch_warnings(action="error"):
-        assert each(eval, {"a": ["1"]}, progress=bar("[red]cases")) == [1]
+        assert run_tasks(eval, {"a": ["1"]}, progress=bar("[red]cases")) == [1]
     assert list(bar("outer")(bar("inner")([1, 2]))) == [1, 2]
     assert capsys.readouterr() == ("", "")
 
@@ -180,7 +180,7 @@ def test_the_bar_is_quiet_where_nobody_looks(capsys):
 def test_the_bar_shows_the_time_left_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     tasks = {"a": ["1"], "b": ["2"]}
-    assert each(eval, tasks, progress=bar("[red]cases")) == [1, 2]
+    assert run_tasks(eval, tasks, progress=bar("[red]cases")) == [1, 2]
     shown = capsys.readouterr()
     assert shown.out == ""
     for expected in ("[red]cases", "2/2", "0:00:0"):

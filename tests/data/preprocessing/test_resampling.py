@@ -159,7 +159,7 @@ def test_the_box_around_what_is_true():
 def test_wrong_shapes_are_said():
     for old, new in (((2, 2), (2, 2, 2)), ((2, 2), (2, 0)), ((0, 2), (2, 2))):
         for resampled in (resample_image, resample_linearly, resample_labels):
-            with pytest.raises(ValueError, match="expected as many sizes, all >= 1"):
+            with pytest.raises(ValueError, match="expected the same number of sizes, all >= 1"):
                 resampled(np.zeros(old), new)
 
 

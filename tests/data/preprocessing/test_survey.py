@@ -18,7 +18,7 @@ from drawn_volumes import masks, volumes
 from prepared_cases import PREPARATION, made
 from small_runs import settings
 
-from unetzoo.data.datasets import find
+from unetzoo.data.datasets import find_dataset
 from unetzoo.data.io import pictures
 from unetzoo.data.io import volumes as nifti
 from unetzoo.data.preprocessing import look
@@ -46,7 +46,7 @@ def counted(monkeypatch):
 
     count(nifti, "read_values", lambda file: file.path)
     count(pictures, "_image_values")
-    count(pictures, "_grey_values")
+    count(pictures, "_gray_values")
     digest = hashlib.file_digest
 
     def digesting(file, *how):
@@ -58,7 +58,7 @@ def counted(monkeypatch):
 
 
 def once(place):
-    return {path: 1 for case in find(place).cases for path in case.files}
+    return {path: 1 for case in find_dataset(place).cases for path in case.files}
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_damaged_measures_are_taken_again(tmp_path, counted):
     for text in ("", "[]", "{}", '{"voxels": 3}', *damaged):
         path.write_text(text)
         counted[0].clear()
-        assert looked().looks["case"].fingerprint == first.looks["case"].fingerprint
+        assert looked().looks["case"].statistics == first.looks["case"].statistics
         assert set(counted[0].values()) == {1}
 
 

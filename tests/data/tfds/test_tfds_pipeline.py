@@ -203,7 +203,7 @@ def test_numbers_that_cannot_work_are_a_sentence(cells, arguments):
 
 def test_changes_that_cannot_work_are_a_sentence():
     for arguments in ({"flips": (2,)}, {"contrast": 1.0}, {"brightness": -0.1}):
-        with pytest.raises(ValueError, match="expected axes 0 and 1, and amounts from 0"):
+        with pytest.raises(ValueError, match=r"expected the axes 0 and 1, and amounts in \[0, 1\)"):
             Changes(**arguments)
 
 

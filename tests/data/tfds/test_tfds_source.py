@@ -93,7 +93,7 @@ def test_features_are_found_by_their_type_or_named(tmp_path):
     images, labels = numpy(pictures(source, split="train", size=(4, 4), batch_size=1))
     assert (images.shape, labels.shape) == ((1, 4, 4, 1), (1, 4, 4))
     for arguments, message in [
-        ({}, r"expected one image; give image=, of \['depth', 'left', 'right'\]\.$"),
+        ({}, r"may be its image; give image=, one of \['depth', 'left', 'right'\]\.$"),
         ({"image": "left", "mask": "depth"}, "TFDS does not say what the numbers of 'depth' mean"),
         ({"image": "middle"}, "image 'middle': mine has no such feature of rows and columns"),
     ]:
@@ -115,7 +115,7 @@ def test_splits_are_by_example(cells):
     [
         ("oxford_pet", r"data set 'oxford_pet': unknown to TFDS; try oxford_iiit_pet"),
         ("zzzzzzzzzz", r"'zzzzzzzzzz': unknown to TFDS; tfds.list_builders\(\) lists all names\.$"),
-        ("huggingface:pets", "'huggingface:pets': expected a name of TFDS such as 'oxford"),
+        ("huggingface:pets", "'huggingface:pets': expected a TFDS name such as 'oxford"),
         ("oxford_iiit_pet:1.0.0", "cannot be loaded at version 1.0.0, only: 4.0.0"),
         ("mnist", r"data set 'mnist': no segmentation mask among its features \(image, label\)"),
     ],
@@ -179,7 +179,7 @@ def test_damaged_data(tmp_path):
 
 
 def test_without_tensorflow_datasets_it_says_what_to_install():
-    message = r"not installed: .* pip install 'unetzoo\[datasets\]'"
+    message = r"not installed, .* pip install 'unetzoo\[datasets\]'"
     missing = mock.patch.dict(sys.modules, {"tensorflow_datasets": None})
     with missing, pytest.raises(ValueError, match=message):
         find("oxford_iiit_pet")

@@ -1,4 +1,4 @@
-"""The usual augmentation of U-Nets, for 2D and 3D."""
+"""The usual augmentation for U-Nets, in 2D and 3D."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from unetzoo.data.augmentation.draws import Draw
 NOISE = (0.0, 0.1)  # standard deviation
 BLUR = (0.5, 1.0)  # standard deviation, voxels
 FACTOR = (0.75, 1.25)  # brightness and contrast
-LOW_RESOLUTION = (0.5, 1.0)  # share of an axis's voxels
+LOW_RESOLUTION = (0.5, 1.0)  # fraction of an axis's voxels
 GAMMA = (0.7, 1.5)  # exponent
 
 _NO_PROBABILITY = {"mirror_axes", "degrees", "scales", "control_points", "displacement"}
@@ -22,34 +22,36 @@ _NO_PROBABILITY = {"mirror_axes", "degrees", "scales", "control_points", "displa
 class Augmentation:
     """Random transforms of a patch, its labels and its weights; by default those of nnU-Net.
 
-    ``draw`` draws every parameter; of a ``Draw``, ``source`` says how large a region it needs, so
-    that a rotated patch has real voxels in its corners, and ``apply`` follows it: the same draw of
-    the same region gives the same patch. Rotation, scaling and elastic deformation are one
-    resampling, linear for the image, from the nearest voxel for labels and weights; mirroring and
-    quarter turns are views. A 3D patch with an axis more than three times shorter than another is a
-    stack of slices: it is rotated, scaled, deformed and coarsened only within its plane.
+    ``draw`` draws the parameters of one patch, a ``Draw``. Its ``source`` is the size of the region
+    that it needs, so that a rotated patch has real voxels in its corners. Its ``apply`` makes the
+    patch: the same draw and the same region give the same patch. Rotation, scaling and elastic
+    deformation are one resampling, linear for the image and by the nearest voxel for labels and
+    weights; mirroring and quarter turns are views. A 3D patch with one axis more than three times
+    shorter than another is a stack of slices: it is rotated, scaled, deformed and coarsened only
+    within its plane. Each channel has its own blur, brightness, contrast, low resolution and gamma.
 
     Args:
-        mirror: probability, of each axis.
-        mirror_axes: those that may be mirrored; None: all.
-        quarter_turns: probability of a turn by 90, 180 or 270 degrees from an axis to another one
-            of the same size.
-        rotation: probability.
+        mirror: probability of mirroring, for each axis.
+        mirror_axes: the axes that may be mirrored; None: all.
+        quarter_turns: probability of a turn by 90, 180 or 270 degrees in a plane whose two sizes
+            are the same.
+        rotation: probability of a rotation.
         degrees: the largest angle to either side; None: 30 about each axis in 3D, 180 in a plane.
-        scaling: probability.
-        scales: the smallest and the largest region that is read, as a factor of the patch; above
-            1 what it shows is smaller.
-        elastic: probability.
-        control_points: of the elastic deformation, on each axis; 2 at each border stay in place.
-        displacement: the largest of a control point, voxels; less where it could fold.
-        noise: probability of noise, of deviation 0 to 0.1: for images that are normalised.
-        blur: probability of a Gaussian of 0.5 to 1 voxels.
-        brightness, contrast: probability of a factor of 0.75 to 1.25.
-        low_resolution: probability of axes that keep only a share of 0.5 to 1 of their voxels.
-        inverted_gamma, gamma: probability of an exponent of 0.7 to 1.5, on the negative and on
-            the image; mean and deviation stay.
+        scaling: probability of scaling.
+        scales: the smallest and the largest region that is read, as factors of the patch; above 1
+            objects get smaller.
+        elastic: probability of an elastic deformation.
+        control_points: control points on each axis; 2 at each border stay in place.
+        displacement: the farthest that a control point moves, voxels; less if it could fold.
+        noise: probability of noise with a deviation of 0 to 0.1, which suits normalized images.
+        blur: probability of a Gaussian blur with a deviation of 0.5 to 1 voxels.
+        brightness: probability of a factor of 0.75 to 1.25.
+        contrast: probability of a factor of 0.75 to 1.25.
+        low_resolution: probability of keeping only a fraction of 0.5 to 1 of each axis's voxels.
+        inverted_gamma: probability of an exponent of 0.7 to 1.5 on the negative of the image; mean
+            and deviation stay.
+        gamma: probability of an exponent of 0.7 to 1.5; mean and deviation stay.
 
-    Each channel has its own blur, brightness, contrast, low resolution and gamma.
     Raises: ValueError for an argument that cannot work.
     Source: nnU-Net 2.8.1, ``nnUNetTrainer.get_training_transforms``; elastic deformation after
     TorchIO's.
@@ -83,22 +85,29 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name in {field.name for field in fields(self)} - _NO_PROBABILITY:
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} {getattr(self, name)}: expected a probability, 0 to 1.")
+                raise ValueError(f"{name} {getattr(self, name)}: expected a probability in [0, 1].")
         for name in ("degrees", "displacement"):
             if not 0 <= (getattr(self, name) or 0) < np.inf:
                 raise ValueError(f"{name} {getattr(self, name)}: expected a number of at least 0.")
         if len(self.scales) != 2 or not 0 < self.scales[0] <= self.scales[1] < np.inf:
-            raise ValueError(f"scales {self.scales}: expected the smallest and the largest, not 0.")
+            raise ValueError(
+                f"scales {self.scales}: expected the smallest and the largest, both above 0."
+            )
         fewest = 2 * spatial.LOCKED + 1
         if self.control_points < fewest:
             raise ValueError(f"control_points {self.control_points}: expected at least {fewest}.")
 
     def draw(self, random: np.random.Generator, patch: Sequence[int], channels: int) -> Draw:
-        """The parameters of one patch.
+        """Draw the parameters of one patch.
+
+        Args:
+            random: draws all of them.
+            patch: the patch's sizes, voxels.
+            channels: the number of the image's channels.
 
         Raises: ValueError for a patch that is neither 2D nor 3D, or lacks one of mirror_axes.
         """
-        patch = _checked(patch, self.mirror_axes or ())
+        patch = _sizes_of(patch, self.mirror_axes or ())
 
         def perhaps(probability: float, parameters: Callable[..., tuple], *arguments: Any) -> tuple:
             return parameters(random, *arguments) if random.random() < probability else ()
@@ -125,10 +134,12 @@ class Augmentation:
         )
 
 
-def _checked(patch: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
+def _sizes_of(patch: Sequence[int], axes: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(int(size) for size in patch)
     if len(sizes) not in (2, 3) or min(sizes) < 1:
         raise ValueError(f"patch {sizes}: expected two or three sizes of at least 1.")
     if not {*axes} <= {*range(len(sizes))}:
-        raise ValueError(f"mirror_axes {tuple(axes)}: expected axes of the patch {sizes}, from 0.")
+        raise ValueError(
+            f"mirror_axes {tuple(axes)}: expected axes of the patch {sizes}, counted from 0."
+        )
     return sizes

@@ -1,4 +1,4 @@
-"""What an augmentation drew for one patch: all that is needed to do the same again."""
+"""What an augmentation drew for one patch: all that is needed to repeat it."""
 
 import json
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import numpy as np
 
 from unetzoo.data.augmentation import intensity, spatial
 from unetzoo.data.augmentation.warp import resample
-from unetzoo.utils.json_values import parsed, tuples
+from unetzoo.utils.json_values import parsed, short, tuples
 from unetzoo.utils.text import counted
 
-# By the name of a draw's parameters for the channels; in nnU-Net's order.
+# What follows each of a draw's parameters for the channels, in nnU-Net's order.
 TWINS: dict[str, Callable[..., None]] = {
     "blur": intensity.blur,
     "brightness": intensity.brightness,
@@ -26,10 +26,11 @@ TWINS: dict[str, Callable[..., None]] = {
 
 @dataclass(frozen=True)
 class Draw:
-    """The parameters of every transform of one patch; what was not drawn is empty.
+    """The parameters of every transform of one patch; those that were not drawn are empty.
 
-    Where a transform has a parameter for each channel, the tuple is as long as the channels.
-    ``source`` says how large a region they need, and ``apply`` follows them; nothing is random.
+    If a transform has a parameter for each channel, the tuple has one entry per channel.
+    ``source`` is the size of the region that they need, and ``apply`` follows them; nothing is
+    random.
 
     >>> draw = Draw(patch=(8, 8), angles=(12.5,), noise=(7, 0.1))
     >>> Draw.from_json(draw.to_json()) == draw
@@ -38,13 +39,15 @@ class Draw:
 
     patch: tuple[int, ...]  # sizes, voxels
     angles: tuple[float, ...] = ()  # degrees: about each axis in 3D, one in 2D
-    scales: tuple[float, ...] = ()  # of the region that is read, on each axis: above 1 shows more
+    scales: tuple[float, ...] = ()  # of the region that is read, on each axis
     elastic: tuple[Any, ...] = ()  # displacements of the control points, voxels: (axes, *points)
     noise: tuple[int, float] | tuple[()] = ()  # seed, standard deviation
     blur: tuple[float, ...] = ()  # standard deviation of each channel, voxels
     brightness: tuple[float, ...] = ()  # factor of each channel
     contrast: tuple[float, ...] = ()  # factor of each channel
-    low_resolution: tuple[tuple[float, ...], ...] = ()  # shares of each channel's axes that stay
+    low_resolution: tuple[
+        tuple[float, ...], ...
+    ] = ()  # fractions of voxels that stay: of each channel's axes
     inverted_gamma: tuple[float, ...] = ()  # exponent of each channel
     gamma: tuple[float, ...] = ()  # exponent of each channel
     turn: tuple[int, int, int] | tuple[()] = ()  # two axes, quarter turns from one to the other
@@ -56,7 +59,9 @@ class Draw:
 
     @classmethod
     def from_json(cls, text: str) -> "Draw":
-        """Raises: ValueError for a text that is not of ``to_json``.
+        """The way back.
+
+        Raises: ValueError for a text that is not from ``to_json``.
 
         >>> Draw.from_json('{"patch": [8, 8], "mirrored": [1]}').mirrored
         (1,)
@@ -64,38 +69,39 @@ class Draw:
         try:
             values = parsed(text)
         except ValueError as error:
-            raise ValueError(f"{text[:60]!r}: {error}.") from None
+            raise ValueError(f"{short(text)}: {error}.") from None
         names = [field.name for field in fields(cls)]
         if not isinstance(values, dict) or "patch" not in values or not {*values} <= {*names}:
             raise ValueError(
-                f"{text[:60]!r}: not a draw; expected a JSON object with patch, and no more than "
+                f"{short(text)}: not a draw; expected a JSON object with patch, and only "
                 f"{', '.join(names)}."
             )
         if not all(isinstance(value, list) for value in values.values()):
-            raise ValueError(f"{text[:60]!r}: not a draw; expected a list of each parameter.")
+            raise ValueError(f"{short(text)}: not a draw; expected a list for each parameter.")
         return cls(**{name: tuples(value) for name, value in values.items()})
 
     @cached_property
     def source(self) -> tuple[int, ...]:
-        """Sizes of the region around the patch's centre that ``apply`` is to be given.
+        """Sizes of the region around the patch's center that ``apply`` needs.
 
-        As large as the patch where nothing is resampled, never smaller, and larger by a whole
-        number of voxels at either end: it begins at ``corner - (source - patch) // 2``.
+        It is as large as the patch if nothing is resampled, never smaller, and larger by the same
+        whole number of voxels at either end: it begins at ``corner - (source - patch) // 2``.
         """
         return spatial.source_sizes(self.patch, *self._way) if self._is_resampled else self.patch
 
     def apply(
         self, image: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """What the draw makes of a region; it depends on nothing else.
+        """Make the patch from a region; the result depends on nothing else.
 
         Args:
-            image: ``(*source, C)``; it is left as it is.
-            labels, weight: ``(*source)``.
+            image: ``(*source, C)``; it is not changed.
+            labels: ``(*source)``.
+            weight: ``(*source)``, or None.
 
-        Returns: image ``(*patch, C)``, float32, labels and weight ``(*patch)``, of the types that
-        they had; they may be views of what was given.
-        Raises: ValueError for a region of another size.
+        Returns: image ``(*patch, C)``, float32, labels and weight ``(*patch)`` of their own types;
+        they may be views of the arguments.
+        Raises: ValueError for a region of the wrong size.
         """
         self._check(image, labels, weight)
         if self._is_resampled:
@@ -129,7 +135,7 @@ class Draw:
         return np.moveaxis(channels, 0, -1)
 
     def _moved(self, array: np.ndarray) -> np.ndarray:
-        """Turned and mirrored, as a view."""
+        """The array turned and mirrored, as a view."""
         if self.turn:
             first, second, count = self.turn
             array = np.rot90(array, count, (first, second))
@@ -140,12 +146,12 @@ class Draw:
         shapes = [image.shape[:-1], labels.shape, expected if weight is None else weight.shape]
         if any(shape != expected for shape in shapes):
             raise ValueError(
-                f"image {image.shape}, labels {labels.shape}: expected a region of sizes "
+                f"image {image.shape}, labels {labels.shape}: expected a region of "
                 f"{expected}, the draw's source, and the image's channels last."
             )
         for name in TWINS:
             if len(getattr(self, name)) not in (0, image.shape[-1]):
                 raise ValueError(
                     f"image {image.shape}: expected "
-                    f"{counted(len(getattr(self, name)), 'channel')}, as the draw has of {name}."
+                    f"{counted(len(getattr(self, name)), 'channel')}, as the draw has for {name}."
                 )

@@ -1,7 +1,7 @@
-"""Noise, blur, brightness, contrast, low resolution and gamma of one channel at a time.
+"""Noise, blur, brightness, contrast, low resolution and gamma, one channel at a time.
 
-Each is a function of an array ``(*spatial)``, float32, and of the parameter that was drawn for it;
-it changes the array in place.
+Each is a function of an array ``(*spatial)``, float32, and of the parameter drawn for it. It
+changes the array in place.
 """
 
 from collections.abc import Sequence
@@ -10,21 +10,20 @@ import numpy as np
 
 from unetzoo.data.preprocessing.axes import linear, nearest
 
-TRUNCATE = 4.0  # standard deviations that a blur reaches; as scipy.ndimage
-
+TRUNCATE = 4.0  # how far a blur reaches, in standard deviations, as in scipy.ndimage
 
 Range = tuple[float, float]
 
 
 def draw_uniform(random: np.random.Generator, limits: Range, channels: int) -> tuple[float, ...]:
-    """One number a channel, each in the range as likely."""
+    """One number per channel, uniform in the range."""
     return tuple(random.uniform(*limits, channels).tolist())
 
 
 def draw_either_side(
     random: np.random.Generator, limits: Range, channels: int
 ) -> tuple[float, ...]:
-    """One number a channel, below 1 as often as above, as nnU-Net draws factors and exponents."""
+    """One number per channel, below 1 as often as above, as nnU-Net draws factors and exponents."""
     sides = [(limits[0], 1.0) if low else (1.0, limits[1]) for low in random.random(channels) < 0.5]
     return tuple(float(random.uniform(*side)) for side in sides)
 
@@ -36,14 +35,14 @@ def draw_noise(random: np.random.Generator, deviations: Range) -> tuple[int, flo
 
 def add_noise(image: np.ndarray, seed: int, deviation: float) -> None:
     """Gaussian noise of a standard deviation; the same seed gives the same noise."""
-    random = np.random.Generator(np.random.SFC64(seed))  # the fastest of numpy's
+    random = np.random.Generator(np.random.SFC64(seed))  # the fastest in numpy
     noise = random.standard_normal(image.shape, "float32")
     noise *= deviation
     image += noise
 
 
 def blur(image: np.ndarray, sigma: float) -> None:
-    """A Gaussian of a standard deviation in voxels; voxels at the border go on outside.
+    """A Gaussian with a standard deviation in voxels; the border continues outside.
 
     As ``scipy.ndimage.gaussian_filter(image, sigma, mode="nearest")``, in a third of the time.
     """
@@ -56,20 +55,20 @@ def blur(image: np.ndarray, sigma: float) -> None:
         padded = np.moveaxis(np.pad(image, pads, mode="edge"), axis, 0)
         ahead = np.moveaxis(pair, axis, 0)
         image *= kernel[0]
-        for step, share in enumerate(kernel[1:], 1):
+        for step, factor in enumerate(kernel[1:], 1):
             before, after = reach - step, reach + step
             np.add(padded[before : before + size], padded[after : after + size], out=ahead)
-            pair *= share
+            pair *= factor
             image += pair
 
 
 def brightness(image: np.ndarray, factor: float) -> None:
-    """Times a factor."""
+    """Multiply by a factor."""
     image *= factor
 
 
 def contrast(image: np.ndarray, factor: float) -> None:
-    """Away from the mean by a factor, but not out of the range that the voxels had."""
+    """Scale the distance from the mean by a factor, within the range that the voxels had."""
     low, high, mean = image.min(), image.max(), image.mean()
     image -= mean
     image *= factor
@@ -78,10 +77,11 @@ def contrast(image: np.ndarray, factor: float) -> None:
 
 
 def low_resolution(image: np.ndarray, shares: Sequence[float]) -> None:
-    """As a scan with fewer voxels: the nearest are kept, and the rest interpolated linearly.
+    """Imitate a scan with fewer voxels: keep the nearest ones, and interpolate the rest linearly.
 
     Args:
-        shares: how many of its voxels each axis keeps; 1 leaves an axis alone.
+        image: ``(*spatial)``, changed in place.
+        shares: the fraction of its voxels that each axis keeps; 1 leaves an axis alone.
     """
     few = [max(round(size * share), 1) for size, share in zip(image.shape, shares, strict=True)]
     sizes = list(zip(few, image.shape, strict=True))
@@ -94,7 +94,7 @@ def low_resolution(image: np.ndarray, shares: Sequence[float]) -> None:
 
 
 def gamma(image: np.ndarray, exponent: float) -> None:
-    """The range of the voxels as 0 to 1, to a power; the mean and the deviation stay."""
+    """Scale the range of the voxels to 0 to 1 and raise it to a power; mean and deviation stay."""
     low, high, mean, deviation = image.min(), image.max(), image.mean(), image.std()
     if deviation == 0 or low == high:
         return

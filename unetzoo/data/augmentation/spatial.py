@@ -1,7 +1,7 @@
-"""Rotation, scaling and elastic deformation: what is drawn, and where that leads.
+"""Rotation, scaling and elastic deformation: what is drawn, and where each voxel comes from.
 
-All of it counts in voxels; where their spacing differs, a rotation of voxels is also a shear of
-millimetres.
+Everything is in voxels; if their spacing differs between axes, a rotation of voxels is also a shear
+in millimeters.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ import numpy as np
 
 from unetzoo.utils.json_values import tuples
 
-FLAT = 3  # an axis that another exceeds by more than this factor is a stack of slices
+FLAT = 3  # an axis shorter than another by more than this factor lies across slices
 LOCKED = 2  # layers of control points at each border that stay in place
-# How far the control points of a uniform cubic B-spline may move, as a share of their spacing,
-# for the deformation never to fold: 1/2 on one axis, 1/2.05 on two, 1/2.48 on three (Choi and Lee,
-# "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", 2000).
+# How far the control points of a uniform cubic B-spline may move without any fold, as a fraction of
+# their spacing: 1/2 on one axis, 1/2.05 on two, 1/2.48 on three (Choi and Lee, "Injectivity
+# conditions of 2D and 3D uniform cubic B-spline functions", 2000).
 UNFOLDED = {1: 0.49, 2: 0.48, 3: 0.40}
 
 
 def deformed_axes(patch: Sequence[int]) -> tuple[int, ...]:
-    """The axes that rotation, scaling and deformation act on: not the one across flat slices.
+    """The axes that rotation, scaling and deformation act on: not the one across slices.
 
     >>> deformed_axes((64, 64, 64)), deformed_axes((12, 64, 64)), deformed_axes((12, 64))
     ((0, 1, 2), (1, 2), (0, 1))
@@ -32,9 +32,11 @@ def deformed_axes(patch: Sequence[int]) -> tuple[int, ...]:
 def draw_angles(
     random: np.random.Generator, patch: Sequence[int], degrees: float | None
 ) -> tuple[float, ...]:
-    """Degrees about each axis in 3D, one angle in 2D; flat patches turn in their plane alone.
+    """Degrees about each axis in 3D, one angle in 2D; a stack of slices turns only in its plane.
 
     Args:
+        random: draws them.
+        patch: the patch's sizes.
         degrees: the limit to either side; None: 30 about three axes, 180 in a plane.
     """
     axes = deformed_axes(patch)
@@ -50,7 +52,7 @@ def draw_angles(
 def draw_scales(
     random: np.random.Generator, patch: Sequence[int], scales: tuple[float, float]
 ) -> tuple[float, ...]:
-    """One factor for all the axes that are deformed."""
+    """One factor for all axes that are deformed."""
     scale = float(random.uniform(*scales))
     axes = deformed_axes(patch)
     return tuple(scale if axis in axes else 1.0 for axis in range(len(patch)))
@@ -69,8 +71,8 @@ def draw_elastic(
     """Displacements of the control points of a cubic B-spline, voxels, ``(rank, *points)``.
 
     Control points lie ``(size - 1) / (points - 3)`` voxels apart, the first and the last of them
-    outside the patch. Two layers at each border stay where they are; the others move by so little
-    that nothing folds, however small the patch.
+    outside the patch. Two layers at each border stay in place; the others move so little that
+    nothing folds, however small the patch.
     """
     axes = [axis for axis in deformed_axes(patch) if patch[axis] > 1]
     grid = [points if axis in axes else 1 for axis in range(len(patch))]
@@ -87,7 +89,7 @@ def draw_elastic(
 def draw_turn(
     random: np.random.Generator, patch: Sequence[int]
 ) -> tuple[int, int, int] | tuple[()]:
-    """Two axes of the same size and one to three quarter turns; none where no two are the same."""
+    """Two axes of the same size and one to three quarter turns; () if no two sizes are the same."""
     pairs = [(a, b) for b in range(len(patch)) for a in range(b) if patch[a] == patch[b]]
     if not pairs:
         return ()
@@ -98,7 +100,7 @@ def draw_turn(
 def affine(rank: int, angles: Sequence[float], scales: Sequence[float]) -> np.ndarray:
     """The matrix ``(rank, rank)`` from a voxel of the patch to where it comes from.
 
-    Both count from the centre. It scales first, then turns about axis 0, 1 and 2.
+    Both are counted from the center. It scales first, then turns about axes 0, 1 and 2.
 
     >>> affine(2, (90,), (1, 2)).round(6) + 0.0
     array([[ 0., -2.],
@@ -118,17 +120,18 @@ def affine(rank: int, angles: Sequence[float], scales: Sequence[float]) -> np.nd
 def source_sizes(
     patch: Sequence[int], matrix: np.ndarray, control: np.ndarray | None
 ) -> tuple[int, ...]:
-    """Sizes of the region around the same centre that every voxel of the patch comes from.
+    """Sizes of the region around the same center that every voxel of the patch comes from.
 
-    At least the patch; more by as much at either end. At its border a deformed patch reaches out
-    by a sixth of the largest displacement, which is the weight there of the first control points
-    that move; further in, that weight grows slower than the distance from the border.
+    It is at least the patch, and larger by the same number of voxels at either end. At its border a
+    deformed patch reaches out by a sixth of the largest displacement: that is the weight of the
+    first control points that move there. Further in, their weight grows more slowly than the
+    distance from the border.
     """
     half = (np.asarray(patch) - 1) / 2
     reach = half
     if control is not None:
         reach = half + np.abs(control).reshape(len(patch), -1).max(axis=1) / 6
-    margins = np.ceil(np.abs(matrix) @ reach - half - 1e-6)  # what rounding adds is no voxel
+    margins = np.ceil(np.abs(matrix) @ reach - half - 1e-6)  # rounding errors must not add a voxel
     return tuple(
         int(size + 2 * max(margin, 0)) for size, margin in zip(patch, margins, strict=True)
     )

@@ -1,14 +1,14 @@
-"""One resampling for rotation, scaling and elastic deformation together."""
+"""A single resampling for rotation, scaling and elastic deformation together."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-# Voxels that are resampled at a time: few enough for the processor's cache, and for malloc, which
-# asks the system for new pages for each array of 128 KiB or more once TensorFlow reads data.
+# Voxels resampled at a time: few enough for the processor's cache, and for malloc, which asks the
+# system for new pages for each array of 128 KiB or more once TensorFlow reads data.
 SLAB = 28_000
 
-Steps = list[tuple[int, np.ndarray]]  # how far the next voxel of an axis lies, and its share
+Steps = list[tuple[int, np.ndarray]]  # the distance to the next voxel of an axis, and its weight
 
 
 def resample(
@@ -19,18 +19,21 @@ def resample(
     labels: np.ndarray,
     weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Read a patch out of a larger region around the same centre.
+    """Read a patch from a larger region around the same center.
 
-    A voxel of the patch comes from where its displacement, then the matrix, lead it: the image by
-    linear interpolation, labels and weight from the nearest voxel; beyond the region, from its
-    border. ``scipy.ndimage.map_coordinates`` gives the same in three times the time.
+    A voxel of the patch comes from where first its displacement and then the matrix lead: linearly
+    interpolated for the image, from the nearest voxel for labels and weight, and from the border
+    for places outside the region. ``scipy.ndimage.map_coordinates`` does the same in three times
+    the time.
 
     Args:
-        patch: sizes of the result.
-        matrix: ``(rank, rank)``, from the patch's voxels to the region's, from centre to centre.
+        patch: the result's sizes.
+        matrix: ``(rank, rank)``, from the patch's voxels to the region's, both counted from the
+            center.
         control: displacements of a cubic B-spline's control points, ``(rank, *points)``, or None.
         image: ``(*region, C)``, finite.
-        labels, weight: ``(*region)``.
+        labels: ``(*region)``.
+        weight: ``(*region)``, or None.
 
     Returns: image ``(*patch, C)``, float32, labels and weight ``(*patch)``.
 
@@ -48,7 +51,7 @@ def resample(
     rows = max(SLAB // int(np.prod(patch[1:])), 1)
     for begin in range(0, patch[0], rows):
         slab = slice(begin, begin + rows)
-        corner, nearest, steps = _neighbours(positions, slab, labels.shape, channels)
+        corner, nearest, steps = _neighbors(positions, slab, labels.shape, channels)
         for source, target in zip(others, others_seen, strict=True):
             target[slab] = source.reshape(-1).take(nearest)
         for channel in range(channels):
@@ -57,7 +60,7 @@ def resample(
 
 
 class Positions:
-    """Where the voxels of a patch lie in the region, one axis and a few rows at a time."""
+    """Where the voxels of a patch lie in the region: one axis and a few rows at a time."""
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class Positions:
 def spline(size: int, points: int) -> np.ndarray:
     """Weights ``(size, points)`` of the control points of a uniform cubic B-spline at voxels.
 
-    The second point lies on the first voxel, the last but one on the last voxel. A single point
+    The second point lies on the first voxel, the second to last on the last voxel. A single point
     moves all voxels alike.
 
     >>> spline(5, 7)[0].round(3).tolist()
@@ -116,10 +119,10 @@ def spline(size: int, points: int) -> np.ndarray:
     return np.where(distance < 1, near, far)
 
 
-def _neighbours(
+def _neighbors(
     positions: Positions, rows: slice, region: Sequence[int], channels: int
 ) -> tuple[np.ndarray, np.ndarray, Steps]:
-    """The places in the flat region of the voxel below each position, and of the nearest."""
+    """Flat indices in the region: of the voxel below each position, and of the nearest one."""
     stride = int(np.prod(region))
     index = "int32" if stride * channels < 2**31 else "int64"
     corner, nearest = np.zeros(1, index), np.zeros(1, index)
@@ -129,23 +132,23 @@ def _neighbours(
         position = positions.along(axis, rows)
         np.clip(position, 0, size - 1, out=position)
         below = np.floor(position)
-        share = position - below
+        fraction = position - below
         position += 0.5
         corner = corner + below.astype(index) * (stride * channels)
         nearest = nearest + position.astype(index) * stride
-        if share.any():
-            steps.append((stride * channels, share))
+        if fraction.any():
+            steps.append((stride * channels, fraction))
     return corner.astype(np.intp), nearest.astype(np.intp), steps
 
 
 def _linear(voxels: np.ndarray, corner: np.ndarray, steps: Steps) -> np.ndarray:
     if not steps:
         return voxels.take(corner, mode="clip")
-    (stride, share), *others = steps
+    (stride, fraction), *others = steps
     low = _linear(voxels, corner, others)
-    # Past the last voxel of an axis this reads another one, with a share of 0.
+    # Past the last voxel of an axis this reads some other voxel, with a weight of 0.
     high = _linear(voxels[stride:], corner, others)
     high -= low
-    high *= share
+    high *= fraction
     high += low
     return high

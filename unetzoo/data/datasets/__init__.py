@@ -1,6 +1,6 @@
-"""The ways in which data sets lie on disk: ``find`` names the cases, and reads no image."""
+"""Layouts of data sets on disk: ``find_dataset`` lists the cases without reading an image."""
 
 from unetzoo.data.datasets.case import Case, Dataset
-from unetzoo.data.datasets.detection import find, layout_of
+from unetzoo.data.datasets.detection import find_dataset, layout_of
 
-__all__ = ["Case", "Dataset", "find", "layout_of"]
+__all__ = ["Case", "Dataset", "find_dataset", "layout_of"]

@@ -1,8 +1,8 @@
-"""BraTS: a folder a case, a file a sequence, and labels whose numbers changed in 2023.
+"""BraTS: a folder per case, a file per sequence, and labels whose numbers changed in 2023.
 
-To 2021: ``BraTS20_Training_001_flair.nii.gz``, t1, t1ce, t2, seg; labels 0, 1, 2, 4. From 2023:
+Until 2021: ``BraTS20_Training_001_flair.nii.gz``, t1, t1ce, t2, seg; labels 0, 1, 2, 4. From 2023:
 ``BraTS-GLI-00000-000-t2f.nii.gz``, t1n, t1c, t2w, seg; labels 0, 1, 2, 3. The channels are T1,
-T1 with contrast, T2 and FLAIR for both, so that a network of one reads the other.
+T1 with contrast, T2 and FLAIR in both, so that a network trained on one reads the other.
 
 Source: the data pages of the BraTS challenges of 2020, 2021 and 2023, synapse.org/brats.
 """
@@ -10,7 +10,7 @@ Source: the data pages of the BraTS challenges of 2020, 2021 and 2023, synapse.o
 import re
 from pathlib import Path
 
-from unetzoo.data.datasets.case import Case, Found, listed
+from unetzoo.data.datasets.case import Case, Listing, listed
 from unetzoo.utils.text import few
 
 CHANNELS = ("T1", "T1ce", "T2", "FLAIR")
@@ -26,29 +26,29 @@ SAME_CLASSES = ("BRATS-GLI", "BRATS-MEN", "BRATS-MET", "BRATS-SSA")  # of the ch
 Folders = dict[tuple[Path, str], dict[str, list[Path]]]  # folder and case -> sequence -> files
 
 
-def find_brats(place: Path) -> Found:
-    """The case folders in a folder, or in its folders (HGG, LGG); where none has seg, tests.
+def find_brats(place: Path) -> Listing:
+    """The case folders in a folder or in its subfolders (HGG, LGG); test cases if none has seg.
 
     Raises: ValueError for names of both kinds in one data set.
     """
     old, new = (_folders(place, name) for name in NAMES)
     if old and new:
         raise ValueError(
-            f"{place}: BraTS folders of both before and after 2023, whose labels differ; expected "
+            f"{place}: BraTS folders from before and after 2023, whose labels differ; expected "
             "one kind: keep them in two folders."
         )
     folders, sequences = (new, NEW) if new else (old, OLD)
-    labelled = any("seg" in found for found in folders.values())
+    labeled = any("seg" in files for files in folders.values())
     cases, faults = [], []
-    for (folder, name), found in sorted(folders.items()):
-        wanted = sequences if labelled else sequences[:-1]
-        faults += _missing(folder, name, found, wanted) + _twice(name, found)
-        paths = [found.get(sequence, [folder])[0] for sequence in wanted]
-        if set(wanted) <= set(found):
-            cases.append(Case(name, tuple(paths[:4]), paths[4] if labelled else None))
-    return Found(
-        cases=tuple(cases) if labelled else (),
-        test=() if labelled else tuple(cases),
+    for (folder, name), files in sorted(folders.items()):
+        wanted = sequences if labeled else sequences[:-1]
+        faults += _missing(folder, name, files, wanted) + _repeated(name, files)
+        paths = [files.get(sequence, [folder])[0] for sequence in wanted]
+        if set(wanted) <= set(files):
+            cases.append(Case(name, tuple(paths[:4]), paths[4] if labeled else None))
+    return Listing(
+        cases=tuple(cases) if labeled else (),
+        test=() if labeled else tuple(cases),
         labels=_labels(cases, bool(new)),
         channel_names=CHANNELS,
         faults=tuple(faults),
@@ -72,24 +72,24 @@ def _folders(place: Path, name: re.Pattern[str]) -> Folders:
 
 
 def _missing(
-    folder: Path, name: str, found: dict[str, list[Path]], wanted: tuple[str, ...]
+    folder: Path, name: str, files: dict[str, list[Path]], wanted: tuple[str, ...]
 ) -> list[str]:
-    """BraTS20_Training_355 is published with its seg under another name: others are named."""
-    known = {path for paths in found.values() for path in paths}
+    """Other files are named: BraTS20_Training_355 is published with its seg under another name."""
+    known = {path for paths in files.values() for path in paths}
     others = few([path.name for path in listed(folder) if path not in known])
     hint = f"; is it {others}? Then rename it" if others else ""
     return [
         f"case {name!r}: {sequence} is missing in {folder}{hint}."
         for sequence in wanted
-        if sequence not in found
+        if sequence not in files
     ]
 
 
-def _twice(name: str, found: dict[str, list[Path]]) -> list[str]:
+def _repeated(name: str, files: dict[str, list[Path]]) -> list[str]:
     return [
         f"case {name!r}: {len(paths)} files of {sequence}, {paths[0].name} and {paths[1].name}; "
         "expected one."
-        for sequence, paths in found.items()
+        for sequence, paths in files.items()
         if len(paths) > 1
     ]
 

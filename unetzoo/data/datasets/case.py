@@ -1,7 +1,7 @@
-"""What a layout finds: cases of image and label files, and what the labels mean."""
+"""What a data set consists of: cases of image and label files, and what the labels mean."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from unetzoo.data.io.pictures import SUFFIXES
@@ -22,7 +22,7 @@ class Case:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All of them."""
+        """All files of the case."""
         return *self.images, *(path for path in (self.label, self.weight) if path is not None)
 
 
@@ -32,7 +32,7 @@ class Dataset:
 
     layout: str  # "msd", "nnunet", "brats", "csv", "glob" or "pictures"
     cases: tuple[Case, ...]  # those with labels
-    test: tuple[Case, ...]  # images that the layout gives without labels
+    test: tuple[Case, ...]  # those without labels
     scheme: LabelScheme  # which numbers the label files hold
     class_names: tuple[str, ...]  # of class 0, 1 ...; () if unknown
     channel_names: tuple[str, ...]  # ("CT",), ("T1", "FLAIR") ...; () if unknown
@@ -40,24 +40,26 @@ class Dataset:
     def __str__(self) -> str:
         cases = counted(len(self.cases), "case")
         text = f"{self.layout}: {cases} with labels, {len(self.test)} without"
-        names = {"channels": self.channel_names, "classes": self.class_names}
-        return text + "".join(f"; {key} {', '.join(of)}" for key, of in names.items() if of)
+        parts = {"channels": self.channel_names, "classes": self.class_names}
+        return text + "".join(
+            f"; {key} {', '.join(names)}" for key, names in parts.items() if names
+        )
 
 
 @dataclass(frozen=True)
-class Found:
-    """What one layout found, before it is checked and the labels are settled."""
+class Listing:
+    """What one layout lists, before it is checked and the labels are settled."""
 
     cases: tuple[Case, ...]
     test: tuple[Case, ...] = ()
     labels: Mapping[str, int] | None = None  # the number of each name, background included
     ignore: int | None = None
     channel_names: tuple[str, ...] = ()
-    faults: tuple[str, ...] = field(default=())  # a sentence each
+    faults: tuple[str, ...] = ()  # a sentence each
 
 
 def ending_of(path: Path | str) -> str:
-    """What a name ends in, if it is that of a file that can be read; else "".
+    """The ending of a file name, if such files can be read; else "".
 
     >>> ending_of("case_01.v2.nii.gz"), ending_of("notes.txt")
     ('.nii.gz', '')
@@ -79,7 +81,9 @@ def stem_of(path: Path | str) -> str:
 def listed(folder: Path) -> list[Path]:
     """The files of a folder that can be read, sorted; without hidden ones such as macOS's ``._``.
 
-    A folder that is not there is empty. Raises: ValueError for one that cannot be read.
+    A missing folder counts as empty.
+
+    Raises: ValueError for a folder that cannot be read.
     """
     try:
         if not folder.is_dir():

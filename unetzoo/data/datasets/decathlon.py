@@ -5,7 +5,7 @@ Source: Antonelli et al., "The Medical Segmentation Decathlon", 2022; medicaldec
 
 from pathlib import Path, PurePosixPath
 
-from unetzoo.data.datasets.case import Case, Found, stem_of
+from unetzoo.data.datasets.case import Case, Listing, stem_of
 from unetzoo.data.datasets.manifest import (
     file_in,
     label_number,
@@ -15,12 +15,13 @@ from unetzoo.data.datasets.manifest import (
     ordered_names,
     read_manifest,
 )
+from unetzoo.utils.json_values import short
 
 
-def find_decathlon(place: Path) -> Found:
-    """The pairs under "training" and the images under "test"; a 4D image's volumes are channels.
+def find_decathlon(place: Path) -> Listing:
+    """The pairs under "training", the images under "test"; the volumes of a 4D image are channels.
 
-    Raises: ValueError for JSON that lacks keys, or names files outside of the folder.
+    Raises: ValueError for JSON that lacks keys or names files outside the folder.
     """
     path = place / "dataset.json"
     manifest = read_manifest(path)
@@ -28,11 +29,14 @@ def find_decathlon(place: Path) -> Found:
     pairs = [(image, label) for image, label in entries if not _of_macos(image)]
     tests = manifest.get("test") or []
     if not isinstance(tests, list):
-        raise ValueError(f"{path}: 'test' is no list; expected the names of images.")
+        raise ValueError(f"{path}: 'test' is not a list; expected a list of images.")
     images = [entry for entry in tests if not _of_macos(entry)]
     numbers = object_of(manifest, "labels", path)
-    return Found(
-        cases=tuple(_case(file_in(place, a, path), file_in(place, b, path)) for a, b in pairs),
+    return Listing(
+        cases=tuple(
+            _case(file_in(place, image, path), file_in(place, label, path))
+            for image, label in pairs
+        ),
         test=tuple(_case(file_in(place, image, path)) for image in images),
         labels=_labels({label_number(n, path): name for n, name in numbers.items()}, path),
         channel_names=ordered_names(object_of(manifest, "modality", path), "modality", path),
@@ -42,7 +46,7 @@ def find_decathlon(place: Path) -> Found:
 def _pair(entry: object, path: Path) -> tuple[object, object]:
     if isinstance(entry, dict) and {"image", "label"} <= set(entry):
         return entry["image"], entry["label"]
-    raise ValueError(f"{path}: 'training' holds {entry!a:.80}; expected an image and a label each.")
+    raise ValueError(f"{path}: 'training' holds {short(entry)}; expected an image and a label.")
 
 
 def _case(image: Path, label: Path | None = None) -> Case:
@@ -50,12 +54,12 @@ def _case(image: Path, label: Path | None = None) -> Case:
 
 
 def _of_macos(name: object) -> bool:
-    """A file beside a file, in which macOS keeps what the disk cannot."""
+    """Whether macOS keeps in this file what the disk cannot store of another one."""
     return isinstance(name, str) and PurePosixPath(name).name.startswith("._")
 
 
 def _labels(names: dict[int, object], path: Path) -> dict[str, int]:
     labels = {name_in(name, "labels", path): number for number, name in sorted(names.items())}
     if len(labels) < len(names):
-        raise ValueError(f"{path}: two labels have the same name; expected a name for each.")
+        raise ValueError(f"{path}: two labels have the same name; expected different names.")
     return labels

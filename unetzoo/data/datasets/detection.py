@@ -1,16 +1,16 @@
-"""Which layout a place has, and what its labels mean."""
+"""Which layout a data set has, and what its labels mean."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from unetzoo.data.datasets.brats import find_brats, has_brats
-from unetzoo.data.datasets.case import Dataset, Found
+from unetzoo.data.datasets.case import Dataset, Listing
 from unetzoo.data.datasets.csv_table import find_table
 from unetzoo.data.datasets.decathlon import find_decathlon
 from unetzoo.data.datasets.manifest import read_manifest
 from unetzoo.data.datasets.nnunet import find_nnunet
 from unetzoo.data.datasets.patterns import find_patterns, find_pictures, has_pictures
-from unetzoo.data.datasets.verification import check_found
+from unetzoo.data.datasets.verification import check_listing
 from unetzoo.data.labels import LabelScheme
 
 LAYOUTS = ("msd", "nnunet", "brats", "csv", "glob", "pictures")
@@ -18,7 +18,7 @@ LAYOUTS = ("msd", "nnunet", "brats", "csv", "glob", "pictures")
 Place = Path | str | Sequence[str]
 
 
-def find(
+def find_dataset(
     place: Place,
     layout: str | None = None,
     *,
@@ -26,13 +26,15 @@ def find(
     classes: int | None = None,
     ignore: int | None = None,
 ) -> Dataset:
-    """Find the cases of a data set: their files and what their labels mean, reading no image.
+    """Find the cases of a data set: their files, and what their labels mean. No image is read.
 
     Args:
-        place: a folder (its dataset.json will do); a .csv file; or patterns such as
-            ``"images/*.nii.gz;labels/*.nii.gz"``, the last of the labels, also as a list.
-        layout: one of ``LAYOUTS``; None looks at the place.
-        labels, classes, ignore: as in ``LabelScheme``, in place of what the layout says.
+        place: a folder or its dataset.json; a .csv file; or patterns such as
+            ``"images/*.nii.gz;labels/*.nii.gz"``, the last one for the labels, also as a list.
+        layout: "msd", "nnunet", "brats", "csv", "glob" or "pictures"; None: look and see.
+        labels: the class of each number in the label files, in place of what the layout says.
+        classes: the number of classes, in place of what the layout says.
+        ignore: the number of voxels that do not count, in place of what the layout says.
 
     Raises: ValueError, one sentence, or a line for each of several faults.
 
@@ -41,40 +43,40 @@ def find(
     >>> for part in ("images", "masks"):
     ...     (folder / part).mkdir()
     ...     (folder / part / "cell.png").touch()
-    >>> print(find(folder, classes=2))
+    >>> print(find_dataset(folder, classes=2))
     pictures: 1 case with labels, 0 without
     """
     given = LabelScheme(classes, labels, ignore)
     name = layout or layout_of(place)
     if name not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}.")
-    found = _found(name, place, regions=given.mapping is not None)
-    check_found(found, _text(place))
-    scheme = _scheme(given, found)
+    listing = _listing(name, place, regions=given.mapping is not None)
+    check_listing(listing, _text(place))
+    scheme = _scheme(given, listing)
     return Dataset(
         layout=name,
-        cases=tuple(sorted(found.cases, key=lambda case: case.name)),
-        test=tuple(sorted(found.test, key=lambda case: case.name)),
+        cases=tuple(sorted(listing.cases, key=lambda case: case.name)),
+        test=tuple(sorted(listing.test, key=lambda case: case.name)),
         scheme=scheme,
-        class_names=_class_names(scheme, found.labels or {}),
-        channel_names=found.channel_names,
+        class_names=_class_names(scheme, listing.labels or {}),
+        channel_names=listing.channel_names,
     )
 
 
-def _found(layout: str, place: Place, regions: bool) -> Found:
+def _listing(layout: str, place: Place, regions: bool) -> Listing:
     if layout == "glob":
         return find_patterns(_patterns(place))
     if not isinstance(place, str | Path):
-        raise ValueError(f"{_text(place)}: expected one place for layout {layout!r}.")
+        raise ValueError(f"{_text(place)}: expected a single path for layout {layout!r}.")
     path = Path(place)
     if layout == "csv":
         return find_table(path)
     folder = path.parent if path.name == "dataset.json" and path.is_file() else path
     if not folder.is_dir():
-        raise ValueError(f"{folder}: there is no such folder; expected one for layout {layout!r}.")
+        raise ValueError(f"{folder}: no such folder; expected one for layout {layout!r}.")
     if layout == "nnunet":
         return find_nnunet(folder, regions=regions)
-    finders: dict[str, Callable[[Path], Found]] = {
+    finders: dict[str, Callable[[Path], Listing]] = {
         "msd": find_decathlon,
         "brats": find_brats,
         "pictures": find_pictures,
@@ -83,9 +85,9 @@ def _found(layout: str, place: Place, regions: bool) -> Found:
 
 
 def layout_of(place: Place) -> str:
-    """The layout of a place, one of ``LAYOUTS``; no case is looked for.
+    """The layout of a data set, one of ``LAYOUTS``; no case is looked for.
 
-    Raises: ValueError for a place that is not there, or has none.
+    Raises: ValueError for a place that does not exist, or has no known layout.
 
     >>> layout_of("images/*.png;masks/*.png")
     'glob'
@@ -120,8 +122,8 @@ def _layout_of(folder: Path) -> str:
     raise ValueError(
         f"{folder}: no data set found; looked for dataset.json (msd, nnunet), imagesTr and "
         "labelsTr (nnunet), images and masks or labels (pictures), NAME.png with NAME_mask.png "
-        "(pictures) and folders of BraTS cases (brats); a .csv file and two patterns such as "
-        "'images/*.nii.gz;labels/*.nii.gz' do as well."
+        "(pictures) and folders of BraTS cases (brats); a .csv file or two patterns such as "
+        "'images/*.nii.gz;labels/*.nii.gz' work as well."
     )
 
 
@@ -134,26 +136,26 @@ def _text(place: Place) -> str:
     return str(place) if isinstance(place, str | Path) else ";".join(str(part) for part in place)
 
 
-def _scheme(given: LabelScheme, found: Found) -> LabelScheme:
-    """What the caller gave, and else what the layout says: a mapping only where it is needed."""
+def _scheme(given: LabelScheme, listing: Listing) -> LabelScheme:
+    """What the caller gave, or else what the layout says; a mapping only if one is needed."""
     if given.mapping is not None:
-        other = found.ignore if found.ignore not in given.mapping else None
-        ignore = given.ignore if given.ignore is not None else other
+        usual = listing.ignore if listing.ignore not in given.mapping else None
+        ignore = given.ignore if given.ignore is not None else usual
         return LabelScheme(given.classes, given.labels, ignore)
-    ignore = given.ignore if given.ignore is not None else found.ignore
-    if not found.labels:
+    ignore = given.ignore if given.ignore is not None else listing.ignore
+    if not listing.labels:
         return LabelScheme(ignore=ignore)
-    numbers = sorted({number for number in found.labels.values() if number != ignore})
+    numbers = sorted({number for number in listing.labels.values() if number != ignore})
     if numbers == list(range(len(numbers))):
         return LabelScheme(classes=len(numbers), ignore=ignore)
     return LabelScheme(labels={n: label for label, n in enumerate(numbers)}, ignore=ignore)
 
 
 def _class_names(scheme: LabelScheme, labels: Mapping[str, int]) -> tuple[str, ...]:
-    """The names of each class; of several that labels= puts together, all, with + between."""
+    """The name of each class; several names joined by + if labels= puts them together."""
     mapping = scheme.mapping or {}
     names: dict[int, list[str]] = {label: [] for label in sorted(set(mapping.values()))}
     for name, number in sorted(labels.items(), key=lambda item: item[1]):
         if number in mapping:
             names[mapping[number]].append(name)
-    return tuple("+".join(of) for of in names.values()) if all(names.values()) else ()
+    return tuple("+".join(joined) for joined in names.values()) if all(names.values()) else ()

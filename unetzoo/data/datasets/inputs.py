@@ -1,4 +1,4 @@
-"""Images named on a command line, as cases: files, folders, channels that belong together."""
+"""Images named on a command line as cases: files, folders, channels that belong together."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,16 +12,16 @@ CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
 def cases_of(paths: Iterable[Path | str], channels: int) -> list[Case]:
-    """The cases that files and folders hold.
+    """The cases in files and folders.
 
-    A name without its ending is the case's; ``CASE_0000.nii.gz`` to ``CASE_0003.nii.gz`` are the
-    channels of one case, as in nnU-Net.
+    A case is named after its file, without the ending. ``CASE_0000.nii.gz`` to
+    ``CASE_0003.nii.gz`` are the channels of one case, as in nnU-Net.
 
     Args:
-        paths: files, or folders of which every volume and picture is taken.
-        channels: of an image.
+        paths: files, or folders whose volumes and pictures are all taken.
+        channels: the number of channels of an image.
 
-    Raises: ValueError for a place that is not there, a folder without images, or a missing channel.
+    Raises: ValueError for a missing file, a folder without images, or a missing channel.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -30,66 +30,68 @@ def cases_of(paths: Iterable[Path | str], channels: int) -> list[Case]:
     >>> [(case.name, len(case.images)) for case in cases_of([folder], channels=2)]
     [('a', 2), ('b', 2)]
     """
-    found: dict[Path, dict[int, Path]] = {}
+    channels_of: dict[Path, dict[int, Path]] = {}
     for path in (file for place in paths for file in _files(Path(place))):
         stem = stem_of(path)
         match = CHANNEL.fullmatch(stem)
         case, number = (match[1], int(match[2])) if match else (stem, 0)
-        known = found.setdefault(path.parent / case, {})
+        known = channels_of.setdefault(path.parent / case, {})
         if known.setdefault(number, path) != path:
             raise ValueError(f"{path}, {known[number]}: the same case twice; give one of them.")
-    return [_case(place.name, parts, channels) for place, parts in found.items()]
+    return [_case(place.name, parts, channels) for place, parts in channels_of.items()]
 
 
 def check_apart(cases: Iterable[Case], folder: Path | str) -> None:
-    """Whether a folder for masks holds none of the cases' own files, whose names masks have.
+    """Check that a folder for masks holds none of the cases' own files: masks get their names.
 
-    Raises: ValueError where it does.
+    Raises: ValueError if it does.
     """
     place = Path(folder).resolve()
     for path in (path for case in cases for path in case.files):
         if path.parent.resolve() == place:
             raise ValueError(
-                f"{folder}: expected a folder of their own for the masks, which would lie there "
-                f"beside {path.name}, or in its place."
+                f"{folder}: the masks would be written beside {path.name} or over it; expected "
+                "another folder for them."
             )
 
 
 def shard(cases: Sequence[Case], part: str) -> list[Case]:
-    """The share of one job of several: "2/8" is every eighth case from the second on.
+    """One job's share of the cases: "2/8" is every eighth case, beginning with the second.
 
     >>> shard("abcde", "2/3")
     ['b', 'e']
     """
     number, _, count = part.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise ValueError(f"shard {part!r}: expected such as 2/8, the second of eight.")
+        raise ValueError(f"shard {part!r}: expected the second of eight jobs, for example, as 2/8.")
     return list(cases[int(number) - 1 :: int(count)])
 
 
 def target(case: Case, folder: Path) -> Path:
-    """Where a case's mask is written."""
+    """The path where a case's mask is written."""
     return folder / f"{case.name}{file_ending(case.images[0])}"
 
 
 def check_targets(cases: Sequence[Case], folder: Path) -> None:
-    """Raises: ValueError where two cases would be written to one file."""
+    """Raises: ValueError if two masks would be written to the same file."""
     seen: dict[Path, Case] = {}
     for case in cases:
         other = seen.setdefault(target(case, folder), case)
         if other is not case:
             raise ValueError(
-                f"{case.images[0]}, {other.images[0]}: both would be written to "
+                f"{case.images[0]}, {other.images[0]}: both masks would be written to "
                 f"{target(case, folder)}; predict them into different folders."
             )
 
 
 def _files(place: Path) -> list[Path]:
     if not place.exists():
-        raise ValueError(f"{place}: not there; expected an image or a folder of images.")
+        raise ValueError(f"{place}: does not exist; expected an image or a folder of images.")
     files = listed(place) if place.is_dir() else [place]
     if not files:
-        raise ValueError(f"{place}: no image in it; expected names in {', '.join(ENDINGS)}.")
+        raise ValueError(
+            f"{place}: no image in it; expected files that end in {', '.join(ENDINGS)}."
+        )
     return files
 
 

@@ -1,4 +1,4 @@
-"""A ``dataset.json``, which comes from elsewhere: nothing in it is taken on trust."""
+"""A ``dataset.json``, which others have written: nothing in it is taken on trust."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -13,13 +13,13 @@ MAX_BYTES = 64 * 2**20
 def read_manifest(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
-    Raises: ValueError for a file that is none, or too large, or that names a key twice.
+    Raises: ValueError for a file that is not JSON, is too large, or has a key twice.
     """
     try:
         if reason := missing(path):
             raise ValueError(reason)
         if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"no file of up to {MAX_BYTES // 2**20} MiB")
+            raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB")
         content = parsed(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror or error}).") from error
@@ -33,12 +33,12 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def object_of(manifest: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
-    """The object that stands under a key. Raises: ValueError where there is none."""
+    """The object under a key. Raises: ValueError if there is none."""
     return _of(manifest, key, path, dict, "an object, {...}")
 
 
 def list_of(manifest: Mapping[str, Any], key: str, path: Path) -> list[Any]:
-    """The list that stands under a key. Raises: ValueError where there is none."""
+    """The list under a key. Raises: ValueError if there is none."""
     return _of(manifest, key, path, list, "a list, [...]")
 
 
@@ -52,8 +52,8 @@ def file_in(folder: Path, name: object, path: Path) -> Path:
     outside = parts.is_absolute() or PureWindowsPath(text).drive or ".." in parts.parts
     if not parts.name or outside or "\\" in text or not text.isprintable():
         raise ValueError(
-            f"{path}: names the file {short(name)}; expected a relative path that stays in its "
-            "folder, such as 'imagesTr/case_01.nii.gz'."
+            f"{path}: names the file {short(name)}; expected a relative path inside its folder, "
+            "such as 'imagesTr/case_01.nii.gz'."
         )
     return folder / parts
 
@@ -68,7 +68,7 @@ def ordered_names(names: Mapping[str, object], key: str, path: Path) -> tuple[st
 
 
 def name_in(name: object, key: str, path: Path) -> str:
-    """A name of a class or channel. Raises: ValueError for no text, or text with control codes."""
+    """A name of a class or channel. Raises: ValueError if it is not printable text."""
     if isinstance(name, str) and name and name.isprintable():
         return name
     raise ValueError(f"{path}: {key} names {short(name)}; expected printable text.")
@@ -88,5 +88,5 @@ def _of(manifest: Mapping[str, Any], key: str, path: Path, kind: type, what: str
     value = manifest.get(key)
     if isinstance(value, kind) and value:
         return value
-    found = f"is {short(value)}" if key in manifest else "is missing"
-    raise ValueError(f"{path}: {key!r} {found}; expected {what}.")
+    fault = f"is {short(value)}" if key in manifest else "is missing"
+    raise ValueError(f"{path}: {key!r} {fault}; expected {what}.")

@@ -1,4 +1,4 @@
-"""nnU-Net's raw data: a file a channel, ``imagesTr/CASE_0000.nii.gz``, ``labelsTr/CASE.nii.gz``.
+"""nnU-Net's raw data: a file per channel, ``imagesTr/CASE_0000.nii.gz``, ``labelsTr/CASE.nii.gz``.
 
 Source: documentation/dataset_format.md of nnU-Net v2.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from unetzoo.data.datasets.case import ENDINGS, Case, Found, ending_of, listed, stem_of
+from unetzoo.data.datasets.case import ENDINGS, Case, Listing, ending_of, listed, stem_of
 from unetzoo.data.datasets.manifest import (
     file_in,
     label_number,
@@ -19,20 +19,21 @@ from unetzoo.data.datasets.manifest import (
     read_manifest,
 )
 from unetzoo.data.io.pictures import is_picture
+from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
 
-def find_nnunet(place: Path, *, regions: bool = False) -> Found:
+def find_nnunet(place: Path, *, regions: bool = False) -> Listing:
     """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs.
 
     Without a dataset.json the folders speak for themselves.
 
     Args:
         place: the folder that holds them.
-        regions: pass over labels that are regions; for a caller that knows the numbers.
+        regions: skip labels that are regions; for a caller that knows the numbers.
 
-    Raises: ValueError for JSON that lacks keys, labels that are regions, and endings that cannot
-    be read.
+    Raises: ValueError for JSON that lacks keys, labels that are regions, and files that cannot be
+    read.
     """
     path = place / "dataset.json"
     manifest = read_manifest(path) if path.exists() else None
@@ -43,21 +44,21 @@ def find_nnunet(place: Path, *, regions: bool = False) -> Found:
         cases, faults = _cases(place, "imagesTr", "labelsTr", ending)
     test, more = _cases(place, "imagesTs", None, ending)
     if manifest is None:
-        return Found(tuple(cases), tuple(test), faults=(*faults, *more))
+        return Listing(tuple(cases), tuple(test), faults=(*faults, *more))
     names = object_of(manifest, "channel_names", path)
     channels = ordered_names(names, "channel_names", path)
     faults += _channel_faults([*cases, *test], len(channels))
     faults += _count_faults(manifest, len(cases))
     labels, ignore = _labels(object_of(manifest, "labels", path), path, regions)
-    return Found(tuple(cases), tuple(test), labels, ignore, channels, (*faults, *more))
+    return Listing(tuple(cases), tuple(test), labels, ignore, channels, (*faults, *more))
 
 
 def _ending(manifest: dict[str, Any], path: Path) -> str:
     ending = manifest.get("file_ending")
     if ending in ENDINGS:
         return str(ending)
-    found = f"is {ending!a:.80}" if "file_ending" in manifest else "is missing"
-    raise ValueError(f"{path}: 'file_ending' {found}; expected one of {', '.join(ENDINGS)}.")
+    fault = f"is {short(ending)}" if "file_ending" in manifest else "is missing"
+    raise ValueError(f"{path}: 'file_ending' {fault}; expected one of {', '.join(ENDINGS)}.")
 
 
 def _labels(
@@ -67,7 +68,7 @@ def _labels(
     for name, number in several.items():
         if not regions:
             raise ValueError(
-                f"{path}: label {name!a:.80} is {number!a:.80}, a region of several; expected a "
+                f"{path}: label {short(name)} is {short(number)}, a region of several; expected a "
                 "number for each label: give labels= or classes= to train on plain classes."
             )
     numbers = {
@@ -106,11 +107,11 @@ def _cases(
                 f"{stem_of(file)}_0000{ending_of(file)}."
             )
     cases = []
-    for name, found in sorted(channels.items()):
-        faults += _gaps(name, found)
-        suffix = ending or ending_of(next(iter(found.values())))
+    for name, numbered in sorted(channels.items()):
+        faults += _gaps(name, numbered)
+        suffix = ending or ending_of(next(iter(numbered.values())))
         label = masks.pop(name, place / labels / f"{name}{suffix}") if labels else None
-        cases.append(Case(name, tuple(found[number] for number in sorted(found)), label))
+        cases.append(Case(name, tuple(numbered[number] for number in sorted(numbered)), label))
     faults += [f"{mask}: labels without an image in {images}." for mask in masks.values()]
     return cases, faults
 
@@ -119,20 +120,22 @@ def _with_ending(files: Iterable[Path], ending: str | None) -> list[Path]:
     return [file for file in files if ending in (None, ending_of(file))]
 
 
-def _gaps(name: str, found: dict[int, Path]) -> list[str]:
-    missing = sorted({*range(max(found))} - set(found))
+def _gaps(name: str, numbered: dict[int, Path]) -> list[str]:
+    missing = sorted({*range(max(numbered))} - set(numbered))
     text = few([f"{number:04}" for number in missing])
-    return [f"case {name!r}: channel {text} is missing in {found[max(found)].parent}."] * bool(text)
+    return [
+        f"case {name!r}: channel {text} is missing in {numbered[max(numbered)].parent}."
+    ] * bool(text)
 
 
-def _count_faults(manifest: dict[str, Any], found: int) -> list[str]:
+def _count_faults(manifest: dict[str, Any], count: int) -> list[str]:
     """A copy that broke off leaves whole cases out."""
-    promised = manifest.get("numTraining", found)
-    if promised == found:
+    promised = manifest.get("numTraining", count)
+    if promised == count:
         return []
     return [
-        f"{counted(found, 'training case')}, but numTraining of dataset.json is {promised!a:.20}; "
-        "copy those that are missing, or mend the number."
+        f"{counted(count, 'training case')}, but numTraining of dataset.json is {short(promised)}; "
+        "copy the missing ones, or correct the number."
     ]
 
 

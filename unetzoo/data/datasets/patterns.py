@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from unetzoo.data.datasets.case import Case, Found, listed, stem_of
+from unetzoo.data.datasets.case import Case, Listing, listed, stem_of
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.utils.text import counted
 
@@ -13,18 +13,18 @@ MASKS = ("masks", "labels")  # names of the folder beside images
 SUFFIX = "_mask"  # of a mask's name, in that folder or beside its image
 
 
-def find_patterns(patterns: Sequence[str]) -> Found:
-    """Files whose names match patterns, the last of the labels, those before of a channel each.
+def find_patterns(patterns: Sequence[str]) -> Listing:
+    """Files whose names match patterns: one for each channel, and last the one for the labels.
 
-    What stands for the ``*`` names the case: ``images/*.nii.gz`` and ``labels/*_seg.nii.gz``. A
-    file that several patterns match belongs to the longest.
+    What the ``*`` stands for names the case: ``images/*.nii.gz`` and ``labels/*_seg.nii.gz``. A
+    file that several patterns match belongs to the longest pattern.
 
     Raises: ValueError for fewer than two patterns, or one without ``*``.
     """
     if len(patterns) < 2 or not all(_is_pattern(pattern) for pattern in patterns):
         raise ValueError(
-            f"patterns {list(patterns)}: expected two or more with a * each, such as "
-            "'images/*.nii.gz;labels/*.nii.gz'; the last is that of the labels."
+            f"patterns {list(patterns)}: expected two or more, each with a *, such as "
+            "'images/*.nii.gz;labels/*.nii.gz'; the last is for the labels."
         )
     taken: set[Path] = set()
     matched: dict[str, dict[str, list[Path]]] = {}
@@ -35,14 +35,14 @@ def find_patterns(patterns: Sequence[str]) -> Found:
     return _together({pattern: matched[pattern] for pattern in patterns})
 
 
-def find_pictures(place: Path) -> Found:
+def find_pictures(place: Path) -> Listing:
     """``images/NAME.png`` and ``masks/NAME.png``, or labels/; or ``NAME_mask.png`` beside it.
 
-    Raises: ValueError for a folder with masks and labels.
+    Raises: ValueError for a folder with both masks and labels.
     """
     folders = [place / name for name in MASKS if (place / name).is_dir()]
     if len(folders) > 1:
-        raise ValueError(f"{place}: both masks and labels; expected one: name the other otherwise.")
+        raise ValueError(f"{place}: both masks and labels; expected one of them: rename the other.")
     if folders:
         images, masks = listed(place / "images"), listed(folders[0])
         where = str(place / "images"), str(folders[0])
@@ -63,23 +63,25 @@ def has_pictures(place: Path) -> bool:
     return any(is_picture(path) and stem_of(path).endswith(SUFFIX) for path in listed(place))
 
 
-def _together(matched: Mapping[str, Mapping[str, list[Path]]]) -> Found:
-    """Cases that every pattern has one file of; the others are faults."""
+def _together(matched: Mapping[str, Mapping[str, list[Path]]]) -> Listing:
+    """The cases for which every pattern has one file; the others are faults."""
     names = sorted({name for files in matched.values() for name in files})
     cases, faults = [], []
     for name in names:
-        wrong = []
+        faults_here = []
         for pattern, files in matched.items():
             count = len(files.get(name, ()))
             if count > 1:
-                wrong.append(f"case {name!r}: {counted(count, 'file')} of {pattern}; expected one.")
+                faults_here.append(
+                    f"case {name!r}: {counted(count, 'file')} of {pattern}; expected one."
+                )
             elif count == 0:
-                wrong.append(f"case {name!r}: no file of {pattern}.")
-        faults += wrong
-        if not wrong:
+                faults_here.append(f"case {name!r}: no file of {pattern}.")
+        faults += faults_here
+        if not faults_here:
             *images, label = (files[name][0] for files in matched.values())
             cases.append(Case(name, tuple(images), label))
-    return Found(tuple(cases), faults=tuple(faults))
+    return Listing(tuple(cases), faults=tuple(faults))
 
 
 def _by_name(paths: Sequence[Path], suffix: str = "") -> dict[str, list[Path]]:
@@ -94,7 +96,7 @@ def _is_pattern(pattern: str) -> bool:
 
 
 def _files(pattern: str, taken: set[Path]) -> dict[str, list[Path]]:
-    """The files that match, by what stands for the stars; a part that is there twice counts once.
+    """The files that match, by what the stars stand for; a part that occurs twice counts once.
 
     "sub-*/sub-*_T1w.nii.gz" matches sub-01/sub-01_T1w.nii.gz and calls it "01".
     """

@@ -1,4 +1,4 @@
-"""One door for volumes and pictures: which of the two a case is, its files' names say."""
+"""Reads and writes volumes and pictures alike: the file names tell which of them a case is."""
 
 from pathlib import Path
 
@@ -51,9 +51,10 @@ def read_case(case: Case, *, fill: float | None = None) -> Volume | Picture:
 def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
     """A case's classes on canonical axes: ``.data`` ``(*spatial)``, whole numbers.
 
-    A class may be missing in one case of many: a ``Survey`` looks at all of them together.
-    Raises: ValueError for a case without labels, a damaged file, another grid than the image's,
-    and labels that are unknown.
+    A class may be missing in one case: a ``Survey`` looks at all cases together.
+
+    Raises: ValueError for a case without labels, a damaged file, a grid that is not the image's,
+    and unknown labels.
     """
     if case.label is None:
         raise ValueError(f"case {case.name!r}: it has no labels; expected a label file.")
@@ -64,15 +65,15 @@ def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
 def read_label_file(path: Path, scheme: LabelScheme) -> Volume | Picture:
     """The classes in a volume or a picture, as ``read_case_labels`` gives them.
 
-    Raises: ValueError for a damaged file, and labels that are unknown.
+    Raises: ValueError for a damaged file, and unknown labels.
     """
     return read_mask(path, scheme) if is_picture(path) else read_labels(path, scheme)
 
 
 def check_grid(path: Path, image: Path) -> None:
-    """Look at two headers.
+    """Compare two headers.
 
-    Raises: ValueError where a file of labels or weights does not lie on an image's grid.
+    Raises: ValueError if a file of labels or weights is not on the image's grid.
     """
     if is_picture(path):
         check_sizes(read_size(image), read_size(path))
@@ -83,7 +84,7 @@ def check_grid(path: Path, image: Path) -> None:
 def read_case_weight(case: Case) -> np.ndarray | None:
     """The weight of each voxel, canonical axes, ``(*spatial)`` float32; None without a file.
 
-    Raises: ValueError for a damaged file, another grid than the image's, and weights that are
+    Raises: ValueError for a damaged file, a grid that is not the image's, and weights that are
     negative, NaN or infinite.
     """
     if case.weight is None:
@@ -91,11 +92,11 @@ def read_case_weight(case: Case) -> np.ndarray | None:
     check_grid(case.weight, case.images[0])
     read = read_pixel_weights if is_picture(case.weight) else read_voxel_weights
     values = read(case.weight)
-    wrong = ~((values >= 0) & np.isfinite(values))
-    if wrong.any():
+    invalid = ~((values >= 0) & np.isfinite(values))
+    if invalid.any():
         raise ValueError(
-            f"{case.weight}: {np.count_nonzero(wrong)} of {wrong.size} weights are negative, NaN "
-            f"or infinite, such as {values[wrong][0]:g}; expected finite numbers from 0."
+            f"{case.weight}: {np.count_nonzero(invalid)} of {invalid.size} weights are negative, "
+            f"NaN or infinite, such as {values[invalid][0]:g}; expected finite numbers >= 0."
         )
     return values
 
@@ -103,9 +104,9 @@ def read_case_weight(case: Case) -> np.ndarray | None:
 def write_case_labels(
     path: Path | str, classes: np.ndarray, like: Volume | Picture, scheme: LabelScheme
 ) -> None:
-    """Write classes ``(*spatial)`` on the grid of the image that they belong to.
+    """Write classes ``(*spatial)`` on the grid of their image.
 
-    Raises: ValueError for another shape, an unknown class, or a place that cannot be written.
+    Raises: ValueError for a wrong shape, an unknown class, or a file that cannot be written.
     """
     if isinstance(like, Picture):
         write_mask(path, classes, like, scheme)
@@ -114,5 +115,5 @@ def write_case_labels(
 
 
 def file_ending(image: Path) -> str:
-    """What the name of a mask on an image's grid ends in."""
+    """The ending of the file name of a mask for an image."""
     return ".png" if is_picture(image) else ".nii.gz"

@@ -1,38 +1,39 @@
-"""What must hold for every data set, whatever its layout, before a file is opened."""
+"""What must hold for every data set, whatever its layout, before any file is opened."""
 
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unetzoo.data.datasets.case import Case, Found, ending_of
+from unetzoo.data.datasets.case import Case, Listing, ending_of
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.utils.files import missing
+from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, first_of
 
-LONGEST = 200  # bytes of a case's name: results add endings to it
+LONGEST = 200  # bytes of a case's name, to which results add endings
 
 
-def check_found(found: Found, place: Path | str) -> None:
-    """Look at names and files, and say all that is wrong at once.
+def check_listing(listing: Listing, place: Path | str) -> None:
+    """Check names and files, and report all that is wrong at once.
 
-    Raises: ValueError: one sentence, or a line for each fault; for names that are no file names
-    or given twice, files that are missing, not readable here or given twice, cases with another
-    number of images, volumes with labels that are pictures; and where there is no case.
+    Raises: ValueError, one sentence or a line for each fault: for names that are not file names or
+    are given twice; files that are missing, unreadable or given twice; cases that differ in the
+    number of images; volumes and pictures in one case; and if there is no case.
     """
-    faults = [*found.faults, *_names(found.cases), *_names(found.test)]
-    faults += _files([*found.cases, *found.test])
-    faults += _counts([*found.cases, *found.test])
-    faults += [fault for case in found.cases for fault in _kinds(case)]
+    faults = [*listing.faults, *_names(listing.cases), *_names(listing.test)]
+    faults += _files([*listing.cases, *listing.test])
+    faults += _counts([*listing.cases, *listing.test])
+    faults += [fault for case in listing.cases for fault in _kinds(case)]
     raise_all(place, faults)
-    if not found.cases and not found.test:
+    if not listing.cases and not listing.test:
         raise ValueError(f"{place}: no cases; expected at least one image with labels.")
 
 
 def raise_all(place: Path | str, faults: Sequence[str]) -> None:
-    """Raises: ValueError where there is a fault: its sentence, or a line for each of several.
+    """Raises: ValueError if there are faults: the sentence of one, or a line for each of several.
 
-    Of many the first are listed.
+    Of many faults, the first are listed.
     """
     if len(faults) == 1:
         raise ValueError(f"{place}: {faults[0]}")
@@ -40,8 +41,8 @@ def raise_all(place: Path | str, faults: Sequence[str]) -> None:
         raise ValueError("\n".join([f"{place}: {len(faults)} faults:", *first_of(faults)]))
 
 
-def given_twice(paths: Iterable[Path]) -> list[str]:
-    """A sentence for each file that stands for two things: it leaks from training into the test."""
+def used_twice(paths: Iterable[Path]) -> list[str]:
+    """A sentence for each file that is used twice: it would leak from training into the test."""
     used: Counter[Path] = Counter()
     for path, count in Counter(paths).items():
         used[path.resolve()] += count
@@ -53,25 +54,25 @@ def given_twice(paths: Iterable[Path]) -> list[str]:
 
 
 def check_name(name: str) -> str | None:
-    """What is wrong with the name of a case, which results are called after; None if nothing is."""
+    """What is wrong with a case's name, after which its results are named; None if nothing is."""
     plain = name.isprintable() and not name.startswith(".") and not set(name) & set('/\\:"<>|?*')
     if name and plain and len(name.encode()) <= LONGEST:
         return None
-    return f"case {name!a:.80}: expected a name that a file can have, in any folder."
+    return f"case {short(name)}: expected a name that is valid as a file name."
 
 
 def _names(cases: Iterable[Case]) -> list[str]:
     counts = Counter(case.name for case in cases)
     faults = [fault for fault in map(check_name, counts) if fault]
     return faults + [
-        f"case {name!a}: given {count} times; expected each name once."
+        f"case {name!r}: given {count} times; expected each name once."
         for name, count in counts.items()
         if count > 1
     ]
 
 
 def _files(cases: Sequence[Case]) -> list[str]:
-    """Of weights several cases may share one."""
+    """Faults of the cases' files; several cases may share a file of weights."""
     faults, there = [], []
     known: dict[Path, str] = {}
     for case in cases:
@@ -79,15 +80,15 @@ def _files(cases: Sequence[Case]) -> list[str]:
             if path not in known:
                 known[path] = _fault_of(path)
             if fault := known[path]:
-                faults.append(f"case {case.name!a}: {fault}")
+                faults.append(f"case {case.name!r}: {fault}")
             elif path != case.weight:
                 there.append(path)
-    return faults + given_twice(there)
+    return faults + used_twice(there)
 
 
 def _fault_of(path: Path) -> str:
-    if any(unicodedata.category(sign) == "Cc" for sign in str(path)):
-        return f"{str(path)!a}: control characters in a name; rename it."
+    if any(unicodedata.category(letter) == "Cc" for letter in str(path)):
+        return f"{str(path)!r}: control characters in the name; rename it."
     if not ending_of(path):
         return f"{path}: expected NIfTI (.nii, .nii.gz), PNG, TIFF or JPEG."
     try:
@@ -101,7 +102,7 @@ def _counts(cases: Sequence[Case]) -> list[str]:
         return []
     usual = Counter(len(case.images) for case in cases).most_common(1)[0][0]
     return [
-        f"case {case.name!a}: {counted(len(case.images), 'image')}, but most cases have {usual}; "
+        f"case {case.name!r}: {counted(len(case.images), 'image')}, but most cases have {usual}; "
         "expected the same channels in all."
         for case in cases
         if len(case.images) != usual
@@ -111,4 +112,4 @@ def _counts(cases: Sequence[Case]) -> list[str]:
 def _kinds(case: Case) -> list[str]:
     if len({is_picture(path) for path in case.files}) < 2:
         return []
-    return [f"case {case.name!a}: NIfTI volumes and pictures together; expected one kind."]
+    return [f"case {case.name!r}: NIfTI volumes and pictures together; expected one kind."]

@@ -1,4 +1,4 @@
-"""Whether two files lie on one grid: shape, spacing, and where the voxels are in space."""
+"""Whether two files share one grid: shape, spacing, and where the voxels are in space."""
 
 import itertools
 
@@ -7,12 +7,12 @@ from nibabel.affines import voxel_sizes
 
 from unetzoo.data.io.nifti import NiftiFile
 
-SPACING = 1e-3  # agreement of spacings, relative
-APART = 0.1  # agreement of affines: how far a corner may be off, voxels
+SPACING = 1e-3  # relative tolerance of spacings
+APART = 0.1  # tolerance of affines: how far a corner may be off, voxels
 
 
 def check_geometry(image: NiftiFile, other: NiftiFile) -> None:
-    """Raises: ValueError for another shape, another spacing, or another place in space."""
+    """Raises: ValueError if shape, spacing or place in space differ."""
     shapes = image.canonical_shape, other.canonical_shape
     if shapes[0] != shapes[1]:
         raise ValueError(
@@ -23,7 +23,7 @@ def check_geometry(image: NiftiFile, other: NiftiFile) -> None:
     if not np.allclose(*spacings, rtol=SPACING, atol=0):
         raise ValueError(
             f"{other.path}: spacing {spacings[1]}, but {image.path} has {spacings[0]} (mm, "
-            "canonical axes); expected the same voxel size: mend the header or resample."
+            "canonical axes); expected the same voxel size: fix the header or resample."
         )
     ends = [(0, size - 1) for size in shapes[0]]
     corners = np.array([(*corner, 1) for corner in itertools.product(*ends)])
@@ -32,12 +32,12 @@ def check_geometry(image: NiftiFile, other: NiftiFile) -> None:
     if distance > APART * min(spacings[0]):
         raise ValueError(
             f"{other.path}: its affine puts voxels up to {distance:.3g} mm away from where "
-            f"{image.path} has them; expected the same affine: mend the header or resample."
+            f"{image.path} has them; expected the same affine: fix the header or resample."
         )
 
 
 def spacing_of(affine: np.ndarray) -> tuple[float, ...]:
-    """The voxel's size on each axis, millimetres, rounded to what float32 headers hold.
+    """A voxel's size on each axis, millimeters, rounded to what float32 headers hold.
 
     >>> spacing_of(np.diag([-1, 1, 2.5, 1]))
     (1.0, 1.0, 2.5)

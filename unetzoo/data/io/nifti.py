@@ -1,7 +1,7 @@
-"""NIfTI files, read with suspicion: the header first, then the data to its last byte.
+"""NIfTI files, read with suspicion: the header first, then the data to the last byte.
 
-nibabel does the reading. What it mends or passes over in silence is looked for here: sizes of 0,
-damaged checksums, a header that promises more than the file holds, colours and complex numbers.
+nibabel does the reading. Checked here is what it repairs or overlooks silently: sizes of 0, damaged
+checksums, a header that promises more than the file holds, colors and complex numbers.
 """
 
 import gzip
@@ -28,19 +28,19 @@ from unetzoo.utils.files import replacing
 from unetzoo.utils.text import counted
 
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
-DEFLATE = 1032  # gzip's best ratio
-WORK = 14  # bytes a voxel that reading takes beside the file's own, measured
+DEFLATE = 1032  # gzip's highest compression ratio
+WORK = 14  # bytes per voxel that reading needs besides the file's own, measured
 
 
 @dataclass(frozen=True, eq=False)
 class NiftiFile:
-    """A file's header, checked, and its grid in the file's own order of axes."""
+    """A file's checked header, and its grid in the file's own order of axes."""
 
     path: Path
     header: nibabel.Nifti1Header
     shape: tuple[int, int, int]  # voxels; a 2D file is one slice
     channels: int  # volumes of a 4D file, components of a vector file
-    affine: np.ndarray  # (4, 4), voxel to millimetres
+    affine: np.ndarray  # (4, 4), voxel to millimeters
 
     @property
     def orientation(self) -> np.ndarray:
@@ -49,7 +49,7 @@ class NiftiFile:
 
     @property
     def canonical_shape(self) -> tuple[int, ...]:
-        """The shape once the axes run as near as possible to right, front and up."""
+        """The shape once the axes run to the right, front and up, as nearly as possible."""
         order = np.argsort(self.orientation[:, 0])
         return tuple(self.shape[axis] for axis in order)
 
@@ -59,8 +59,8 @@ class NiftiFile:
         return self.affine @ inv_ornt_aff(self.orientation, self.shape)
 
     @property
-    def asked(self) -> int:
-        """Bytes that reading takes at its peak."""
+    def needed_bytes(self) -> int:
+        """Bytes that reading needs at its peak."""
         voxel = self.header.get_data_dtype().itemsize + WORK
         return int(self.header.get_data_offset()) + math.prod(self.shape) * self.channels * voxel
 
@@ -74,7 +74,7 @@ class NiftiFile:
 
 
 def read_header(path: Path | str) -> NiftiFile:
-    """Look at a file without reading its data.
+    """Read a file's header, and check it, without reading the data.
 
     Raises: ValueError, one sentence that names the file and what is wrong with it.
     """
@@ -90,7 +90,7 @@ def read_header(path: Path | str) -> NiftiFile:
     dims = _dims(path, header)
     _check_numbers(path, header, len(dims))
     with explained(path):
-        header = type(header)(header.binaryblock, header.endianness)  # mended by nibabel
+        header = type(header)(header.binaryblock, header.endianness)  # repaired by nibabel
         affine = np.asarray(header.get_best_affine(), "float64")
     _check_affine(path, affine)
     file = NiftiFile(path, header, _grid(dims), math.prod(dims[3:]), affine)
@@ -99,7 +99,7 @@ def read_header(path: Path | str) -> NiftiFile:
 
 
 def read_values(file: NiftiFile, dtype: str | None = None) -> np.ndarray:
-    """The numbers ``(X, Y, Z, C)``, scaled, in the file's own order of axes, as dtype if given.
+    """The scaled numbers ``(X, Y, Z, C)`` in the file's own order of axes, as dtype if given.
 
     Raises: ValueError for a file that is cut off, damaged or longer than its header says.
     """
@@ -119,7 +119,9 @@ def read_values(file: NiftiFile, dtype: str | None = None) -> np.ndarray:
 def write_values(path: Path | str, values: np.ndarray, like: NiftiFile) -> None:
     """Write ``(X, Y, Z)`` or ``(X, Y, Z, C)`` on a file's grid: its affines, codes and units.
 
-    The file is whole or not there. Raises: ValueError where it cannot be written.
+    The file is written whole or not at all.
+
+    Raises: ValueError if it cannot be written.
     """
     path = Path(path)
     check_name(path)
@@ -139,7 +141,7 @@ def write_values(path: Path | str, values: np.ndarray, like: NiftiFile) -> None:
 
 
 def check_name(path: Path) -> None:
-    """Raises: ValueError for a name that is not that of a NIfTI file."""
+    """Raises: ValueError for a name that does not end as a NIfTI file's does."""
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise ValueError(
             f"{path}: expected a name that ends in .nii or .nii.gz; convert other formats, and "
@@ -149,7 +151,7 @@ def check_name(path: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what Python and nibabel say of a broken file into a sentence that names it."""
+    """Turn Python's and nibabel's errors about a broken file into a sentence that names it."""
     again = "copy or download it again."
     try:
         yield
@@ -171,7 +173,7 @@ def _size(path: Path) -> int:
     if path.is_dir():
         raise IsADirectoryError(0, "it is a folder; expected a file")
     if path.exists() and not path.is_file():
-        raise OSError(0, "it is no regular file")
+        raise OSError(0, "it is not a regular file")
     return path.stat().st_size
 
 
@@ -183,8 +185,8 @@ def _start(path: Path) -> bytes:
 def _check_compression(path: Path, start: bytes) -> None:
     named, compressed = path.name.lower().endswith(".gz"), start == b"\x1f\x8b"
     if start and named != compressed:
-        is_so, right = ("compressed", ".nii.gz") if compressed else ("not compressed", ".nii")
-        raise ValueError(f"{path}: it is {is_so}; if it is NIfTI, name it {right}.")
+        state, ending = ("compressed", ".nii.gz") if compressed else ("not compressed", ".nii")
+        raise ValueError(f"{path}: it is {state}; if it is NIfTI, name it {ending}.")
 
 
 def _opened(path: Path) -> gzip.GzipFile:
@@ -196,7 +198,7 @@ def _image_class(header: nibabel.Nifti1Header) -> type[nibabel.Nifti1Image]:
 
 
 def _header(path: Path, block: bytes) -> nibabel.Nifti1Header:
-    """The header as it stands in the file: nibabel mends none of it."""
+    """The header as it is in the file, without nibabel's repairs."""
     for kind in (nibabel.Nifti2Header, nibabel.Nifti1Header):
         if kind.may_contain_header(block):
             header = kind(block[: kind.sizeof_hdr], check=False)
@@ -205,20 +207,20 @@ def _header(path: Path, block: bytes) -> nibabel.Nifti1Header:
                     f"{path}: the header of a .hdr/.img pair; convert the pair to one .nii file."
                 )
             return header
-    found = f"it begins with {block[:8]!r}" if block else "it is empty"
-    raise ValueError(f"{path}: not a NIfTI file ({found}); expected NIfTI-1 or NIfTI-2.")
+    content = f"it begins with {block[:8]!r}" if block else "it is empty"
+    raise ValueError(f"{path}: not a NIfTI file ({content}); expected NIfTI-1 or NIfTI-2.")
 
 
 def _dims(path: Path, header: nibabel.Nifti1Header) -> tuple[int, ...]:
-    """The sizes of the axes, all of them: 2 or 3 of space, then at most one longer than 1."""
+    """The sizes of all axes: 2 or 3 spatial ones, then at most one longer than 1."""
     count, *sizes = (int(size) for size in header["dim"])
     dims = tuple(sizes[: max(count, 0)])
     if not 2 <= count <= 7 or min(dims) < 1:
         raise ValueError(f"{path}: dim {[count, *sizes]}: expected 2 to 7 axes of at least 1.")
     if sum(size > 1 for size in dims[3:]) > 1:
         raise ValueError(
-            f"{path}: shape {dims}: expected up to 3 axes of space and one of channels; save each "
-            "volume of the others as a file of its own."
+            f"{path}: shape {dims}: expected up to 3 spatial axes and one of channels; save each "
+            "volume of the others as a separate file."
         )
     return dims
 
@@ -229,13 +231,14 @@ def _grid(dims: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _check_numbers(path: Path, header: nibabel.Nifti1Header, axes: int) -> None:
-    """What the voxels are stored as, their spacing, scaling and place in the file."""
+    """The voxels' type, spacing, scaling and place in the file."""
     code = int(header["datatype"])
     known = code in data_type_codes.value_set()
     if not known or header.get_data_dtype().kind not in "iuf":
         raise ValueError(
-            f"{path}: voxels of type {header.get_value_label('datatype')}; expected one whole or "
-            "decimal number a voxel: split colours and complex numbers into files of their own."
+            f"{path}: voxels of type {header.get_value_label('datatype')}; expected one "
+            "integer or float per voxel: save the parts of colors and complex numbers as separate "
+            "files."
         )
     spacing = [float(size) for size in header["pixdim"][1 : 1 + min(axes, 3)]]
     if not all(0 < size < math.inf for size in spacing):
@@ -244,7 +247,9 @@ def _check_numbers(path: Path, header: nibabel.Nifti1Header, axes: int) -> None:
             "with its spacing."
         )
     slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope and not (math.isfinite(slope) and math.isfinite(inter)):  # a slope of 0 is none
+    if slope and not (
+        math.isfinite(slope) and math.isfinite(inter)
+    ):  # a slope of 0 means no scaling
         raise ValueError(
             f"{path}: scl_slope {slope:g}, scl_inter {inter:g}; expected finite numbers: the true "
             "intensities are not known, export it again."
@@ -263,13 +268,13 @@ def _check_affine(path: Path, affine: np.ndarray) -> None:
     if not np.all(lengths > 0) or np.linalg.cond(affine[:3, :3] / lengths) > 1e4:
         rows = [[round(float(number), 6) for number in row] for row in affine[:3]]
         raise ValueError(
-            f"{path}: affine {rows} has no inverse; expected axes that span space: mend the qform "
+            f"{path}: affine {rows} has no inverse; expected axes that span space: fix the qform "
             "or sform, or export it again."
         )
 
 
 def _check_size(file: NiftiFile, size: int) -> None:
-    """Compare the file's bytes with what its header promises, before any memory is asked for."""
+    """Compare the file's size with what its header promises, before any memory is allocated."""
     itemsize = file.header.get_data_dtype().itemsize
     data = math.prod(file.shape) * file.channels * itemsize
     promised = int(file.header.get_data_offset()) + data

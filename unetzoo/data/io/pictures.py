@@ -1,13 +1,13 @@
-"""2D pictures in and out through Pillow: PNG, TIFF and JPEG images, masks without loss.
+"""2D pictures in and out through Pillow: PNG, TIFF and JPEG images, lossless masks.
 
 An image is ``(H, W, C)``, a mask is ``(H, W)``: rows from the top, columns from the left, as the
-pixels are stored; values are the file's own, nothing is scaled. A channel of opacity is dropped
-where every pixel is opaque, and an error where one is not. Of a palette image the colours are
-read, of a palette mask the indices.
+pixels are stored; values are the file's own, nothing is scaled. An alpha channel is dropped
+if every pixel is opaque, and an error otherwise. A palette image is read as its colors, a palette
+mask as its indices.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from unetzoo.data.io import Paths
 from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.files import replacing
 
 LOSSLESS = (".png", ".tif", ".tiff")
 SUFFIXES = (*LOSSLESS, ".jpg", ".jpeg")
-GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")  # Pillow's modes of one number a pixel
-STEPS = {"L;2": 85, "L;4": 17}  # to which Pillow spreads grey values of fewer than 8 bits
+GRAY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")  # Pillow's modes with one number per pixel
+STEPS = {"L;2": 85, "L;4": 17}  # by which Pillow multiplies gray values of fewer than 8 bits
 ORIENTATION, BITS = 274, 258  # tags of EXIF and TIFF
-
-Paths = Path | str | Sequence[Path | str]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class PictureFile:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image or a mask, and the files that it came from."""
+    """An image or a mask, and the files it came from."""
 
     data: np.ndarray  # image (H, W, C), float32; mask (H, W), uint8 or a larger type of integers
     files: tuple[PictureFile, ...]
@@ -51,7 +50,7 @@ class Picture:
 
 
 def is_picture(path: Path | str) -> bool:
-    """Whether a name is that of a PNG, TIFF or JPEG file.
+    """Whether a file is a PNG, TIFF or JPEG by its name.
 
     >>> is_picture("slice.PNG"), is_picture("scan.nii.gz")
     (True, False)
@@ -60,11 +59,11 @@ def is_picture(path: Path | str) -> bool:
 
 
 def read_picture(paths: Paths, *, fill: float | None = None) -> Picture:
-    """Read one file, or several of the same size as the channels of one image.
+    """Read one image from a file, or from several of the same size that hold its channels.
 
     Args:
-        paths: PNG, TIFF (one page) or JPEG; 8, 16 or 32 bit grey, 8 bit colours, a palette.
-        fill: takes the place of NaN and infinite pixels of a TIFF; without it they are an error.
+        paths: PNG, TIFF (one page) or JPEG; gray of 8, 16 or 32 bits, colors of 8, or a palette.
+        fill: replaces NaN and infinite pixels of a TIFF; without it they are an error.
 
     Raises: ValueError, one sentence that names the file and what is wrong with it.
 
@@ -89,10 +88,11 @@ def read_picture(paths: Paths, *, fill: float | None = None) -> Picture:
 
 
 def read_mask(path: Path | str, scheme: LabelScheme) -> Picture:
-    """Read a mask as classes: one whole number a pixel, or an index into a palette.
+    """Read a mask as classes: one whole number per pixel, or an index into a palette.
 
-    A class may be missing in one mask of many: ``LabelScheme.without_gap`` looks at all together.
-    Raises: ValueError for a damaged file, colours, a JPEG, and numbers that are no labels.
+    A class may be missing in one mask: ``LabelScheme.without_gap`` looks at all masks together.
+
+    Raises: ValueError for a damaged file, colors, a JPEG, and numbers that are not labels.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "mask.png"
@@ -101,16 +101,16 @@ def read_mask(path: Path | str, scheme: LabelScheme) -> Picture:
     array([[0, 1]], dtype=uint8)
     """
     path = Path(path)
-    values = _grey_values(path, LOSSLESS, "label")
+    values = _gray_values(path, LOSSLESS, "label")
     _check_black_and_white(values, path, scheme)
     classes = scheme.to_classes(scheme.numbers(values, path))
     return Picture(classes, (PictureFile(path, values.shape, 1),))
 
 
 def read_size(path: Path | str) -> PictureFile:
-    """Look at a picture without its pixels.
+    """The size and channels of a picture, without reading its pixels.
 
-    Raises: ValueError for what is no picture.
+    Raises: ValueError for a file that is not a picture.
     """
     path = Path(path)
     with _opened(path, SUFFIXES) as (image, _):
@@ -118,29 +118,31 @@ def read_size(path: Path | str) -> PictureFile:
 
 
 def read_pixel_weights(path: Path | str) -> np.ndarray:
-    """A grey picture's values ``(H, W)`` as float32, as they stand in the file.
+    """A gray picture's values ``(H, W)`` as float32, as they are in the file.
 
-    Raises: ValueError for a damaged file, colours or a JPEG.
+    Raises: ValueError for a damaged file, colors or a JPEG.
     """
-    return _grey_values(Path(path), LOSSLESS, "weight").astype("float32")
+    return _gray_values(Path(path), LOSSLESS, "weight").astype("float32")
 
 
 def write_mask(path: Path | str, classes: np.ndarray, like: Picture, scheme: LabelScheme) -> None:
-    """Write classes ``(H, W)`` as a grey PNG of 8 or 16 bits, with the numbers they come from.
+    """Write classes ``(H, W)`` as a gray PNG of 8 or 16 bits, as the numbers they come from.
 
-    Raises: ValueError for another shape than the picture's, an unknown class, a number that a PNG
-    cannot hold, or a place that cannot be written.
+    Raises: ValueError for a shape that is not the picture's, an unknown class, a number that a PNG
+    cannot hold, or a file that cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
-        raise ValueError(f"{path}: expected a name that ends in .png, which keeps labels as given.")
+        raise ValueError(
+            f"{path}: expected a name that ends in .png, which keeps labels unchanged."
+        )
     if classes.shape != like.files[0].shape:
         raise ValueError(
             f"{path}: an array of shape {classes.shape}; expected the pixels of "
             f"{like.files[0].path}, {like.files[0].shape}."
         )
     if any(path.resolve() == file.path.resolve() for file in like.files):
-        raise ValueError(f"{path}: is the file that was read; give the result another name.")
+        raise ValueError(f"{path}: this file was read; give the result another name.")
     numbers = scheme.to_numbers(classes, path)
     if numbers.min() < 0 or numbers.max() > 65535:
         raise ValueError(
@@ -152,7 +154,7 @@ def write_mask(path: Path | str, classes: np.ndarray, like: Picture, scheme: Lab
 
 
 def check_sizes(picture: PictureFile, other: PictureFile) -> None:
-    """Raises: ValueError for two pictures that do not lie on each other, pixel by pixel."""
+    """Raises: ValueError if two pictures differ in size."""
     if picture.shape != other.shape:
         raise ValueError(
             f"{other.path}: {other.shape} pixels (rows, columns), but {picture.path} has "
@@ -165,39 +167,39 @@ def _image_values(path: Path) -> np.ndarray:
         _check_upright(image)
         if image.mode == "P":
             values = np.asarray(image.convert("RGB"))
-        elif image.mode in (*GREY, "RGB", "RGBA", "LA"):
+        elif image.mode in (*GRAY, "RGB", "RGBA", "LA"):
             values = _stored(image, raw)
         else:
-            raise _Refused(f"a picture of mode {image.mode}; expected grey, RGB or a palette.")
+            raise _Refused(f"a picture of mode {image.mode}; expected gray, RGB or a palette.")
         if image.mode in ("RGBA", "LA"):
             if values[..., -1].min() < 255:
-                raise _Refused("pixels that are not opaque; save it without the alpha channel.")
+                raise _Refused("some pixels are not opaque; save it without the alpha channel.")
             values = values[..., :-1]
     return values.astype("float32").reshape(*values.shape[:2], -1)
 
 
-def _grey_values(path: Path, suffixes: tuple[str, ...], what: str) -> np.ndarray:
+def _gray_values(path: Path, suffixes: tuple[str, ...], what: str) -> np.ndarray:
     with _opened(path, suffixes) as (image, raw):
         _check_upright(image)
         if image.format not in ("PNG", "TIFF") or image.info.get("compression") == "jpeg":
             raise _Refused(f"JPEG changes every {what}; save it as PNG.")
-        if image.mode not in (*GREY, "P") or (image.mode == "P" and what == "weight"):
+        if image.mode not in (*GRAY, "P") or (image.mode == "P" and what == "weight"):
             raise _Refused(
-                f"a picture of mode {image.mode}; expected one number a pixel: save each pixel's "
-                f"{what} as grey."
+                f"a picture of mode {image.mode}; expected one number per pixel: save each "
+                f"pixel's {what} as gray."
             )
         return _stored(image, raw)
 
 
 class _Refused(Exception):
-    """A picture that is whole, but no use here."""
+    """An intact picture that cannot be used here."""
 
 
 @contextmanager
 def _opened(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[ImageFile, str]]:
-    """A picture, not read yet, and how its pixels are stored, in Pillow's words.
+    """A picture that is not read yet, and how its pixels are stored, in Pillow's words.
 
-    What goes wrong with it ends in a sentence that names it.
+    Raises: ValueError that names the picture for whatever goes wrong.
     """
     if not path.name.lower().endswith(suffixes):
         raise ValueError(f"{path}: expected a name that ends in {', '.join(suffixes)}.")
@@ -228,10 +230,10 @@ def _opened(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[ImageFile, 
 def _check_parts(image: ImageFile, raw: str) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        raise _Refused(f"{frames} pictures in one file; save each as a file of its own.")
+        raise _Refused(f"{frames} pictures in one file; save each as a separate file.")
     bits = getattr(image, "tag_v2", {}).get(BITS, ())
-    if image.mode not in GREY and (max(bits, default=8) > 8 or ";16" in raw):
-        raise _Refused("colours of 16 bits, of which Pillow reads 8; save each channel as grey.")
+    if image.mode not in GRAY and (max(bits, default=8) > 8 or ";16" in raw):
+        raise _Refused("colors of 16 bits, of which Pillow reads 8; save each channel as gray.")
     boxes = {tile[1] or (0, 0, 0, 0) for tile in image.tile}
     held = sum((right - left) * (low - high) for left, high, right, low in boxes)
     if held < image.width * image.height:
@@ -242,11 +244,11 @@ def _check_parts(image: ImageFile, raw: str) -> None:
 
 def _check_upright(image: ImageFile) -> None:
     if image.getexif().get(ORIENTATION, 1) not in (0, 1):
-        raise _Refused("its EXIF data say to show it turned; save it with its pixels upright.")
+        raise _Refused("its EXIF data ask for it to be turned; save it with its pixels upright.")
 
 
 def _stored(image: ImageFile, raw: str) -> np.ndarray:
-    """The numbers in the file: Pillow spreads grey values of 2 and 4 bits over 0 to 255."""
+    """The numbers in the file: Pillow scales gray values of 2 and 4 bits to 0 to 255."""
     values = np.asarray(image)
     if image.mode == "1":
         return values.astype("uint8")
@@ -265,14 +267,14 @@ def _start(path: Path) -> str:
 
 
 def _finite(values: np.ndarray, path: Path, fill: float | None) -> np.ndarray:
-    wrong = ~np.isfinite(values)
-    if wrong.any():
+    invalid = ~np.isfinite(values)
+    if invalid.any():
         if fill is None:
             raise ValueError(
-                f"{path}: {np.count_nonzero(wrong)} of {wrong.size} pixels are NaN or infinite; "
-                "give fill=0 to put a number in their place."
+                f"{path}: {np.count_nonzero(invalid)} of {invalid.size} pixels are NaN or "
+                "infinite; give fill=0 to replace them."
             )
-        values = np.where(wrong, np.float32(fill), values)
+        values = np.where(invalid, np.float32(fill), values)
     return values
 
 
@@ -280,5 +282,5 @@ def _check_black_and_white(values: np.ndarray, path: Path, scheme: LabelScheme) 
     known = {*(scheme.mapping or {}), scheme.ignore}
     if 255 not in known and {255} <= {*np.unique(values).tolist()} <= {0, 255}:
         raise ValueError(
-            f"{path}: a mask of 0 and 255, black and white; give labels={{0: 0, 255: 1}}."
+            f"{path}: a black and white mask of 0 and 255; give labels={{0: 0, 255: 1}}."
         )

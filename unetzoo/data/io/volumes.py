@@ -1,45 +1,43 @@
 """NIfTI volumes in and out: canonical axes for the network, the file's own grid on the way back.
 
-An image is ``(X, Y, Z, C)``, labels are ``(X, Y, Z)``; their axes run as near as an oblique scan
-allows to the right, to the front and up (RAS+). Nothing is resampled here.
+An image is ``(X, Y, Z, C)``, labels are ``(X, Y, Z)``; their axes run to the right, to the front
+and up (RAS+), as nearly as an oblique scan allows. Nothing is resampled here.
 """
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from unetzoo.data.io import Paths
 from unetzoo.data.io.geometry import check_geometry, spacing_of
 from unetzoo.data.io.nifti import NiftiFile, read_header, read_values, write_values
 from unetzoo.data.labels import LabelScheme
 
-MAX_GIB = 8.0  # of memory for reading one image
-
-Paths = Path | str | Sequence[Path | str]
+MAX_GIB = 8.0  # memory for reading one image
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """An image or labels on canonical axes, and the files that they came from."""
+    """An image or labels on canonical axes, and the files they came from."""
 
     data: np.ndarray  # image (X, Y, Z, C), float32; labels (X, Y, Z), uint8 or int32
-    affine: np.ndarray  # (4, 4), voxel to millimetres
+    affine: np.ndarray  # (4, 4), voxel to millimeters
     files: tuple[NiftiFile, ...]  # the first gives the grid that results are written on
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """The voxel's size on each axis, millimetres."""
+        """A voxel's size on each axis, millimeters."""
         return spacing_of(self.affine)
 
 
 def read_image(paths: Paths, *, fill: float | None = None) -> Volume:
-    """Read one file, or several as the channels of one image; a 4D file has several itself.
+    """Read one image from a file, or from several that hold its channels; a 4D file holds several.
 
     Args:
-        paths: .nii or .nii.gz, NIfTI-1 or -2, on one grid; a 2D file is one slice.
-        fill: takes the place of NaN and infinite voxels; without it they are an error.
+        paths: .nii or .nii.gz, NIfTI-1 or NIfTI-2, all on one grid; a 2D file is one slice.
+        fill: replaces NaN and infinite voxels; without it they are an error.
 
     Warns of a channel whose voxels are all the same.
     Raises: ValueError, one sentence that names the file and what is wrong with it.
@@ -68,8 +66,13 @@ def read_image(paths: Paths, *, fill: float | None = None) -> Volume:
 def read_labels(path: Path | str, scheme: LabelScheme) -> Volume:
     """Read a mask as classes.
 
-    A class may be missing in one mask of many: ``LabelScheme.without_gap`` looks at all together.
-    Raises: ValueError for a damaged file, several channels, and numbers that are no labels.
+    A class may be missing in one mask: ``LabelScheme.without_gap`` looks at all masks together.
+
+    Args:
+        path: .nii or .nii.gz with one channel.
+        scheme: which numbers the file may hold, and which class each is.
+
+    Raises: ValueError for a damaged file, several channels, and numbers that are not labels.
     """
     file = _of_one_channel(path)
     numbers = scheme.numbers(read_values(file)[..., 0], path)  # voxels named as in the file
@@ -80,19 +83,25 @@ def read_labels(path: Path | str, scheme: LabelScheme) -> Volume:
 def read_voxel_weights(path: Path | str) -> np.ndarray:
     """A volume's values ``(X, Y, Z)`` as float32, on canonical axes.
 
-    Raises: ValueError for a damaged file, or several channels.
+    Raises: ValueError for a damaged file or several channels.
     """
     file = _of_one_channel(path)
     return np.ascontiguousarray(file.to_canonical(read_values(file, "float32")[..., 0]))
 
 
 def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: LabelScheme) -> None:
-    """Write classes ``(X, Y, Z)`` on a volume's own grid, with the numbers they come from.
+    """Write classes ``(X, Y, Z)`` on a volume's own grid, as the numbers they come from.
 
     Affine, shape, voxel sizes, orientation and the codes of qform and sform are those of the
-    volume's first file; of several numbers with one class, the first that the scheme lists is
-    written. Raises: ValueError for another shape, an unknown class, or a place that cannot be
-    written.
+    volume's first file.
+
+    Args:
+        path: .nii or .nii.gz.
+        classes: on canonical axes.
+        like: the volume that they belong to.
+        scheme: the number of each class; if it has several, the first that the scheme lists.
+
+    Raises: ValueError for a wrong shape, an unknown class, or a file that cannot be written.
     """
     file = _target(path, classes, like, classes.shape)
     write_values(path, file.from_canonical(scheme.to_numbers(classes, path)), file)
@@ -101,7 +110,7 @@ def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: La
 def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
     """Write ``(X, Y, Z, C)``, such as probabilities, on a volume's own grid, as float32.
 
-    Raises: ValueError for another shape or a place that cannot be written.
+    Raises: ValueError for a wrong shape or a file that cannot be written.
     """
     file = _target(path, data, like, data.shape[:-1])
     values = file.from_canonical(np.asarray(data, "float32"))
@@ -115,12 +124,12 @@ def _headers(paths: Paths) -> tuple[NiftiFile, ...]:
         raise ValueError("an image without files: expected at least one path.")
     for file in files[1:]:
         check_geometry(files[0], file)
-    asked = sum(file.asked for file in files) / 2**30
-    if asked > MAX_GIB:
+    needed = sum(file.needed_bytes for file in files) / 2**30
+    if needed > MAX_GIB:
         names = ", ".join(str(file.path) for file in files)
         raise ValueError(
-            f"{names}: reading shape {files[0].shape} asks for {asked:.3g} GiB of memory; "
-            f"expected at most {MAX_GIB:g}: look at the header, or cut the volume."
+            f"{names}: reading shape {files[0].shape} takes {needed:.3g} GiB of memory; "
+            f"expected at most {MAX_GIB:g}: check the header, or cut the volume."
         )
     return files
 
@@ -133,14 +142,14 @@ def _of_one_channel(path: Path | str) -> NiftiFile:
 
 
 def _check_voxels(part: np.ndarray, file: NiftiFile, fill: float | None) -> None:
-    wrong = ~np.isfinite(part)
-    if wrong.any():
+    invalid = ~np.isfinite(part)
+    if invalid.any():
         if fill is None:
             raise ValueError(
-                f"{file.path}: {np.count_nonzero(wrong)} of {wrong.size} voxels are NaN, infinite "
-                "or too large for float32; give fill=0 to put a number in their place."
+                f"{file.path}: {np.count_nonzero(invalid)} of {invalid.size} voxels are NaN, "
+                "infinite or too large for float32; give fill=0 to replace them."
             )
-        part[wrong] = fill
+        part[invalid] = fill
     for channel in range(file.channels):
         low, high = part[..., channel].min(), part[..., channel].max()
         if low == high:
@@ -159,5 +168,5 @@ def _target(
             f"{file.canonical_shape} on canonical axes."
         )
     if any(Path(path).resolve() == source.path.resolve() for source in like.files):
-        raise ValueError(f"{path}: is the file that was read; give the result another name.")
+        raise ValueError(f"{path}: this file was read; give the result another name.")
     return file

@@ -1,7 +1,7 @@
-"""Axes with another number of voxels: between which old ones each new one lies.
+"""Axes with another number of voxels: between which old voxels each new one lies.
 
-Voxels are boxes, as in skimage's ``resize`` with ``mode="edge"``: the centre of new voxel ``i``
-lies at ``(i + 1/2) old / new - 1/2`` on the old axis; outside it the outermost voxels count.
+Voxels are boxes, as in skimage's ``resize`` with ``mode="edge"``: the center of new voxel ``i``
+lies at ``(i + 1/2) old / new - 1/2`` on the old axis; beyond its ends, the outermost voxels count.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,12 @@ Box = tuple[tuple[int, int], ...]  # begin and end on each axis
 class Axis:
     """Between which two old voxels each new one of an axis lies, and how near to the second."""
 
-    low: np.ndarray  # (new,), indices, rising
-    high: np.ndarray  # (new,), low + 1, or low where there is nothing between
-    share: np.ndarray  # (new,), float32, of the second, from 0 to 1
+    low: np.ndarray  # (new,), indices, ascending
+    high: np.ndarray  # (new,), low + 1, or low if the new voxel lies on it
+    share: np.ndarray  # (new,), float32, weight of the second, 0 to 1
 
     def along(self, data: np.ndarray, axis: int) -> np.ndarray:
-        """Data with the new voxels on an axis, in an array of its own."""
+        """The data with the new voxels on an axis, as a new array."""
         low = data.take(self.low, axis)
         if not self.share.any():
             return low
@@ -33,13 +33,13 @@ class Axis:
         return between
 
     def part(self, begin: int, end: int) -> tuple[slice, "Axis"]:
-        """The old voxels that some of the new ones need, and how these lie among them."""
+        """The old voxels that some of the new ones need, and where these lie among them."""
         low, high = self.low[begin:end], self.high[begin:end]
         first, share = int(low[0]), self.share[begin:end]
         return slice(first, int(high[-1]) + 1), Axis(low - first, high - first, share)
 
     def reached(self, begin: int, end: int) -> tuple[int, int]:
-        """The new voxels on which the old ones from begin to end have a say: begin and end."""
+        """Begin and end of the new voxels that the old ones from begin to end contribute to."""
         first = np.searchsorted(self.high, begin, "left")
         return int(first), int(np.searchsorted(self.low, end, "left"))
 
@@ -59,7 +59,7 @@ def linear(old: int, new: int) -> Axis:
 
 
 def nearest(old: int, new: int) -> Axis:
-    """Each new voxel at the old one that its centre lies in, the second of two.
+    """Each new voxel at the old one that contains its center; of two, the second.
 
     >>> nearest(2, 5).low
     array([0, 0, 1, 1, 1])
@@ -73,25 +73,25 @@ class Resizing:
     """All axes of a volume, and the order in which they are resampled."""
 
     axes: tuple[Axis, ...]
-    order: tuple[int, ...]  # those that change, the shrinking ones first
+    order: tuple[int, ...]  # the axes that change, the shrinking ones first
 
     def __call__(self, data: np.ndarray) -> np.ndarray:
-        """Data ``(*old)`` as ``(*new)``; the same array where no axis changes."""
+        """Data ``(*old)`` as ``(*new)``; the same array if no axis changes."""
         for axis in self.order:
             data = self.axes[axis].along(data, axis)
         return data
 
     def part(self, box: Box) -> tuple[tuple[slice, ...], "Resizing"]:
-        """The old voxels that a box of new ones needs, and the resizing that makes it of them.
+        """The old voxels that a box of new ones needs, and the resizing from these to the box.
 
-        To the last bit what the whole would give.
+        The result is the same as that of the whole, to the last bit.
         """
         parts = [axis.part(*ends) for axis, ends in zip(self.axes, box, strict=True)]
         return tuple(old for old, _ in parts), Resizing(tuple(a for _, a in parts), self.order)
 
 
 def resizing(old: Sequence[int], new: Sequence[int], coarse: int | None = None) -> Resizing:
-    """Linear on all axes but the coarse one, which takes the nearest.
+    """Linear on all axes except the coarse one, which takes the nearest voxel.
 
     Raises: ValueError for shapes of different rank or without voxels.
 
@@ -108,12 +108,14 @@ def resizing(old: Sequence[int], new: Sequence[int], coarse: int | None = None) 
 
 
 def changing(old: Sequence[int], new: Sequence[int]) -> tuple[int, ...]:
-    """The axes whose sizes differ, those that shrink most first: least work for the rest.
+    """The axes whose sizes differ; those that shrink most come first, to save work on the rest.
 
     Raises: ValueError for shapes of different rank or without voxels.
     """
     if len(old) != len(new) or min(*old, *new) < 1:
-        raise ValueError(f"shape {tuple(old)} to {tuple(new)}: expected as many sizes, all >= 1.")
+        raise ValueError(
+            f"shape {tuple(old)} to {tuple(new)}: expected the same number of sizes, all >= 1."
+        )
     axes = [axis for axis in range(len(old)) if old[axis] != new[axis]]
     return tuple(sorted(axes, key=lambda axis: new[axis] / old[axis]))
 
@@ -124,7 +126,7 @@ def slices(box: Iterable[tuple[int, int]]) -> tuple[slice, ...]:
 
 
 def box_of(mask: np.ndarray) -> Box:
-    """The smallest box around what is True; the whole array where nothing is.
+    """The smallest box around what is True; the whole array if nothing is.
 
     >>> box_of(np.array([[0, 1, 0], [0, 1, 0]]) > 0)
     ((0, 2), (1, 2))
@@ -132,8 +134,8 @@ def box_of(mask: np.ndarray) -> Box:
     box = []
     for axis in range(mask.ndim):
         others = tuple(n for n in range(mask.ndim) if n != axis)
-        found = np.flatnonzero(mask.any(axis=others))
-        if not found.size:
+        places = np.flatnonzero(mask.any(axis=others))
+        if not places.size:
             return tuple((0, size) for size in mask.shape)
-        box.append((int(found[0]), int(found[-1]) + 1))
+        box.append((int(places[0]), int(places[-1]) + 1))
     return tuple(box)

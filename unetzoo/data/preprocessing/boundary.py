@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import scipy
 
-TILE = 2**18  # voxels worked on at a time, their surroundings apart
+TILE = 2**18  # voxels processed at a time, not counting their surroundings
 REACH = 5  # sigmas; what lies farther adds less than w0 * exp(-12.5)
 
 
@@ -24,27 +24,27 @@ def boundary_weights(
 ) -> np.ndarray:
     """``w(x) = w_c(x) + w0 exp(-(d1 + d2)^2 / (2 sigma^2))`` of each voxel.
 
-    d1 and d2 are the distances from voxel to voxel to the nearest object and to the nearest other
-    one; inside an object d1 is 0. An object is a connected component of one foreground class,
-    corners connect: where objects of two classes touch, both sides get weight; touching objects
-    of one class count as one unless ``objects`` tells them apart.
+    d1 and d2 are the distances, between voxel centers, to the nearest object and to the second
+    nearest; inside an object d1 is 0. An object is a connected component of one foreground class,
+    connected by corners too. Where objects of two classes touch, both sides get weight; touching
+    objects of one class count as one, unless ``objects`` tells them apart.
 
-    Memory is bounded by a few numbers a voxel: distances are kept of one tile at a time, and the
-    time does not grow with the number of objects, but with its logarithm.
+    Memory is bounded by a few numbers per voxel, because distances are kept for one tile at a time;
+    the time grows only with the logarithm of the number of objects.
 
     Args:
-        labels: ``(*spatial)``, whole numbers with 0 for the background.
-        ignore_label: its voxels get weight 0 and are no object.
+        labels: ``(*spatial)``, whole numbers, 0 for the background.
+        ignore_label: its voxels get weight 0 and belong to no object.
         w0: the weight where two objects meet.
-        sigma: how fast it falls with the distance, in voxels, or in spacing's unit.
-        spacing: the voxel's size on each axis; None: distances are counted in voxels.
-        class_weights: w_c of class 0, 1 ...; None: ``N / (C n_c)`` with the N voxels that count,
-            the C classes among them and the class's own n_c, so that each class weighs as much as
-            another and the mean is 1.
+        sigma: how far the weight reaches, in voxels, or in the unit of the spacing.
+        spacing: a voxel's size on each axis; None: distances are in voxels.
+        class_weights: w_c of class 0, 1 ...; None: ``N / (C n_c)`` for N counted voxels, C classes
+            among them and n_c voxels of the class, so that all classes weigh the same and the mean
+            is 1.
         objects: ``(*spatial)``, whole numbers, one for each object, 0 for none; or None.
 
-    Returns: ``(*spatial)``, float32. With fewer than two objects, w_c alone.
-    Raises: ValueError for shapes that do not fit, and numbers that cannot work.
+    Returns: ``(*spatial)``, float32. With fewer than two objects, only w_c.
+    Raises: ValueError for shapes that do not fit, or numbers that cannot work.
     Source: Ronneberger, Fischer and Brox 2015, U-Net, eq. 2; w0 = 10, sigma = 5 pixels.
 
     >>> cells = np.array([[1, 1, 0, 1, 1]])
@@ -54,7 +54,7 @@ def boundary_weights(
     labels = np.asarray(labels)
     _check(labels, objects, w0, sigma, spacing)
     steps = np.ones(labels.ndim) if spacing is None else np.asarray(spacing, "float64")
-    counts = _counts(labels, ignore_label)
+    counts = _class_voxels(labels, ignore_label)
     weight = _class_weight(labels, counts, class_weights)
     if objects is None:
         objects = _components(labels, counts)
@@ -68,8 +68,8 @@ def boundary_weights(
     return weight
 
 
-def _counts(labels: np.ndarray, ignore_label: int | None) -> dict[int, int]:
-    """How many voxels each class has, a plane at a time: np.unique sorts a copy."""
+def _class_voxels(labels: np.ndarray, ignore_label: int | None) -> dict[int, int]:
+    """The number of voxels of each class, a plane at a time: np.unique sorts a copy."""
     counts: Counter[int] = Counter()
     for plane in labels:
         classes, voxels = np.unique(plane, return_counts=True)
@@ -82,10 +82,10 @@ def _class_weight(
 ) -> np.ndarray:
     """w_c of each voxel; the ignored ones have 0."""
     known = max(counts, default=0) + 1 if class_weights is None else len(class_weights)
-    wrong = [label for label in counts if not 0 <= label < known]
-    if wrong:
+    unknown = [label for label in counts if not 0 <= label < known]
+    if unknown:
         raise ValueError(
-            f"label {wrong[0]}: expected 0 to {known - 1}, one for each of class_weights, or "
+            f"label {unknown[0]}: expected 0 to {known - 1}, one for each of class_weights, or "
             "ignore_label."
         )
     total = sum(counts.values())
@@ -99,12 +99,12 @@ def _class_weight(
 def _components(labels: np.ndarray, counts: Mapping[int, int]) -> np.ndarray:
     """The connected components of each foreground class, numbered from 1, int32."""
     components = np.zeros(labels.shape, "int32")
-    found = np.empty_like(components)
+    numbered = np.empty_like(components)
     corners = np.ones((3,) * labels.ndim)
     total = 0
     for label in set(counts) - {0}:
-        count = scipy.ndimage.label(labels == label, corners, output=found)
-        np.add(found, total, out=components, where=found > 0)
+        count = scipy.ndimage.label(labels == label, corners, output=numbered)
+        np.add(numbered, total, out=components, where=numbered > 0)
         total += count
     return components
 
@@ -112,7 +112,7 @@ def _components(labels: np.ndarray, counts: Mapping[int, int]) -> np.ndarray:
 def _tiles(
     sizes: Sequence[int], reach: Sequence[float]
 ) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...], tuple[slice, ...]]]:
-    """Each tile, what lies within reach around it, and the tile's place in that."""
+    """Each tile, its surroundings within reach, and the tile's place in them."""
     edge = round(TILE ** (1 / len(sizes)))
     for corner in itertools.product(*(range(0, size, edge) for size in sizes)):
         tile = tuple(slice(c, min(c + edge, n)) for c, n in zip(corner, sizes, strict=True))
@@ -136,10 +136,10 @@ def _numbered(objects: np.ndarray) -> np.ndarray:
 
 
 def _distances(objects: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """d1 + d2: to the nearest of objects 1, 2 ... and to the nearest other one.
+    """d1 + d2: to the nearest of objects 1, 2 ... and to the second nearest.
 
-    Another object differs from the nearest in a bit of its number. So d2 is the least, over the
-    bits, of the distance to the objects that have that bit otherwise.
+    Any other object's number differs from the nearest one's in some bit. So d2 is the smallest,
+    over all bits, of the distances to the objects in which that bit differs.
     """
     first, where = scipy.ndimage.distance_transform_edt(objects == 0, steps, return_indices=True)
     nearest = objects[tuple(where)] - 1

@@ -1,8 +1,8 @@
-"""Prepared cases on disk, mapped into memory: a case is prepared once, whatever runs train on it.
+"""Prepared cases on disk, mapped into memory: a case is prepared once, however many runs use it.
 
-An entry is a folder of plain .npy files. It is keyed by what is in the case's files and by the
-settings, written beside its place, flushed to the disk and then renamed; so an entry is whole or
-not there, and one of other files or settings is not found.
+An entry is a folder of plain .npy files. Its key is a digest of the case's files and the settings.
+It is written under another name, flushed to the disk and then renamed, so it is either whole or
+missing, and other files or settings never find it.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ from unetzoo.utils.files import abandoned, explained_writing
 
 ARRAYS = ("image", "labels", "weight", "voxels")
 ABOUT = "entry.json"
-FORMAT = 2  # of the entries; to be raised when what is in them changes
-WRITING = ".writing-"  # begins the names of folders that are being written
-SPARE = 512  # files that may be open beside those of the cache
-ABANDONED = 3600.0  # seconds after which nobody is writing any more
+FORMAT = 2  # of the entries; to be raised when their content changes
+WRITING = ".writing-"  # begins the names of folders being written
+SPARE = 512  # files that may be open besides those of the cache
+ABANDONED = 3600.0  # seconds after which nobody is still writing
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class PreparedCase:
     """A case in the cache."""
 
     name: str
-    key: str  # hex digest of the files' content and the settings
+    key: str  # hex digest of the files' contents and the settings
     sample: Sample  # mapped from disk, read-only
-    grid: Grid  # the way back
+    grid: Grid  # for the way back
 
 
 def prepare_cases(
@@ -60,21 +60,23 @@ def prepare_cases(
 ) -> list[PreparedCase]:
     """Prepare the cases that the folder does not hold yet, and open all of them.
 
-    The folder holds entries of any number of data sets and settings, and may be used by several
-    runs at a time; what is no longer needed can be deleted.
+    The folder can hold entries of any number of data sets and settings, and several runs can use it
+    at a time; entries that are no longer needed can be deleted.
 
     Args:
-        cases: with labels; in the order of the result.
-        scheme: of their labels.
-        preparation: the settings.
-        folder: of the cache; made if need be.
-        workers: processes.
-        boundary_weights: weigh voxels by the 2015 paper's map, times the case's own weights.
-        looks: at these cases, of a survey for this folder with the same scheme and fill: files are
-            not hashed again, and what was decoded is taken from there.
-        progress: wraps what is done, to show how far it is.
+        cases: cases with labels.
+        scheme: which numbers their label files may hold.
+        preparation: how to prepare them.
+        folder: the cache; created if missing.
+        workers: processes that prepare.
+        boundary_weights: whether to weight voxels by the 2015 paper's map, times the case's own
+            weights.
+        looks: those of a ``Survey`` of these cases, made for this folder with the same scheme and
+            fill: their files are neither hashed nor decoded again.
+        progress: wraps the results as they come, to show how far it is.
 
-    Raises: ValueError with a line for each case that went wrong; the others are in the cache.
+    Returns: the prepared cases, in the order of the cases.
+    Raises: ValueError with a line for each case that failed; the others are in the cache.
     """
     folder = Path(folder)
     try:
@@ -89,7 +91,7 @@ def prepare_cases(
         tasks[name] = [job, preparation.to_json(), boundary_weights, str(folder)]
         if name in looks:
             tasks[name] += [looks[name].contents, looks[name].read]
-    keys = processes.each(prepare_one, tasks, workers=workers, progress=progress)
+    keys = processes.run_tasks(prepare_one, tasks, workers=workers, progress=progress)
     remember(folder, {name: looks[name] for name in tasks if name in looks})
     _allow_open_files(len(keys) * len(ARRAYS))
     return [_opened(folder, name, key) for name, key in zip(tasks, keys, strict=True)]
@@ -103,27 +105,29 @@ def prepare_one(
     contents: dict | None = None,
     read: str | None = None,
 ) -> str:
-    """See that the cache holds a case; gives its key.
+    """Make sure that the cache holds a case.
 
     Args:
-        job: the case and its label scheme.
-        settings: of a ``Preparation``.
-        boundary: as in ``prepare_cases``.
-        folder: of the cache.
-        contents: of ``jobs.contents``, or None to look.
-        read: where ``decoded.put_down`` put what was read of it, or None.
+        job: the case and its label scheme, from ``jobs.job``.
+        settings: a ``Preparation`` as JSON.
+        boundary: ``boundary_weights`` of ``prepare_cases``.
+        folder: the cache.
+        contents: from ``jobs.contents``; None: determined here.
+        read: where ``decoded.put_down`` put the decoded arrays, or None.
+
+    Returns: the key of its entry.
     """
     place, case, preparation = Path(folder), jobs.case_of(job), Preparation.from_json(settings)
     contents = contents or jobs.contents(job)
     key = key_of(job, contents, settings, boundary)
     entry = entry_of(place, case.name, key)
     if _read(entry, key) is None:
-        found = pick_up(read)
-        if found is None or not (preparation.crop or found.whole):
-            found = decode(case, jobs.scheme_of(job), preparation.fill)
+        decoded = pick_up(read)
+        if decoded is None or not (preparation.crop or decoded.whole):
+            decoded = decode(case, jobs.scheme_of(job), preparation.fill)
             if jobs.state(job) != contents["state"]:
                 raise ValueError("its files changed while they were read; start again.")
-        arrays, about = _prepared(found, jobs.scheme_of(job), preparation, boundary, key)
+        arrays, about = _prepared(decoded, jobs.scheme_of(job), preparation, boundary, key)
         with explained_writing(place):
             _write(place, entry, arrays, about)
     if read:
@@ -132,7 +136,7 @@ def prepare_one(
 
 
 def key_of(job: dict, contents: dict, settings: dict, boundary: bool) -> str:
-    """A digest of all that a prepared case depends on: what is in its files, not their names."""
+    """A digest of all that a prepared case depends on: its files' contents, but not their names."""
     content = {
         "format": FORMAT,
         **contents["digests"],
@@ -144,7 +148,7 @@ def key_of(job: dict, contents: dict, settings: dict, boundary: bool) -> str:
 
 
 def entry_of(folder: Path, name: str, key: str) -> Path:
-    """The folder of an entry: a case's name, made harmless and short, and the key.
+    """The folder of an entry, named after the case, made harmless and short, and the key.
 
     >>> entry_of(Path("cache"), "../../x", "0123").as_posix()
     'cache/%2E%2E%2F%2E%2E%2Fx-0123'
@@ -153,13 +157,13 @@ def entry_of(folder: Path, name: str, key: str) -> Path:
 
 
 def _prepared(
-    found: Decoded, scheme: LabelScheme, preparation: Preparation, boundary: bool, key: str
+    case: Decoded, scheme: LabelScheme, preparation: Preparation, boundary: bool, key: str
 ) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays of an entry, and what stands beside them as JSON."""
-    prepared = prepare(found, preparation, found.labels, found.weight)
+    """The arrays of an entry, and the JSON that stands beside them."""
+    prepared = prepare(case, preparation, case.labels, case.weight)
     grid = prepared.grid
-    if not found.whole:
-        grid = replace(grid, shape=found.shape, box=found.box)
+    if not case.whole:
+        grid = replace(grid, shape=case.shape, box=case.box)
     classes, weight = prepared.labels, prepared.weight
     assert classes is not None  # labels went in
     if boundary:
@@ -180,7 +184,7 @@ def _prepared(
 
 
 def _write(folder: Path, entry: Path, arrays: Mapping[str, np.ndarray], about: dict) -> None:
-    """An entry, whole or not at all."""
+    """Write an entry, whole or not at all."""
     beside, aside = (folder / f"{WRITING}{uuid4().hex}" for _ in range(2))
     try:
         beside.mkdir()
@@ -192,14 +196,14 @@ def _write(folder: Path, entry: Path, arrays: Mapping[str, np.ndarray], about: d
             file.write(json.dumps(about).encode())
             _flush(file)
         _flush_folder(beside)
-        if _read(beside, about["key"]) is None:  # numpy.save may pass over a full disk
+        if _read(beside, about["key"]) is None:  # numpy.save may overlook a full disk
             raise OSError("the disk took only a part")
         if entry.exists() and _read(entry, about["key"]) is None:
             os.replace(entry, aside)  # it is damaged
         try:
             os.replace(beside, entry)
         except OSError:
-            if _read(entry, about["key"]) is None:  # else another process was faster
+            if _read(entry, about["key"]) is None:  # otherwise another process was faster
                 raise
         _flush_folder(folder)
     finally:
@@ -208,13 +212,13 @@ def _write(folder: Path, entry: Path, arrays: Mapping[str, np.ndarray], about: d
 
 
 def _read(entry: Path, key: str) -> tuple[Sample, Grid] | None:
-    """An entry that is whole and has the key; else None."""
+    """An entry, if it is whole and has the key; else None."""
     try:
         about = json.loads((entry / ABOUT).read_bytes())
         if about["key"] != key or about["format"] != FORMAT:
             return None
-        found = about["arrays"]
-        arrays = {name: _mapped(entry, name, *found[name]) for name in ARRAYS if name in found}
+        listed = about["arrays"]
+        arrays = {name: _mapped(entry, name, *listed[name]) for name in ARRAYS if name in listed}
         voxels, end = {}, 0
         for label, count in about["classes"]:
             voxels[label] = arrays["voxels"][end : end + count]
@@ -227,27 +231,27 @@ def _read(entry: Path, key: str) -> tuple[Sample, Grid] | None:
 
 
 def _mapped(entry: Path, name: str, dtype: str, shape: list[int]) -> np.ndarray:
-    """An array of an entry, mapped. Raises: ValueError for one that is cut off, or another."""
+    """An array of an entry, mapped. Raises: ValueError if it is cut off or another array."""
     array = np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False)
     if str(array.dtype) != dtype or list(array.shape) != shape:
         raise ValueError(f"{name}.npy is not the array that was written.")
     return np.asarray(array)  # the same memory without the overhead of np.memmap
 
 
-def _grid(found: dict) -> Grid:
-    lists = {name: tuple(found[name]) for name in ("shape", "spacing", "prepared")}
-    return Grid(**lists, box=tuple((b, e) for b, e in found["box"]), coarse=found["coarse"])
+def _grid(about: dict) -> Grid:
+    lists = {name: tuple(about[name]) for name in ("shape", "spacing", "prepared")}
+    return Grid(**lists, box=tuple((b, e) for b, e in about["box"]), coarse=about["coarse"])
 
 
 def _opened(folder: Path, name: str, key: str) -> PreparedCase:
     entry = entry_of(folder, name, key)
     try:
-        found = _read(entry, key)
+        sample_and_grid = _read(entry, key)
     except OSError as error:
         raise ValueError(f"{entry}: {error.strerror}; cannot be opened.") from error
-    if found is None:
+    if sample_and_grid is None:
         raise ValueError(f"{entry}: was deleted or damaged after it was written; start again.")
-    return PreparedCase(name, key, *found)
+    return PreparedCase(name, key, *sample_and_grid)
 
 
 def _delete(path: Path) -> None:

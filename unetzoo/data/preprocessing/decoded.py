@@ -1,6 +1,6 @@
-"""What was read of a case, put on disk between the look at it and its preparing.
+"""The arrays of a case, kept on disk from the look at it until it is prepared.
 
-It is read again by the run that wrote it, and by no other: it is not flushed to the disk.
+Only the run that wrote them reads them again, so they are not flushed to the disk.
 """
 
 import json
@@ -21,23 +21,23 @@ ABOUT = "decoded.json"
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A case on canonical axes, whole or cut to a box."""
+    """A case on canonical axes, whole or cropped to a box."""
 
     data: np.ndarray  # (*spatial, C), float32
     spacing: tuple[float, ...]  # of the files, mm
     labels: np.ndarray  # (*spatial), classes
     weight: np.ndarray | None  # (*spatial), float32
-    shape: tuple[int, ...]  # of the whole
-    box: Box  # of the whole that the arrays are
+    shape: tuple[int, ...]  # of the whole case
+    box: Box  # the part of it that the arrays hold
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was cut off."""
+        """Whether nothing was cropped."""
         return self.labels.shape == self.shape
 
 
 def decode(case: Case, scheme: LabelScheme, fill: float | None) -> Decoded:
-    """Read a case. Raises: ValueError for files that cannot be read or do not go together."""
+    """Read a case. Raises: ValueError for files that cannot be read or do not fit together."""
     scan = read_case(case, fill=fill)
     labels = read_case_labels(case, scheme).data
     shape = scan.data.shape[:-1]
@@ -46,18 +46,18 @@ def decode(case: Case, scheme: LabelScheme, fill: float | None) -> Decoded:
 
 
 def put_down(whole: Decoded, box: Box, folder: Path, reserve: int) -> str | None:
-    """Write the box of a case to a place of its own in the folder, without compression.
+    """Write the box of a case to a new place in the folder, uncompressed.
 
     Args:
-        whole: of ``decode``.
-        box: what to keep of it.
-        folder: which is there.
+        whole: from ``decode``.
+        box: the part of it to keep.
+        folder: an existing folder.
         reserve: bytes that must stay free on the disk.
 
-    Returns: the place; None where there is no room.
+    Returns: the place; None if there is no room.
     """
-    found = {"image": whole.data, "labels": whole.labels, "weight": whole.weight}
-    arrays = {name: array[slices(box)] for name, array in found.items() if array is not None}
+    of_case = {"image": whole.data, "labels": whole.labels, "weight": whole.weight}
+    arrays = {name: array[slices(box)] for name, array in of_case.items() if array is not None}
     place = folder / uuid4().hex
     try:
         needed = sum(array.nbytes for array in arrays.values())
@@ -75,7 +75,7 @@ def put_down(whole: Decoded, box: Box, folder: Path, reserve: int) -> str | None
 
 
 def pick_up(place: str | None) -> Decoded | None:
-    """What was put down, mapped; None where it is not there any more, or only a part of it."""
+    """The arrays that were put down, mapped; None if they are gone or incomplete."""
     try:
         folder = Path(place or "")
         about = json.loads((folder / ABOUT).read_bytes())

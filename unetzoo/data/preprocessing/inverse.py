@@ -1,7 +1,7 @@
-"""From a network's output back to the voxels of the file: the inverse of ``preparation``.
+"""From a network's output back to the file's voxels: the inverse of ``preparation``.
 
-Logits come slab by slab and are resampled class by class, so that of a large volume no more than
-the result and a few slabs are in memory.
+Logits come slab by slab and are resampled class by class, so that of a large volume only the result
+and a few slabs are in memory.
 """
 
 import math
@@ -17,19 +17,19 @@ from unetzoo.data.preprocessing.preparation import Grid, Prepared
 from unetzoo.data.preprocessing.resampling import resample_image
 from unetzoo.utils.text import counted
 
-CHUNK = 2**21  # voxels of the file that are worked out at a time
+CHUNK = 2**21  # voxels of the file that are computed at a time
 
 
 def restore_labels(slabs: Iterable[np.ndarray], grid: Grid) -> np.ndarray:
     """The class of each voxel of the file, from logits on the prepared grid.
 
-    Logits are resampled linearly, a coarse axis by the nearest slice; then the class with the
-    largest wins, of equals the first. One channel is class 1 where it is above 0. What the crop
-    took away is background.
+    Logits are resampled linearly, a coarse axis by the nearest slice. Then the largest logit wins;
+    ties go to the first class. A single channel is class 1 where it is above 0. Cropped voxels are
+    background.
 
     Args:
         slabs: logits ``(n, *rest, C)``, in order along the first axis, which they cover once.
-        grid: of ``prepare``.
+        grid: from ``prepare``.
 
     Returns: ``grid.shape``, classes on canonical axes, uint8 (int16 for more than 256).
     Raises: ValueError for slabs that do not cover the prepared grid.
@@ -53,16 +53,17 @@ def restore_labels(slabs: Iterable[np.ndarray], grid: Grid) -> np.ndarray:
 def restore_probabilities(
     slabs: Iterable[np.ndarray], grid: Grid, activation: Literal["softmax", "sigmoid"]
 ) -> np.ndarray:
-    """The probability of each class at each voxel of the file: of the resampled logits.
+    """The probability of each class at each voxel of the file, from the resampled logits.
 
-    What the crop took away is background: the first class of a softmax has 1 there.
+    Cropped voxels are background: there the first class of a softmax has probability 1.
 
     Args:
-        slabs, grid: as in ``restore_labels``.
-        activation: what makes probabilities of logits.
+        slabs: as in ``restore_labels``.
+        grid: from ``prepare``.
+        activation: turns logits into probabilities.
 
     Returns: ``(*grid.shape, C)``, float32.
-    Raises: ValueError for another activation, or slabs that do not cover the prepared grid.
+    Raises: ValueError for an unknown activation, or slabs that do not cover the prepared grid.
 
     >>> grid = Grid((1, 2), ((0, 1), (0, 1)), (1.0, 1.0), (1, 1))
     >>> restore_probabilities([np.zeros((1, 1, 2))], grid, "softmax")
@@ -85,10 +86,10 @@ def restore_probabilities(
 
 
 def restore_image(prepared: Prepared) -> np.ndarray:
-    """A prepared image as the file's intensities again, ``(*grid.shape, C)``, float32.
+    """The file's intensities from a prepared image, ``(*grid.shape, C)``, float32.
 
-    Exact but for rounding where nothing was resampled or cut off by CT: what a crop takes away
-    is 0, and so is what lies outside the mask of z-scores.
+    Exact except for rounding, if nothing was resampled or clipped by CT: cropped voxels were 0, and
+    so were those outside the mask of z-scores.
 
     >>> from unetzoo.data.io.pictures import Picture
     >>> from unetzoo.data.preprocessing.preparation import Preparation, ZScore, prepare
@@ -111,7 +112,7 @@ def restore_image(prepared: Prepared) -> np.ndarray:
 def _pieces(
     slabs: Iterable[np.ndarray], grid: Grid, all_classes: bool = False
 ) -> Iterator[tuple[slice, np.ndarray, Resizing]]:
-    """Rows of the crop, the prepared rows that they lie between, and the resizing of these.
+    """Rows of the crop, the prepared rows that they lie between, and how to resize these.
 
     At most CHUNK voxels at a time, of one class or of all, or one row, whatever the slabs.
     """
@@ -121,7 +122,7 @@ def _pieces(
     first = done = 0  # the first prepared row that is held; the rows of the crop that are done
     held: np.ndarray | None = None
     for slab in slabs:
-        slab = _checked(slab, grid, held)
+        _check_slab(slab, grid, held)
         held = slab if held is None else np.concatenate([held, slab])
         ready = int(np.searchsorted(whole.axes[0].high, first + len(held), "left"))
         row = math.prod(cropped[1:]) * (slab.shape[-1] if all_classes else 1)
@@ -135,9 +136,9 @@ def _pieces(
         over = min(_next(whole, done, first + len(held)) - first, len(held))
         held, first = held[over:].copy(), first + over  # a copy: the rest of the slab goes
     if held is None or first + len(held) != grid.prepared[0]:
-        found = 0 if held is None else first + len(held)
+        rows_seen = 0 if held is None else first + len(held)
         raise ValueError(
-            f"slabs with {counted(found, 'row')}: expected the {grid.prepared[0]} of the grid."
+            f"slabs with {counted(rows_seen, 'row')}: expected the {grid.prepared[0]} of the grid."
         )
 
 
@@ -147,25 +148,24 @@ def _next(whole: Resizing, done: int, end: int) -> int:
     return int(low[done]) if done < len(low) else end
 
 
-def _checked(slab: np.ndarray, grid: Grid, held: np.ndarray | None) -> np.ndarray:
+def _check_slab(slab: np.ndarray, grid: Grid, held: np.ndarray | None) -> None:
     channels = slab.shape[-1] if held is None else held.shape[-1]
     expected = (*grid.prepared[1:], channels)
     if slab.ndim != len(grid.prepared) + 1 or slab.shape[1:] != expected or not channels:
         raise ValueError(
             f"a slab of shape {slab.shape}: expected (rows, {', '.join(map(str, expected))})."
         )
-    return slab
 
 
 def _largest(logits: np.ndarray, part: Resizing) -> np.ndarray:
-    """The class with the largest logit, one class in memory at a time."""
-    most = part(np.asarray(logits[..., 0], "float32"))
+    """The class with the largest logit, with one class in memory at a time."""
+    largest = part(np.asarray(logits[..., 0], "float32"))
     if logits.shape[-1] == 1:
-        return (most > 0).astype("uint8")
-    found = np.zeros(most.shape, "int16")
+        return (largest > 0).astype("uint8")
+    classes = np.zeros(largest.shape, "int16")
     for label in range(1, logits.shape[-1]):
         value = part(np.asarray(logits[..., label], "float32"))
-        more = value > most
-        np.copyto(found, label, where=more)
-        most = np.where(more, value, most)
-    return found
+        more = value > largest
+        np.copyto(classes, label, where=more)
+        largest = np.where(more, value, largest)
+    return classes

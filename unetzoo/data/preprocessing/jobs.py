@@ -30,15 +30,15 @@ def job(case: Case, scheme: LabelScheme) -> dict:
 
 
 def by_name(cases: Sequence[Case], scheme: LabelScheme) -> dict[str, dict]:
-    """The jobs of cases, whose names tell them apart.
+    """The jobs of cases by their names.
 
-    Raises: ValueError for no case at all, or a name given twice.
+    Raises: ValueError if there is no case, or a name is given twice.
     """
     names = Counter(case.name for case in cases)
-    twice = [name for name, count in names.items() if count > 1]
-    if twice or not names:
-        found = f"case {twice[0]!r} given more than once" if twice else "no cases"
-        raise ValueError(f"{found}: expected at least one case, each with a name of its own.")
+    repeated = [name for name, count in names.items() if count > 1]
+    if repeated or not names:
+        fault = f"case {repeated[0]!r} given more than once" if repeated else "no cases"
+        raise ValueError(f"{fault}: expected at least one case, each with a name of its own.")
     return {case.name: job(case, scheme) for case in cases}
 
 
@@ -54,7 +54,7 @@ def scheme_of(job: dict) -> LabelScheme:
 
 
 def contents(job: dict) -> dict[str, Any]:
-    """What is in a job's files: a digest of each, and the files' state before they were read."""
+    """What a job's files contain: a digest of each, and the files' state before they were read."""
     before = state(job)
     digests = {
         "images": [_digest(path) for path in job["images"]],
@@ -65,10 +65,10 @@ def contents(job: dict) -> dict[str, Any]:
 
 
 def state(job: dict) -> list[list[int]]:
-    """Numbers of which one is another once a file is written to or replaced."""
+    """Numbers that change when a file is written to or replaced."""
     paths = [*job["images"], job["label"], job["weight"]]
-    found = [os.stat(path) for path in paths if path]
-    return [[one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns] for one in found]
+    states = [os.stat(path) for path in paths if path]
+    return [[s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in states]
 
 
 def _digest(path: str) -> str:

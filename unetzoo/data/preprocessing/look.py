@@ -1,4 +1,4 @@
-"""What the processes of a survey do: look at one case, for faults and measures."""
+"""What the processes of a survey do: read one case, look for faults and measure it."""
 
 import hashlib
 import json
@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 
 from unetzoo.data.datasets.reading import read_case, read_case_labels, read_case_weight
+from unetzoo.data.io.pictures import Picture
+from unetzoo.data.io.volumes import Volume
 from unetzoo.data.preprocessing import jobs
+from unetzoo.data.preprocessing.axes import Box
 from unetzoo.data.preprocessing.decoded import Decoded, put_down
-from unetzoo.data.preprocessing.statistics import Fingerprint, draw, nonzero_box
+from unetzoo.data.preprocessing.statistics import CaseStatistics, draw_intensities, nonzero_box
 
-FORMAT = 2  # of the files of what was measured; to be raised when what is in them changes
+FORMAT = 2  # of the files with measurements; to be raised when their content changes
 
 
-def look(
+def look_at_case(
     job: dict,
     channels: Sequence[int],
     fill: float | None,
@@ -28,34 +31,37 @@ def look(
     folder: str | None,
     reserve: int,
 ) -> dict:
-    """Look at a case: what is wrong with it, or what it measures.
+    """Look at a case: what is wrong with it, or else its statistics.
 
     Args:
-        job: the case and its label scheme, of ``jobs.job``.
-        channels: whose foreground intensities to draw.
+        job: the case and its label scheme, from ``jobs.job``.
+        channels: those whose foreground intensities are drawn.
         fill: as in ``read_case``.
-        measured: folder of what was measured of the same files before, or None.
-        folder: where to put what was decoded, or None.
+        measured: the folder with earlier measurements of the same files, or None.
+        folder: where to keep the decoded arrays, or None.
         reserve: as in ``decoded.put_down``.
+
+    Returns: what JSON can hold, with the keys contents, key, faults, read, measured, warnings and
+        channels.
     """
     contents = key = None
-    with suppress(OSError):  # whoever reads the file says what is wrong with it
+    with suppress(OSError):  # whoever reads the file will report it
         contents = jobs.contents(job)
         key = _key(job, contents, channels, fill)
     case, scheme, faults = jobs.case_of(job), jobs.scheme_of(job), list[str]()
     answer: dict = {"contents": contents, "key": key, "faults": faults, "read": None}
     known = measured and key and _remembered(Path(measured, f"{key}.json"))
     if known:
-        told = [_named(text, job) for text in known["warnings"]]
-        return {**answer, "measured": known, "warnings": told, "channels": known["channels"]}
+        texts = [_named(text, job) for text in known["warnings"]]
+        return {**answer, "measured": known, "warnings": texts, "channels": known["channels"]}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         image = attempt(faults, read_case, case, fill=fill)
         labels = attempt(faults, read_case_labels, case, scheme)
         weight = attempt(faults, read_case_weight, case)
-    told = [str(warning.message) for warning in caught]
+    texts = [str(warning.message) for warning in caught]
     channel_count = image and image.data.shape[-1]
-    answer |= {"measured": None, "warnings": told, "channels": channel_count}
+    answer |= {"measured": None, "warnings": texts, "channels": channel_count}
     if faults:
         return answer
     if contents is None or jobs.state(job) != contents["state"]:
@@ -64,45 +70,56 @@ def look(
     shape = image.data.shape[:-1]
     whole = tuple((0, size) for size in shape)
     box = nonzero_box(image.data) if len(shape) == 3 else whole
-    found = Decoded(image.data, image.spacing, labels.data, weight, shape, whole)
     answer["measured"] = {
-        "spacing": image.spacing,
-        "shape": [end - begin for begin, end in box],
-        "channels": channel_count,
-        "intensities": draw(case.name, image.data, labels.data, scheme.ignore, channels),
-        "voxels": _voxels(labels.data, scheme.ignore),
-        "kept": math.prod(end - begin for begin, end in box) / math.prod(shape),
-        "warnings": [_nameless(text, job) for text in told],
+        **case_statistics(case.name, image, labels.data, scheme.ignore, channels, box),
+        "warnings": [_nameless(text, job) for text in texts],
     }
-    answer["read"] = folder and put_down(found, box, Path(folder), reserve)
+    decoded = Decoded(image.data, image.spacing, labels.data, weight, shape, whole)
+    answer["read"] = folder and put_down(decoded, box, Path(folder), reserve)
     return answer
 
 
-def fingerprint_of(measured: Mapping[str, Any]) -> Fingerprint:
-    """What was measured, as it came as JSON."""
-    voxels = dict(measured["voxels"])
-    return Fingerprint(
-        spacing=tuple(measured["spacing"]),
-        shape=tuple(measured["shape"]),
-        channels=measured["channels"],
-        intensities=tuple(measured["intensities"]),
-        class_voxels=tuple(voxels.get(label, 0) for label in range(max(voxels, default=-1) + 1)),
-        kept=measured["kept"],
-    )
+def case_statistics(
+    name: str,
+    image: Volume | Picture,
+    labels: np.ndarray,
+    ignore: int | None,
+    channels: Sequence[int],
+    box: Box,
+) -> dict[str, Any]:
+    """Measure a case; ``CaseStatistics.from_json`` reads the result.
+
+    Args:
+        name: the case's; the draw of intensities depends on it.
+        image: on canonical axes.
+        labels: ``(*spatial)``, classes.
+        ignore: the label that does not count, or None.
+        channels: those whose foreground intensities are drawn.
+        box: the voxels that the crop keeps.
+    """
+    sizes = [end - begin for begin, end in box]
+    return {
+        "spacing": image.spacing,
+        "shape": sizes,
+        "channels": image.data.shape[-1],
+        "intensities": draw_intensities(name, image.data, labels, ignore, channels),
+        "voxels": _voxels(labels, ignore),
+        "kept": math.prod(sizes) / math.prod(labels.shape),
+    }
 
 
 def _remembered(path: Path) -> dict | None:
-    """What was measured; None where that is not there, or damaged."""
+    """Earlier measurements; None if they are missing or damaged."""
     try:
-        found = json.loads(path.read_bytes())
-        fingerprint_of(found)
-        return found if all(isinstance(text, str) for text in found["warnings"]) else None
+        measured = json.loads(path.read_bytes())
+        CaseStatistics.from_json(measured)
+        return measured if all(isinstance(text, str) for text in measured["warnings"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _nameless(text: str, job: dict) -> str:
-    """A warning to be kept: the same files may lie elsewhere when it is told again."""
+    """A warning to be kept, without paths: the same files may lie elsewhere next time."""
     for number, path in _paths(job):
         text = text.replace(path, f"\0{number}\0")
     return text
@@ -115,30 +132,30 @@ def _named(text: str, job: dict) -> str:
 
 
 def _paths(job: dict) -> list[tuple[int, str]]:
-    """The files of a case and their numbers, a longer path before one that it begins with."""
+    """A case's files with numbers, longer paths first: one may begin with another."""
     paths = [*job["images"], job["label"], job["weight"]]
     numbered = [(number, path) for number, path in enumerate(paths) if path]
     return sorted(numbered, key=lambda pair: -len(pair[1]))
 
 
 def _key(job: dict, contents: Mapping, channels: Sequence[int], fill: float | None) -> str:
-    about = [FORMAT, contents["digests"], job["name"], job["scheme"], list(channels), fill]
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    content = [FORMAT, contents["digests"], job["name"], job["scheme"], list(channels), fill]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _voxels(labels: np.ndarray, ignore: int | None) -> list[list[int]]:
-    """How many voxels each class has that occurs."""
+    """The number of voxels of each class that occurs."""
     counts: Counter[int] = Counter()
     for plane in labels:  # one at a time, for the memory
-        found, times = np.unique(plane, return_counts=True)
-        counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
+        classes, voxels = np.unique(plane, return_counts=True)
+        counts.update(dict(zip(classes.tolist(), voxels.tolist(), strict=True)))
     return [[label, counts[label]] for label in sorted(counts) if label != ignore]
 
 
-def attempt(faults: list[str], look: Callable, *args: object, **options: object) -> Any:
-    """What a function gives; None where it found a fault, which is kept."""
+def attempt(faults: list[str], function: Callable, *args: object, **options: object) -> Any:
+    """What a function returns; None if it raises ValueError, whose text is added to the faults."""
     try:
-        return look(*args, **options)
+        return function(*args, **options)
     except ValueError as error:
         faults.append(str(error))
         return None

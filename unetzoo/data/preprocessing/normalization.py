@@ -1,4 +1,4 @@
-"""Intensities in the unit that a network likes: 0 on average, 1 as their deviation."""
+"""Intensities as a network likes them: mean 0, standard deviation 1."""
 
 import math
 from collections.abc import Mapping
@@ -6,27 +6,33 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-PART = 2**16  # values summed at a time: their float64 copy stays in the processor's cache
-LEAST = float(np.finfo("float32").tiny)  # a deviation to divide by
-LARGEST = float(np.finfo("float32").max)
+from unetzoo.utils.checks import LARGEST, is_number
+from unetzoo.utils.json_values import short
 
-Scale = tuple[float, float]  # mean and deviation that were taken out
+PART = 2**16  # values summed at a time: their float64 copy stays in the processor's cache
+LEAST = float(np.finfo("float32").tiny)  # smallest deviation to divide by
+
+Scale = tuple[float, float]  # the mean that was subtracted, the deviation that was divided by
 
 
 @dataclass(frozen=True)
 class ZScore:
-    """Each case by its own mean and deviation."""
+    """Z-scores: each case is scaled by its own mean and deviation.
 
-    masked: bool = False  # those of the case's mask alone; outside of it everything is 0
+    Args:
+        masked: whether only voxels in the case's mask count; all others become 0.
+    """
+
+    masked: bool = False
 
     def apply(self, values: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, Scale]:
-        """One channel of a case, float32, and what was taken out of it.
+        """One channel of a case, float32, and the scale that was taken out of it.
 
         A constant channel becomes 0.
 
         Args:
             values: of any shape.
-            mask: the same shape, bool; without it, or with nothing in it, all values count.
+            mask: bool, of the same shape; if it is None or empty, all values count.
 
         Source: nnU-Net 2.8.1, ``ZScoreNormalization``.
 
@@ -40,20 +46,26 @@ class ZScore:
             return _standard(values, scale), scale
         inside = values[mask]
         scale = mean_and_deviation(inside)
-        found = np.zeros(values.shape, "float32")
-        found[mask] = _standard(inside, scale)
-        return found, scale
+        result = np.zeros(values.shape, "float32")
+        result[mask] = _standard(inside, scale)
+        return result, scale
 
 
 @dataclass(frozen=True)
 class CT:
-    """All cases alike, for intensities with a meaning such as Hounsfield units.
+    """All cases are scaled alike, for intensities with a meaning such as Hounsfield units.
 
-    Raises: ValueError for numbers that are not finite or make values that float32 does not hold,
-        limits that cross, or no deviation.
+    Args:
+        lower: intensities below it are set to it.
+        upper: intensities above it are set to it.
+        mean: subtracted.
+        deviation: divided by.
+
+    Raises: ValueError for numbers that are not finite or lead to values that float32 cannot hold,
+        for limits that cross, or a deviation of 0.
     """
 
-    lower: float  # the intensities are cut to these two
+    lower: float
     upper: float
     mean: float
     deviation: float
@@ -64,12 +76,10 @@ class CT:
             raise ValueError(f"{self}: expected finite numbers, lower <= upper, deviation > 0.")
         farthest = max(abs(self.lower - self.mean), abs(self.upper - self.mean))
         if not farthest < LARGEST / 2 * min(1, self.deviation):
-            raise ValueError(
-                f"{self}: expected limits that float32 holds, less the mean, by the deviation."
-            )
+            raise ValueError(f"{self}: expected limits that float32 can hold after scaling.")
 
     def apply(self, values: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, Scale]:
-        """One channel of a case, float32, and what was taken out of it; the mask does not matter.
+        """One channel of a case, float32, and the scale that was taken out; the mask has no effect.
 
         >>> CT(0, 10, 5, 2).apply(np.array([-99, 5, 7]))
         (array([-2.5,  0. ,  1. ], dtype=float32), (5, 2))
@@ -79,7 +89,7 @@ class CT:
 
 
 def undo(values: np.ndarray, scale: Scale) -> np.ndarray:
-    """The intensities again; those that CT cut off stay at its limits.
+    """The way back to intensities; those that CT cut off stay at its limits.
 
     >>> undo(np.array([-1.0, 1.0]), (2.0, 1.0))
     array([1., 3.], dtype=float32)
@@ -89,10 +99,10 @@ def undo(values: np.ndarray, scale: Scale) -> np.ndarray:
 
 
 def ct(intensities: np.ndarray) -> CT:
-    """The settings that a training set's foreground asks for.
+    """The CT settings for a training set's foreground.
 
     Args:
-        intensities: of foreground voxels, at least one.
+        intensities: those of foreground voxels, at least one.
 
     Source: nnU-Net's CTNormalization: cut to the 0.5 and 99.5 percentiles.
 
@@ -110,11 +120,11 @@ def to_json(normalisation: ZScore | CT) -> dict[str, str | float]:
     ({'name': 'zscore'}, {'name': 'zscore', 'masked': True})
     """
     if normalisation == ZScore():
-        return {"name": "zscore"}  # as ever: what was prepared before stays known by it
+        return {"name": "zscore"}  # as always: or the digests of prepared cases would change
     return {"name": type(normalisation).__name__.lower(), **asdict(normalisation)}
 
 
-def from_json(found: object) -> ZScore | CT:
+def from_json(value: object) -> ZScore | CT:
     """The way back.
 
     Raises: ValueError for anything else.
@@ -122,21 +132,21 @@ def from_json(found: object) -> ZScore | CT:
     >>> from_json({"name": "ct", "lower": 0, "upper": 9, "mean": 4, "deviation": 2})
     CT(lower=0, upper=9, mean=4, deviation=2)
     """
-    if isinstance(found, Mapping):
-        values = {key: value for key, value in found.items() if key != "name"}
-        name, masked = found.get("name"), values.get("masked", False)
-        if name == "zscore" and set(values) <= {"masked"} and isinstance(masked, bool):
+    if isinstance(value, Mapping):
+        numbers = {key: number for key, number in value.items() if key != "name"}
+        name, masked = value.get("name"), numbers.get("masked", False)
+        if name == "zscore" and set(numbers) <= {"masked"} and isinstance(masked, bool):
             return ZScore(masked)
-        if name == "ct" and set(values) == set(CT.__dataclass_fields__):
-            return CT(**values)
+        if name == "ct" and set(numbers) == set(CT.__dataclass_fields__):
+            return CT(**numbers)
     raise ValueError(
-        f"normalisation {str(found)[:80]!r}: expected name zscore, or ct with the numbers lower, "
-        "upper, mean and deviation; masked, of a zscore, is true or false."
+        f"normalisation {short(value)}: expected name zscore, or ct with the numbers lower, "
+        "upper, mean and deviation; a zscore may have masked, true or false."
     )
 
 
 def mean_and_deviation(values: np.ndarray) -> Scale:
-    """In float64; of values that are all the same exactly, with 1 as the deviation.
+    """Mean and deviation in float64; values that are all the same have exactly 1 as deviation.
 
     >>> mean_and_deviation(np.full(9, 0.1, "float32"))
     (0.10000000149011612, 1.0)
@@ -153,13 +163,3 @@ def mean_and_deviation(values: np.ndarray) -> Scale:
 def _standard(values: np.ndarray, scale: Scale) -> np.ndarray:
     mean, deviation = scale
     return ((values - np.float32(mean)) / np.float32(deviation)).astype("float32", copy=False)
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a number that float32 holds; bools and strings are none.
-
-    >>> is_number(-3), is_number(float("nan")), is_number("3"), is_number(10**400)
-    (True, False, False, False)
-    """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and -LARGEST < value < LARGEST  # type: ignore[operator]

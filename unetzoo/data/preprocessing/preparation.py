@@ -1,4 +1,4 @@
-"""From a scan to what a network sees: cropped, normalised and resampled, in this order."""
+"""From a scan to what a network sees: cropped, normalized and resampled, in this order."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,7 @@ import numpy as np
 
 from unetzoo.data.io.volumes import MAX_GIB
 from unetzoo.data.preprocessing.axes import Box, slices
-from unetzoo.data.preprocessing.normalization import (
-    CT,
-    Scale,
-    ZScore,
-    from_json,
-    is_number,
-    to_json,
-)
+from unetzoo.data.preprocessing.normalization import CT, Scale, ZScore, from_json, to_json
 from unetzoo.data.preprocessing.resampling import (
     coarse_axis,
     new_shape,
@@ -25,31 +18,38 @@ from unetzoo.data.preprocessing.resampling import (
     resample_linearly,
 )
 from unetzoo.data.preprocessing.statistics import (
-    Fingerprint,
+    CaseStatistics,
     median_spacing,
     nonzero_box,
     nonzero_mask,
-    normalisations,
+    normalizations,
 )
+from unetzoo.utils.checks import is_number
 from unetzoo.utils.json_values import short, tuples
 from unetzoo.utils.text import counted
 
-Spacing = tuple[float | None, ...]  # None: as it is on that axis
+Spacing = tuple[float | None, ...]  # None: an axis that is not resampled
 
 
 def check_spacing(sizes: object) -> None:
-    """Raises: ValueError for what are no sizes of a voxel; None is no resampling."""
+    """Raises: ValueError for anything but a voxel's sizes, or None for no resampling."""
     if sizes is not None and not (
         isinstance(sizes, Sequence)
         and len(sizes) in (2, 3)
         and all(size is None or (is_number(size) and size > 0) for size in sizes)
     ):
-        raise ValueError(f"spacing {short(sizes)}: expected 2 or 3 positive numbers, millimetres.")
+        raise ValueError(f"spacing {short(sizes)}: expected 2 or 3 positive numbers, millimeters.")
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """The settings, the same for training and prediction.
+    """How cases are prepared, the same for training and prediction.
+
+    Args:
+        spacing: to resample to, canonical axes, mm; None: not at all, or not on that axis.
+        normalisation: one for each channel.
+        crop: whether to crop to the box of voxels that are not 0.
+        fill: replaces NaN and infinite voxels; None: they are an error.
 
     Raises: ValueError for spacings that are not positive, or no channel.
 
@@ -58,10 +58,10 @@ class Preparation:
     ([1.0, 1.0, 2.0], True)
     """
 
-    spacing: Spacing | None  # to resample to, canonical axes, mm; None: not resampled
-    normalisation: tuple[ZScore | CT, ...]  # one a channel
-    crop: bool = True  # to the box of voxels that are not 0
-    fill: float | None = None  # in place of NaN and infinite voxels; None: they are an error
+    spacing: Spacing | None
+    normalisation: tuple[ZScore | CT, ...]
+    crop: bool = True
+    fill: float | None = None
 
     def __post_init__(self) -> None:
         check_spacing(self.spacing)
@@ -76,41 +76,43 @@ class Preparation:
         """A plain dict, for ``run.json``."""
         return {
             "spacing": None if self.spacing is None else list(_floats(self.spacing)),
-            "normalisation": [to_json(one) for one in self.normalisation],
+            "normalisation": [to_json(kind) for kind in self.normalisation],
             "crop": self.crop,
             "fill": self.fill,
         }
 
     @classmethod
-    def from_json(cls, found: object) -> "Preparation":
-        """The settings of a file that anybody may have written.
+    def from_json(cls, values: object) -> "Preparation":
+        """The way back, for a file that anybody may have written.
 
-        Raises: ValueError, one sentence, for anything that ``to_json`` does not give.
+        Raises: ValueError, one sentence, for anything that ``to_json`` does not return.
         """
         names = ("spacing", "normalisation", "crop", "fill")
-        if not isinstance(found, Mapping) or set(found) != set(names):
+        if not isinstance(values, Mapping) or set(values) != set(names):
             raise ValueError(
-                f"preparation {short(found)}: expected spacing, normalisation, crop and fill."
+                f"preparation {short(values)}: expected spacing, normalisation, crop and fill."
             )
-        spacing, kinds, crop, fill = (found[name] for name in names)
+        spacing, kinds, crop, fill = (values[name] for name in names)
         if not isinstance(kinds, list):
-            raise ValueError(f"normalisation {short(kinds)}: expected a list, one a channel.")
+            raise ValueError(
+                f"normalisation {short(kinds)}: expected a list, one for each channel."
+            )
         return cls(tuples(spacing), tuple(from_json(kind) for kind in kinds), crop, fill)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a prepared volume lies in the one that it was made of: what the way back needs."""
+    """Where a prepared volume lies in the original one: what the way back needs."""
 
     shape: tuple[int, ...]  # of the file, canonical axes
-    box: Box  # what the crop left of it
+    box: Box  # the part that the crop left
     spacing: tuple[float, ...]  # of the file
-    prepared: tuple[int, ...]  # shape after crop and resampling
-    coarse: int | None = None  # the axis that was, and is, resampled by the nearest slice
+    prepared: tuple[int, ...]  # shape after cropping and resampling
+    coarse: int | None = None  # the axis that is resampled by the nearest slice, both ways
 
     @property
     def prepared_spacing(self) -> tuple[float, ...]:
-        """Of the prepared volume, mm.
+        """The prepared volume's spacing, mm.
 
         >>> Grid((9, 9), ((1, 9), (0, 9)), (1.5, 1.0), (4, 9)).prepared_spacing
         (3.0, 1.0)
@@ -125,14 +127,14 @@ class Prepared:
 
     image: np.ndarray  # (*spatial, C), float32
     grid: Grid
-    labels: np.ndarray | None = None  # (*spatial), classes and what is ignored
+    labels: np.ndarray | None = None  # (*spatial), classes and the ignored number
     weight: np.ndarray | None = None  # (*spatial), float32
     scale: tuple[Scale, ...] = ()  # mean and deviation of each channel, for ``restore_image``
-    mask: np.ndarray | None = None  # of masked z-scores, bool, the shape of the box
+    mask: np.ndarray | None = None  # for masked z-scores: bool, the shape of the box
 
 
 class Scan(Protocol):
-    """A volume or a picture that was read."""
+    """A volume or a picture."""
 
     @property
     def data(self) -> np.ndarray: ...  # (*spatial, C)
@@ -142,41 +144,41 @@ class Scan(Protocol):
 
 
 def preparation_for(
-    looks: Mapping[str, Fingerprint],
+    statistics: Mapping[str, CaseStatistics],
     channel_names: Sequence[str] = (),
     *,
     spacing: Literal["median"] | Sequence[float | None] | None = "median",
     normalisation: Sequence[ZScore | CT] | None = None,
     fill: float | None = None,
 ) -> Preparation:
-    """The settings that a training set asks for.
+    """Choose how to prepare cases, by nnU-Net's rules for the training set.
 
-    Pictures are neither cropped nor, with ``"median"``, resampled. A channel named CT is
-    normalised by the foreground of all cases, at most 10,000 voxels of each; others by
-    themselves, inside the mask that is not 0 where the crop leaves less than 3/4.
+    Pictures are neither cropped nor, with ``"median"``, resampled. A channel named CT is normalized
+    by the foreground of all cases, at most 10,000 voxels of each. Other channels are normalized
+    case by case; if the crop leaves less than 3/4 of the median case, by the nonzero mask only.
 
     Args:
-        looks: the fingerprints of the cases to train on, and of no others, by their names.
-        channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if not known.
-        spacing: to resample to; None for not at all, or not on an axis.
-        normalisation: one a channel; None for what the cases ask for.
-        fill: takes the place of NaN and infinite voxels.
+        statistics: those of the cases to train on, and of no others, by name.
+        channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if unknown.
+        spacing: to resample to, mm; None: not at all, or not on that axis.
+        normalisation: one for each channel; None: by the rules.
+        fill: replaces NaN and infinite voxels; None: they are an error.
 
-    Raises: ValueError for a spacing or a normalisation that does not fit the cases.
+    Raises: ValueError for a spacing or a normalization that does not fit the cases.
     """
-    name, first = next(iter(looks.items()))
+    name, first = next(iter(statistics.items()))
     rank = len(first.spacing)
     if spacing == "median":
-        spacing = None if rank == 2 else median_spacing(list(looks.values()))
+        spacing = None if rank == 2 else median_spacing(list(statistics.values()))
     target = None if spacing is None else _floats(spacing)
     if target is not None and len(target) != rank:
         raise ValueError(f"spacing {target}: expected {rank} numbers, one for each axis.")
     if normalisation is None:
-        normalisation = normalisations(list(looks.values()), channel_names)
+        normalisation = normalizations(list(statistics.values()), channel_names)
     if len(normalisation) != first.channels:
         raise ValueError(
             f"normalisation of {counted(len(normalisation), 'channel')}: expected "
-            f"{first.channels}, as case {name!r} has."
+            f"{first.channels}, as in case {name!r}."
         )
     return Preparation(target, tuple(normalisation), crop=rank == 3, fill=fill)
 
@@ -187,15 +189,15 @@ def prepare(
     labels: np.ndarray | None = None,
     weight: np.ndarray | None = None,
 ) -> Prepared:
-    """Crop to the box that is not 0, normalise, resample; the scan is left as it is.
+    """Crop to the nonzero box, normalize and resample; the scan itself is not changed.
 
     Args:
         scan: image ``(*spatial, C)`` on canonical axes, and its spacing.
-        preparation: the settings.
-        labels: ``(*spatial)``, classes, perhaps with a number to ignore, or None.
-        weight: ``(*spatial)``, a voxel's in the loss, or None.
+        preparation: how to prepare it.
+        labels: ``(*spatial)``, classes and perhaps an ignored number; or None.
+        weight: ``(*spatial)``, each voxel's weight in the loss; or None.
 
-    Raises: ValueError for shapes that do not go together, or a result of more than 8 GiB.
+    Raises: ValueError for shapes that do not fit together, or a result of more than 8 GiB.
     Source: nnU-Net 2.8.1, ``DefaultPreprocessor``.
 
     >>> from unetzoo.data.io.pictures import Picture
@@ -221,9 +223,9 @@ def prepare(
     result = np.empty((*shape, image.shape[-1]), "float32")
     scale = []
     for channel, kind in enumerate(preparation.normalisation):
-        values, taken = kind.apply(np.ascontiguousarray(image[inside][..., channel]), mask)
+        values, scale_out = kind.apply(np.ascontiguousarray(image[inside][..., channel]), mask)
         result[..., channel] = resample_image(values, shape, coarse)
-        scale.append(taken)
+        scale.append(scale_out)
     return Prepared(
         result,
         Grid(image.shape[:-1], box, tuple(scan.spacing), shape, coarse),
@@ -244,27 +246,27 @@ def _check_fit(
     if channels != len(preparation.normalisation):
         raise ValueError(
             f"image of shape {scan.data.shape}: expected "
-            f"{counted(len(preparation.normalisation), 'channel')} last, as the training set has."
+            f"{counted(len(preparation.normalisation), 'channel')} last, as in the training set."
         )
     if preparation.spacing is not None and len(preparation.spacing) != len(spatial):
         raise ValueError(
             f"image of shape {scan.data.shape}: expected {len(preparation.spacing)} axes and "
-            "channels, as the training set has."
+            "channels, as in the training set."
         )
     for name, values in {"labels": labels, "weights": weight}.items():
         if values is not None and values.shape != tuple(spatial):
             raise ValueError(
                 f"{name} of shape {values.shape} for an image of {tuple(spatial)}: expected the "
-                "same; look at the files."
+                "same; check the files."
             )
 
 
 def _check_memory(shape: tuple[int, ...], scan: Scan, preparation: Preparation) -> None:
-    asked = 4 * math.prod(shape) / 2**30
-    if asked > MAX_GIB:
+    needed = 4 * math.prod(shape) / 2**30
+    if needed > MAX_GIB:
         raise ValueError(
-            f"spacing {scan.spacing} to {preparation.spacing} makes shape {shape}, {asked:.3g} "
-            f"GiB, more than {MAX_GIB:g}; mend the header's spacing or give a larger one."
+            f"spacing {scan.spacing} to {preparation.spacing} makes shape {shape}, {needed:.3g} "
+            f"GiB, more than {MAX_GIB:g}; fix the header's spacing or give a larger one."
         )
 
 

@@ -1,8 +1,8 @@
-"""Work on many cases in several processes; one that dies is an error with its case's name.
+"""Work on many cases in several processes; if one dies, the error names its case.
 
-The processes are fresh Pythons, not forks: a fork of a process with TensorFlow in it hangs. They
+The processes are fresh Pythons, not forks: a fork of a process that runs TensorFlow hangs. They
 know nothing of the script that started them, so it needs no ``if __name__ == "__main__"``. Tasks
-and answers pass as lines of JSON through pipes; a process whose pipe closes ends by itself.
+and answers pass through pipes as lines of JSON; a process whose pipe closes ends by itself.
 """
 
 import importlib
@@ -21,13 +21,13 @@ from typing import Any
 
 from unetzoo.utils.text import few, first_of
 
-SHOWN = 20  # faults of as many cases are listed
+SHOWN = 20  # cases whose faults are listed
 
-Progress = Callable[[Any], Iterable]  # wraps a sequence
+Progress = Callable[[Any], Iterable]  # wraps a sequence, to show how far it is
 Answers = Generator[tuple[str, dict], None, None]
 
 
-def each(
+def run_tasks(
     function: Callable,
     tasks: Mapping[str, Sequence],
     *,
@@ -37,14 +37,14 @@ def each(
     """``function(*arguments)`` of each task, in the tasks' order.
 
     Args:
-        function: of a module, with arguments and a result that JSON can hold.
+        function: a module's function, with arguments and a result that JSON can hold.
         tasks: arguments by the name of their case.
-        workers: processes; 1 works in this one.
+        workers: processes; with 1, this process does the work.
         progress: wraps the results as they come, in any order, to show how far it is.
 
-    Raises: ValueError with a line for each case that went wrong, once the others are done.
+    Raises: ValueError with a line for each case that failed, once the others are done.
 
-    >>> each(divmod, {"a": [7, 2], "b": [9, 3]})
+    >>> run_tasks(divmod, {"a": [7, 2], "b": [9, 3]})
     [(3, 1), (3, 0)]
     """
     if workers < 1:
@@ -52,7 +52,9 @@ def each(
     names = list(tasks)
     answers: dict[str, dict] = {}
     work = _in_processes if workers > 1 and len(tasks) > 1 else _in_this_one
-    with closing(work(function, tasks, workers)) as coming:  # or Ctrl-C leaves processes
+    with closing(
+        work(function, tasks, workers)
+    ) as coming:  # or Ctrl-C would leave processes behind
         for name, answer in progress(_Coming(coming, len(tasks))):
             answers[name] = answer
             for text in answer.get("warnings", []):
@@ -62,7 +64,7 @@ def each(
 
 
 class _Coming:
-    """Answers that are yet to come: their number is known, so that a bar can show the time left."""
+    """Answers to come: their number is known, so that a progress bar can show the time left."""
 
     def __init__(self, answers: Answers, total: int):
         self.answers = answers
@@ -78,15 +80,15 @@ class _Coming:
 def _raise_faults(failed: Sequence[str], answers: Mapping[str, dict]) -> None:
     if not failed:
         return
-    error = ValueError(_told(failed, [answers[name]["fault"] for name in failed]))
+    error = ValueError(_message(failed, [answers[name]["fault"] for name in failed]))
     for name in failed[:SHOWN]:
         if "trace" in answers[name]:
             error.add_note(answers[name]["trace"])
     raise error
 
 
-def _told(names: Sequence[str], faults: Sequence[str]) -> str:
-    """A line for each case; one for all, such as of a full disk, where they went wrong alike."""
+def _message(names: Sequence[str], faults: Sequence[str]) -> str:
+    """A line for each case, or one line if all failed alike, as with a full disk."""
     if len(names) > 1 and len(set(faults)) == 1:
         return f"cases {few([repr(name) for name in names], 3)}: {faults[0]}"
     heads = [f"case {name!r}: " for name in names]
@@ -96,7 +98,7 @@ def _told(names: Sequence[str], faults: Sequence[str]) -> str:
     ]
     if len(lines) == 1:
         return lines[0]
-    return "\n".join([f"{len(lines)} cases went wrong:", *first_of(lines, SHOWN)])
+    return "\n".join([f"{len(lines)} cases failed:", *first_of(lines, SHOWN)])
 
 
 def _in_this_one(function: Callable, tasks: Mapping, _: int) -> Answers:
@@ -130,14 +132,14 @@ def _in_processes(function: Callable, tasks: Mapping, workers: int) -> Answers:
 
 
 def _started(selector: selectors.BaseSelector) -> subprocess.Popen:
-    """A worker that this Python's modules are there for, in a group that no Ctrl-C reaches."""
+    """A worker with this Python's modules, in a group that Ctrl-C does not reach."""
     paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    one = {f"{kind}_NUM_THREADS": "1" for kind in ("OMP", "OPENBLAS", "MKL")}
+    one_thread = {f"{kind}_NUM_THREADS": "1" for kind in ("OMP", "OPENBLAS", "MKL")}
     worker = subprocess.Popen(
         [sys.executable, "-P", "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**one, **os.environ, "PYTHONPATH": paths},
+        env={**one_thread, **os.environ, "PYTHONPATH": paths},
         process_group=0,
     )
     selector.register(worker.stdout, selectors.EVENT_READ, worker)  # type: ignore[arg-type]
@@ -160,8 +162,8 @@ def _death(worker: subprocess.Popen) -> str:
     if code < 0:
         how = f"killed by {signal.Signals(-code).name}"
     return (
-        f"its process died ({how}); if the machine ran out of memory, give fewer workers, and "
-        "start again: what is done stays done."
+        f"its process died ({how}); if the machine ran out of memory, give fewer workers and "
+        "start again: finished cases are kept."
     )
 
 
@@ -170,7 +172,7 @@ def _end(worker: subprocess.Popen, kill: bool = True) -> None:
         worker.kill()
     worker.wait()
     for pipe in (worker.stdin, worker.stdout):
-        with suppress(BrokenPipeError):  # what it did not read
+        with suppress(BrokenPipeError):  # it did not read all
             pipe.close()  # type: ignore[union-attr]
 
 
@@ -178,7 +180,7 @@ def _answer(function: Callable, arguments: Sequence) -> dict[str, Any]:
     try:
         return {"value": function(*arguments)}
     except MemoryError:
-        return {"fault": "there is not enough memory for it; give fewer workers."}
+        return {"fault": "not enough memory for it; give fewer workers."}
     except ValueError as error:
         return {"fault": str(error)}
     except OSError as error:
@@ -186,7 +188,7 @@ def _answer(function: Callable, arguments: Sequence) -> dict[str, Any]:
         return {"fault": f"{error.filename}: {reason}." if error.filename else f"{reason}."}
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        fault = f"{text}; this is a fault of the program."
+        fault = f"{text}; this is a bug of the program."
         return {"fault": fault, "trace": traceback.format_exc()}
 
 

@@ -1,7 +1,7 @@
-"""Volumes on another grid of voxels, an axis at a time, as skimage's ``resize`` does it.
+"""Resampling of volumes to another grid, one axis at a time, as skimage's ``resize`` does it.
 
-Images by cubic splines, labels and weights linearly, and the coarse axis of thick slices by the
-nearest slice: between slices far apart there is nothing to interpolate.
+Images use cubic splines, labels and weights linear interpolation, and the coarse axis of thick
+slices the nearest slice: between slices far apart there is nothing to interpolate.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ import scipy
 
 from unetzoo.data.preprocessing.axes import box_of, changing, nearest, resizing, slices
 
-THICK = 3.0  # a spacing more than so many times the least makes an axis coarse
+THICK = 3.0  # an axis is coarse if its spacing is more than this factor above the smallest
 MOST = 2**40  # voxels on an axis; no memory holds more
 
 
 def new_shape(
     shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]
 ) -> tuple[int, ...]:
-    """The shape of a volume once its voxels have another size; no axis is left without a voxel.
+    """The shape of a volume with voxels of another size; every axis keeps at least one voxel.
 
     >>> new_shape((10, 10, 1), (3.0, 1.0, 1.0), (1.0, 1.3, 5.0))
     (30, 8, 1)
@@ -28,9 +28,10 @@ def new_shape(
 
 
 def coarse_axis(*spacings: Sequence[float]) -> int | None:
-    """The axis of thick slices, in the first of the spacings that has them.
+    """The axis of thick slices, in the first of the spacings that has one.
 
-    Only volumes have one, and only where a single axis is the worst.
+    Only volumes have one, and only if a single axis is the coarsest.
+
     Source: nnU-Net, ``determine_do_sep_z_and_axis``.
 
     >>> coarse_axis((1.0, 1.0, 3.5), (1.0, 1.0, 1.0))
@@ -50,7 +51,7 @@ def resample_image(
 ) -> np.ndarray:
     """One channel ``(*spatial)`` on another grid, float32, by cubic splines; coarse: by slices.
 
-    What a spline overshoots is cut to the channel's range, as skimage does.
+    Where a spline overshoots, it is clipped to the channel's range, as skimage does.
 
     >>> resample_image(np.array([[0.0, 1.0, 2.0, 3.0]]), (1, 2)).round(4)
     array([[0.4264, 2.5736]], dtype=float32)
@@ -81,9 +82,9 @@ def resample_linearly(
 def resample_labels(
     labels: np.ndarray, shape: Sequence[int], coarse: int | None = None
 ) -> np.ndarray:
-    """Labels ``(*spatial)`` on another grid: each one's mask resampled linearly, the largest wins.
+    """Labels ``(*spatial)`` on another grid: each mask is resampled linearly, the largest wins.
 
-    Every number is a label of its own, one to ignore included; of equals the smallest number wins.
+    Every number counts as a label, the ignored one too; ties go to the smallest number.
 
     >>> resample_labels(np.array([[0, 0, 7, 7]]), (1, 6))
     array([[0, 0, 0, 7, 7, 7]])
@@ -91,24 +92,24 @@ def resample_labels(
     whole = resizing(labels.shape, shape, coarse)
     if not whole.order:
         return labels.copy()
-    found, most = np.zeros(shape, labels.dtype), np.zeros(shape, "float32")
+    result, largest = np.zeros(shape, labels.dtype), np.zeros(shape, "float32")
     for number in np.unique(labels):
         mask = labels == number
         ends = zip(whole.axes, box_of(mask), strict=True)
-        reached = tuple(axis.reached(*of_axis) for axis, of_axis in ends)
+        reached = tuple(axis.reached(*begin_end) for axis, begin_end in ends)
         if any(begin >= end for begin, end in reached):
             continue  # it lies between the new voxels
         needed, part = whole.part(reached)
         value = part(mask[needed].astype("float32"))
         inside = slices(reached)
-        more = value > most[inside]
-        np.copyto(most[inside], value, where=more)
-        np.copyto(found[inside], number, where=more)
-    return found
+        more = value > largest[inside]
+        np.copyto(largest[inside], value, where=more)
+        np.copyto(result[inside], number, where=more)
+    return result
 
 
 def _spline(old: int, new: int) -> np.ndarray:
-    """What each new voxel takes of each old one, (new, old): what scipy makes of unit vectors."""
+    """Weights of old voxels in new ones, ``(new, old)``: what scipy makes of unit vectors."""
     if old == 1:
         return np.ones((new, 1), "float32")
     units = np.eye(old)
@@ -117,7 +118,7 @@ def _spline(old: int, new: int) -> np.ndarray:
 
 
 def _times(matrix: np.ndarray, data: np.ndarray, axis: int) -> np.ndarray:
-    """A matrix times an axis of data."""
+    """A matrix times one axis of data."""
     new, old = matrix.shape
     before, after = data.shape[:axis], data.shape[axis + 1 :]
     if not after:

@@ -1,7 +1,7 @@
-"""One look at each case: all that is wrong with a data set, and what preparing goes by.
+"""One look at each case: all that is wrong with a data set, and what preparation depends on.
 
-A file is hashed and decoded once. What was decoded lies in the folder of the cache until the case
-is prepared; what was measured stays there, and the same files are not decoded to be measured again.
+Each file is hashed and decoded once. The decoded arrays stay in the cache folder until the case is
+prepared; the measurements stay there for good, so that the same files are not decoded again.
 """
 
 import json
@@ -15,56 +15,56 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from unetzoo.data.datasets.case import Case
-from unetzoo.data.datasets.verification import given_twice
+from unetzoo.data.datasets.case import Case, Dataset
+from unetzoo.data.datasets.verification import used_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
-from unetzoo.data.preprocessing.look import attempt, fingerprint_of, look
-from unetzoo.data.preprocessing.statistics import Fingerprint, ct_channels
+from unetzoo.data.preprocessing.look import attempt, look_at_case
+from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
 from unetzoo.utils.files import abandoned, replacing
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, first_of
 
-MEASURED = "measured"  # folder of what was measured
-READ = ".read-"  # begins the names of folders of what was decoded
-ABANDONED = 86400.0  # seconds after which a killed run's are deleted
+MEASURED = "measured"  # folder of the measurements
+READ = ".read-"  # begins the names of folders with decoded arrays
+ABANDONED = 86400.0  # seconds after which those of a killed run are deleted
 
 
 @dataclass(frozen=True)
 class Look:
-    """At one case."""
+    """What a look at one case gave."""
 
-    fingerprint: Fingerprint
-    contents: Mapping[str, Any]  # of ``jobs.contents``
-    read: str | None  # where what was decoded lies, of ``decoded.put_down``
-    key: str  # of its files and of how they were looked at
-    measured: Mapping[str, Any]  # as JSON has it
+    statistics: CaseStatistics
+    contents: Mapping[str, Any]  # from ``jobs.contents``
+    read: str | None  # where the decoded arrays are, from ``decoded.put_down``
+    key: str  # a digest of its files and of how they were measured
+    measured: Mapping[str, Any]  # the statistics as JSON
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a look at every case of a data set found."""
+class Findings:
+    """What a look at every case of a data set gave."""
 
     looks: Mapping[str, Look]  # by the case's name
-    counts: Mapping[int, int]  # for each class, the number of cases that it occurs in
+    counts: Mapping[int, int]  # for each class, the number of cases in which it occurs
 
 
 class Survey:
     """Looks at each case once, however often it is asked, until it is closed.
 
     Args:
-        cache: the folder of prepared cases that these looks are for; None keeps nothing on disk.
+        cache: the folder that ``prepare_cases`` will write to; None: nothing is kept on disk.
 
     >>> import tempfile
-    >>> from unetzoo.data.datasets import find
+    >>> from unetzoo.data.datasets import find_dataset
     >>> from unetzoo.data.synthetic import write_dataset
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = write_dataset(folder, 3, (40, 30), classes=2, layout="pictures")
-    >>> data = find(folder)
+    >>> data = find_dataset(folder)
     >>> with Survey() as survey:
-    ...     found = survey.look_through(data.cases, data.scheme)
-    >>> found.counts, found.looks[data.cases[0].name].fingerprint.shape
+    ...     findings = survey.look_through(data.cases, data.scheme)
+    >>> findings.counts, findings.looks[data.cases[0].name].statistics.shape
     ({0: 3, 1: 3}, (40, 30))
     """
 
@@ -78,7 +78,7 @@ class Survey:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Delete what was decoded, and folders that were made for it and are empty."""
+        """Delete the decoded arrays, and the folders made for them if they are empty."""
         if self._read is not None:
             shutil.rmtree(self._read, ignore_errors=True)
         for folder in self._made:
@@ -95,20 +95,21 @@ class Survey:
         fill: float | None = None,
         workers: int = 1,
         progress: processes.Progress = lambda cases: cases,
-    ) -> Found:
-        """Look through a whole data set before training, and say all that is wrong at once.
+    ) -> Findings:
+        """Look through a whole data set before training, and report all that is wrong at once.
 
-        Every file is read to its end, one case at a time in each process: image, labels and
-        weights must lie on one grid, and all cases have the same number of channels.
+        Every file is read to its end, one case at a time in each process. Image, labels and
+        weights must share one grid, and all cases must have the same number of channels.
 
         Args:
-            cases: with labels, all volumes or all pictures.
-            scheme: which numbers the label files hold.
-            channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if not known.
-            fill: takes the place of NaN and infinite voxels; without it they are an error.
+            cases: cases with labels, all volumes or all pictures.
+            scheme: which numbers the label files may hold.
+            channel_names: ``("CT",)``, ``("T1", "FLAIR")`` ...; () if unknown.
+            fill: replaces NaN and infinite voxels; without it they are an error.
             workers: processes that read.
-            progress: wraps what has been read, to show how far it is.
+            progress: wraps the results as they come, to show how far it is.
 
+        Returns: the looks, and in how many cases each class occurs.
         Warns of a class that occurs in no case.
         Raises: ValueError with a line for each fault.
         """
@@ -117,7 +118,7 @@ class Survey:
         if self._known is None or self._known[0] != asked:
             _check_kind(listed)
             answers = self._answers(*asked, workers, progress)
-            self._known = asked, _found(listed, scheme, channel_names, answers)
+            self._known = asked, _findings(listed, scheme, channel_names, answers)
         return self._known[1]
 
     def _answers(
@@ -129,15 +130,15 @@ class Survey:
         workers: int,
         progress: processes.Progress,
     ) -> list[dict]:
-        more = [ct_channels(channel_names), fill, *self._places()]
-        tasks = {name: [job, *more] for name, job in jobs.by_name(cases, scheme).items()}
-        return processes.each(look, tasks, workers=workers, progress=progress)
+        rest = [ct_channels(channel_names), fill, *self._places()]
+        tasks = {name: [job, *rest] for name, job in jobs.by_name(cases, scheme).items()}
+        return processes.run_tasks(look_at_case, tasks, workers=workers, progress=progress)
 
     def _places(self) -> tuple[str | None, str | None, int]:
-        """Where measures are, where to put what is decoded, and what must stay free there."""
+        """The folders of measurements and of decoded arrays, and the bytes that must stay free."""
         if self.cache is None:
             return None, None, 0
-        with suppress(OSError):  # who writes to the cache says what is wrong with it
+        with suppress(OSError):  # whoever writes to the cache will report it
             if self._read is None:
                 folders = (self.cache, *self.cache.parents)
                 self._made = [folder for folder in folders if not folder.exists()]
@@ -150,38 +151,76 @@ class Survey:
         return None, None, 0
 
 
-def remember(cache: Path, looks: Mapping[str, Look]) -> None:
-    """Write what was measured, so that the same files are not decoded for it again.
+def verify_dataset(
+    data: Dataset,
+    *,
+    fill: float | None = None,
+    workers: int = 1,
+    progress: processes.Progress = lambda cases: cases,
+) -> dict[int, int]:
+    """Read every labeled case of a data set, and report all that is wrong at once.
 
-    Where that cannot be written nothing is lost but the time of the next run.
+    Args:
+        data: from ``find_dataset``.
+        fill: replaces NaN and infinite voxels; without it they are an error.
+        workers: processes that read.
+        progress: wraps the results as they come, to show how far it is.
+
+    Returns: for each class, the number of cases in which it occurs.
+    Raises: ValueError with a line for each fault.
+
+    >>> import tempfile
+    >>> from unetzoo.data.datasets import find_dataset
+    >>> from unetzoo.data.synthetic import write_dataset
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = write_dataset(folder, 3, (40, 30), classes=2, layout="pictures")
+    >>> verify_dataset(find_dataset(folder))
+    {0: 3, 1: 3}
+    """
+    with Survey() as survey:
+        result = survey.look_through(
+            data.cases,
+            data.scheme,
+            data.channel_names,
+            fill=fill,
+            workers=workers,
+            progress=progress,
+        )
+    return dict(result.counts)
+
+
+def remember(cache: Path, looks: Mapping[str, Look]) -> None:
+    """Write the measurements, so that the same files are not decoded for them again.
+
+    If they cannot be written, nothing is lost but time in the next run.
     """
     with suppress(OSError):
-        for one in looks.values():
-            path = cache / MEASURED / f"{one.key}.json"
+        for look in looks.values():
+            path = cache / MEASURED / f"{look.key}.json"
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
                 with replacing(path) as beside:
-                    beside.write_text(json.dumps(one.measured))
+                    beside.write_text(json.dumps(look.measured))
 
 
-def _found(
+def _findings(
     cases: Sequence[Case],
     scheme: LabelScheme,
     channel_names: Sequence[str],
     answers: Sequence[dict],
-) -> Found:
+) -> Findings:
     """Raises: ValueError with a line for each fault."""
     for answer in answers:
         for text in answer["warnings"]:
             warnings.warn(text, stacklevel=4)
-    faults = given_twice(path for case in cases for path in (*case.images, case.label) if path)
+    faults = used_twice(path for case in cases for path in (*case.images, case.label) if path)
     faults += [fault for answer in answers for fault in answer["faults"]]
     faults += _channel_faults(cases, answers)
     measured = [answer["measured"] for answer in answers if answer["measured"]]
-    counts = Counter(label for one in measured for label, _ in one["voxels"])
+    counts = Counter(label for statistics in measured for label, _ in statistics["voxels"])
     if not faults:
         attempt(faults, scheme.without_gap, counts, "the label files together")
-    faults = list(dict.fromkeys(faults))  # of a broken image its labels complain as well
+    faults = list(dict.fromkeys(faults))  # a broken image is reported for its labels too
     if faults:
         head = f"{counted(len(cases), 'case')}, {counted(len(faults), 'fault')}:"
         raise ValueError("\n".join([head, *first_of(faults)]))
@@ -191,11 +230,16 @@ def _found(
         text = f"classes {short(absent)} occur in none of the {counted(len(cases), 'label file')}."
         warnings.warn(text, stacklevel=4)
     looks = {
-        case.name: Look(fingerprint_of(of := answer["measured"]), answer["contents"],
-                        answer["read"], answer["key"], of)
+        case.name: Look(
+            CaseStatistics.from_json(answer["measured"]),
+            answer["contents"],
+            answer["read"],
+            answer["key"],
+            answer["measured"],
+        )
         for case, answer in zip(cases, answers, strict=True)
-    }  # fmt: skip
-    return Found(looks, {label: counts[label] for label in sorted(known)})
+    }
+    return Findings(looks, {label: counts[label] for label in sorted(known)})
 
 
 def _check_kind(cases: Sequence[Case]) -> None:

@@ -1,7 +1,7 @@
 """TensorFlow Datasets as pictures for 2D training: a ``tf.data`` pipeline for ``fit``.
 
-Nothing outside this package imports tensorflow. With jax or torch under Keras it reads data and
-no more.
+Nothing outside this package imports tensorflow. If Keras runs on jax or torch, tensorflow only
+reads the data.
 """
 
 from unetzoo.data.tfds.changes import Changes

@@ -1,30 +1,37 @@
-"""Random changes of training pictures, drawn from a seed and the picture's number alone."""
+"""Random changes of training pictures, which depend only on a seed and the picture's number."""
 
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-DRAWS = 5  # numbers that a picture's changes take
+DRAWS = 5  # random numbers that a picture's changes need
 
 
 @dataclass(frozen=True)
 class Changes:
     """What is changed at random in a training picture, in image and labels together.
 
+    Args:
+        flips: the axes that may be flipped, each in one picture of two.
+        quarter_turns: whether to turn square pictures by 0, 90, 180 or 270 degrees.
+        brightness: the largest change, in standard deviations of the picture.
+        contrast: the largest change: 0.15 is a factor between 0.85 and 1.15.
+
+    Raises: ValueError for an axis or an amount that cannot be.
+
     >>> Changes(flips=(1,), quarter_turns=False)  # left and right only
     Changes(flips=(1,), quarter_turns=False, brightness=0.15, contrast=0.15)
     """
 
-    flips: tuple[int, ...] = (0, 1)  # axes; each is flipped in one picture of two
-    quarter_turns: bool = True  # by 0, 90, 180 or 270 degrees, where the size is square
-    brightness: float = 0.15  # at most, in standard deviations of the picture
-    contrast: float = 0.15  # at most: 0.15 is a factor between 0.85 and 1.15
+    flips: tuple[int, ...] = (0, 1)
+    quarter_turns: bool = True
+    brightness: float = 0.15
+    contrast: float = 0.15
 
     def __post_init__(self) -> None:
-        """Raises: ValueError for an axis or an amount that cannot be."""
         amounts = (self.brightness, self.contrast)
         if not set(self.flips) <= {0, 1} or not all(0 <= amount < 1 for amount in amounts):
-            raise ValueError(f"{self}: expected axes 0 and 1, and amounts from 0 to under 1.")
+            raise ValueError(f"{self}: expected the axes 0 and 1, and amounts in [0, 1).")
 
     def apply(
         self, image: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor

@@ -1,8 +1,7 @@
-"""From the examples of a data set to batches for ``fit``, and to whole samples for scores."""
+"""From a data set's examples to batches for ``fit``, and to whole samples for scores."""
 
 import contextlib
-import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -12,8 +11,9 @@ import tensorflow as tf
 from unetzoo.data.sample import Sample
 from unetzoo.data.tfds.changes import DRAWS, Changes
 from unetzoo.data.tfds.source import Source, find
+from unetzoo.utils.checks import is_whole
 
-SHUFFLED = 1000  # examples, still encoded, among which the next is drawn
+SHUFFLED = 1000  # examples, still encoded, from which the next one is drawn
 NO_CLASS = -(2**31)
 
 
@@ -31,27 +31,27 @@ def pictures(
     """Batches of images ``(B, *size, C)``, float32, and their classes ``(B, *size)``, int32.
 
     With a seed, for training: endless, shuffled and changed at random; train with
-    ``fit(dataset, steps_per_epoch=..., shuffle=False)``. A batch depends on the seed and its
-    number in the run alone, so a resumed run goes on with the batches that it would have had.
-    Without one, for validation: each example once and unchanged, in the order on disk; the last
-    batch may be smaller. Each channel of a picture has mean 0 and deviation 1 before anything is
-    cut or changed.
+    ``fit(dataset, steps_per_epoch=..., shuffle=False)``. A batch depends only on the seed and on
+    its number in the run, so a resumed run gets the same batches as one that was never
+    interrupted. Without a seed, for validation: each example once and unchanged, in the order on
+    disk; the last batch may be smaller. Each channel of a picture is scaled to mean 0 and
+    deviation 1 before anything is cut or changed.
 
     Args:
-        source: what ``find`` gives, or a name for it.
+        source: what ``find`` gives, or the name of a data set.
         split: ``"train"``, ``"train[:80%]"``, ``"train[80%:]"``, ``"test[:50]"`` ...
-        size: rows and columns; networks have a say in it, so there is no default.
+        size: rows and columns; no default, because it depends on the network.
         batch_size: pictures in a batch.
-        crop: cut the size out, at random with a seed and else from the middle, and pad what is
-            smaller: images with 0, labels with the ignored number or else class 0. False: resize
-            to it, whatever becomes of the proportions, labels to the nearest.
+        crop: True: cut a window of the size, at random with a seed and otherwise from the middle;
+            smaller pictures are padded, images with 0, labels with the ignored number or else
+            class 0. False: resize to the size, without keeping proportions, labels to the nearest.
         seed: of the order and the changes; None: nothing is random.
         changes: None for ``Changes()``; they need a seed.
-        first_batch: how many batches a resumed run has behind it.
+        first_batch: how many batches a resumed run has already had.
 
     Raises: ValueError as ``find`` and ``Source.read`` do, and for numbers that cannot work. While
-        it runs tf.data has only InvalidArgumentError: it names the fault of a mask that is not of
-        its image's size, or that holds a number without a class.
+        it runs, tf.data can only raise InvalidArgumentError: its text tells of a mask that differs
+        in size from its image, or that holds a number without a class.
 
     >>> import tempfile
     >>> import tensorflow_datasets as tfds
@@ -60,10 +60,10 @@ def pictures(
     >>> folder = tempfile.mkdtemp()
     >>> with contextlib.redirect_stdout(None):  # TFDS prints what it writes
     ...     _ = tfds.dataset_builders.store_as_tfds_dataset(
-    ...         "grey", "1.0.0", features=tfds.features.FeaturesDict(kinds), data_dir=folder,
+    ...         "gray", "1.0.0", features=tfds.features.FeaturesDict(kinds), data_dir=folder,
     ...         split_datasets={"train": tf.data.Dataset.from_tensor_slices(data)})
-    >>> grey = find("grey", data_dir=folder)
-    >>> for images, labels in pictures(grey, split="train", size=(16, 16), batch_size=2):
+    >>> gray = find("gray", data_dir=folder)
+    >>> for images, labels in pictures(gray, split="train", size=(16, 16), batch_size=2):
     ...     images.shape, labels.shape
     (TensorShape([2, 16, 16, 3]), TensorShape([2, 16, 16]))
     (TensorShape([1, 16, 16, 3]), TensorShape([1, 16, 16]))
@@ -73,8 +73,8 @@ def pictures(
     if seed is None and (changes is not None or first_batch):
         raise ValueError(f"seed=None, {changes=}, {first_batch=}: expected a seed with either.")
     if keras.backend.backend() != "tensorflow":
-        with contextlib.suppress(RuntimeError):  # it runs already, with the devices that it has
-            tf.config.set_visible_devices([], "GPU")  # or it takes all of their memory
+        with contextlib.suppress(RuntimeError):  # it already runs, with the devices it has
+            tf.config.set_visible_devices([], "GPU")  # or it would take all of their memory
     prepare = _Prepare(source, (size[0], size[1]), crop, seed, changes or Changes())
     examples = source.read(split)
     if seed is None:
@@ -87,12 +87,17 @@ def pictures(
 
 
 def samples(source: Source | str, split: str) -> Iterator[tuple[str, Sample]]:
-    """Each example's name and sample, at its own size: for ``PatchDataset``, ``sliding_window``
-    and scores of whole pictures.
+    """Each example's name and sample, at its own size.
 
-    Images as in ``pictures``; labels are classes.
-    Raises: ValueError as ``find`` and ``Source.read`` do, for a mask of another size than its
-        image or with a number that has no class, and for data that cannot be read.
+    For ``PatchDataset``, ``sliding_window`` and scores of whole pictures. Images are scaled as in
+    ``pictures``; labels are classes.
+
+    Args:
+        source: what ``find`` gives, or the name of a data set.
+        split: ``"test"``, ``"train[80%:]"`` ...
+
+    Raises: ValueError as ``find`` and ``Source.read`` do, for a mask that differs in size from its
+        image or holds a number without a class, and for data that cannot be read.
     """
     source = find(source) if isinstance(source, str) else source
     decoded = source.read(split, names=True).map(
@@ -111,7 +116,7 @@ def samples(source: Source | str, split: str) -> Iterator[tuple[str, Sample]]:
 
 
 class _Prepare:
-    """From an example and its number in the run to a picture of the asked size."""
+    """Makes a picture of the wanted size from an example and its number in the run."""
 
     def __init__(
         self, source: Source, size: tuple[int, int], crop: bool, seed: int | None, changes: Changes
@@ -145,7 +150,7 @@ class _Prepare:
         names = dict(scheme.mapping or {})
         if scheme.ignore is not None:
             names[scheme.ignore] = scheme.ignore
-        table = np.full(max(names) + 2, NO_CLASS, "int32")  # the last for all larger numbers
+        table = np.full(max(names) + 2, NO_CLASS, "int32")  # the last is for all larger numbers
         for known, label in names.items():
             table[known] = label
         same = tf.reduce_all(tf.shape(image)[:2] == tf.shape(numbers))
@@ -161,7 +166,7 @@ class _Prepare:
     def _cropped(
         self, image: tf.Tensor, labels: tf.Tensor, place: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A window of the size; place is where, from 0 to 1 on each axis."""
+        """A window of the size; place says where, from 0 to 1 on each axis."""
         sizes = tf.shape(labels)
         missing = tf.maximum(self.size - sizes, 0)
         pads = tf.stack([missing // 2, missing - missing // 2], axis=-1)
@@ -180,7 +185,9 @@ def _decoded(source: Source, example: Mapping[str, tf.Tensor]) -> tuple[tf.Tenso
     image, numbers = (_value(source, example, key) for key in (source.image, source.mask))
     image = tf.cast(image if image.shape.rank == 3 else image[..., None], tf.float32)
     mean, variance = tf.nn.moments(image, axes=(0, 1), keepdims=True)
-    same = tf.reduce_max(image, (0, 1)) == tf.reduce_min(image, (0, 1))  # their mean is rounded
+    same = tf.reduce_max(image, (0, 1)) == tf.reduce_min(
+        image, (0, 1)
+    )  # then their mean is rounded
     image = tf.where(same, 0.0, (image - mean) / tf.maximum(tf.sqrt(variance), 1e-8))
     return image, numbers if numbers.shape.rank == 2 else numbers[..., 0]
 
@@ -191,10 +198,10 @@ def _value(source: Source, example: Mapping[str, tf.Tensor], key: str) -> tf.Ten
 
 
 def _endless(examples: tf.data.Dataset, seed: int, first: int) -> tf.data.Dataset:
-    """(number in the run, example), pass after pass, each in its own order; from a number on."""
+    """(number in the run, example) from a number on; each pass has its own order."""
 
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
-        # Of this function's graph alone, in place of the program's; 0 means something else.
+        # Of this function's graph only, in place of the program's; 0 has another meaning.
         tf.random.set_seed(1 + seed % (2**31 - 2))
         return examples.shuffle(SHUFFLED, seed=number, reshuffle_each_iteration=False)
 
@@ -204,17 +211,13 @@ def _endless(examples: tf.data.Dataset, seed: int, first: int) -> tf.data.Datase
 
 
 def _check_numbers(size: Any, batch_size: Any, seed: Any, first_batch: Any) -> None:
-    """Raises: ValueError that says what was expected."""
-    try:
-        rows, columns = size
-        smallest = min(operator.index(n) for n in (rows, columns, batch_size))
-        fits = smallest > 0 and operator.index(first_batch) >= 0 and operator.index(seed or 0) >= 0
-    except (TypeError, ValueError):
-        fits = False
-    if not fits:
+    """Raises: ValueError for numbers that cannot work."""
+    sizes = tuple(size) if isinstance(size, Iterable) else ()
+    positive = len(sizes) == 2 and all(map(is_whole, (*sizes, batch_size)))
+    if not positive or not is_whole(first_batch, 0) or not is_whole(seed or 0, 0):
         raise ValueError(
             f"{size=}, {batch_size=}, {seed=}, {first_batch=}: expected whole numbers: rows and "
-            "columns such as size=(256, 256), a batch of at least 1, the others from 0."
+            "columns such as size=(256, 256), a batch of at least 1, the others at least 0."
         )
 
 

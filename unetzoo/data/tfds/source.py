@@ -1,4 +1,4 @@
-"""A data set of TFDS on disk: which of its features are images and labels, and its splits."""
+"""A TFDS data set on disk: which of its features are images and labels, and its splits."""
 
 import re
 from collections.abc import Mapping
@@ -14,20 +14,22 @@ from unetzoo.utils.text import counted
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# What TFDS does not say: the class of each number, and the classes' names.
+# What TFDS does not tell: the class of each number, and the classes' names.
 KNOWN: dict[str, tuple[dict[int, int], tuple[str, ...]]] = {
     "oxford_iiit_pet": ({2: 0, 1: 1, 3: 2}, ("background", "pet", "border")),
 }
-NAME = re.compile(r"\w+(/[\w.=,-]+)?(:[\d.*]+)?")  # name, config, version; no other register
+NAME = re.compile(
+    r"\w+(/[\w.=,-]+)?(:[\d.*]+)?"
+)  # name, config, version; not from another registry
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What ``find`` gives."""
+    """A data set that ``find`` found on disk; ``str`` is one line about it."""
 
     builder: Any  # tfds.core.DatasetBuilder
-    image: str  # a feature
-    mask: str  # a feature
+    image: str  # name of the feature
+    mask: str  # name of the feature
     scheme: LabelScheme  # of the mask's numbers
     class_names: tuple[str, ...]  # of class 0, 1 ...; () if unknown
 
@@ -41,21 +43,24 @@ class Source:
 
     @property
     def classes(self) -> int:
-        """How many there are."""
+        """The number of classes."""
         return self.scheme.num_classes
 
     def count(self, split: str) -> int:
-        """How many examples a split or a slice of one has: ``count("train[:80%]")``.
+        """The number of examples in a split or a slice of one: ``count("train[:80%]")``.
 
-        Raises: as ``read``.
+        Raises: ValueError as ``read`` does.
         """
         return int(self.read(split).cardinality())
 
     def read(self, split: str, names: bool = False) -> "tf.data.Dataset":
-        """The examples in their order on disk: {feature: value}, and "tfds_id" with names.
+        """The examples in their order on disk: {feature: value}, images not decoded yet.
 
-        Images are not decoded yet. The names of the slices are TFDS's: ``"train[80%:]"``.
-        Raises: ValueError for a data set that is not on disk, or a split that has no examples.
+        Args:
+            split: a split or a slice in TFDS's notation: ``"train[80%:]"``.
+            names: whether to add each example's name, "tfds_id".
+
+        Raises: ValueError for a data set that is not on disk, or a split without examples.
         """
         import tensorflow_datasets as tfds
 
@@ -75,7 +80,7 @@ class Source:
         if examples is None or examples.cardinality() == 0:
             raise ValueError(
                 f"split {split!r}: {self.builder.name} has {_splits(self.builder)}; expected one "
-                "of these, or a slice that is not empty, such as 'train[:80%]'."
+                "of these, or a non-empty slice such as 'train[:80%]'."
             )
         return examples
 
@@ -90,20 +95,23 @@ def find(
     ignore: int | None = None,
     data_dir: Path | str | None = None,
 ) -> Source:
-    """A data set of TFDS by its name: ``tfds:oxford_iiit_pet``, or without the prefix.
+    """Find a TFDS data set by its name: ``tfds:oxford_iiit_pet``, or without the prefix.
 
-    The mask is the one feature that is a labelled image or, where there is none, an image of one
-    channel; the image is the one image besides. Nothing is downloaded.
+    The mask is the feature that is a labeled image or, if there is none, an image of one channel;
+    the image is the other image. Nothing is downloaded.
 
     Args:
         name: of a builder, or of a data set in data_dir.
-        image, mask: the features, where the types leave a choice.
-        classes, labels, ignore: as in ``LabelScheme``; not needed where TFDS counts the mask's
-            classes, nor for oxford_iiit_pet: its 2, 1, 3 are background 0, pet 1 and border 2.
-        data_dir: where TFDS keeps its data; None for TFDS's own default.
+        image: name of the image feature, if there are several.
+        mask: name of the mask feature, if there are several.
+        classes: the number of classes, as in ``LabelScheme``; needed if TFDS does not know it.
+        labels: the class of each number in the masks, as in ``LabelScheme``. For oxford_iiit_pet it
+            is known: 2, 1, 3 are background 0, pet 1 and border 2.
+        ignore: the number of pixels that do not count.
+        data_dir: where TFDS keeps its data; None: TFDS's own default.
 
-    Raises: ValueError where tensorflow_datasets is missing, the name is unknown, there are no such
-        features, or nothing says what the labels are.
+    Raises: ValueError if tensorflow_datasets is missing, the name is unknown, there are no such
+        features, or nothing says what the labels mean.
 
     >>> find("tfds:oxford_iit_pet")
     Traceback (most recent call last):
@@ -135,12 +143,12 @@ def _builder(name: str, data_dir: Path | str | None) -> Any:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ValueError(
-            f"{error.name} is not installed: data sets of TFDS need it; run "
+            f"{error.name} is not installed, but TFDS data sets need it; run "
             "pip install 'unetzoo[datasets]'."
         ) from error
     given = f"data set {name!r}"
     if not NAME.fullmatch(name):
-        raise ValueError(f"{given}: expected a name of TFDS such as 'oxford_iiit_pet'.")
+        raise ValueError(f"{given}: expected a TFDS name such as 'oxford_iiit_pet'.")
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
@@ -174,34 +182,34 @@ def _masks(features: Mapping[str, Any]) -> list[str]:
     import tensorflow_datasets as tfds
 
     pictures = _pictures(features)
-    labelled = [k for k in pictures if isinstance(features[k], tfds.features.LabeledImage)]
-    if labelled or len(pictures) < 2:
-        return labelled
+    labeled = [k for k in pictures if isinstance(features[k], tfds.features.LabeledImage)]
+    if labeled or len(pictures) < 2:
+        return labeled
     return [key for key in pictures if features[key].shape[-1] == 1]
 
 
-def _chosen(builder: Any, what: str, named: str | None, found: list[str]) -> str:
-    """The feature that was named, or the one that was found."""
+def _chosen(builder: Any, what: str, named: str | None, candidates: list[str]) -> str:
+    """The feature that the caller named, or else the only candidate."""
     features = _named_features(builder)
-    planes = [
-        key for key, of in features.items() if len(getattr(of, "shape", None) or ()) in (2, 3)
-    ]
+    shapes = {key: getattr(feature, "shape", None) or () for key, feature in features.items()}
+    planes = [key for key, shape in shapes.items() if len(shape) in (2, 3)]
     if named in planes:
         return named
     if named is not None:
         given = f"{what} {named!r}: {builder.name} has no such feature"
         raise ValueError(f"{given} of rows and columns; expected one of {planes or 'none'}.")
-    if not found:
+    if not candidates:
         there = ", ".join(sorted(features)) or "no names"
         raise ValueError(
             f"data set {builder.name!r}: no segmentation {what} among its features ({there}); "
             "expected images, and masks of their size."
         )
-    if len(found) > 1:
+    if len(candidates) > 1:
         raise ValueError(
-            f"data set {builder.name!r}: expected one {what}; give {what}=, of {found}."
+            f"data set {builder.name!r}: several features may be its {what}; give {what}=, "
+            f"one of {candidates}."
         )
-    return found[0]
+    return candidates[0]
 
 
 def _splits(builder: Any) -> str:

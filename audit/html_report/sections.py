@@ -1,13 +1,13 @@
-"""What stands below the picture: the layers, the ledger, the receptive field, the memory."""
+"""What is below the picture: the layers, the ledger, the receptive field, the memory."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from audit.analysis.cost import PARTS
+from audit.analysis.memory import memory as memory_of
 from audit.analysis.receptive_field import receptive_field
-from audit.report.facts import Counted
-from audit.report.text import e, of_sample, share
+from audit.html_report.facts import Counted
+from audit.html_report.text import escape, of_sample, share
 from audit.tables import Row, Table
 
 ROLES = {
@@ -28,7 +28,7 @@ def grid(
     label: str,
     of_rows: Sequence[str] = (),
 ) -> str:
-    """A table; numbers stand right, None is a dash."""
+    """A table; numbers are aligned to the right, None is a dash."""
     numeric = set()
     body = []
     for number, cells in enumerate(rows):
@@ -39,23 +39,24 @@ def grid(
                 drawn.append(f'<td class="n" data-value="{cell}">{cell:,}</td>')
             else:
                 css_class = _text_class(cell) if column else ""
-                drawn.append(f"<td{css_class}>{'-' if cell is None else e(cell)}</td>")
-        row_css = f' class="{e(of_rows[number])}"' if of_rows else ""
+                drawn.append(f"<td{css_class}>{'-' if cell is None else escape(cell)}</td>")
+        row_css = f' class="{escape(of_rows[number])}"' if of_rows else ""
         body.append(f"<tr{row_css}>{''.join(drawn)}</tr>")
-    right = [' class="n"' if n in numeric else "" for n in range(len(heads))]
+    classes = [' class="n"' if n in numeric else "" for n in range(len(heads))]
     head = "".join(
-        f'<th scope="col"{css}>{e(text)}</th>' for css, text in zip(right, heads, strict=True)
+        f'<th scope="col"{css_class}>{escape(text)}</th>'
+        for css_class, text in zip(classes, heads, strict=True)
     )
-    caption = f"<caption>{e(label)}</caption>"
+    caption = f"<caption>{escape(label)}</caption>"
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{e(label)}">'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">'
         f'<table class="{css}">{caption}<thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
 
 def _text_class(cell: str | None) -> str:
-    """Shares and dashes stand right as numbers do; a sentence has room."""
+    """Shares and dashes are aligned as numbers are; a sentence gets room."""
     if cell is None or cell.endswith("%"):
         return ' class="n"'
     return ' class="text"' if cell.count(" ") > 8 else ""
@@ -75,7 +76,7 @@ def _layer(number: int, row: Row, count: Counted) -> list[Cell]:
     return [
         number,
         row.name + call,
-        row.kind,
+        row.layer_class,
         count.parts.get(key, ""),
         of_sample(row.shape),
         0 if row.call else row.total,
@@ -85,7 +86,7 @@ def _layer(number: int, row: Row, count: Counted) -> list[Cell]:
 
 
 def ledger(count: Counted) -> str:
-    """Parameters by role and by part, MACs by part, and what was not counted."""
+    """Parameters by role and by part, MACs by part, and what is not counted."""
     roles: Counter[str] = Counter()
     for row in count.table.first_calls:
         roles.update(row.parameters)
@@ -100,7 +101,7 @@ def ledger(count: Counted) -> str:
         by_role.append(["without moving statistics, PyTorch's count", without, ""])
     parts = [grid(["Parameters", "Number", "Share"], by_role, "", "Parameters by role")]
     if count.cost is None:
-        return "".join([*parts, f"<p>{e(count.why_not)}</p>"])
+        return "".join([*parts, f"<p>{escape(count.why_not)}</p>"])
     by_part = count.cost.by_part()
     macs, params = count.cost.macs, count.table.without_moving
     rows: list[list[Cell]] = [
@@ -113,12 +114,12 @@ def ledger(count: Counted) -> str:
     parts.append(grid(heads, rows, "", "Parameters and multiply-accumulates by part, one sample"))
     unknown = ", ".join(count.cost.unknown)
     left = (
-        f"Not counted, for want of a formula: {unknown}."
+        f"Not counted, because they have no formula: {unknown}."
         if unknown
         else f"Every layer has a formula. Besides the MACs: {count.cost.elementwise:,} elementwise "
         f"operations (norms, activations, poolings, biases); together {count.cost.flops:,} FLOPs."
     )
-    return "".join([*parts, f"<p>{e(left)}</p>"])
+    return "".join([*parts, f"<p>{escape(left)}</p>"])
 
 
 def field(count: Counted) -> str:
@@ -126,19 +127,19 @@ def field(count: Counted) -> str:
     if count.cost is None:
         return "<p>It needs every layer's kernel size, which the text does not hold.</p>"
     try:
-        found = receptive_field(count.table)
+        seen = receptive_field(count.table)
     except (ValueError, KeyError, StopIteration, ZeroDivisionError) as error:
-        return f"<p>{e(f'It could not be followed through this network: {error}.')}</p>"
-    if not found.axes:
+        return f"<p>{escape(f'It could not be followed through this network: {error}.')}</p>"
+    if not seen.axes:
         return "<p>The output has no spatial axes.</p>"
     rows: list[list[Cell]] = [
-        [_axis_name(n, len(found.axes)), a.smallest, a.largest, a.before, a.after]
-        for n, a in enumerate(found.axes)
+        [_axis_name(n, len(seen.axes)), a.smallest, a.largest, a.before, a.after]
+        for n, a in enumerate(seen.axes)
     ]
     heads = ["Axis", "Smallest", "Largest", "Reach before", "Reach after"]
     text = grid(heads, rows, "", "Input voxels that an output voxel depends on")
-    if found.unknown:
-        text += f"<p>{e('Taken as pointwise: ' + ', '.join(found.unknown))}.</p>"
+    if seen.unknown:
+        text += f"<p>{escape('Taken as pointwise: ' + ', '.join(seen.unknown))}.</p>"
     return text
 
 
@@ -147,23 +148,22 @@ def _axis_name(number: int, axes: int) -> str:
 
 
 def memory(count: Counted) -> str:
-    """The memory budget of one sample in float32; empty where it cannot be told."""
-    try:
-        from audit.analysis.memory import memory as memory_of
-    except ImportError:
-        return ""
+    """The memory budget of one sample in float32."""
     if count.cost is None:
-        return "<p>It needs every map's size and what is kept, which the text does not hold.</p>"
+        return (
+            "<p>It needs every map's size and what layers keep, which the text does not hold.</p>"
+        )
     try:
-        found: Any = memory_of(count.table)
+        taken = memory_of(count.table)
     except ValueError as error:
-        return f"<p>{e(error)}</p>"
-    rows: list[list[Cell]] = [[label, size, _mib(size), note] for label, size, note in found.rows()]
+        return f"<p>{escape(error)}</p>"
+    rows: list[list[Cell]] = [[label, size, _mib(size), note] for label, size, note in taken.rows()]
     heads = ["Memory", "Bytes", "MiB", "What it is"]
     text = grid(heads, rows, "", "One sample, float32")
-    if found.not_modelled:
-        left = f"Not in saved and training, for want of a rule: {', '.join(found.not_modelled)}."
-        text += f"<p>{e(left)}</p>"
+    if taken.not_modeled:
+        missing = ", ".join(taken.not_modeled)
+        why = f"Missing from saved and training, because they have no rule: {missing}."
+        text += f"<p>{escape(why)}</p>"
     return text
 
 
@@ -178,7 +178,7 @@ def totals(count: Counted) -> str:
     pairs = []
     if len(first.shape) > 2:
         pairs.append(
-            ("Input" if first.kind == "InputLayer" else "First map", of_sample(first.shape))
+            ("Input" if first.layer_class == "InputLayer" else "First map", of_sample(first.shape))
         )
         pairs.append(("Output", of_sample(last.shape)))
     pairs.append(("Parameters", f"{table.without_moving:,}"))
@@ -186,12 +186,14 @@ def totals(count: Counted) -> str:
         pairs.append(("With moving statistics", f"{table.total:,}"))
     if count.cost is not None:
         pairs.append(("MACs, one sample", f"{count.cost.macs:,}"))
-    drawn = "".join(f"<div><dt>{e(name)}</dt><dd>{e(text)}</dd></div>" for name, text in pairs)
+    drawn = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in pairs
+    )
     return f'<dl class="totals">{drawn}</dl>'
 
 
 def statements(name: str) -> str:
-    """A zoo network's documented statements with their verdicts; empty where it has none."""
+    """A zoo network's documented statements with their verdicts; empty if it has none."""
     from audit.documents.check import check
 
     try:
@@ -202,9 +204,9 @@ def statements(name: str) -> str:
     for verdict in verdicts:
         word = verdict.verdict.replace("_", " ")
         items.append(
-            f'<li><p><span class="verdict {e(verdict.verdict)}">{e(word)}</span> '
-            f"<b>{e(verdict.id)}</b> {e(verdict.stated)}</p>"
-            f"<p>measured {e(verdict.measured)}; {e(verdict.reason)}</p></li>"
+            f'<li><p><span class="verdict {escape(verdict.verdict)}">{escape(word)}</span> '
+            f"<b>{escape(verdict.id)}</b> {escape(verdict.stated)}</p>"
+            f"<p>measured {escape(verdict.measured)}; {escape(verdict.reason)}</p></li>"
         )
     return f'<ul class="statements">{"".join(items)}</ul>'
 
@@ -215,7 +217,9 @@ def what_is_missing(table: Table, linked: bool, sized: bool) -> str:
     if not sized:
         missing.append("no map sizes, so there is no U to draw")
     elif not linked:
-        missing.append("no connections, so the boxes stand in the order of its rows, without skips")
+        missing.append(
+            "no connections, so the boxes are drawn in the order of its rows, without skips"
+        )
     if any(row.shape[-1:] == (None,) for row in table):
-        missing.append("not every row's channels")
+        missing.append("not the channels of every row")
     return f"Its text holds {'; and '.join(missing)}." if missing else ""

@@ -1,12 +1,13 @@
-"""3D networks as volumes: the last map of each level on either side, to one scale."""
+"""3D networks as volumes: the last map of each level on either side, all to one scale."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from audit.report.drawing.boxes import Box, Graph
-from audit.report.drawing.svg import tip
-from audit.report.text import e, times
+from audit.html_report.drawing.boxes import Box, Graph
+from audit.html_report.drawing.svg import tip
+from audit.html_report.text import escape
+from audit.tables import times
 
 LARGEST, LEAST = 96, 4  # pixels of the longest and of the shortest side
 SLANT = 0.42  # of the depth, to the right and up
@@ -15,7 +16,7 @@ STEP, MARGIN, LABEL = 96, 30, 40
 
 @dataclass(frozen=True)
 class Solid:
-    """A cuboid: its front's left upper corner, width, height, and how far its depth shifts it."""
+    """A cuboid: its front's upper left corner, width and height, and the slant of its depth."""
 
     box: Box
     x: float
@@ -29,7 +30,7 @@ class Solid:
         return self.y + self.height / 2
 
     @property
-    def centre(self) -> float:
+    def center(self) -> float:
         return self.x + (self.width + self.slant) / 2
 
     @property
@@ -43,11 +44,11 @@ def draw(graph: Graph, title: str) -> str:
     if not graph.deepest or not chosen or any(_open(box) for box in chosen):
         return ""
     solids, width, height = _placed(chosen, graph.deepest)
-    said = "; ".join(_said(solid.box) for solid in solids)
+    label = f"{title}: {'; '.join(_said(solid.box) for solid in solids)}"
     parts = [
         f'<svg class="v" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{e(f"{title}: {said}")}">',
-        f"<title>{e(title)}</title>",
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}">',
+        f"<title>{escape(title)}</title>",
         *_lines(solids, graph),
     ]
     for solid in solids:
@@ -82,8 +83,8 @@ def _placed(boxes: list[Box], deepest: int) -> tuple[list[Solid], float, float]:
         )
         slant = depth * SLANT
         step = MARGIN + LARGEST / 1.5 + STEP * box.level
-        centre = width / 2 if n == bottom else step if n < bottom else width - step
-        x = centre - (across + slant) / 2
+        center = width / 2 if n == bottom else step if n < bottom else width - step
+        x = center - (across + slant) / 2
         solids.append(Solid(box, x, tops[box.level] + slant, across, height, slant))
     return solids, width, tops[-1]
 
@@ -103,23 +104,23 @@ def _tops(boxes: list[Box], deepest: int, longest: int) -> list[float]:
 
 def _solid(solid: Solid) -> Iterator[str]:
     x, y, w, h, s = solid.x, solid.y, solid.width, solid.height, solid.slant
-    yield f'<g class="solid"><title>{e(_said(solid.box))}</title>'
+    yield f'<g class="solid"><title>{escape(_said(solid.box))}</title>'
     yield f'<path class="front" d="M{x:.1f} {y:.1f}h{w:.1f}v{h:.1f}h{-w:.1f}z"/>'
     yield f'<path class="top" d="M{x:.1f} {y:.1f}l{s:.1f} {-s:.1f}h{w:.1f}l{-s:.1f} {s:.1f}z"/>'
     yield (
         f'<path class="side" d="M{x + w:.1f} {y:.1f}l{s:.1f} {-s:.1f}v{h:.1f}l{-s:.1f} {s:.1f}z"/>'
     )
     label = f"{times(solid.box.spatial)} x {solid.box.channels or '?'}"
-    yield f'<text x="{solid.centre:.1f}" y="{y + h + 14:.1f}">{e(label)}</text></g>'
+    yield f'<text x="{solid.center:.1f}" y="{y + h + 14:.1f}">{escape(label)}</text></g>'
 
 
 def _lines(solids: list[Solid], graph: Graph) -> Iterator[str]:
     """The data's way down and up, and the skips across."""
-    for one, two in pairwise(solids):
-        down = two.box.level > one.box.level
-        end = two.y - two.slant - 3 if down else two.y + two.height + 18
-        d = f"M{one.right:.1f} {one.middle:.1f}H{two.centre:.1f}V{end:.1f}"
-        head = tip("down" if down else "up", two.centre, end)
+    for near, far in pairwise(solids):
+        down = far.box.level > near.box.level
+        end = far.y - far.slant - 3 if down else far.y + far.height + 18
+        d = f"M{near.right:.1f} {near.middle:.1f}H{far.center:.1f}V{end:.1f}"
+        head = tip("down" if down else "up", far.center, end)
         yield f'<g class="way"><path d="{d}"/>{head}</g>'
     joined = {(graph.boxes[way.source].level, graph.boxes[way.target].level) for way in graph.skips}
     bottom = max(solid.box.level for solid in solids)

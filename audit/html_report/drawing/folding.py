@@ -8,7 +8,7 @@ after the other. Both become one box with a count.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from audit.report.drawing.boxes import Box, Way
+from audit.html_report.drawing.boxes import Box, Way
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ UnitOf = Callable[[Box, list[Box], list[set[int]]], Join | None]
 
 
 def folded(boxes: list[Box]) -> list[Box]:
-    """The boxes with units, then equal ones side by side, then equal units in a row joined."""
+    """The boxes, with units joined, then equal boxes side by side, then equal units in sequence."""
     for joins in (_gates, _residuals, _beside, _in_a_row):
         boxes = _joined(boxes, joins(boxes))
     return boxes
 
 
 def _joined(boxes: list[Box], joins: Iterable[Join]) -> list[Box]:
-    """The boxes, numbered anew, with every join in the place of its end."""
+    """The boxes, renumbered, with every join in the place of its end."""
     by_end = {join.end: join for join in joins}
     end_of = {n: join.end for join in by_end.values() for n in join.members}
     ends = [box for box in boxes if end_of.get(box.number, box.number) == box.number]
     number = {box.number: n for n, box in enumerate(ends)}
     numbers = [number[end_of.get(box.number, box.number)] for box in boxes]
-    found = []
+    folded_boxes = []
     for n, box in enumerate(ends):
         join = by_end.get(box.number)
         members = [boxes[m] for m in join.members] if join else [box]
@@ -50,12 +50,12 @@ def _joined(boxes: list[Box], joins: Iterable[Join]) -> list[Box]:
             new.rows = [row for member in members for row in member.rows]
             new.family, new.unit = join.family, join.unit
             new.times, new.beside = join.times, join.beside
-        found.append(new)
-    return found
+        folded_boxes.append(new)
+    return folded_boxes
 
 
 def _ways_into(members: list[Box], boxes: list[Box], numbers: list[int]) -> list[Way]:
-    """The ways from outside, each source once; what is padded for some members is padded inside."""
+    """The ways from outside, each source once; if some members pad it, the padding is inside."""
     inside = {member.number for member in members}
     ways: dict[int, Way] = {}
     for way in (way for member in members for way in member.ways if way.source not in inside):
@@ -86,24 +86,24 @@ def _residuals(boxes: list[Box]) -> list[Join]:
 
 
 def _outermost(boxes: list[Box], unit_of: UnitOf) -> list[Join]:
-    """All units of a kind; one that lies within another is part of it."""
+    """All units of one sort; one inside another is part of it."""
     readers = _readers(boxes)
-    found: dict[int, Join] = {}
+    units: dict[int, Join] = {}
     for box in boxes:
         join = unit_of(box, boxes, readers)
         if join:
-            found[box.number] = join
+            units[box.number] = join
             for inner in join.members[:-1]:
-                found.pop(inner, None)
-    return list(found.values())
+                units.pop(inner, None)
+    return list(units.values())
 
 
 def _residual(box: Box, boxes: list[Box], readers: list[set[int]]) -> Join | None:
-    """All between a sum and the one box that its terms come from, on the way from level to level.
+    """All between a sum and the one box that its terms come from, between their two levels.
 
-    The sum of a skip is none: its terms come from two levels, or go through a third.
+    The sum of a skip is no unit: its terms come from two levels, or go through a third.
     """
-    if box.row.kind != "Add":
+    if box.row.layer_class != "Add":
         return None
     members = {box.number}.union(*(_only_for(way, boxes, readers) for way in box.ways))
     entries = _entries(members, boxes)
@@ -120,7 +120,7 @@ def _residual(box: Box, boxes: list[Box], readers: list[set[int]]) -> Join | Non
 def _gate(box: Box, boxes: list[Box], readers: list[set[int]]) -> Join | None:
     """A map's product with weights of one channel, or of one position, and what makes them."""
     weights = [way for way in box.ways if way.shape != box.row.shape]
-    if box.row.kind != "Multiply" or len(box.ways) != 2 or len(weights) != 1:
+    if box.row.layer_class != "Multiply" or len(box.ways) != 2 or len(weights) != 1:
         return None
     members = {box.number} | _only_for(weights[0], boxes, readers)
     if any(boxes[n].level - box.level not in (0, 1) for n in members):
@@ -129,14 +129,14 @@ def _gate(box: Box, boxes: list[Box], readers: list[set[int]]) -> Join | None:
 
 
 def _only_for(way: Way, boxes: list[Box], readers: list[set[int]]) -> set[int]:
-    """The source of a way and all before it that nothing else depends on; no input."""
+    """The source of a way, and all boxes before it that nothing else depends on; no input."""
     if readers[way.source] != {way.target}:
         return set()
-    found: set[int] = set()
+    inner: set[int] = set()
     for n in range(way.source, -1, -1):
-        if boxes[n].ways and (n == way.source or (readers[n] and readers[n] <= found)):
-            found.add(n)
-    return found
+        if boxes[n].ways and (n == way.source or (readers[n] and readers[n] <= inner)):
+            inner.add(n)
+    return inner
 
 
 def _entries(members: set[int], boxes: list[Box]) -> set[int]:
@@ -147,7 +147,7 @@ def _entries(members: set[int], boxes: list[Box]) -> set[int]:
 
 
 def _beside(boxes: list[Box]) -> list[Join]:
-    """Boxes with equal rows that read the same: two gates of one skip, and what follows each."""
+    """Boxes with equal rows that read the same maps: two gates of a skip, and what follows each."""
     first: dict[object, int] = {}
     same: dict[int, list[int]] = {}
     stands_for: dict[int, int] = {}
@@ -166,12 +166,12 @@ def _beside(boxes: list[Box]) -> list[Join]:
 
 def _alike(box: Box) -> str:
     """What a box does, without its layers' names."""
-    rows = [(row.kind, row.shape, row.settings, row.parameters) for row in box.rows]
+    rows = [(row.layer_class, row.shape, row.settings, row.parameters) for row in box.rows]
     return repr((box.times, rows))
 
 
 def _in_a_row(boxes: list[Box]) -> list[Join]:
-    """Equal units, or equal sequences of them, of which each reads the one before alone."""
+    """Equal units, or equal sequences of units, of which each reads only the one before."""
     joins = []
     for chain in _chains(boxes):
         alike = [_alike(boxes[n]) for n in chain]
@@ -200,7 +200,7 @@ def _chains(boxes: list[Box]) -> list[list[int]]:
 
 
 def _repeated(alike: list[str]) -> tuple[int, int]:
-    """The period and count with which a sequence begins; the longest stretch, and (1, 1) if none.
+    """The period and count of the longest repetition that a sequence begins with, else (1, 1).
 
     >>> _repeated(["a", "b", "a", "b", "c"]), _repeated(["a", "b"])
     ((2, 2), (1, 1))

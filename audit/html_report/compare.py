@@ -5,14 +5,15 @@ from typing import Any
 
 from audit.comparison.diff import Diff, Pair, diff
 from audit.comparison.explain import explain
-from audit.report import page, sections
-from audit.report.drawing import svg
-from audit.report.drawing.graph import drawable, graph_of
-from audit.report.drawing.layout import HALF, PAGE, layout
-from audit.report.facts import counted
-from audit.report.sections import Cell, grid
-from audit.report.text import count, e, of_sample
+from audit.html_report import page, sections
+from audit.html_report.drawing import svg
+from audit.html_report.drawing.graph import drawable, graph_of
+from audit.html_report.drawing.layout import HALF, PAGE, layout
+from audit.html_report.facts import with_cost
+from audit.html_report.sections import Cell, grid
+from audit.html_report.text import escape, of_sample
 from audit.tables import Row, Table
+from unetzoo.utils.text import counted, few
 
 WORDS = {
     "changed": "changed",
@@ -20,7 +21,7 @@ WORDS = {
     "extra": "only in the second",
     "same": "the same",
 }
-LEAST = 580  # pixels: the width to which a drawing may shrink
+LEAST = 580  # pixels: the least width to which a drawing may shrink
 HEADS = ["", "First", "Class", "Shape", "Parameters", "Second", "Class", "Shape", "Parameters",
          "Difference"]  # fmt: skip
 
@@ -28,7 +29,7 @@ HEADS = ["", "First", "Class", "Shape", "Parameters", "Second", "Class", "Shape"
 def report_diff(first: Any, second: Any) -> str:
     """The page of two networks: zoo ids, ``.keras`` files, texts, models or tables.
 
-    Raises: ValueError for what is none of these.
+    Raises: ValueError for anything else.
     """
     from audit.sources.resolve import as_table
 
@@ -36,49 +37,51 @@ def report_diff(first: Any, second: Any) -> str:
     names = [
         page.name_of(source, table) for source, table in zip((first, second), tables, strict=True)
     ]
-    found = diff(*tables)
-    differing = [pair for pair in found.pairs if pair.status != "same"]
+    compared = diff(*tables)
+    differing = [pair for pair in compared.pairs if pair.status != "same"]
     title = f"{names[0]} and {names[1]}"
-    halves = "".join(_half(name, table, marked) for name, table, marked in _halves(names, found))
+    halves = "".join(_half(name, table, marked) for name, table, marked in _halves(names, compared))
     key = page.key_to_the_picture(halves, bool(differing)) if "<svg" in halves else ""
     parts = [
-        f"<header><h1>{e(title)}</h1><p>{e(_summary(found))}</p></header>",
+        f"<header><h1>{escape(title)}</h1><p>{escape(_summary(compared))}</p></header>",
         f'<section class="picture"><h2>The two networks</h2><div class="pair">{halves}</div>',
         f"{key}</section>",
         _causes(*tables) if differing else "",
         _rows("What differs", differing) if differing else "",
         _ledgers(names, tables),
-        f"<details><summary>All rows, aligned</summary>{_table(found.pairs)}</details>",
+        f"<details><summary>All rows, aligned</summary>{_table(compared.pairs)}</details>",
     ]
     return page.document(title, "\n".join(filter(None, parts)), wide=True)
 
 
-def _summary(found: Diff) -> str:
-    if found.same:
-        return f"The same, row by row: {count(len(found.pairs), 'row')}."
+def _summary(compared: Diff) -> str:
+    if compared.same:
+        return f"The same, row by row: {counted(len(compared.pairs), 'row')}."
     counts = [
-        f"{sum(pair.status == status for pair in found.pairs)} {word}"
+        f"{sum(pair.status == status for pair in compared.pairs)} {word}"
         for status, word in WORDS.items()
-        if any(pair.status == status for pair in found.pairs)
+        if any(pair.status == status for pair in compared.pairs)
     ]
     return " ".join(
         [
-            f"Rows: {', '.join(counts)}. The second has {found.gap:+,} parameters, "
-            "without moving statistics.",
-            *(f"{sentence.capitalize()}." for sentence in found.frozen),
+            f"Rows: {', '.join(counts)}.",
+            f"Parameters, without moving statistics: {compared.gap:+,} from first to second.",
+            *(f"{sentence.capitalize()}." for sentence in compared.frozen),
         ]
     )
 
 
-def _halves(names: list[str], found: Diff) -> Iterator[tuple[str, Table, set[str]]]:
+def _halves(names: list[str], compared: Diff) -> Iterator[tuple[str, Table, set[str]]]:
     """Each side's name, table and the names of its rows that differ."""
-    for side, (name, table) in enumerate(zip(names, (found.first, found.second), strict=True)):
-        rows = [(pair.first, pair.second)[side] for pair in found.pairs if pair.status != "same"]
+    for side, (name, table) in enumerate(
+        zip(names, (compared.first, compared.second), strict=True)
+    ):
+        rows = [(pair.first, pair.second)[side] for pair in compared.pairs if pair.status != "same"]
         yield name, table, {row.name for row in rows if row}
 
 
 def _half(name: str, table: Table, marked: set[str]) -> str:
-    inner = counted(table)
+    inner = with_cost(table)
     drawing = ""
     if drawable(table):
         picture = layout(graph_of(table), HALF, PAGE / 2)
@@ -87,30 +90,26 @@ def _half(name: str, table: Table, marked: set[str]) -> str:
         drawing = f'<div class="{css}">{drawing}</div>'
     missing = page.origin_of(table)
     return (
-        f"<div><h3>{e(name)}</h3>{f'<p>{e(missing)}</p>' if missing else ''}"
+        f"<div><h3>{escape(name)}</h3>{f'<p>{escape(missing)}</p>' if missing else ''}"
         f"{sections.totals(inner)}{drawing}</div>"
     )
 
 
 def _causes(first: Table, second: Table) -> str:
-    """Why the counts differ, by causes that add up."""
-    found = explain(first, second)
-    if not found.causes:
+    """Why the counts differ: causes that add up."""
+    explanation = explain(first, second)
+    if not explanation.causes:
         return ""
-    rows: list[list[Cell]] = [["the first", found.first, ""]]
-    rows += [[each.cause, each.parameters, _some(each.rows)] for each in found.causes]
-    rows.append(["the second", found.second, ""])
+    rows: list[list[Cell]] = [["the first", explanation.first, ""]]
+    rows += [
+        [cause.cause, cause.parameters, few(cause.rows, most=6)] for cause in explanation.causes
+    ]
+    rows.append(["the second", explanation.second, ""])
     label = "From the first count to the second, as each one's own program counts"
     return (
         "<section><h2>Why the counts differ</h2>"
         f"{grid(['Cause', 'Parameters', 'Rows'], rows, '', label)}</section>"
     )
-
-
-def _some(rows: tuple[str, ...]) -> str:
-    """The first rows of a cause, and how many more there are."""
-    more = f" and {len(rows) - 6} more" if len(rows) > 6 else ""
-    return ", ".join(rows[:6]) + more
 
 
 def _rows(heading: str, pairs: list[Pair]) -> str:
@@ -128,12 +127,12 @@ def _table(pairs: Any) -> str:
 def _cells(row: Row | None) -> list[Cell]:
     if row is None:
         return ["", "", "", ""]
-    return [row.name, row.kind, of_sample(row.shape), row.without_moving]
+    return [row.name, row.layer_class, of_sample(row.shape), row.without_moving]
 
 
 def _ledgers(names: list[str], tables: list[Table]) -> str:
     halves = "".join(
-        f"<div><h3>{e(name)}</h3>{sections.ledger(counted(table))}</div>"
+        f"<div><h3>{escape(name)}</h3>{sections.ledger(with_cost(table))}</div>"
         for name, table in zip(names, tables, strict=True)
     )
     return f'<section><h2>Ledgers</h2><div class="pair">{halves}</div></section>'

@@ -8,7 +8,7 @@ AT_THE_END = ("CropToMultiple", "TensorFlowOpLayer")
 
 
 def sums(before: Shape, row: Row) -> tuple[str, ...]:
-    """One sum for each axis, or group of equal axes, that a crop or pad changes.
+    """One sum for each axis, or run of equal axes, that a crop or pad changes.
 
     >>> sums((None, 64, 64, 512), Row("crop", "CropToMatch", (None, 56, 56, 512)))
     ('64 - 2 x 4 = 56',)
@@ -19,11 +19,11 @@ def sums(before: Shape, row: Row) -> tuple[str, ...]:
         return ()
     axes = zip(before[1:-1], row.shape[1:-1], strict=True)
     changed = [(old, new) for old, new in axes if old and new and old != new]
-    return tuple(_sum(*sizes, row.kind) for sizes, _ in groupby(changed))
+    return tuple(_sum(*sizes, row.layer_class) for sizes, _ in groupby(changed))
 
 
 def _sum(old: int, new: int, kind: str) -> str:
-    """Both sides alike are written 2 x n; else what comes before and after the map."""
+    """Equal sides are written 2 x n; else what is taken or added before and after the map."""
     sign, much = ("-", old - new) if new < old else ("+", new - old)
     if kind in AT_THE_END:
         return f"{old} {sign} {much} = {new}"
@@ -34,14 +34,14 @@ def _sum(old: int, new: int, kind: str) -> str:
 
 
 def in_words(fits: tuple[Row, ...], sums: tuple[str, ...]) -> str:
-    """The crops and pads of a way in one phrase; sizes that fit already are said to."""
+    """The crops and pads of a way in one phrase, also if the sizes already match."""
     if not fits:
-        return "copied as it is"
+        return "copied unchanged"
     verbs = list(dict.fromkeys("cropped" if _crops(row) else "padded" for row in fits))
     if not sums:
-        return "the sizes already match, nothing is " + " or ".join(verbs)
+        return "the sizes already match; nothing is " + " or ".join(verbs)
     return f"{' and '.join(verbs)}: {', '.join(sums)}"
 
 
 def _crops(row: Row) -> bool:
-    return row.kind.startswith("Crop") or row.kind == "TensorFlowOpLayer"
+    return row.layer_class.startswith("Crop") or row.layer_class == "TensorFlowOpLayer"

@@ -1,14 +1,14 @@
-"""What a box and a skip say of themselves: the panel's lines, and the same in one sentence."""
+"""What a box and a skip say about themselves: the panel's lines, and the same as one text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from audit.analysis.cost import Cost, cost
-from audit.report.drawing import arithmetic
-from audit.report.drawing.boxes import Box, Graph, Way
-from audit.report.text import of_sample, share, times
-from audit.tables import Row, Table
+from audit.html_report.drawing import arithmetic
+from audit.html_report.drawing.boxes import Box, Graph, Way
+from audit.html_report.text import of_sample, share
+from audit.tables import Row, Table, times
 
 Facts = list[tuple[str, str]]
 SHOWN = ("kernel_size", "pool_size", "strides", "padding", "dilation_rate", "groups", "rate")
@@ -18,7 +18,7 @@ DEFAULTS = {"strides": 1, "dilation_rate": 1, "groups": 1}
 
 @dataclass(frozen=True)
 class Counted:
-    """A table with its cost, or with the sentence that says why it has none."""
+    """A table with its cost, or with a sentence that says why it has none."""
 
     table: Table
     cost: Cost | None
@@ -29,23 +29,23 @@ class Counted:
         """MACs of each row."""
         if self.cost is None:
             return {}
-        return {(each.row.name, each.row.call): each.macs for each in self.cost.work}
+        return {(work.row.name, work.row.call): work.macs for work in self.cost.work}
 
     @cached_property
     def parts(self) -> Mapping[tuple[str, int], str]:
         """Encoder, bottleneck, decoder or head, for each row."""
         if self.cost is None:
             return {}
-        return {(each.row.name, each.row.call): each.part for each in self.cost.work}
+        return {(work.row.name, work.row.call): work.part for work in self.cost.work}
 
 
-def counted(table: Table) -> Counted:
-    """The cost where the table holds what it takes: inputs, kernel sizes and every size."""
-    kernels = [row for row in table if row.kind.startswith(("Conv", "Depthwise", "Dense"))]
+def with_cost(table: Table) -> Counted:
+    """The table with its cost, if it holds the inputs, kernel sizes and shapes that this takes."""
+    kernels = [row for row in table if row.layer_class.startswith(("Conv", "Depthwise", "Dense"))]
     if any(None in row.shape[1:] or len(row.shape) < 2 for row in table):
         return Counted(table, None, "The table does not hold every size, so no work is counted.")
     if any(
-        not row.inputs or ("Conv" in row.kind and "kernel_size" not in row.settings)
+        not row.inputs or ("Conv" in row.layer_class and "kernel_size" not in row.settings)
         for row in kernels
     ):
         why = "The text holds no kernel sizes, so no multiply-accumulates are counted."
@@ -59,14 +59,14 @@ def counted(table: Table) -> Counted:
 def of_box(box: Box, graph: Graph, count: Counted) -> Facts:
     """Name, shape, parameters, work, settings and sources of a box."""
     row = box.row
-    one = box.rows[: len(box.rows) // box.times]  # of several equal ones, the first
+    unit = box.rows[: len(box.rows) // box.times]  # the first of several equal ones
     facts = [
         *_named(box),
         ("Output shape", of_sample(row.shape)),
         ("Parameters", _parameters(box)),
     ]
     if count.cost is not None:
-        macs = sum(count.work[each.name, each.call] for each in box.rows)
+        macs = sum(count.work[inner.name, inner.call] for inner in box.rows)
         of_all = f" ({share(macs, count.cost.macs)} of all)" if macs else ""
         facts.append(("MACs", f"{macs:,}{of_all}"))
     settings = _settings(row)
@@ -78,7 +78,7 @@ def of_box(box: Box, graph: Graph, count: Counted) -> Facts:
     fitted = [of_way(way, graph)[-1][1] for way in box.ways if way.fits]
     if fitted:
         facts.append(("Crop or pad", "; ".join(fitted)))
-    also = [f"{each.name} ({each.kind})" for each in one if box.unit or each is not row]
+    also = [f"{inner.name} ({inner.layer_class})" for inner in unit if box.unit or inner is not row]
     if also:
         label = "With" if not box.unit else "Made of" if box.times == 1 else "Each made of"
         facts.append((label, ", ".join(also)))
@@ -88,16 +88,16 @@ def of_box(box: Box, graph: Graph, count: Counted) -> Facts:
 
 
 def _named(box: Box) -> Facts:
-    """Its layer, or its first and last, and how many equal ones it stands for."""
-    named = ("Layer", f"{box.row.name} ({box.row.kind})")
+    """Its layer, or its first and last, and how many equal boxes it stands for."""
+    named = ("Layer", f"{box.row.name} ({box.row.layer_class})")
     if box.unit:
         named = ("Layers", f"{box.rows[0].name} to {box.rows[-1].name}")
-    how = "side by side" if box.beside else "one after the other"
+    how = "side by side" if box.beside else "in sequence"
     return [named, ("Equal", f"{box.times}, {how}")] if box.times > 1 else [named]
 
 
 def of_way(way: Way, graph: Graph) -> Facts:
-    """Where a skip or another way goes, and its crops or pads."""
+    """Where a skip or other way goes, and its crops or pads."""
     source, target = graph.boxes[way.source], graph.boxes[way.target]
     name = "Skip" if way.skip else "Way"
     rows = ", ".join(row.name for row in way.fits)

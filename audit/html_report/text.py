@@ -1,27 +1,18 @@
-"""Numbers, shapes and names as a page shows them; everything that comes from a file is escaped."""
+"""Numbers, shapes and names as a page shows them; what comes from a file is escaped."""
 
-from collections.abc import Iterable, Sequence
-from html import escape
+import html
+from collections.abc import Sequence
 from itertools import groupby
 
-from audit.tables import Shape
+from audit.tables import Shape, times
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
-def e(text: object) -> str:
-    """A text as it may stand in HTML, in quoted attributes too."""
-    return escape(str(text), quote=True)
-
-
-def times(sizes: Iterable[int | None]) -> str:
-    """Sizes with crosses between them; what is open or unknown is a question mark.
-
-    >>> times((50, 50, None))
-    '50 x 50 x ?'
-    """
-    return " x ".join("?" if size is None else str(size) for size in sizes)
+def escape(text: object) -> str:
+    """A text as HTML may hold it, in quoted attributes too."""
+    return html.escape(str(text), quote=True)
 
 
 def of_sample(shape: Shape) -> str:
@@ -30,7 +21,7 @@ def of_sample(shape: Shape) -> str:
 
 
 def stacked(sizes: Sequence[int | None]) -> list[str]:
-    """Spatial sizes as short lines to write under each other; equal axes are a power.
+    """Spatial sizes as short lines, one below the other; equal axes are a power.
 
     >>> stacked((132, 132, 116)), stacked((50, 50, 50))
     (['132²', 'x 116'], ['50³'])
@@ -45,7 +36,7 @@ def stacked(sizes: Sequence[int | None]) -> list[str]:
 
 
 def short(number: int) -> str:
-    """A large number in three figures and a unit.
+    """A large number as three digits and a unit.
 
     >>> short(69_140_480), short(640)
     ('69.1 M', '640')
@@ -57,15 +48,6 @@ def short(number: int) -> str:
     return str(number)
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> count(1, "row"), count(1200, "row")
-    ('1 row', '1,200 rows')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def share(part: int, whole: int) -> str:
-    """A part in per cent; empty where the whole is nothing."""
+    """A part in percent; empty if the whole is 0."""
     return f"{100 * part / whole:.1f} %" if whole else ""

@@ -8,14 +8,14 @@ from typing import Any
 from audit.tables import Table
 from unetzoo.model_files import check_saved
 
-FACTORS = (1.0, 0.5, 2.0, 1.5, 0.75)  # the first are kept where the rows are many
-ROWS = 1400  # of all sizes together: a page stays under 2 MB
-OPEN = 64  # where a file leaves a size open
+FACTORS = (1.0, 0.5, 2.0, 1.5, 0.75)  # only the first are used if there are many rows
+ROWS = 1400  # for all sizes together, so that a page stays under 2 MB
+OPEN = 64  # the size if a file leaves it open
 
 
 @dataclass(frozen=True)
 class Sized:
-    """A network at the size it comes with, and at others; the first is what it comes with."""
+    """A network at its own input size, and at others."""
 
     table: Table
     others: tuple[Table, ...] = ()
@@ -23,7 +23,7 @@ class Sized:
 
     @property
     def all(self) -> list[Table]:
-        """By the size of the input."""
+        """All tables, by the size of the input."""
         return sorted((self.table, *self.others), key=lambda table: _numbers(_input(table)))
 
 
@@ -46,9 +46,9 @@ def of_zoo(name: str) -> Sized:
 
 
 def of_file(path: Path) -> Sized:
-    """The model of a ``.keras`` file; at other sizes where its graph can be made anew for them.
+    """The model of a ``.keras`` file, and at other sizes if its graph can be rebuilt for them.
 
-    Raises: ValueError where the file holds no such model.
+    Raises: ValueError if the file holds no such model.
     """
     check_saved(path)
     import keras
@@ -59,7 +59,7 @@ def of_file(path: Path) -> Sized:
     if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs, model.outputs, name=model.name)
     table = table_of(model)
-    inputs = [row for row in table if row.kind == "InputLayer"]
+    inputs = [row for row in table if row.layer_class == "InputLayer"]
     if len(inputs) != 1 or len(inputs[0].shape) < 3:
         return Sized(table)
     spatial, channels = inputs[0].shape[1:-1], inputs[0].shape[-1]
@@ -68,12 +68,12 @@ def of_file(path: Path) -> Sized:
         return _rebuilt(model, (*sizes, channels), table)
 
     if None in spatial:
-        found = list(_others((OPEN,) * len(spatial), lambda size: size, build, table, True))
-        if not found:
+        tables = list(_others((OPEN,) * len(spatial), lambda size: size, build, table, True))
+        if not tables:
             return Sized(table)
-        middle = next((t for t in found if _input(t) == (OPEN,) * len(spatial)), found[0])
-        note = f"The file leaves its input size open; it is drawn at {OPEN} an axis."
-        return Sized(middle, tuple(t for t in found if t is not middle), note)
+        middle = next((t for t in tables if _input(t) == (OPEN,) * len(spatial)), tables[0])
+        note = f"The file leaves its input size open; it is drawn at {OPEN} along each axis."
+        return Sized(middle, tuple(t for t in tables if t is not middle), note)
     known = tuple(size or 0 for size in spatial)
     return Sized(table, tuple(_others(known, lambda size: size, build, table)))
 
@@ -99,7 +99,7 @@ def _others(
 
 
 def _rebuilt(model: Any, shape: tuple[int | None, ...], like: Table) -> Table:
-    """The model's graph for another input shape. Raises: ValueError where it does not fit."""
+    """The model's graph for another input shape. Raises: ValueError if that does not work."""
     import keras
 
     from audit.sources.keras_model import table_of
@@ -118,7 +118,7 @@ def _rebuilt(model: Any, shape: tuple[int | None, ...], like: Table) -> Table:
 
 
 def _input(table: Table) -> tuple[int | None, ...]:
-    return next(row.shape[1:-1] for row in table if row.kind == "InputLayer")
+    return next(row.shape[1:-1] for row in table if row.layer_class == "InputLayer")
 
 
 def _numbers(sizes: tuple[int | None, ...]) -> tuple[int, ...]:

@@ -1,5 +1,5 @@
 "use strict";
-// Hover, focus, walk, slider and sorting. Every number comes from the page; none is made here.
+// Hover, focus, walk, slider and sorting. Every number comes from the page; none is computed here.
 (function () {
   var main = document.querySelector("main");
   var panel = document.getElementById("panel");
@@ -184,8 +184,8 @@
   }
   begin();
   if (panel) {
-    panel.append(element("p", "Point at a box or a skip, or reach it with Tab or the arrow keys, " +
-      "to see its numbers. A click or Enter walks on along the data's way."));
+    panel.append(element("p", "Point at a box or a skip, or move to it with Tab or the arrow keys, " +
+      "to see its numbers. Click it or press Enter to follow the data."));
     panel.hidden = false;
   }
 })();

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Collection, Iterator
 
-from audit.report import facts
-from audit.report.drawing.boxes import Box, Way
-from audit.report.drawing.layout import CHAR, LANE, LINE, NEXT, Picture, Place
-from audit.report.facts import Counted, Facts
-from audit.report.text import e
+from audit.html_report import facts
+from audit.html_report.drawing.boxes import Box, Way
+from audit.html_report.drawing.layout import CHAR, LANE, LINE, NEXT, Picture, Place
+from audit.html_report.facts import Counted, Facts
+from audit.html_report.text import escape
 
 FAMILIES = {
     "input": "input",
@@ -25,8 +25,8 @@ def draw(picture: Picture, count: Counted, title: str, marked: Collection[str] =
     width, height = round(picture.width), round(picture.height)
     parts = [
         f'<svg class="u" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="group" aria-label="{e(title)}">',
-        f"<title>{e(title)}</title>",
+        f'role="group" aria-label="{escape(title)}">',
+        f"<title>{escape(title)}</title>",
         *_bands(picture),
         *(_way(picture, way) for box in picture.graph.boxes for way in box.ways if not way.skip),
     ]
@@ -47,10 +47,10 @@ def _bands(picture: Picture) -> Iterator[str]:
 def _focusable(css: str, told: Facts, number: str, inner: str) -> str:
     """A group that takes the focus and tells its facts."""
     said = facts.sentence(told)
-    data = e(json.dumps(told, ensure_ascii=False))
+    data = escape(json.dumps(told, ensure_ascii=False))
     return (
-        f'<g class="{css}" tabindex="0" role="img" {number} aria-label="{e(said)}" '
-        f'data-facts="{data}"><title>{e(said)}</title>{inner}</g>'
+        f'<g class="{css}" tabindex="0" role="img" {number} aria-label="{escape(said)}" '
+        f'data-facts="{data}"><title>{escape(said)}</title>{inner}</g>'
     )
 
 
@@ -65,11 +65,11 @@ def _box(picture: Picture, place: Place, count: Counted, marked: Collection[str]
 
 
 def _following(picture: Picture, box: Box) -> str:
-    """The next box on the data's way: the one that reads this one first, without skips."""
+    """The next box on the data's way: the first that reads this one, skips last."""
     readers = [
-        (way.skip, each.number)
-        for each in picture.graph.boxes
-        for way in each.ways
+        (way.skip, reader.number)
+        for reader in picture.graph.boxes
+        for way in reader.ways
         if way.source == box.number
     ]
     return str(min(readers)[1]) if readers else ""
@@ -89,17 +89,16 @@ def _shapes(place: Place) -> Iterator[str]:
             f'height="{height:.1f}"/>'
         )
     if place.above:
-        yield (
-            f'<text class="channels" x="{place.centre:.1f}" y="{y - 4:.1f}">{e(place.above)}</text>'
-        )
+        above = escape(place.above)
+        yield f'<text class="channels" x="{place.center:.1f}" y="{y - 4:.1f}">{above}</text>'
     for n, line in enumerate(place.below):
         top = y + height + LINE * (n + 1) - 1
         css = "times" if place.box.times > 1 and n == 0 else "sizes"
-        yield f'<text class="{css}" x="{place.centre:.1f}" y="{top:.1f}">{e(line)}</text>'
+        yield f'<text class="{css}" x="{place.center:.1f}" y="{top:.1f}">{escape(line)}</text>'
 
 
 def _skipped(place: Place) -> float:
-    """The width of the channels that came by skips, where a concatenation's add up."""
+    """The width of the channels that came through skips, if a concatenation's channels add up."""
     channels = [(way.shape[-1], way.skip) for way in place.box.ways]
     whole = place.box.row.shape[-1]
     if len(channels) < 2 or not whole or sum(c or 0 for c, _ in channels) != whole:
@@ -124,8 +123,8 @@ def _way(picture: Picture, way: Way) -> str:
         y = source.middle + _lowest(picture, source) * 0.2
         down = target.box.level > source.box.level
         end = target.y - 15 if down else target.y + target.height + LINE * lines + 3
-        d = f"M{source.right:.1f} {y:.1f}H{target.centre:.1f}V{end:.1f}"
-        drawn = f'<path d="{d}"/>{tip("down" if down else "up", target.centre, end)}'
+        d = f"M{source.right:.1f} {y:.1f}H{target.center:.1f}V{end:.1f}"
+        drawn = f'<path d="{d}"/>{tip("down" if down else "up", target.center, end)}'
     label = _sum(picture, way) if way.sums else ""
     return f'<g class="way" {_ends(way)}>{drawn}{label}</g>'
 
@@ -142,16 +141,16 @@ def _lowest(picture: Picture, source: Place) -> float:
 
 
 def _sum(picture: Picture, way: Way) -> str:
-    """A pad's sum, below its target; where the way comes from above, to the left of it."""
+    """A pad's sum: below its target or, if the way comes from above, to its left."""
     source, target = picture.places[way.source], picture.places[way.target]
     text = "; ".join(way.sums)
     x, y = target.x - 3, target.y + target.height + LINE * (len(target.below) + 1) - 1
     if target.box.level > source.box.level:
         y = picture.bands[target.box.level].y - 7
-        x = target.centre - 5 - CHAR * len(text)
+        x = target.center - 5 - CHAR * len(text)
         if x < 0:
-            x = target.centre + 5
-    return f'<text class="sum fit" x="{x:.1f}" y="{y:.1f}">{e(text)}</text>'
+            x = target.center + 5
+    return f'<text class="sum fit" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
 def _skip(picture: Picture, way: Way) -> str:
@@ -160,7 +159,7 @@ def _skip(picture: Picture, way: Way) -> str:
     if text:
         middle = (picture.places[way.source].right + _landing(picture, way)) / 2
         top = _lane(picture, way) - 4
-        drawn += f'<text class="sum" x="{middle:.1f}" y="{top:.1f}">{e(text)}</text>'
+        drawn += f'<text class="sum" x="{middle:.1f}" y="{top:.1f}">{escape(text)}</text>'
     return _focusable("skip", facts.of_way(way, picture.graph), _ends(way), drawn)
 
 
@@ -173,7 +172,7 @@ def _over(picture: Picture, way: Way) -> str:
     source, target = picture.places[way.source], picture.places[way.target]
     start, lane, end = source.y + 6, _lane(picture, way), target.y - 15
     left, x = source.right, _landing(picture, way)
-    rise = max(left + 5, source.centre + CHAR * len(source.above) / 2 + 3)  # beside the label
+    rise = max(left + 5, source.center + CHAR * len(source.above) / 2 + 3)  # beside the label
     d = f"M{left:.1f} {start:.1f}H{rise:.1f}V{lane:.1f}H{x:.1f}V{end:.1f}"
     hit = f'<path class="hit" d="{d}"/>' if way.skip else ""
     return f'{hit}<path class="line" d="{d}"/>{tip("down", x, end)}'
@@ -186,10 +185,10 @@ def _lane(picture: Picture, way: Way) -> float:
 
 
 def _landing(picture: Picture, way: Way) -> float:
-    """Where a way from above meets its box: several stand beside each other."""
+    """Where a way from above meets its box: several are drawn beside each other."""
     target = picture.places[way.target]
-    over = [each for each in target.box.ways if (each.source, each.target) in picture.lanes]
-    return target.centre + 4 * (over.index(way) - (len(over) - 1) / 2)
+    over = [other for other in target.box.ways if (other.source, other.target) in picture.lanes]
+    return target.center + 4 * (over.index(way) - (len(over) - 1) / 2)
 
 
 def tip(direction: str, x: float, y: float) -> str:

@@ -12,8 +12,8 @@ from reports import DOCUMENTS, HOSTILE, TEXTS, hostile, page_of, table_of
 import audit
 import unetzoo
 from audit.analysis.cost import cost
-from audit.report import report, report_diff, sizes, write
-from audit.report.drawing.graph import drawable
+from audit.html_report import report, report_diff, sizes, write
+from audit.html_report.drawing.graph import drawable
 from audit.tables import Row, Table
 
 

@@ -1,4 +1,4 @@
-"""The HTML report: one file that needs no network, and no script to be looked at."""
+"""The HTML report: one file, readable offline and without scripts."""
 
 from pathlib import Path
 from typing import Any
@@ -9,27 +9,27 @@ __all__ = ["report", "report_diff", "write"]
 def report(source: Any) -> str:
     """The page of a zoo id, a ``.keras`` file, a text with a summary, a Keras model or a table.
 
-    Raises: ValueError for what is none of these.
+    Raises: ValueError for anything else.
 
     >>> "64 - 2 x 4 = 56" in report("unet2d_original")
     True
     """
-    from audit.report.page import report as page_of
+    from audit.html_report.page import report as page_of
 
     return page_of(source)
 
 
 def report_diff(first: Any, second: Any) -> str:
-    """Two networks side by side with what differs. Raises: ValueError as ``report``."""
-    from audit.report.compare import report_diff as page_of
+    """Two networks side by side, and what differs. Raises: ValueError as ``report`` does."""
+    from audit.html_report.compare import report_diff as page_of
 
     return page_of(first, second)
 
 
 def write(page: str, path: Path | str) -> Path:
-    """Write a page whole or not at all; its path.
+    """Write a page, whole or not at all, and return its path.
 
-    Raises: ValueError where it cannot be written.
+    Raises: ValueError if it cannot be written.
     """
     from unetzoo.utils.files import replacing
 

@@ -1,14 +1,14 @@
-"""A table as the boxes of a picture: one for each map that is computed, and the ways between."""
+"""A table as the boxes of a picture, one for each map, and the ways between them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from math import log2, prod
 
 from audit.formats.pytorch import is_block
+from audit.html_report.drawing import arithmetic
+from audit.html_report.drawing.boxes import Box, Graph, Way
+from audit.html_report.drawing.folding import folded
 from audit.kinds import FITS, SIZE_FROM_SECOND
-from audit.report.drawing import arithmetic
-from audit.report.drawing.boxes import Box, Graph, Way
-from audit.report.drawing.folding import folded
 from audit.tables import Row, Shape, Table
 
 KERNELS = ("Conv", "Separable", "Depthwise", "Dense", "MultiHeadAttention")
@@ -18,13 +18,13 @@ ACTIVATIONS = ("Activation", "Softmax", "Sigmoid", "Tanh", "SiLU", "Swish", "Mis
 def drawable(table: Table) -> bool:
     """Whether the table holds the spatial sizes that a picture needs."""
     sized = [row for row in table if len(row.shape) > 2 and None not in row.shape[1:-1]]
-    kernels = [row for row in table if row.kind.startswith("Conv")]
+    kernels = [row for row in table if row.layer_class.startswith("Conv")]
     return bool(sized) and all(row in sized for row in kernels)
 
 
 def graph_of(table: Table) -> Graph:
-    """The picture's boxes and ways. Rows without inputs are taken one after the other."""
-    makers: dict[str, Way] = {}  # each output: the box that made it, and the fits since
+    """The picture's boxes and ways. Rows without inputs follow each other in order."""
+    makers: dict[str, Way] = {}  # for each output: the box that made it, and the fits since
     boxes: list[Box] = []
     previous: Way | None = None
     linked = any(row.inputs for row in table)
@@ -33,7 +33,7 @@ def graph_of(table: Table) -> Graph:
             continue
         ways = _ways(row, makers, previous, linked)
         previous = _placed(row, ways, boxes)
-        makers[f"{row.name}[{row.call}]"] = previous
+        makers[row.key] = previous
     return Graph(tuple(_levelled(folded(boxes))))
 
 
@@ -41,17 +41,17 @@ def _ways(row: Row, makers: dict[str, Way], previous: Way | None, linked: bool) 
     """Where a row's data comes from, each source once."""
     if not linked:
         return [previous] if previous else []
-    names = row.inputs[:1] if row.kind in SIZE_FROM_SECOND else row.inputs
-    found: list[Way] = []
-    for name in names:
-        way = makers.get(name.rsplit("[", 1)[0])
-        if way is not None and way not in found:
-            found.append(way)
-    return found
+    sources = row.sources[:1] if row.layer_class in SIZE_FROM_SECOND else row.sources
+    ways: list[Way] = []
+    for source in sources:
+        way = makers.get(source)
+        if way is not None and way not in ways:
+            ways.append(way)
+    return ways
 
 
 def _placed(row: Row, ways: list[Way], boxes: list[Box]) -> Way:
-    """Put a row into a box, on a way, or into a box of its own; its output's way."""
+    """Put a row into a box, on a way, or into a box of its own; return the way of its output."""
     if len(ways) == 1:
         way, box = ways[0], boxes[ways[0].source]
         if _fits(row):
@@ -76,22 +76,24 @@ def _placed(row: Row, ways: list[Way], boxes: list[Box]) -> Way:
 def _main(row: Row, ways: list[Way], boxes: list[Box]) -> Box | None:
     """The box that a row's data mainly comes from: of several, the one with the deepest line.
 
-    A product's weights, of another shape than the product, are not it.
+    The weights of a product, whose shape differs from the product's, do not count.
     """
-    if row.kind == "Multiply":
+    if row.layer_class == "Multiply":
         ways = [way for way in ways if way.shape == row.shape] or ways
     sources = [boxes[way.source] for way in ways]
     return max(sources, key=lambda box: (box.line, box.number), default=None)
 
 
 def _first(shape: Shape, before: Shape) -> Shape:
-    """A row's shape, or that of its input where a text has none."""
+    """A row's shape, or that of its input if a text has none."""
     return shape if len(shape) > 1 else before
 
 
 def _fits(row: Row) -> bool:
-    sliced = row.kind == "TensorFlowOpLayer" and len(row.inputs) == 1
-    return row.kind in FITS or row.kind.startswith(("ZeroPadding", "Cropping")) or sliced
+    sliced = row.layer_class == "TensorFlowOpLayer" and len(row.inputs) == 1
+    return (
+        row.layer_class in FITS or row.layer_class.startswith(("ZeroPadding", "Cropping")) or sliced
+    )
 
 
 def _follows(row: Row) -> bool:
@@ -105,26 +107,26 @@ def _follows(row: Row) -> bool:
         "Rescaling",
         *ACTIVATIONS,
     )
-    return any(word in row.kind for word in words)
+    return any(word in row.layer_class for word in words)
 
 
 def _family(row: Row, ways: list[Way]) -> str:
-    kind = row.kind
-    if not ways and kind == "InputLayer":
+    name = row.layer_class
+    if not ways and name == "InputLayer":
         return "input"
     if len(ways) > 1:
         return "merge"
-    resizes = "upsampling" in kind.lower() or kind == "ResizeToMatch"
-    if resizes or (kind.endswith("Transpose") and _stride(row) > 1):
+    resizes = "upsampling" in name.lower() or name == "ResizeToMatch"
+    if resizes or (name.endswith("Transpose") and _stride(row) > 1):
         return "up"
-    if "Pooling" in kind or (_stride(row) > 1 and kind.startswith(KERNELS)):
+    if "Pooling" in name or (_stride(row) > 1 and name.startswith(KERNELS)):
         return "down"
-    return "conv" if kind.startswith(KERNELS) else "other"
+    return "conv" if name.startswith(KERNELS) else "other"
 
 
 def _stride(row: Row) -> int:
-    """The largest stride; a transposed convolution of a text is taken to have 2."""
-    value = row.settings.get("strides", 2 if row.kind.endswith("Transpose") else 1)
+    """The largest stride; 2 is assumed for a transposed convolution in a text."""
+    value = row.settings.get("strides", 2 if row.layer_class.endswith("Transpose") else 1)
     return max(value) if isinstance(value, tuple | list) else int(value or 1)
 
 
@@ -137,7 +139,8 @@ def _level(row: Row, ways: list[Way], main: Box) -> int:
     if len(ways) > 1:
         return level
     before, after = _mean(main.spatial), _mean(row.shape[1:-1])
-    if before and (not after or row.kind.startswith("Global")):  # a vector: pooled, flattened
+    to_vector = not after or row.layer_class.startswith("Global")  # flattened, or pooled
+    if before and to_vector:
         return level + 1
     in_a_row = len(row.shape) != len(main.row.shape)  # a map's positions as tokens
     if in_a_row or not before or not after:
@@ -148,9 +151,9 @@ def _level(row: Row, ways: list[Way], main: Box) -> int:
 
 
 def _shrinks(row: Row, before: float, after: float) -> bool:
-    """Unpadded convolutions take a few pixels and no level; strides and poolings take one.
+    """Whether a row goes a level down: strides and poolings do, unpadded convolutions do not.
 
-    A stride does where there is but one pixel to step over, too.
+    A stride does so even if there is only one pixel to step over.
     """
     if after > before:
         return False
@@ -158,16 +161,16 @@ def _shrinks(row: Row, before: float, after: float) -> bool:
         return _stride(row) > 1
     if after == before:
         return False
-    return "Pooling" in row.kind or (after <= (before + 1) / 2 and before - after > 4)
+    return "Pooling" in row.layer_class or (after <= (before + 1) / 2 and before - after > 4)
 
 
 def _grows(row: Row, before: float, after: float) -> bool:
-    """By much, or at all where that is what the row is for (one axis of three, 2 to 3 pixels)."""
+    """Whether a row goes a level up: it grows much, or at all if that is what the row is for."""
     return after >= 1.6 * before or (after > before and _family(row, []) == "up")
 
 
 def _steps(row: Row, larger: float, smaller: float) -> int:
-    """How many halvings: by the stride; else by the sizes, of which each loses up to a half."""
+    """How many halvings: by the stride, or else by the sizes; an odd size loses half a pixel."""
     stride = row.settings.get("strides", row.settings.get("size", row.settings.get("factor")))
     if stride is not None:
         return max(round(log2(max(stride) if isinstance(stride, tuple | list) else stride)), 1)
@@ -178,13 +181,13 @@ def _steps(row: Row, larger: float, smaller: float) -> int:
 
 
 def _mean(sizes: Shape) -> float:
-    """The geometric mean of the spatial sizes; 0 where there are none."""
+    """The geometric mean of the spatial sizes; 0 if there are none."""
     known = [size for size in sizes if size]
     return prod(known) ** (1 / len(known)) if known else 0.0
 
 
 def _levelled(boxes: list[Box]) -> Iterator[Box]:
-    """The levels counted from 0 without gaps, and which ways are skips."""
+    """The boxes with levels from 0 without gaps, and with skips marked."""
     order = {level: n for n, level in enumerate(sorted({box.level for box in boxes}))}
     for box in boxes:
         ways = [replace(way, skip=_skips(boxes[way.source], box)) for way in box.ways]
@@ -192,6 +195,6 @@ def _levelled(boxes: list[Box]) -> Iterator[Box]:
 
 
 def _skips(source: Box, target: Box) -> bool:
-    """Whether a way joins, on its level, what did not go down with what did."""
+    """Whether a way joins, on its level, what stayed there with what went down."""
     joined = len(target.ways) > 1 and source.level == target.level
     return joined and source.line < target.below

@@ -1,11 +1,11 @@
-"""Where the boxes of the U stand: data runs left to right, each resolution level is a row."""
+"""Where the boxes of the U are: data runs from left to right, each level is a row."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod, sqrt
 
-from audit.report.drawing.boxes import Box, Graph, Way
-from audit.report.text import TIMES, stacked
+from audit.html_report.drawing.boxes import Box, Graph, Way
+from audit.html_report.text import TIMES, stacked
 from audit.tables import Shape
 
 CHAR, LINE = 6.2, 12  # a digit's width and a line's height, in pixels, at the labels' size
@@ -45,7 +45,7 @@ class Place:
         return self.y + self.height / 2
 
     @property
-    def centre(self) -> float:
+    def center(self) -> float:
         return self.x + self.width / 2
 
     @property
@@ -55,7 +55,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Band:
-    """A level's row: its top, its height, and the line on which its boxes are centred."""
+    """A level's row: its top, its height, and the line on which its boxes are centered."""
 
     level: int
     y: float
@@ -67,8 +67,8 @@ class Band:
 class Picture:
     """All places, and the size of the drawing.
 
-    ``lanes`` are the ways that run above their level, with the number of their line, the highest
-    first: skips, and others with a box between their ends.
+    ``lanes`` holds the ways that run above their level, each with the number of its line, the
+    highest first: skips, and ways with a box between their ends.
     """
 
     graph: Graph
@@ -82,7 +82,7 @@ class Picture:
 def layout(graph: Graph, scales: tuple[Scale, ...] = FULL, width: float = PAGE) -> Picture:
     """Place every box: height by spatial size, width by channels, both by their square roots.
 
-    The first of the scales that keeps the drawing within the width is taken, else the last.
+    The first scale that keeps the drawing within the width is taken, or else the last.
     """
     for scale in scales:
         picture = _placed(graph, scale)
@@ -115,10 +115,10 @@ def _placed(graph: Graph, scale: Scale) -> Picture:
 
 
 def _columns(boxes: tuple[Box, ...]) -> list[int]:
-    """Each box's column: right of all that it reads, the first that is free on its level.
+    """Each box's column: the first one right of all that it reads that is free on its level.
 
-    A way from another level turns up or down in its box's column, where its source's level is kept
-    free: right of a box that is read on another level, and as far as such a way runs.
+    A way from another level turns up or down in its box's column. Its source's level is kept free
+    there, and between: right of a box that is read on another level, as far as the way runs.
     """
     columns: list[int] = []
     taken: dict[tuple[int, int], int] = {}  # by a box, or by the ways of a box
@@ -165,7 +165,7 @@ def _lanes(boxes: tuple[Box, ...], columns: list[int]) -> dict[tuple[int, int], 
 
 
 def _ways_from(box: Box, boxes: tuple[Box, ...]) -> list[Way]:
-    return [way for each in boxes for way in each.ways if way.source == box.number]
+    return [way for reader in boxes for way in reader.ways if way.source == box.number]
 
 
 def _runs_over(way: Way, boxes: tuple[Box, ...], columns: list[int]) -> bool:
@@ -204,28 +204,28 @@ def _bands(
 
 
 def _sum_level(way: Way, graph: Graph) -> int | None:
-    """Below which level's boxes a pad's sum stands: the higher one's; a skip's is beside it."""
+    """The level below whose boxes a pad's sum is: the higher one; a skip's sum is beside it."""
     if not way.sums or way.skip:
         return None
     return min(graph.boxes[way.source].level, graph.boxes[way.target].level)
 
 
 def _width(box: Box, boxes: tuple[Box, ...], scale: Scale) -> float:
-    most = max((each.channels or 0 for each in boxes), default=0)
+    most = max((other.channels or 0 for other in boxes), default=0)
     if not box.channels or not most:
         return scale.width / 3
     return max(scale.width * sqrt(box.channels / most), 3)
 
 
 def _height(box: Box, graph: Graph, scale: Scale) -> float:
-    largest = max(extent(each.spatial, graph.axes) for each in graph.boxes)
+    largest = max(extent(other.spatial, graph.axes) for other in graph.boxes)
     return max(scale.height * sqrt(extent(box.spatial, graph.axes) / largest), 14)
 
 
 def extent(sizes: Shape, axes: int) -> float:
-    """The geometric mean of spatial sizes; 1 where there are none.
+    """The geometric mean of spatial sizes; 1 if there are none.
 
-    Fewer than the input's axes, as for tokens, are the sides of a square or cube of as many.
+    Fewer sizes than the input has axes, as for tokens, become a square or cube of as many voxels.
 
     >>> extent((196,), 2), extent((32, 8), 2)
     (14.0, 16.0)
@@ -248,5 +248,5 @@ def _labels(box: Box, before: Box | None, sparse: bool) -> tuple[str, list[str]]
 
 
 def counted(box: Box) -> str:
-    """How often a box stands for the same."""
+    """How many equal boxes a box stands for."""
     return f"{box.times}{TIMES}"

@@ -19,17 +19,17 @@ class Way:
 
 @dataclass
 class Box:
-    """A map: the row that makes it and those that only change its values (norm, activation).
+    """A map: the row that makes it, and the rows that only change its values (norm, activation).
 
-    A unit is several maps in one box, named after the last; ``times`` counts equal boxes or units
-    that are drawn as one.
+    A unit is several maps in one box, named after the last; ``times`` counts the equal boxes or
+    units that are drawn as one.
     """
 
     number: int
     row: Row
     family: str  # input, conv, down, up, merge, unit, other
     level: int
-    known: bool  # whether the ways into it are known or only the order of a text
+    known: bool  # whether the ways into it are known, and not only the order of a text's rows
     rows: list[Row] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
     line: int = 0  # the deepest level on its main line, the longest way down of the data
@@ -44,7 +44,7 @@ class Box:
 
     @property
     def channels(self) -> int | None:
-        """Its channels; where a text has cut them off, those that its norm scales."""
+        """Its channels; if a text has cut them off, those that its norm scales."""
         scales = [row.parameters["scale"] for row in self.rows if "scale" in row.parameters]
         return self.row.shape[-1] or (scales[0] if scales else None)
 
@@ -70,12 +70,12 @@ class Graph:
 
     @property
     def known(self) -> bool:
-        """Whether the ways are known and not only the rows' order."""
+        """Whether the ways are known, and not only the rows' order."""
         return all(box.known for box in self.boxes)
 
     def side(self, box: Box) -> str:
         """Encoder, bottleneck or decoder: before, at, or after the deepest level."""
-        deep = [each.number for each in self.boxes if each.level == self.deepest]
+        deep = [other.number for other in self.boxes if other.level == self.deepest]
         if box.number < deep[0]:
             return "encoder"
         return "decoder" if box.number > deep[-1] else "bottleneck"

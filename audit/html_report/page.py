@@ -5,13 +5,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from audit.report import sections, sizes
-from audit.report.drawing import svg, volume
-from audit.report.drawing.graph import drawable, graph_of
-from audit.report.drawing.layout import layout
-from audit.report.facts import counted
-from audit.report.sizes import Sized
-from audit.report.text import TIMES, e, of_sample
+from audit.html_report import sections, sizes
+from audit.html_report.drawing import svg, volume
+from audit.html_report.drawing.graph import drawable, graph_of
+from audit.html_report.drawing.layout import layout
+from audit.html_report.facts import with_cost
+from audit.html_report.sizes import Sized
+from audit.html_report.text import TIMES, escape, of_sample
 from audit.sources.resolve import as_table, zoo_id
 from audit.tables import Table
 from unetzoo.registry import card
@@ -21,16 +21,18 @@ POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 KEY = (
-    "A row is a level of resolution. A box is a map: its height shows the spatial size and its "
-    "width the channels, both by their square roots; above it stand the channels, below it the "
-    "spatial sizes. A dashed line is a skip, the dashed part of a box what came by it; a sum "
-    "beside a line is the crop or pad that makes the sizes match."
+    "Each row is a level of resolution, and each box is a map. Its height shows the spatial size "
+    "and its width the channels, both by their square roots; the channels stand above it and the "
+    "spatial sizes below. A dashed line is a skip, and the dashed part of a box is what came "
+    "through it. A sum beside a line is the crop or pad that makes the sizes match."
 )
 COUNTS = (
-    f" A count below a box, such as 5{TIMES}, says for how many equal ones it stands: one after "
-    "the other or, where they read the same, side by side."
+    f" A count below a box, such as 5{TIMES}, says how many equal boxes it stands for: in sequence "
+    "or, if they read the same map, side by side."
 )
-VOLUMES = "The last map of each level on either side, all sizes to one scale, and its channels."
+VOLUMES = (
+    "The last map of each level on either side, with its channels; all are drawn to one scale."
+)
 HEADINGS = {
     "picture": "The network",
     "volume": "As volumes",
@@ -44,11 +46,11 @@ HEADINGS = {
 def report(source: Any) -> str:
     """The page of a zoo id, a ``.keras`` file, a text with a summary, a model or a table.
 
-    Raises: ValueError for what is none of these.
+    Raises: ValueError for anything else.
     """
     sized, name, about, zoo = _read(source)
     regions = _regions(sized.table, name)
-    head = f"<h1>{e(name)}</h1>{_paragraphs(about, sized.note)}{regions['totals']}"
+    head = f"<h1>{escape(name)}</h1>{_paragraphs(about, sized.note)}{regions['totals']}"
     parts = [f"<header>{head}</header>", _slider(sized)]
     parts += [_section(key, region) for key, region in regions.items() if key in HEADINGS]
     verdicts = sections.statements(zoo) if zoo else ""
@@ -66,7 +68,7 @@ def document(title: str, body: str, wide: bool = False) -> str:
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{e(title)}</title>
+<title>{escape(title)}</title>
 <style>
 {_file("page.css")}</style>
 </head>
@@ -83,11 +85,11 @@ def document(title: str, body: str, wide: bool = False) -> str:
 
 @cache
 def _file(name: str) -> str:
-    return files("audit.report").joinpath(name).read_text(encoding="utf-8")
+    return files("audit.html_report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _read(source: Any) -> tuple[Sized, str, str, str]:
-    """The tables, the name to show, a sentence about it, and the zoo's id if it is one."""
+    """The tables, the name to show, a sentence about it, and its id if it is of the zoo."""
     if name := zoo_id(source):
         known = card(name)
         return sizes.of_zoo(name), name, f"{known.source}; takes {known.sizes}.", name
@@ -115,16 +117,16 @@ def origin_of(table: Table) -> str:
         f"A published table, {table.style}.",
         sections.what_is_missing(table, linked, drawable(table)),
     ]
-    sentences += [f"{doubt}.".capitalize() for doubt in table.doubts()]
+    sentences += [f"{gap}.".capitalize() for gap in table.inconsistencies()]
     return " ".join(filter(None, sentences))
 
 
 def _paragraphs(*texts: str) -> str:
-    return "".join(f'<p class="about">{e(text)}</p>' for text in texts if text)
+    return "".join(f'<p class="about">{escape(text)}</p>' for text in texts if text)
 
 
 def _section(key: str, region: str) -> str:
-    """A region with its heading and what explains it."""
+    """A region with its heading and its explanation."""
     after = key_to_the_picture(region) if key == "picture" else ""
     if key == "volume":
         after = f'<p class="key">{VOLUMES}</p>'
@@ -132,8 +134,8 @@ def _section(key: str, region: str) -> str:
 
 
 def _regions(table: Table, name: str) -> dict[str, str]:
-    """Everything that depends on the input's size, by the name of its place on the page."""
-    count = counted(table)
+    """Everything that depends on the input's size, by the name of its region on the page."""
+    count = with_cost(table)
     drawing = solid = ""
     if drawable(table):
         graph = graph_of(table)
@@ -152,15 +154,15 @@ def _regions(table: Table, name: str) -> dict[str, str]:
 
 
 def key_to_the_picture(drawn: str, differs: bool = False) -> str:
-    """The panel, the legend and what box and labels mean."""
+    """The panel, the legend, and what boxes and labels mean."""
     legend = "".join(
         f'<li><svg width="14" height="14" aria-hidden="true"><g class="box {key}">'
-        f'<rect class="map" x="1" y="1" width="12" height="12"/></g></svg>{e(word)}</li>'
+        f'<rect class="map" x="1" y="1" width="12" height="12"/></g></svg>{escape(word)}</li>'
         for key, word in svg.FAMILIES.items()
         if f'class="box {key}' in drawn
     )
     if differs:
-        legend += f'<li class="differs">{e("outlined: it differs from the other network")}</li>'
+        legend += '<li class="differs">outlined: it differs from the other network</li>'
     key = KEY + COUNTS if 'class="times"' in drawn else KEY
     return (
         '<div class="panel" id="panel" aria-live="polite" hidden></div>'
@@ -169,7 +171,7 @@ def key_to_the_picture(drawn: str, differs: bool = False) -> str:
 
 
 def _slider(sized: Sized) -> str:
-    """The slider over the sizes; without a script it stays hidden."""
+    """The slider for the input's size; it stays hidden without scripts."""
     if not sized.others:
         return ""
     tables = sized.all
@@ -178,16 +180,17 @@ def _slider(sized: Sized) -> str:
     return (
         '<form class="slider" hidden><label for="size">Input size</label>'
         f'<input id="size" type="range" min="0" max="{len(tables) - 1}" step="1" value="{at}" '
-        f'data-labels="{e(labels)}"><output for="size">{e(_label(sized.table))}</output></form>'
+        f'data-labels="{escape(labels)}">'
+        f'<output for="size">{escape(_label(sized.table))}</output></form>'
     )
 
 
 def _label(table: Table) -> str:
-    return of_sample(next(row.shape for row in table if row.kind == "InputLayer"))
+    return of_sample(next(row.shape for row in table if row.layer_class == "InputLayer"))
 
 
 def _templates(sized: Sized, name: str, own: dict[str, str]) -> list[str]:
-    """The regions at every size, inert until the slider takes them."""
+    """The regions at every size, inert until the slider shows them."""
     if not sized.others:
         return []
     return [

@@ -10,10 +10,10 @@ from reports import DOCUMENTS, table_of
 
 import audit
 import unetzoo
-from audit.report import report
-from audit.report.drawing import arithmetic
-from audit.report.drawing.graph import graph_of
-from audit.report.drawing.layout import CHAR, FULL, HALF, PAGE, extent, layout
+from audit.html_report import report
+from audit.html_report.drawing import arithmetic
+from audit.html_report.drawing.graph import graph_of
+from audit.html_report.drawing.layout import CHAR, FULL, HALF, PAGE, extent, layout
 from audit.tables import Row, Table
 
 PLAIN = [*unetzoo.list_models("unet?d_*"), "plain_unet", "residual_unet", "vnet"]
@@ -86,7 +86,7 @@ def test_every_network_of_the_zoo_is_a_u(name, smallest):
     for skip in drawn.skips:
         source, target = drawn.boxes[skip.source], drawn.boxes[skip.target]
         assert (drawn.side(source), drawn.side(target)) == ("encoder", "decoder")
-        assert target.row.kind == "Concatenate"
+        assert target.row.layer_class == "Concatenate"
 
 
 def check_down_and_up(drawn):
@@ -156,7 +156,7 @@ def test_equal_units_are_counted(name, counts):
     for level, count in enumerate(counts):
         assert sum(box.times for box in units if box.level == level) == count
     for box in units:
-        kinds = [row.kind for row in box.rows]
+        kinds = [row.layer_class for row in box.rows]
         assert kinds == kinds[: len(kinds) // box.times] * box.times
 
 
@@ -194,7 +194,7 @@ def test_boxes_follow_sizes_and_channels_and_do_not_overlap(name, scales):
 def room(place):
     """From where to where a box and its labels reach."""
     half = max(place.width, CHAR * max(map(len, (place.above, *place.below)))) / 2
-    return place.centre - half, place.centre + half
+    return place.center - half, place.center + half
 
 
 def check_rows(picture):
@@ -214,7 +214,7 @@ def check_lines(picture):
         source, target = picture.places[way.source], picture.places[way.target]
         others = [p for p in picture.places if p.box.level == source.box.level and p is not source]
         if source.box.level != target.box.level:
-            assert not any(source.x < place.x <= target.centre for place in others)
+            assert not any(source.x < place.x <= target.center for place in others)
         elif (way.source, way.target) not in picture.lanes:
             assert not any(source.x < place.x < target.x for place in others)
     for one, two in combinations(
@@ -309,7 +309,7 @@ def test_a_skip_that_is_added_is_no_unit(supervised):
     drawn = drawn_of(build)
     assert not any(box.unit for box in drawn.boxes)
     assert [box.level for box in drawn.boxes if box.channels > 1] == [0, 0, 1, 0, 0, 0]
-    skips = [(drawn.boxes[w.source].row.kind, w.source) for w in drawn.skips]
+    skips = [(drawn.boxes[w.source].row.layer_class, w.source) for w in drawn.skips]
     assert skips == [("Conv2D", 1)]
 
 
@@ -344,7 +344,7 @@ def test_a_unit_whose_inner_map_is_read_elsewhere_keeps_its_boxes():
         return keras.layers.Concatenate()([y, inner])
 
     drawn = drawn_of(build)
-    assert [box.row.kind for box in drawn.boxes] == [
+    assert [box.row.layer_class for box in drawn.boxes] == [
         "InputLayer", "Conv2D", "Conv2D", "Conv2D", "Add", "Concatenate",
     ]  # fmt: skip
     assert drawn.skips == []
@@ -369,7 +369,7 @@ def test_equal_inputs_and_unequal_branches_are_not_drawn_as_one():
     x = keras.layers.Concatenate()([first, second])
     branches = [conv(x), conv(x), conv(x, dilation_rate=2)]
     drawn = graph(keras.Model([first, second], keras.layers.Concatenate()(branches)))
-    assert [(box.row.kind, box.times) for box in drawn.boxes] == [
+    assert [(box.row.layer_class, box.times) for box in drawn.boxes] == [
         ("InputLayer", 1), ("InputLayer", 1), ("Concatenate", 1), ("Conv2D", 2), ("Conv2D", 1),
         ("Concatenate", 1),
     ]  # fmt: skip

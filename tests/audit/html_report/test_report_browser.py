@@ -8,7 +8,7 @@ from reports import HOSTILE, VARIANTS, hostile, page_of, table_of
 import audit
 import unetzoo
 from audit.analysis.cost import cost
-from audit.report import report, report_diff, write
+from audit.html_report import report, report_diff, write
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_box_that_stands_for_several_says_so(open_page):
     page.locator(".box.unit", has_text="12").last.hover()
     shown = panel(page)
     assert shown["Layers"] == "transformer1-attention to transformer-norm"
-    assert shown["Equal"] == "12, one after the other"
+    assert shown["Equal"] == "12, in sequence"
     rows = [row for row in table_of("transunet") if row.name.startswith("transformer")]
     total = sum(row.total for row in rows if row.name != "transformer1-norm1")
     assert shown["Parameters"].startswith(f"{total:,} ")

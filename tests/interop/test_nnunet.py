@@ -1,0 +1,134 @@
+"""Folders of nnU-Net against nnU-Net's own masks and logits (``scripts/nnunet_folders.py``)."""
+
+import json
+import shutil
+
+import keras
+import nibabel
+import numpy as np
+import pytest
+import torch
+from places import GOLDEN
+
+from unetzoo.data.datasets import Case
+from unetzoo.interop.nnunet import load_nnunet
+
+FOLDERS = GOLDEN / "nnunet"
+TRAINED = {
+    "ct": "nnUNetTrainer__nnUNetPlans__3d_fullres",
+    "ct_2d": "nnUNetTrainer__nnUNetPlans__2d",
+    "mr": "nnUNetTrainer__nnUNetResEncUNetMPlans__3d_fullres",
+    "cascade": "nnUNetTrainer__nnUNetPlans__3d_cascade_fullres",
+}
+
+
+def model_of(name):
+    return FOLDERS / name / TRAINED[name]
+
+
+@pytest.fixture(scope="module")
+def predictors():
+    """Each folder read once; mirror images and all folds, as nnU-Net does it."""
+    loaded = {}
+    return lambda name: loaded.get(name) or loaded.setdefault(name, load_nnunet(model_of(name)))
+
+
+def cases(name):
+    images = FOLDERS / name / "images"
+    names = sorted({path.name[:-12] for path in images.iterdir()})
+    return [Case(case, tuple(sorted(images.glob(f"{case}_*")))) for case in names]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_masks_are_nnu_nets_to_the_voxel(name, predictors, tmp_path):
+    """Of axes as scanners have them, oblique ones, and another order of axes."""
+    compared = cases(name)
+    assert len(compared) == 3
+    for case in compared:
+        path = predictors(name).write(case, tmp_path)
+        ours, theirs = nibabel.load(path), nibabel.load(FOLDERS / name / "masks" / path.name)
+        np.testing.assert_array_equal(ours.dataobj, theirs.dataobj)
+        np.testing.assert_allclose(ours.affine, theirs.affine, atol=1e-5)
+        assert ours.get_data_dtype() == theirs.get_data_dtype()
+        assert set(np.unique(theirs.dataobj)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_logits_of_a_patch_are_nnu_nets(name, predictors):
+    kept = np.load(FOLDERS / name / "masks" / "logits.npz")
+    patch = np.random.RandomState(0).randn(*kept["shape"]).astype("float32")
+    theirs = kept["logits"]
+    if patch.ndim == 4:  # a slice
+        patch, theirs = patch[:, :, None], theirs[:, :, None]
+    ours = keras.ops.convert_to_numpy(predictors(name).models[0](np.moveaxis(patch, 1, -1)))
+    step = [slice(None, None, 2) if size > 1 else slice(None) for size in patch.shape[2:]]
+    ours = np.moveaxis(ours[(slice(None), *step)], -1, 1)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+# === Folders that are wrong ===
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(model_of("mr"), tmp_path / TRAINED["mr"])
+
+
+def changed(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def full(plans):
+    return plans["configurations"]["3d_fullres"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda p: full(p)["architecture"].update(network_class_name="a.b.Primus"),
+            "network 'Primus': expected PlainConvUNet or ResidualEncoderUNet",
+        ),
+        (
+            lambda p: full(p)["architecture"]["arch_kwargs"].update(n_conv_per_stage_decoder=3),
+            "other numbers cannot be built",
+        ),
+        (
+            lambda p: full(p)["architecture"]["arch_kwargs"]["features_per_stage"].reverse(),
+            "do not fit the plans: .* has shape",
+        ),
+        (lambda p: p["configurations"].pop("3d_fullres"), "configuration '3d_fullres' is missing"),
+        (
+            lambda p: full(p).update(inherits_from="3d_fullres"),
+            "configuration '3d_fullres' is missing, or inherits from itself",
+        ),
+        (
+            lambda p: full(p).update(normalization_schemes=["MyNormalization"] * 2),
+            "normalization 'MyNormalization'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_built_is_a_sentence(folder, change, message):
+    changed(folder / "plans.json", change)
+    with pytest.raises(ValueError, match=f"{folder}.*{message}.*[.]$"):
+        load_nnunet(folder)
+
+
+def test_folds_that_are_not_there_are_named(folder):
+    with pytest.raises(ValueError, match=r"no fold_3 with checkpoint_final\.pth; it has fold_0"):
+        load_nnunet(folder, folds=[0, 3])
+    with pytest.raises(ValueError, match=r"no fold with checkpoint_best\.pth; it has no fold"):
+        load_nnunet(folder, checkpoint="checkpoint_best.pth")
+    with pytest.raises(
+        ValueError, match=r"dataset\.json: there is no such file; expected a folder"
+    ):
+        load_nnunet(folder / "fold_0")
+
+
+def test_a_checkpoint_of_another_program_is_a_sentence(folder):
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(ValueError, match=f"{path}: it has no network_weights, trainer_name"):
+        load_nnunet(folder)

@@ -1,0 +1,181 @@
+"""The options that commands share, those of ``train``, and what they say of its settings."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click import Choice
+
+from unetzoo.utils.arguments import NORMS
+from unetzoo.utils.choices import CONFIGURATIONS, LAST_SEED, MODELS, PRECISIONS, RATES, SCHEDULES
+from unetzoo.utils.console import Finite, PairsType, SizesType
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+WHOLE = click.IntRange(1)
+ABOVE_0 = Finite(0, min_open=True)
+FROM_0 = Finite(0)
+SHARE = Finite(0, 1, max_open=True)
+DATA = ("layout", "labels", "classes", "ignore", "fill")
+
+
+def together(*options: Callable) -> Callable:
+    """Several options as one decorator."""
+
+    def decorated(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+data_options = together(
+    click.option(
+        "--layout", help="msd, nnunet, brats, csv, glob or pictures; detected by default."
+    ),
+    click.option(
+        "--labels", type=PairsType(), help="Class of each number in the label files: 0:0,2:1,4:2."
+    ),
+    click.option("--classes", type=int, help="Number of classes, if the data do not say."),
+    click.option("--ignore", type=int, help="Number in the label files to ignore."),
+    click.option("--fill", type=Finite(), help="Replaces NaN and infinite voxels."),
+)
+workers_option = click.option(
+    "--workers", default=2, type=WHOLE, help="Number of processes and threads."
+)
+model_options = together(
+    click.option(
+        "--model",
+        "which",
+        default="best",
+        type=Choice(MODELS),
+        help="The best model by held-out Dice, or that of the last epoch.",
+    ),
+    click.option(
+        "--mirror", is_flag=True, help="Average over mirrored images: better, but slower."
+    ),
+    click.option("--overlap", type=SHARE, help="Overlap of neighboring windows. Default: 0.5."),
+    click.option("--largest", is_flag=True, help="Keep only the largest component of each class."),
+)
+train_options = together(
+    click.option(
+        "--data", required=True, help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME."
+    ),
+    click.option("--network", help="A name from unetzoo list, or 'planned': plan it for the data."),
+    click.option(
+        "--plan", "path", type=FILE, help="File written by unetzoo plan; other options override it."
+    ),
+    click.option(
+        "--configuration",
+        type=Choice(CONFIGURATIONS),
+        help="Configuration of the plan. Default: 3d_fullres, or else 2d.",
+    ),
+    click.option("--patch", type=SizesType(), help="Patch size in voxels."),
+    click.option("--out", "folder", required=True, type=FOLDER, help="Folder for the run."),
+    click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
+    click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
+    data_options,
+    click.option(
+        "--spacing", help="Resample to median, none, or mm (1,1,2). Default: median, or as planned."
+    ),
+    click.option(
+        "--boundary-weights", is_flag=True, help="Give voxels between objects more weight (2015)."
+    ),
+    click.option("--norm", type=Choice([norm or "none" for norm in NORMS]), help="Norm layers."),
+    click.option("--dropout", type=SHARE, help="Dropout rate."),
+    click.option("--epochs", default=100, type=WHOLE, help="Number of epochs."),
+    click.option("--steps", default=100, type=WHOLE, help="Batches per epoch."),
+    click.option("--batch-size", type=WHOLE, help="Patches per batch. Default: 2, or as planned."),
+    click.option(
+        "--optimizer", type=Choice(list(RATES)), help="Default: adam, or sgd with a plan."
+    ),
+    click.option("--learning-rate", type=ABOVE_0, help="Default: 1e-4 for adam, 1e-2 for sgd."),
+    click.option(
+        "--schedule",
+        type=Choice(SCHEDULES),
+        help="How the rate falls. Default: constant for adam, poly for sgd.",
+    ),
+    click.option(
+        "--clip", default=12.0, type=FROM_0, help="Largest norm of the gradients; 0 for no limit."
+    ),
+    click.option(
+        "--precision",
+        default="float32",
+        type=Choice(PRECISIONS),
+        help="Precision of the computation.",
+    ),
+    click.option("--no-augment", is_flag=True, help="Do not vary the patches."),
+    click.option(
+        "--patience", type=WHOLE, help="Stop after this many epochs without a better Dice."
+    ),
+    click.option(
+        "--validate-every",
+        default=5,
+        type=WHOLE,
+        help="Epochs between validations on held-out cases.",
+    ),
+    click.option(
+        "--seed",
+        default=0,
+        type=click.IntRange(0, LAST_SEED),
+        help="Seed of weights, patches and dropout.",
+    ),
+    click.option(
+        "--cache", type=FOLDER, help="Folder for prepared cases. Default: in the run's folder."
+    ),
+    workers_option,
+)
+
+
+def chosen_settings(
+    fold: str, spacing: str | None, clip: float, no_augment: bool, norm: str | None,
+    dropout: float | None, **options: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """What the options of ``train`` say of ``Settings``, by their names."""
+    settings = {name: value for name, value in options.items() if value is not None}
+    if options["network"] == "planned":
+        del settings["network"]
+    settings["fold"] = None if fold == "all" else _whole("fold", fold)
+    settings |= {"clip": clip or None, "augment": not no_augment}
+    if spacing is not None:
+        settings["spacing"] = _spacing(spacing)
+    build: dict[str, Any] = {} if dropout is None else {"dropout": dropout}
+    if norm is not None:
+        build["norm"] = None if norm == "none" else norm
+    return {**settings, "build": build} if build else settings
+
+
+def check_choice(
+    path: Path | None, planned: bool, settings: Mapping[str, Any], configuration: str | None
+) -> None:
+    """Whether the options say, and say once, which network is trained on which patch."""
+    if path is not None and planned:
+        raise ValueError(
+            f"--network planned, --plan {path}: expected one of them; --network planned measures "
+            "the data, --plan follows the file."
+        )
+    if path is not None or planned:
+        return
+    if configuration is not None:
+        raise ValueError(f"--configuration {configuration}: expected --plan, or --network planned.")
+    if not {"network", "patch"} <= set(settings):
+        raise ValueError("expected --network and --patch, or --network planned, or --plan.")
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"--{name} {text!r}: expected a whole number, or all.")
+    return int(text)
+
+
+def _spacing(text: str) -> str | tuple[float, ...] | None:
+    if text in ("median", "none"):
+        return text if text == "median" else None
+    try:
+        return tuple(float(size) for size in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--spacing {text!r}: expected median, none, or millimetres such as 1,1,2."
+        ) from None

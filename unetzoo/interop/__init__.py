@@ -1,0 +1,10 @@
+"""Trained networks from other programs."""
+
+from unetzoo.utils.lazy import lazy
+
+_NAMES = {
+    "read_state_dict": "unetzoo.interop.torch_files:read_state_dict",
+    "read_torch": "unetzoo.interop.torch_files:read_torch",
+}
+__all__ = ["read_state_dict", "read_torch"]
+__getattr__, __dir__ = lazy(__name__, _NAMES, [])

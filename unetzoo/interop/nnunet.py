@@ -1,0 +1,211 @@
+"""Masks as nnU-Net makes them, by networks that nnU-Net has trained.
+
+nnU-Net turns no image to canonical axes: its arrays are ``(z, y, x)`` in the file's own order, then
+in the order that the plan says. So they are here; patches lie, and ties break, where its own do.
+
+Source: nnU-Net 2.8.1, ``DefaultPreprocessor`` and ``nnUNetPredictor``.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from unetzoo.data.datasets import Case
+from unetzoo.data.datasets.inputs import target
+from unetzoo.data.io.geometry import spacing_of
+from unetzoo.data.io.nifti import write_values
+from unetzoo.data.io.volumes import Volume, read_image
+from unetzoo.data.preprocessing.inverse import restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
+from unetzoo.data.preprocessing.resampling import coarse_axis
+from unetzoo.inference.fusing import fuse
+from unetzoo.inference.windows import sliding_window_slabs
+from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder
+from unetzoo.interop.nnunet_network import architecture_of, trained_network
+from unetzoo.layers.onednn import hasten
+from unetzoo.utils.json_values import short
+
+REORIENTED = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
+READERS = ("SimpleITKIO", "NibabelIO", *REORIENTED)
+DEVIATION = 1e-8  # the least that nnU-Net divides by
+
+
+@dataclass(frozen=True)
+class Scan:
+    """An image as nnU-Net holds it, ``(*spatial, C)`` in the plan's order of axes."""
+
+    data: np.ndarray
+    spacing: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class NnunetPredictor:
+    """The networks of a folder's folds, and all that it takes to apply them to files."""
+
+    trained: TrainedFolder
+    models: tuple[keras.Model, ...]
+    preparation: Preparation
+    mirror: bool = True
+    overlap: float = 0.5
+    previous: "NnunetPredictor | None" = None  # of a cascade
+
+    def segment(self, image: Volume) -> np.ndarray:
+        """The labels ``(X, Y, Z)`` of an image, in the file's own order of axes."""
+        file = image.files[0]
+        data, spacing = image.data, image.spacing
+        if self._reader not in REORIENTED:
+            data, spacing = file.from_canonical(data), spacing_of(file.affine)
+        axes = self.trained.plans["transpose_forward"]
+        data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
+        scan = Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
+        labels = self._labels(scan).transpose(self.trained.plans["transpose_backward"])
+        labels = labels.transpose(2, 1, 0)
+        return file.from_canonical(labels) if self._reader in REORIENTED else labels
+
+    def write(self, case: Case, folder: Path) -> Path:
+        """Segment one case into a folder; the path of the mask, on the grid of the first file."""
+        image, path = read_image(case.images), target(case, folder)
+        dtype = "uint8" if max(self.trained.numbers) < 255 else "uint16"
+        write_values(path, self.segment(image).astype(dtype), image.files[0])
+        return path
+
+    @property
+    def _reader(self) -> str:
+        dataset, plans = self.trained.dataset, self.trained.plans
+        return dataset.get("overwrite_image_reader_writer") or plans["image_reader_writer"]
+
+    def _labels(self, scan: Scan) -> np.ndarray:
+        """The labels of an image, both in the plan's order of axes."""
+        before = None if self.previous is None else self.previous._labels(scan)
+        prepared = prepare(scan, self.preparation, before)
+        image = prepared.image
+        if prepared.labels is not None:  # a channel for each label of the stage before
+            channels = [prepared.labels[..., None] == label for label in self.trained.numbers]
+            image = np.concatenate([image, *channels], axis=-1, dtype="float32")
+        grid = self._way_back(prepared.grid)
+        slabs, regions = self._slabs(image), self.trained.regions
+        return _painted(slabs, grid, regions) if regions else restore_labels(slabs, grid)
+
+    def _way_back(self, grid: Grid) -> Grid:
+        """The same grid; thick slices are now looked for in the plan's spacing first."""
+        spacing = tuple(self.trained.configuration["spacing"])
+        planned = spacing[:1] * (3 - len(spacing)) + spacing
+        return dataclasses.replace(grid, coarse=coarse_axis(planned, grid.spacing))
+
+    def _slabs(self, image: np.ndarray) -> Iterator[np.ndarray]:
+        """The mean of the logits of all folds."""
+        thin = 3 - len(self.trained.configuration["patch_size"])  # 2D goes slice by slice
+        patch = (1,) * thin + tuple(self.trained.configuration["patch_size"])
+        axes = tuple(axis + thin for axis in self.trained.mirrored) if self.mirror else ()
+        of_folds = [
+            sliding_window_slabs(
+                model, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch)
+            )
+            for model in self.models
+        ]
+        for slabs in zip(*of_folds, strict=True):
+            yield slabs[0] if len(slabs) == 1 else np.mean(slabs, axis=0)
+
+
+def importance(patch: Sequence[int]) -> np.ndarray:
+    """nnU-Net's Gaussian weight of a patch's voxels, with the numbers of float16.
+
+    Its middle is voxel ``size // 2``, so mirror images differ a little.
+
+    >>> importance((3,))
+    array([ 0.28564453, 10.        ,  0.28564453], dtype=float32)
+    """
+    middle = np.zeros(patch)
+    middle[tuple(size // 2 for size in patch)] = 1
+    weight = gaussian_filter(middle, [size / 8 for size in patch], mode="constant")
+    rounded = (weight / weight.max() * 10).astype("float16")
+    return np.where(rounded == 0, rounded[rounded > 0].min(), rounded).astype("float32")
+
+
+def _painted(slabs: Iterable[np.ndarray], grid: Grid, regions: Sequence[int]) -> np.ndarray:
+    """Each region over those before it, where its probability is above a half."""
+    probabilities = restore_probabilities(slabs, grid, "sigmoid")
+    labels = np.zeros(grid.shape, "uint8")
+    for channel, number in enumerate(regions):
+        labels[probabilities[..., channel] > 0.5] = number
+    return labels
+
+
+def load_nnunet(
+    path: Path | str,
+    folds: Iterable[int | str] | None = None,
+    *,
+    mirror: bool = True,
+    overlap: float = 0.5,
+    checkpoint: str = FINAL,
+) -> NnunetPredictor:
+    """A trained folder of nnU-Net, ready to be applied.
+
+    Args:
+        path: ``TRAINER__PLANS__CONFIGURATION``.
+        folds: numbers, or "all"; None for every numbered fold that there is, or else "all". Those
+            of the stage before a cascade are all that there are.
+        mirror: whether to take the mean over mirror images, where training allowed them.
+        overlap: of neighbouring patches, a fraction in [0, 1).
+        checkpoint: the name of the file in each fold.
+
+    Raises: ValueError for what is no such folder, is damaged, or cannot be built.
+    """
+    trained = read_folder(path, folds, checkpoint)
+    plans = trained.path / "plans.json"
+    name, stages = architecture_of(trained.configuration, plans)
+    preparation = preparation_of(trained)
+    stage = trained.configuration.get("previous_stage")
+    previous = None
+    if stage is not None:
+        before = trained.path.with_name(f"{trained.path.name.rpartition('__')[0]}__{stage}")
+        previous = load_nnunet(before, mirror=mirror, overlap=overlap, checkpoint=checkpoint)
+    channels = len(preparation.normalisation) + (len(trained.numbers) if stage else 0)
+    models = tuple(
+        hasten(fuse(trained_network(
+            name, stages, weights, channels, trained.heads, plans
+        )))
+        for weights in trained.weights
+    )  # fmt: skip
+    return NnunetPredictor(trained, models, preparation, mirror, overlap, previous)
+
+
+def preparation_of(trained: TrainedFolder) -> Preparation:
+    """Crop, normalization and resampling, as the plan says.
+
+    Raises: ValueError for a scheme of normalization that is not known.
+    """
+    configuration, plans = trained.configuration, trained.plans
+    properties = plans.get("foreground_intensity_properties_per_channel") or plans.get(
+        "foreground_intensity_properties_by_modality", {}
+    )
+    kinds = tuple(
+        _normalization(scheme, masked, properties.get(str(channel), {}), trained.path)
+        for channel, (scheme, masked) in enumerate(
+            zip(
+                configuration["normalization_schemes"],
+                configuration["use_mask_for_norm"],
+                strict=True,
+            )
+        )
+    )
+    spacing = tuple(configuration["spacing"])
+    return Preparation((None,) * (3 - len(spacing)) + spacing, kinds)
+
+
+def _normalization(scheme: str, masked: bool, numbers: dict[str, Any], path: Path) -> ZScore | CT:
+    if scheme == "ZScoreNormalization":
+        return ZScore(masked)
+    if scheme == "CTNormalization":
+        return CT(
+            numbers["percentile_00_5"], numbers["percentile_99_5"],
+            numbers["mean"], max(numbers["std"], DEVIATION),
+        )  # fmt: skip
+    raise ValueError(f"{path}: normalization {short(scheme)}: expected CT or z-scores.")

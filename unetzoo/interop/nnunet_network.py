@@ -1,0 +1,183 @@
+"""nnU-Net's networks as the zoo's ``plain_unet`` and ``residual_unet``, with trained weights.
+
+Source: dynamic-network-architectures 0.4.4, ``PlainConvUNet`` and ``ResidualEncoderUNet``; nnU-Net
+2.8.1, ``ConfigurationManager`` for plans without an architecture.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetzoo.registry import build
+from unetzoo.utils.json_values import short
+from unetzoo.utils.text import counted, few
+
+NETWORKS = {"PlainConvUNet": "plain_unet", "ResidualEncoderUNet": "residual_unet"}
+PARTS = {  # of a layer: PyTorch's name of a weight, and Keras's
+    "weight": ("kernel", "gamma"),
+    "bias": ("bias", "beta"),
+    "running_mean": ("moving_mean",),
+    "running_var": ("moving_variance",),
+}
+
+
+def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, dict[str, Any]]:
+    """The network's id in the zoo, and what ``build`` needs to know of its stages.
+
+    A 2D network becomes a 3D one whose kernels are one voxel thick: it goes slice by slice.
+    Raises: ValueError for a network that nnU-Net's planner does not make.
+    """
+    given = configuration.get("architecture") or _old_architecture(configuration, path)
+    kind = str(given.get("network_class_name")).rpartition(".")[-1]
+    if kind not in NETWORKS:
+        raise ValueError(
+            f"{path}: network {short(kind)}: expected {' or '.join(NETWORKS)}; other networks of "
+            "nnU-Net cannot be built."
+        )
+    arguments = given["arch_kwargs"]
+    stages = arguments["n_stages"]
+    convs = arguments.get("n_conv_per_stage", arguments.get("n_blocks_per_stage"))
+    name = NETWORKS[kind]
+    if name == "plain_unet":
+        expected, up = [2] * stages, [2] * (stages - 1)
+    else:
+        expected, up = [1, 3, 4, *[6] * stages][:stages], [1] * (stages - 1)
+    if (_listed(convs, stages), _listed(arguments["n_conv_per_stage_decoder"], stages - 1)) != (
+        expected,
+        up,
+    ):
+        raise ValueError(
+            f"{path}: convolutions a stage {short(convs)}: expected {expected}, and {up} in the "
+            "decoder; other numbers cannot be built."
+        )
+    return name, {
+        "features": tuple(arguments["features_per_stage"]),
+        "kernels": tuple(_thick(size, 1) for size in arguments["kernel_sizes"]),
+        "strides": tuple(_thick(step, 1) for step in arguments["strides"]),
+    }
+
+
+def _listed(value: Any, count: int) -> list[int]:
+    return [value] * count if isinstance(value, int) else list(value)
+
+
+def _thick(sizes: Any, one: int) -> tuple[int, ...]:
+    """Three numbers, of two those of a slice."""
+    return (one, *sizes) if len(sizes) == 2 else tuple(sizes)
+
+
+def _old_architecture(configuration: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What plans of before 2.5 say of a network, as later ones say it."""
+    try:
+        convs = configuration["n_conv_per_stage_encoder"]
+        base, most = (
+            configuration[key] for key in ("UNet_base_num_features", "unet_max_num_features")
+        )
+        return {
+            "network_class_name": configuration["UNet_class_name"],
+            "arch_kwargs": {
+                "n_stages": len(convs),
+                "features_per_stage": [min(base * 2**n, most) for n in range(len(convs))],
+                "kernel_sizes": configuration["conv_kernel_sizes"],
+                "strides": configuration["pool_op_kernel_sizes"],
+                "n_conv_per_stage": convs,
+                "n_conv_per_stage_decoder": configuration["n_conv_per_stage_decoder"],
+            },
+        }
+    except KeyError as error:
+        raise ValueError(
+            f"{path}: no architecture, and no {error}; expected plans of nnU-Net."
+        ) from error
+
+
+def trained_network(
+    name: str,
+    stages: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+    channels: int,
+    classes: int,
+    path: Path,
+) -> keras.Model:
+    """The network of the zoo with nnU-Net's weights, for patches of any size.
+
+    Raises: ValueError for weights that are missing, that are left over, or of another shape.
+    """
+    batch = any(key.endswith("running_mean") for key in weights)
+    model = build(
+        name, input_shape=(None, None, None, channels), num_classes=classes,
+        norm="batch" if batch else "instance", **stages,
+    )  # fmt: skip
+    set_weights(model, weights, len(stages["features"]), path)
+    return model
+
+
+def set_weights(
+    model: keras.Model, weights: Mapping[str, np.ndarray], stages: int, path: Path
+) -> None:
+    """Give each layer its weights; the heads of deep supervision stay behind.
+
+    Raises: ValueError that lists what does not fit.
+    """
+    arrays = {renamed(key, stages): array for key, array in weights.items() if _is_used(key)}
+    faults = []
+    for layer in model.layers:
+        for variable in layer.weights:
+            part = next(p for p, names in PARTS.items() if variable.name in names)
+            array = arrays.pop(f"{layer.name}.{part}", None)
+            value = None if array is None else _as_keras(array, len(variable.shape))
+            if value is None or value.shape != tuple(variable.shape):
+                found = "is missing" if value is None else f"has shape {value.shape}"
+                faults.append(f"{layer.name}.{part} {found}, expected {tuple(variable.shape)}")
+            else:
+                variable.assign(value)
+    faults += [f"{key} belongs to no layer" for key in arrays if not re.match(r"head\d", key)]
+    if faults:
+        raise ValueError(
+            f"{path}: {counted(len(faults), 'weight')} of {model.name!r} do not fit the plans: "
+            f"{few(faults, 5)}."
+        )
+
+
+def _is_used(key: str) -> bool:
+    """nnU-Net holds a block's weights under several names."""
+    again = "all_modules" in key or key.startswith("decoder.encoder")
+    return not again and not key.endswith("num_batches_tracked")
+
+
+def renamed(key: str, stages: int) -> str:
+    """nnU-Net's name of a weight as ours, of a network with so many stages.
+
+    >>> renamed("encoder.stages.0.0.convs.1.norm.weight", 6)
+    'encoder1-norm2.weight'
+    >>> renamed("decoder.stages.4.convs.0.conv.bias", 6)
+    'decoder1-conv1.bias'
+    """
+
+    def numbered(pattern: str, word: str, key: str) -> str:
+        return re.sub(pattern, lambda m: f"{word}{stages - 1 - int(m[1])}", key)
+
+    key = re.sub(r"^(_orig_mod\.|module\.)+", "", key)
+    key = re.sub(r"skip\.\d\.", "shortcut.", key)
+    key = re.sub(r"conv(\d)\.(conv|norm)\.", r"\2\1.", key)
+    key = re.sub(r"\.convs\.(\d)\.(conv|norm)", lambda m: f".{m[2]}{int(m[1]) + 1}", key)
+    key = key.replace("encoder.stem", "stem")
+    key = re.sub(r"\.blocks\.(\d+)", lambda m: f".block{int(m[1]) + 1}", key)
+    key = re.sub(r"encoder\.stages\.(\d+)(\.0)?", lambda m: f"encoder{int(m[1]) + 1}", key)
+    key = numbered(r"decoder\.stages\.(\d+)", "decoder", key)
+    key = numbered(r"decoder\.transpconvs\.(\d+)", "up", key)
+    key = numbered(r"decoder\.seg_layers\.(\d+)", "head", key)
+    path, _, part = key.rpartition(".")
+    return f"{path.replace('.', '-')}.{part}"
+
+
+def _as_keras(array: np.ndarray, rank: int) -> np.ndarray:
+    """A kernel ``(O, I, *k)`` as ``(*k, I, O)``, a transposed one as ``(*k, O, I)``."""
+    if array.ndim == 1:
+        return array
+    if array.ndim == rank - 1:  # of a 2D network
+        array = np.expand_dims(array, 2)
+    return np.moveaxis(array, (0, 1), (-1, -2))

@@ -1,0 +1,171 @@
+"""Volumes and pictures in files, which are prepared before the first batch."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unetzoo.data.augmentation import Augmentation
+from unetzoo.data.datasets import Case, Dataset, find_dataset
+from unetzoo.data.datasets.reading import read_case, read_case_labels
+from unetzoo.data.io.pictures import is_picture
+from unetzoo.data.preprocessing import jobs
+from unetzoo.data.preprocessing.cache import key_of, prepare_cases
+from unetzoo.data.preprocessing.preparation import preparation_for
+from unetzoo.data.preprocessing.survey import Look, Survey
+from unetzoo.data.splits import folds
+from unetzoo.evaluation.results import Evaluation, evaluate_files
+from unetzoo.pipeline.run import Run
+from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
+from unetzoo.utils.progress import bar
+
+if TYPE_CHECKING:
+    from unetzoo.data.patches import PatchDataset
+    from unetzoo.pipeline.predictor import Predictor
+
+
+class Files(TrainingData):
+    """A folder, a CSV file or patterns; named again, a run's own data are its own."""
+
+    looks: Mapping[str, Look] = {}  # at the cases, of the survey that a run was begun with
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.own = Path(self.place).resolve() == Path(self.settings.data).resolve()
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The cases, by their names."""
+        settings = self.settings
+        return find_dataset(
+            self.place,
+            settings.layout if self.place == settings.data else None,
+            labels=settings.labels,
+            classes=settings.classes,
+            ignore=settings.ignore,
+        )
+
+    def check(self) -> None:
+        cases = self.dataset.cases
+        if cases:
+            self._check_axes(2 if is_picture(cases[0].images[0]) else 3)
+        self._dealt()
+
+    def begin(self, folder: Path, workers: int, survey: Survey) -> Run:
+        settings, dataset = self.settings, self.dataset
+        train, held_out = self._dealt()
+        survey_found = survey.look_through(
+            dataset.cases,
+            dataset.scheme,
+            dataset.channel_names,
+            fill=settings.fill,
+            workers=workers,
+            progress=bar("reading every file"),
+        )
+        self.looks = survey_found.looks
+        scheme = dataset.scheme.with_classes(max(survey_found.counts) + 1)
+        preparation = preparation_for(
+            {name: self.looks[name].statistics for name in train},
+            dataset.channel_names,
+            spacing=settings.spacing,  # type: ignore[arg-type]
+            normalisation=settings.normalisation,
+            fill=settings.fill,
+        )
+        return self._new_run(folder, scheme, dataset.class_names, preparation, train, held_out)
+
+    def open(self, run: Run, outputs: Outputs, cache: Path, workers: int) -> Run:
+        from unetzoo.data.patches import PatchDataset
+
+        settings = self.settings
+        prepared = prepare_cases(
+            self._cases(run),
+            run.scheme,
+            run.preparation,
+            cache,
+            workers=workers,
+            boundary_weights=settings.boundary_weights,
+            looks=self.looks,
+            progress=bar("preparing"),
+        )
+        run = self._with_digests(run, {case.name: case.key for case in prepared})
+        samples = {case.name: case.sample for case in prepared}
+
+        def batches(first: int) -> "PatchDataset":
+            return PatchDataset(
+                [samples[name] for name in run.train],
+                patch=settings.patch,
+                batch_size=settings.batch_size,
+                augment=Augmentation() if settings.augment else None,
+                ignore_label=run.scheme.ignore,
+                output=outputs.sizes,
+                outputs=outputs.count,
+                seed=settings.seed,
+                first_batch=first,
+                workers=workers,
+            )
+
+        self.batches = batches
+        self.held_out = {name: samples[name] for name in run.held_out} or None
+        return run
+
+    def to_score(self, run: Run) -> list[Case]:
+        """Of a run's own files the held-out cases, of others all."""
+        if not self.own:
+            return list(self.dataset.cases)
+        self._check_held_out(run)
+        return self._named(run, run.held_out)
+
+    def evaluate(
+        self, predictor: "Predictor", folder: Path, tolerance: float
+    ) -> tuple[Evaluation, Callable[[str], Shown]]:
+        from unetzoo.pipeline.predictor import predict_cases
+
+        run = predictor.run
+        cases = {case.name: case for case in self.to_score(run)}
+        if self.own:
+            self.check_same(run, held_out_only=True)
+        masks = predict_cases(
+            predictor,
+            list(cases.values()),
+            folder / "masks",
+            overwrite=True,
+            progress=bar("segmenting"),
+        )
+        pairs = [(name, cases[name].label or "", path) for name, path in masks.written.items()]
+        scored = evaluate_files(
+            pairs, run.scheme, run.class_names, tolerance=tolerance, progress=bar("scoring")
+        )
+
+        def shown(name: str) -> Shown:
+            case = cases[name]
+            image = read_case(case, fill=run.preparation.fill)
+            written = dataclasses.replace(case, label=masks.written[name])
+            reference, prediction = (read_case_labels(c, run.scheme).data for c in (case, written))
+            return image.data, reference, prediction, image.spacing
+
+        return dataclasses.replace(scored, failed={**masks.failed, **scored.failed}), shown
+
+    def digests(self, run: Run) -> Mapping[str, str]:
+        settings, boundary = run.preparation.to_json(), run.settings.boundary_weights
+        by_name = jobs.by_name(self._cases(run), run.scheme).items()
+        return {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in by_name}
+
+    def _dealt(self) -> tuple[list[str], list[str]]:
+        """The names of the cases to train on, and of those held out."""
+        names = [case.name for case in self.dataset.cases]
+        fold = self.settings.fold
+        return (names, []) if fold is None else folds(names, self.settings.folds)[fold]
+
+    def _cases(self, run: Run) -> list[Case]:
+        return self._named(run, [*run.train, *run.held_out])
+
+    def _named(self, run: Run, names: Iterable[str]) -> list[Case]:
+        """Raises: ValueError for a case that is not there."""
+        cases = {case.name: case for case in self.dataset.cases}
+        if missing := sorted(set(names) - set(cases)):
+            raise ValueError(
+                f"{self.settings.data}: the cases {missing[:5]} of the run in {run.folder} are not "
+                "there; expected the data that it was begun with."
+            )
+        return [cases[name] for name in names]
