@@ -11,7 +11,7 @@ import commands
 import nibabel
 import numpy as np
 import pytest
-from places import ROOT
+from places import GOLDEN, ROOT
 
 from unetzoo.data.synthetic import ellipsoids, write_dataset
 from unetzoo.training.history import read_history
@@ -67,6 +67,8 @@ def here(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_dataset("PICTURES", 5, (64, 64), layout="pictures")
     Path("audit").symlink_to(ROOT / "audit")
+    trained_elsewhere = "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    shutil.copytree(GOLDEN / "nnunet" / "ct" / trained_elsewhere, f"Dataset004/{trained_elsewhere}")
     Path("pkg").mkdir()
     Path("pkg/nets.py").write_text(NETS)
     names: dict = {}

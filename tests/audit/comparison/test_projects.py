@@ -116,8 +116,9 @@ def test_a_model_that_others_use_keeps_its_weights():
 
 
 @pytest.fixture
-def project(pytester):
+def project(pytester, monkeypatch):
     """A folder with a README, a package ``nets``, and no test file."""
+    monkeypatch.delitem(sys.modules, "nets", raising=False)  # of another test's folder
     pytester.makefile(".md", README=f"# Mine\n\n```text\n{published()}\n```\n")
     pytester.mkpydir("nets").joinpath("small.py").write_text(NETS.replace("WIDTH", "16"))
     return pytester
