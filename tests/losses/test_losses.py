@@ -198,10 +198,10 @@ def test_trap_the_mask_comes_after_softmax():
 @pytest.mark.parametrize(
     ("labels", "classes", "weight", "message"),
     [
-        ((2, 4, 4), 1, None, "activation 'softmax' of 1 channel"),
+        ((2, 4, 4), 1, None, "activation 'softmax' with 1 channel"),
         ((2, 4), 3, None, r"labels of shape \(2, 4\): logits of shape \(2, 4, 4, 3\) need"),
         ((2, 4, 4, 2), 3, None, r"labels of shape \(2, 4, 4, 2\)"),
-        ((2, 4, 4), 3, (2, 4), r"sample_weight of shape \(2, 4\): expected one weight a sample"),
+        ((2, 4, 4), 3, (2, 4), r"sample_weight of shape \(2, 4\): expected one weight per sample"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(labels, classes, weight, message):

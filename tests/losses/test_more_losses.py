@@ -362,7 +362,7 @@ def test_generalised_dice_without_any_class_costs_what_is_found():
         ),
         (
             lambda: DeepSupervision(SoftDice())(np.zeros((1, 2), int), np.zeros((1, 4, 3))),
-            r"of shape \(1, 2\): axis 1 is smaller than the logits', 4",
+            r"of shape \(1, 2\): axis 1 is smaller than the 4 of the logits",
         ),
         (
             lambda: DeepSupervision(SoftDice())(np.zeros(4, int), np.zeros((1, 4, 4, 3))),

@@ -297,7 +297,7 @@ def test_a_network_that_is_loaded_tells_it_too(tmp_path):
 def test_other_errors_stay_as_they_are():
     model = compile_model(small())
     x, y = images()
-    with pytest.raises(ValueError, match=r"labels of sizes .*the logits'"):
+    with pytest.raises(ValueError, match=r"labels of sizes .*the sizes of the logits"):
         model.fit(x, y[:, 1:], verbose=0)
 
 
@@ -311,8 +311,8 @@ def test_under_xla_labels_outside_the_classes_are_told_at_the_end_of_the_epoch(l
         sentence = told(METHODS[method], model, x, y)
         assert sentence == outside("X").replace(
             "label X",
-            "labels that are none of the classes, which ones XLA does not tell (with "
-            "jit_compile=False it is told)",
+            "labels that are not among the classes (XLA does not say which; with "
+            "jit_compile=False you see it)",
         )
 
 

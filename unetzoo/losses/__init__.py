@@ -6,22 +6,22 @@
 | ``Crossentropy`` | softmax with class weights, or sigmoid; sparse annotation by ignored labels |
 | ``DiceCrossentropy`` | their sum: Dice + CE, or BCE + Dice with ``activation="sigmoid"`` |
 | ``GeneralizedDice`` | Dice with classes weighted by 1 / volume squared |
-| ``FocalTversky`` | missed and wrongly found voxels weighted apart, hard classes stressed |
-| ``DeepSupervision`` | any of these at the size of a smaller output |
+| ``FocalTversky`` | its own weights for missed and for wrong voxels; stresses hard classes |
+| ``DeepSupervision`` | any of these, at the size of a smaller output |
 
 Why not Keras's own (3.15):
 
-- ``keras.losses.Dice`` and ``Tversky`` take probabilities and pool all classes, background
-  included; a voxel's ``sample_weight`` scales the number that comes out instead of the voxel, so
-  nothing can be ignored. Tversky's ``alpha`` weighs missed voxels, though its text says false
-  positives. Ours differ in all of this.
+- ``keras.losses.Dice`` and ``Tversky`` take probabilities and pool all classes, the background
+  among them; a voxel's ``sample_weight`` scales the final number instead of the voxel, so nothing
+  can be ignored. Tversky's ``alpha`` weights missed voxels, though its text says false positives.
+  The losses here differ in all of this.
 - ``keras.losses.CategoricalFocalCrossentropy`` is right; give it
-  ``reduction="mean_with_sample_weight"``, or voxels of weight 0 count below the fraction line. It
-  is not written again here.
+  ``reduction="mean_with_sample_weight"``, or voxels of weight 0 count below the fraction line.
+  There is no other one here.
 - ``keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255,
   reduction="mean_with_sample_weight")`` is right too; ``Crossentropy`` without weights equals it.
   It exists for class weights (``fit(class_weight=...)`` fails on label maps) and for one-hot
-  labels, with the same rule for what does not count as all losses here.
+  labels, and ignores voxels by the same rule as all losses here.
 """
 
 from unetzoo.losses.crossentropy import Crossentropy

@@ -11,25 +11,25 @@ from unetzoo.utils.text import counted
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class Crossentropy(SegmentationLoss):
-    """Cross-entropy over the voxels that count, with weights for classes.
+    """Cross-entropy over the voxels that count, with weights of classes.
 
-    For sparse annotation, in which most voxels have no label: give them ``ignore_label``, or
-    weight 0, and the loss is that of the annotated voxels alone. The mean is
+    For sparse annotation, where most voxels have no label: give these ``ignore_label`` or weight
+    0, and the loss is that of the annotated voxels alone. The mean is
     ``sum(w w_c ce) / sum(w w_c)`` with a voxel's weight w and its class's weight w_c, as in
     PyTorch's ``CrossEntropyLoss``.
 
     Args:
-        class_weights: one number a class, or None; softmax only.
-        activation: "softmax" (one class a voxel) or "sigmoid" (one or more independent channels,
-            of which the mean is taken).
-        ignore_label: the label that does not count, or None.
-        name: the loss's.
+        class_weights: one number per class, or None; only with softmax.
+        activation: "softmax" (one class per voxel) or "sigmoid" (one or more independent channels,
+            whose mean is taken).
+        ignore_label: the label of voxels that do not count, or None.
+        name: name of the loss.
 
-    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
-    ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
+    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel per class, and logits
+    ``(B, *spatial, C)``; ``sample_weight`` has one weight per sample ``(B,)`` or per voxel
     ``(B, *spatial)``. Gives one number.
-    Raises: ValueError for shapes that do not fit, or weights that are not one a class.
-    Source: 3D U-Net (Cicek et al. 2016), section 3: weighted softmax, 0 for unlabelled voxels.
+    Raises: ValueError for shapes that do not match, or class weights that are not one per class.
+    Source: 3D U-Net (Cicek et al. 2016), section 3: weighted softmax, 0 for unlabeled voxels.
 
     >>> loss = Crossentropy(class_weights=[1.0, 3.0], ignore_label=255)
     >>> logits = keras.ops.zeros((1, 3, 2))

@@ -1,4 +1,4 @@
-"""Deep supervision: a loss at each output of a decoder, the labels cut to its size."""
+"""Deep supervision: a loss for each output of a decoder, with the labels reduced to its size."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from keras import ops
 class DeepSupervision(keras.losses.Loss):
     """A loss for an output that is smaller than the labels.
 
-    Labels and voxel weights are taken at the voxel nearest to the centre of each output voxel
-    (PyTorch's "nearest-exact", as in nnU-Net and MONAI), so labels stay labels, and what is
-    ignored stays ignored. Keras calls a loss once for each output of a network and adds them with
-    ``loss_weights``; ``compile_model`` gives both to ``compile``.
+    Labels and voxel weights are read at the voxel nearest to the center of each output voxel
+    (PyTorch's "nearest-exact", as in nnU-Net and MONAI), so labels stay labels, and ignored voxels
+    stay ignored. Keras calls a loss once for each output of a network and adds the results with
+    ``loss_weights``; ``compile_model`` sets up both.
 
     Args:
-        loss: of this package, or any Keras loss that takes the labels as they come.
-        name: the loss's.
+        loss: one of this package, or any Keras loss that takes such labels.
+        name: name of the loss.
 
     Call with labels ``(B, *larger)``, ``(B, *larger, 1)`` or ``(B, *larger, C)``, logits
-    ``(B, *spatial, C)``, and ``sample_weight`` one a sample or one a voxel of the labels.
-    Raises: ValueError where labels are smaller than the output.
+    ``(B, *spatial, C)``, and ``sample_weight``, one per sample or per voxel of the labels.
+    Raises: ValueError where the labels are smaller than the output.
     Source: nnU-Net's ``DeepSupervisionWrapper`` and ``DownsampleSegForDSTransform``.
 
     >>> from unetzoo.losses.crossentropy import Crossentropy
@@ -39,8 +39,8 @@ class DeepSupervision(keras.losses.Loss):
         labels = nearest(ops.convert_to_tensor(y_true), logits)
         if sample_weight is not None:
             weight = ops.convert_to_tensor(sample_weight)
-            of_samples = len(weight.shape) == 1 or tuple(weight.shape[1:]) == (1,)
-            sample_weight = weight if of_samples else nearest(weight, logits)
+            per_sample = len(weight.shape) == 1 or tuple(weight.shape[1:]) == (1,)
+            sample_weight = weight if per_sample else nearest(weight, logits)
         return self.loss(labels, logits, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
@@ -53,7 +53,10 @@ class DeepSupervision(keras.losses.Loss):
 
 
 def deep_supervision_weights(outputs: int) -> list[float]:
-    """1, 1/2, 1/4 ... without the coarsest of several outputs, scaled to sum to 1.
+    """The weights of the outputs: 1, 1/2, 1/4 ... and 0 for the coarsest, scaled to a sum of 1.
+
+    Args:
+        outputs: how many there are; a single one has weight 1.
 
     Raises: ValueError for fewer than one output.
     Source: nnU-Net's trainer.
@@ -63,15 +66,17 @@ def deep_supervision_weights(outputs: int) -> list[float]:
     """
     if outputs < 1:
         raise ValueError(f"outputs {outputs}: expected at least 1.")
-    counted = max(outputs - 1, 1)
-    weights = [0.5**level if level < counted else 0.0 for level in range(outputs)]
+    weighted = max(outputs - 1, 1)
+    weights = [0.5**level if level < weighted else 0.0 for level in range(outputs)]
     return [weight / sum(weights) for weight in weights]
 
 
 def nearest(values: Any, logits: Any) -> Any:
-    """Labels or weights ``(B, *larger, ...)`` at the centres of the logits' voxels.
+    """Labels or weights ``(B, *larger, ...)`` at the centers of the logits' voxels.
 
-    Index i of n stands for index ``floor((i + 1/2) N / n)`` of N.
+    Index i of n becomes index ``floor((i + 1/2) N / n)`` of N.
+
+    Raises: ValueError for a shape that does not match, or that is smaller than the logits'.
     """
     rank = len(logits.shape)
     if len(values.shape) not in (rank - 1, rank):
@@ -85,13 +90,13 @@ def nearest(values: Any, logits: Any) -> Any:
 
 
 def _nearest_along(values: Any, logits: Any, axis: int) -> Any:
-    static = values.shape[axis], logits.shape[axis]
+    static = values.shape[axis], logits.shape[axis]  # None: not known yet
     if static[0] is not None and static[0] == static[1]:
         return values
     if None not in static and static[0] < static[1]:
         raise ValueError(
             f"labels or weights of shape {tuple(values.shape)}: axis {axis} is smaller than the "
-            f"logits', {static[1]}; expected the full-size output's labels."
+            f"{static[1]} of the logits; expected labels of the full-size output."
         )
     larger, size = ops.shape(values)[axis], ops.shape(logits)[axis]
     index = (2 * ops.arange(size, dtype="int32") + 1) * larger // (2 * size)

@@ -1,4 +1,4 @@
-"""Soft Dice, with and without cross-entropy, and generalised Dice."""
+"""Soft Dice, with and without cross-entropy, and generalized Dice."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from unetzoo.losses.base import (
     soft_dice,
 )
 
-FLAT = 1e-7  # below it a root has a gradient that is no number; float32 knows no nearer to 1
+FLAT = 1e-7  # below it the gradient of a root is NaN; float32 has no number closer to 1
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -25,18 +25,18 @@ class SoftDice(OverlapLoss):
     ``DiceCrossentropy`` adds cross-entropy.
 
     Args:
-        squared: V-Net's denominator.
-        activation: "softmax" (one class a voxel) or "sigmoid" (one or more independent channels).
+        squared: whether to use V-Net's denominator.
+        activation: "softmax" (one class per voxel) or "sigmoid" (one or more independent channels).
         include_background: whether class 0 counts, with softmax.
-        batch_dice: sums over the whole batch instead of per sample.
-        ignore_label: the label that does not count, or None.
-        smooth: added to both sides of the fraction, as in ``DiceCrossentropy``.
-        name: the loss's.
+        batch_dice: whether to sum over the whole batch instead of per sample.
+        ignore_label: the label of voxels that do not count, or None.
+        smooth: added above and below the fraction line, as in ``DiceCrossentropy``.
+        name: name of the loss.
 
-    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
-    ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
+    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel per class, and logits
+    ``(B, *spatial, C)``; ``sample_weight`` has one weight per sample ``(B,)`` or per voxel
     ``(B, *spatial)``. Gives one number.
-    Raises: ValueError for shapes that do not fit.
+    Raises: ValueError for shapes that do not match.
     Source: V-Net (Milletari et al. 2016), section 3; nnU-Net's definition without ``squared``.
 
     >>> labels, logits = keras.ops.array([[0, 1]]), keras.ops.zeros((1, 2, 2))
@@ -66,27 +66,27 @@ class SoftDice(OverlapLoss):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class GeneralizedDice(OverlapLoss):
-    """1 - Dice with each class weighted by 1 / volume squared: small structures count as much.
+    """1 - Dice, each class weighted by 1 / volume squared, so that small structures count as much.
 
     ``1 - (2 sum_c w_c sum(p g) + smooth) / (sum_c w_c (sum(p) + sum(g)) + smooth)`` with
-    ``w_c = (smallest volume / volume of c)^2``; a class that is absent weighs as much as the
-    smallest. Only the weights' ratios matter but for ``smooth``: with plain 1 / volume squared,
-    as in MONAI, all sums of a large volume are far below smooth = 1e-5 and the loss is 0 whatever
-    is predicted. With ``smooth=0`` this is MONAI's value, except where no class that counts is
-    present: MONAI gives 0, and this 1 for anything found.
+    ``w_c = (smallest volume / volume of c)^2``; an absent class weighs as much as the smallest.
+    Apart from ``smooth`` only the ratios of the weights matter. With 1 / volume squared itself, as
+    in MONAI, all sums over a large volume are far below smooth = 1e-5, and the loss is 0 whatever
+    is predicted. With ``smooth=0`` the loss is MONAI's, except where no class that counts is
+    present: there MONAI gives 0, and this loss 1 if anything is predicted.
 
     Args:
-        activation: "softmax" (one class a voxel) or "sigmoid" (one or more independent channels).
+        activation: "softmax" (one class per voxel) or "sigmoid" (one or more independent channels).
         include_background: whether class 0 counts, with softmax; in the source it does.
-        batch_dice: sums and volumes of the whole batch instead of per sample.
-        ignore_label: the label that does not count, or None.
-        smooth: added to both sides of the fraction.
-        name: the loss's.
+        batch_dice: whether sums and volumes are those of the whole batch instead of per sample.
+        ignore_label: the label of voxels that do not count, or None.
+        smooth: added above and below the fraction line.
+        name: name of the loss.
 
-    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
-    ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
+    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel per class, and logits
+    ``(B, *spatial, C)``; ``sample_weight`` has one weight per sample ``(B,)`` or per voxel
     ``(B, *spatial)``. Gives one number.
-    Raises: ValueError for shapes that do not fit.
+    Raises: ValueError for shapes that do not match.
     Source: Sudre et al. 2017, section 2.1.
 
     >>> logits = keras.ops.zeros((1, 4, 2))
@@ -108,11 +108,11 @@ class GeneralizedDice(OverlapLoss):
     def of_sums(self, sums: Sums) -> Any:
         volume = sums.reference
         present = volume > 0
-        kept = ops.where(present, volume, float("inf"))
-        smallest = ops.min(kept, axis=-1, keepdims=True)
+        present_volume = ops.where(present, volume, float("inf"))
+        smallest = ops.min(present_volume, axis=-1, keepdims=True)
         ratio = ops.where(present, smallest, 1.0) / ops.where(present, volume, 1.0)
         weights = ops.square(ratio)
-        weighted = Sums(*(ops.sum(weights * each, axis=-1) for each in sums))
+        weighted = Sums(*(ops.sum(weights * part, axis=-1) for part in sums))
         return 1.0 - soft_dice(weighted, self.smooth)
 
 
@@ -122,28 +122,29 @@ class DiceCrossentropy(SoftDice):
 
     The Dice of a class is ``(2 sum(p g) + smooth) / (sum(p) + sum(g) + smooth)``; the loss is
     ``dice_weight * (1 - its mean) + crossentropy_weight * the mean cross-entropy of a voxel``.
-    A voxel's weight stands inside every sum, so weight 0, or the ignored label, equals a deleted
-    voxel, in value and in gradient. Sums are float32 whatever the logits are.
+    A voxel's weight is inside every sum, so that weight 0, or the ignored label, has the same value
+    and gradient as if the voxel were not there. Sums are in float32 whatever the logits are.
 
     Args:
-        dice_weight, crossentropy_weight: of the two terms.
-        activation: "softmax" (one class a voxel) or "sigmoid" (one or more independent channels:
+        dice_weight: weight of the Dice term.
+        crossentropy_weight: weight of the cross-entropy.
+        activation: "softmax" (one class per voxel) or "sigmoid" (one or more independent channels:
             BCE + Dice).
         include_background: whether class 0 counts in Dice, with softmax; with sigmoid there is no
-            background channel and every channel counts.
-        batch_dice: sums over the whole batch instead of per sample.
-        ignore_label: the label that does not count, or None.
-        smooth: added to both sides of the fraction: a class that is absent scores 1 where its
-            probabilities sum to far less than ``smooth``, and near 0 where they do not; that is
-            nnU-Net's definition.
-        name: the loss's.
-        squared: squares below the fraction line, as in ``SoftDice``.
+            background channel, and every channel counts.
+        batch_dice: whether to sum over the whole batch instead of per sample.
+        ignore_label: the label of voxels that do not count, or None.
+        smooth: added above and below the fraction line: an absent class scores 1 where its
+            probabilities sum to far less than ``smooth``, and near 0 where they do not, as in
+            nnU-Net.
+        name: name of the loss.
+        squared: whether to take squares below the fraction line, as in ``SoftDice``.
 
-    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel a class, and logits
-    ``(B, *spatial, C)``; ``sample_weight`` is one a sample ``(B,)`` or one a voxel
+    Call with labels ``(B, *spatial)``, ``(B, *spatial, 1)`` or one channel per class, and logits
+    ``(B, *spatial, C)``; ``sample_weight`` has one weight per sample ``(B,)`` or per voxel
     ``(B, *spatial)``. Gives one number.
-    Raises: ValueError for shapes that do not fit, and for a label that counts and is none of the
-        classes.
+    Raises: ValueError for shapes that do not match, and for a label that counts but is not
+        one of the classes.
     Source: S5.32; nnU-Net's definition.
 
     >>> logits = [[[9.0, 0.0], [0.0, 9.0]]]
@@ -178,4 +179,5 @@ class DiceCrossentropy(SoftDice):
         return {**own, **super().get_config()}
 
 
-keras.saving.get_custom_objects()["unetzoo>GeneralisedDice"] = GeneralizedDice  # of older files
+# The name in older files:
+keras.saving.get_custom_objects()["unetzoo>GeneralisedDice"] = GeneralizedDice

@@ -1,8 +1,8 @@
-"""Labels that are none of the classes, told while a network is trained; and labels in every form.
+"""Errors about labels that are not among the classes, during training; and labels in every form.
 
-A loss is traced once and then runs without Python, so each backend has its own way out of it, and
-an error of its own around the sentence, which ``tell_plainly`` takes out. TensorFlow's XLA has no
-way out: there the loss is NaN, and the metrics tell at the end of the epoch.
+A loss is traced once and then runs without Python. Each backend has its own way to stop there, and
+wraps the sentence in an error of its own, from which ``tell_plainly`` takes it out. TensorFlow's
+XLA cannot stop: there the loss is NaN, and the metrics raise the error at the end of the epoch.
 """
 
 import re
@@ -27,7 +27,7 @@ SENTENCE = re.compile(  # TensorFlow puts brackets around its parts
 
 
 def in_classes(classes: int) -> str:
-    """What is expected of a map of labels.
+    """What is expected of the labels in a map, for an error.
 
     >>> in_classes(3)[:40]
     'expected one of the 3 classes, 0 to 2; g'
@@ -39,27 +39,27 @@ def in_classes(classes: int) -> str:
 
 
 def refuse(stray: Any, labels: Any, expected: str) -> None:
-    """Stop where a label is stray.
+    """Raise an error if any label is stray, that is, not one of the classes.
 
     Args:
-        stray: True or False for each label.
-        labels: float32.
+        stray: for each label, whether it is stray.
+        labels: in float32.
         expected: ``in_classes(...)`` or ``IN_CHANNELS``.
 
-    Raises: ValueError, or from within a step of ``fit`` the backend's own error with the sentence.
+    Raises: ValueError, or, inside a step of ``fit``, the backend's own error around the sentence.
     """
-    how = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(keras.backend.backend())
-    if how is not None:
-        how(ops.any(stray), partial(_first, stray, labels), expected)
+    stop = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(keras.backend.backend())
+    if stop is not None:
+        stop(ops.any(stray), partial(_first, stray, labels), expected)
 
 
 def tell_plainly(model: keras.Model) -> keras.Model:
-    """Let a network's training and evaluation raise the sentence alone, as a ValueError.
+    """Make a network's training and evaluation raise only the sentence, as a ValueError.
 
-    And let it take labels and weights of another rank than before, and labels that are given once
-    for several outputs.
+    They also take labels and weights of another rank than before, and for several outputs labels
+    that are given once.
 
-    Returns: the model, whose own methods are wrapped.
+    Returns: the model itself, with its methods wrapped.
     """
     if getattr(model.fit, "plain", False):
         return model
@@ -75,14 +75,16 @@ def tell_plainly(model: keras.Model) -> keras.Model:
 
 def _for_each_output(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
-    def given(x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def with_labels(
+        x: Any = None, y: Any = None, y_pred: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         return method(x, _labels(y, y_pred), y_pred, *args, **kwargs)
 
-    return given
+    return with_labels
 
 
 def _labels(y: Any, y_pred: Any) -> Any:
-    """The labels, once for each output of a network that has several."""
+    """The labels, repeated for each output of a network that has several."""
     if y is None:
         raise ValueError("no labels: expected y, or data that gives (x, y) or (x, y, weights).")
     if not isinstance(y_pred, list | tuple) or isinstance(y, dict):
@@ -98,13 +100,13 @@ def _labels(y: Any, y_pred: Any) -> Any:
 
 
 def _made_for_each_rank(model: keras.Model, name: str) -> Callable[..., None]:
-    """``make_train_function`` or ``make_test_function`` with one graph for each rank of the data.
+    """``make_train_function`` or ``make_test_function`` with one graph per rank of the data.
 
-    A graph that has been traced for two ranks is traced a third time, for a rank that is unknown.
+    TensorFlow would trace a graph that has seen two ranks once more, for an unknown rank.
     """
     make = getattr(model, f"make_{name}")
 
-    def made(force: bool = False) -> None:
+    def make_per_rank(force: bool = False) -> None:
         if getattr(model, name) is not None and not force:
             return
         graphs: dict[tuple[int | None, ...], Callable[[Any], Any]] = {}
@@ -121,7 +123,7 @@ def _made_for_each_rank(model: keras.Model, name: str) -> Callable[..., None]:
 
         setattr(model, name, function)
 
-    return made
+    return make_per_rank
 
 
 def _ranks(data: Any) -> tuple[int | None, ...]:
@@ -132,7 +134,7 @@ def _ranks(data: Any) -> tuple[int | None, ...]:
 
 def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
-    def told(*args: Any, **kwargs: Any) -> Any:
+    def in_plain_words(*args: Any, **kwargs: Any) -> Any:
         if kwargs.get("class_weight") is not None:
             _refuse_class_weight(kwargs["class_weight"])
         try:
@@ -144,12 +146,12 @@ def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
                 raise ValueError(UNKNOWN) from None
             raise
 
-    told.plain = True  # type: ignore[attr-defined]
-    return told
+    in_plain_words.plain = True  # type: ignore[attr-defined]
+    return in_plain_words
 
 
 def _refuse_class_weight(weights: Any) -> None:
-    """Keras turns them into weights of samples, and a sample here has a class in each voxel."""
+    """Keras makes them weights of samples, but here a sample has a class in each voxel."""
     of_class = [weights[label] for label in sorted(weights)] if weights else []
     raise ValueError(
         f"class_weight {weights}: here each voxel has a class; expected weights of the loss, as "
@@ -159,21 +161,22 @@ def _refuse_class_weight(weights: Any) -> None:
 
 
 def refuse_late(sums: Any, classes: int) -> None:
-    """Stop where the sums of a metric are NaN: stray labels have made them so.
+    """Raise an error if the sums of a metric are NaN, which stray labels make them.
 
-    Raises: ValueError, outside a step of ``fit``; within one nothing is looked at.
+    Raises: ValueError, but only outside a step of ``fit``.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         if tf.executing_eagerly() and ops.any(ops.isnan(sums)):
             raise ValueError(
-                f"labels that are none of the classes, which ones XLA does not tell (with "
-                f"jit_compile=False it is told): {in_classes(classes)}"
+                f"labels that are not among the classes (XLA does not say which; with "
+                f"jit_compile=False you see it): {in_classes(classes)}"
             )
 
 
 def _first(stray: Any, labels: Any) -> Any:
+    """The first stray label."""
     at = ops.argmax(ops.cast(ops.reshape(stray, (-1,)), "int32"))
     return ops.take(ops.reshape(labels, (-1,)), at)
 
