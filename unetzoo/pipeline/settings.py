@@ -1,22 +1,18 @@
 """What a run is asked for."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from unetzoo import registry
-from unetzoo.data.datasets.detection import LAYOUTS
 from unetzoo.data.labels import LabelScheme, labels_of
 from unetzoo.data.preprocessing import normalization as normalisation
-from unetzoo.data.preprocessing.normalization import CT, ZScore, is_number
-from unetzoo.data.preprocessing.preparation import Spacing, check_spacing
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Spacing
+from unetzoo.pipeline.checks import COUNTS, check_network, check_values
 from unetzoo.planning.plans import Configuration, Plan
-from unetzoo.training.checks import check_optimizer
-from unetzoo.utils.checks import check, is_whole
-from unetzoo.utils.choices import LAST_SEED, PLANNED, PRECISIONS
+from unetzoo.utils.choices import PLANNED
 from unetzoo.utils.json_values import tuples
-from unetzoo.utils.text import counted
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.check(**vars(self))
-        _check_network(self)
+        check_network(self.network, self.patch, self.spacing, self.build)
         for name, value in _plain(self).items():
             object.__setattr__(self, name, value)
 
@@ -100,20 +96,8 @@ class Settings:
         Traceback (most recent call last):
         ValueError: fold 5: expected 0 to 4, or None to train on all cases.
         """
-        for name, (holds, expected) in _CHECKS.items():
-            if name in settings:
-                check(holds(settings[name]), name, settings[name], expected)
-        if "network" in settings:
-            registry.card(settings["network"])
         defaults = {field.name: field.default for field in fields(cls)}
-        values = {**defaults, **settings}
-        fold, folds, spacing = values["fold"], values["folds"], values["spacing"]
-        known = fold is None or (is_whole(fold, least=0) and fold < folds)
-        check(known, "fold", fold, f"0 to {folds - 1}, or None to train on all cases")
-        LabelScheme(values["classes"], values["labels"], values["ignore"])
-        check_spacing(None if spacing == "median" else spacing)
-        schedule = "constant" if values["schedule"] is None else values["schedule"]
-        check_optimizer(values["optimizer"], values["learning_rate"], schedule, values["clip"])
+        check_values(settings, defaults)
 
     @classmethod
     def from_plan(cls, plan: Plan, configuration: str | None = None, **options: Any) -> "Settings":
@@ -201,7 +185,7 @@ class Settings:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     """Numbers, lists and tuples as JSON gives them back, so that equal settings are equal."""
-    whole = {name: getattr(settings, name) for name in (*_COUNTS, "patience", "seed")}
+    whole = {name: getattr(settings, name) for name in (*COUNTS, "patience", "seed")}
     build = settings.build
     return {
         **{name: None if value is None else int(value) for name, value in whole.items()},
@@ -214,70 +198,6 @@ def _plain(settings: Settings) -> dict[str, Any]:
 
 def _listed(value: Any) -> Any:
     return list(map(_listed, value)) if isinstance(value, (list, tuple)) else value
-
-
-# === What each setting may be ===
-
-
-def _are_sizes(patch: Any) -> bool:
-    return isinstance(patch, (list, tuple)) and bool(patch) and all(map(is_whole, patch))
-
-
-def _are_kinds(kinds: Any) -> bool:
-    listed = isinstance(kinds, (list, tuple)) and bool(kinds)
-    return kinds is None or (listed and all(isinstance(kind, ZScore | CT) for kind in kinds))
-
-
-_COUNTS = ("folds", "epochs", "steps", "batch_size", "validate_every")
-_WHOLE = "a whole number of at least 1"
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "data": (
-        lambda data: isinstance(data, str) and data != "",
-        "a folder, a CSV file, patterns or tfds:NAME",
-    ),
-    "patch": (_are_sizes, "whole numbers of at least 1, such as (64, 64, 64)"),
-    **dict.fromkeys(_COUNTS, (is_whole, _WHOLE)),
-    "patience": (
-        lambda epochs: epochs is None or is_whole(epochs),
-        f"{_WHOLE}, or None to train to the end",
-    ),
-    "layout": (
-        lambda layout: layout is None or layout in LAYOUTS,
-        f"one of {', '.join(LAYOUTS)}, or None to detect it",
-    ),
-    "normalisation": (_are_kinds, "a ZScore or CT for each channel, or None"),
-    "fill": (lambda fill: fill is None or is_number(fill), "a finite number, such as 0"),
-    "build": (
-        lambda build: build is None or isinstance(build, Mapping),
-        "arguments of the network by name, such as {'norm': 'instance'}",
-    ),
-    "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
-    **dict.fromkeys(
-        ("boundary_weights", "augment"),
-        (lambda flag: isinstance(flag, bool), "True or False"),
-    ),
-    "seed": (
-        lambda seed: is_whole(seed, least=0) and seed <= LAST_SEED,
-        f"a whole number from 0 to {LAST_SEED}",
-    ),
-}
-
-
-def _check_network(settings: Settings) -> None:
-    """Whether the network takes the patch and its arguments, and the spacing fits the patch."""
-    card, patch, rank = registry.card(settings.network), settings.patch, len(settings.patch)
-    if rank not in card.ranks:
-        networks = ", ".join(registry.list_models(f"{rank}d")) or "none"
-        raise ValueError(
-            f"network {settings.network!r} has {' or '.join(map(str, card.ranks))} axes of space, "
-            f"patch {patch} has {rank}: expected the same; for {counted(rank, 'axis')} there are "
-            f"{networks}."
-        )
-    if wrong := [size for size in patch if not card.sizes.allow(size)]:
-        raise ValueError(f"patch {patch}: {card.name!r} {card.sizes.needed(wrong)}")
-    if settings.spacing not in ("median", None) and len(settings.spacing) != rank:
-        raise ValueError(f"spacing {settings.spacing}: expected {rank} numbers, one for each axis.")
-    registry.check_arguments(settings.network, **(settings.build or {}))
 
 
 # === From a plan ===

@@ -1,0 +1,103 @@
+"""Which values the settings of a run may have; checked without Keras and without the data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from unetzoo import registry
+from unetzoo.data.datasets.detection import LAYOUTS
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.normalization import CT, ZScore, is_number
+from unetzoo.data.preprocessing.preparation import check_spacing
+from unetzoo.training.checks import check_optimizer
+from unetzoo.utils.checks import check, is_whole
+from unetzoo.utils.choices import LAST_SEED, PRECISIONS
+from unetzoo.utils.text import counted
+
+
+def _are_sizes(patch: Any) -> bool:
+    return isinstance(patch, (list, tuple)) and bool(patch) and all(map(is_whole, patch))
+
+
+def _are_kinds(kinds: Any) -> bool:
+    listed = isinstance(kinds, (list, tuple)) and bool(kinds)
+    return kinds is None or (listed and all(isinstance(kind, ZScore | CT) for kind in kinds))
+
+
+COUNTS = ("folds", "epochs", "steps", "batch_size", "validate_every")
+_WHOLE = "a whole number of at least 1"
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "data": (
+        lambda data: isinstance(data, str) and data != "",
+        "a folder, a CSV file, patterns or tfds:NAME",
+    ),
+    "patch": (_are_sizes, "whole numbers of at least 1, such as (64, 64, 64)"),
+    **dict.fromkeys(COUNTS, (is_whole, _WHOLE)),
+    "patience": (
+        lambda epochs: epochs is None or is_whole(epochs),
+        f"{_WHOLE}, or None to train to the end",
+    ),
+    "layout": (
+        lambda layout: layout is None or layout in LAYOUTS,
+        f"one of {', '.join(LAYOUTS)}, or None to detect it",
+    ),
+    "normalisation": (_are_kinds, "a ZScore or CT for each channel, or None"),
+    "fill": (lambda fill: fill is None or is_number(fill), "a finite number, such as 0"),
+    "build": (
+        lambda build: build is None or isinstance(build, Mapping),
+        "arguments of the network by name, such as {'norm': 'instance'}",
+    ),
+    "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+    **dict.fromkeys(
+        ("boundary_weights", "augment"),
+        (lambda flag: isinstance(flag, bool), "True or False"),
+    ),
+    "seed": (
+        lambda seed: is_whole(seed, least=0) and seed <= LAST_SEED,
+        f"a whole number from 0 to {LAST_SEED}",
+    ),
+}
+
+
+def check_values(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Check settings one by one; missing ones have their defaults.
+
+    Raises: ValueError for a value that cannot work.
+    """
+    for name, (holds, expected) in _CHECKS.items():
+        if name in settings:
+            check(holds(settings[name]), name, settings[name], expected)
+    if "network" in settings:
+        registry.card(settings["network"])
+    values = {**defaults, **settings}
+    fold, folds, spacing = values["fold"], values["folds"], values["spacing"]
+    known = fold is None or (is_whole(fold, least=0) and fold < folds)
+    check(known, "fold", fold, f"0 to {folds - 1}, or None to train on all cases")
+    LabelScheme(values["classes"], values["labels"], values["ignore"])
+    check_spacing(None if spacing == "median" else spacing)
+    schedule = "constant" if values["schedule"] is None else values["schedule"]
+    check_optimizer(values["optimizer"], values["learning_rate"], schedule, values["clip"])
+
+
+def check_network(
+    network: str,
+    patch: Sequence[int],
+    spacing: str | Sequence[float | None] | None,
+    build: Mapping[str, Any] | None,
+) -> None:
+    """Check that a network takes the patch and its arguments, and that the spacing fits the patch.
+
+    Raises: ValueError where they do not; TypeError for an argument that the builder does not have.
+    """
+    card, rank = registry.card(network), len(patch)
+    if rank not in card.ranks:
+        networks = ", ".join(registry.list_models(f"{rank}d")) or "none"
+        raise ValueError(
+            f"network {network!r} has {' or '.join(map(str, card.ranks))} axes of space, "
+            f"patch {patch} has {rank}: expected the same; for {counted(rank, 'axis')} there are "
+            f"{networks}."
+        )
+    if wrong := [size for size in patch if not card.sizes.allow(size)]:
+        raise ValueError(f"patch {patch}: {card.name!r} {card.sizes.needed(wrong)}")
+    if spacing not in ("median", None) and len(spacing) != rank:
+        raise ValueError(f"spacing {spacing}: expected {rank} numbers, one for each axis.")
+    registry.check_arguments(network, **(build or {}))
