@@ -63,7 +63,7 @@ def test_logits_of_a_patch_are_nnu_nets(name, predictors):
     ours = keras.ops.convert_to_numpy(predictors(name).models[0](np.moveaxis(patch, 1, -1)))
     step = [slice(None, None, 2) if size > 1 else slice(None) for size in patch.shape[2:]]
     ours = np.moveaxis(ours[(slice(None), *step)], -1, 1)
-    np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
 # === Folders that are wrong ===
