@@ -130,8 +130,8 @@ def set_weights(
             array = arrays.pop(f"{layer.name}.{part}", None)
             value = None if array is None else _as_keras(array, len(variable.shape))
             if value is None or value.shape != tuple(variable.shape):
-                found = "is missing" if value is None else f"has shape {value.shape}"
-                faults.append(f"{layer.name}.{part} {found}, expected {tuple(variable.shape)}")
+                fault = "is missing" if value is None else f"has shape {value.shape}"
+                faults.append(f"{layer.name}.{part} {fault}, expected {tuple(variable.shape)}")
             else:
                 variable.assign(value)
     faults += [f"{key} belongs to no layer" for key in arrays if not re.match(r"head\d", key)]
