@@ -241,8 +241,9 @@ def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
     try:
         check_saved(paths[epoch])
     except ValueError as error:
+        fault = str(error).rstrip(".").partition(";")[0]
         raise ValueError(
-            f"{error} Delete it to resume from the checkpoint before it, or to start over if there "
+            f"{fault}. Delete it to resume from the checkpoint before it, or to start over if there "
             "is none."
         ) from error
     model = load_model(paths[epoch])

@@ -1,4 +1,4 @@
-"""The textbook chapter's statements in 2D, S5.1 to S5.16."""
+"""The textbook chapter's statements S5.1 to S5.16: in 2D, and padding and up-blocks."""
 
 from typing import Any
 

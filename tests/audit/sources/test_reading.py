@@ -130,7 +130,9 @@ def test_a_notebook_or_a_table_of_lists_without_end_is_a_sentence(tmp_path):
     table = tmp_path / "table.json"
     for text in ("[" * 200_000, '{"cells": ' * 200_000):
         notebook.write_text(text)
-        with pytest.raises(ValueError, match=r"notes.ipynb: expected a Jupyter .*without end"):
+        with pytest.raises(
+            ValueError, match=r"notes.ipynb: expected a Jupyter .*nested too deeply"
+        ):
             audit.read(notebook)
         table.write_text('{"format": "unetzoo table 1", "rows": ' + text)
         with pytest.raises(ValueError, match=r"table.json: expected a table as JSON"):
