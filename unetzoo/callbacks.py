@@ -243,8 +243,8 @@ def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
     except ValueError as error:
         fault = str(error).rstrip(".").partition(";")[0]
         raise ValueError(
-            f"{fault}. Delete it to resume from the checkpoint before it, or to start over if there "
-            "is none."
+            f"{fault}. Delete it to resume from the checkpoint before it, or to start over if "
+            "there is none."
         ) from error
     model = load_model(paths[epoch])
     if model.compiled:
