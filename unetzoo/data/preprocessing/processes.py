@@ -15,15 +15,15 @@ import sys
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any
 
+from unetzoo.utils.progress import Progress
 from unetzoo.utils.text import few, first_of
 
 SHOWN = 20  # cases whose faults are listed
 
-Progress = Callable[[Any], Iterable]  # wraps a sequence, to show how far it is
 Answers = Generator[tuple[str, dict], None, None]
 
 
