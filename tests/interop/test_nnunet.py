@@ -1,7 +1,9 @@
 """Folders of nnU-Net against nnU-Net's own masks and logits (``scripts/nnunet_folders.py``)."""
 
+import copy
 import json
 import shutil
+from unittest import mock
 
 import keras
 import nibabel
@@ -132,3 +134,40 @@ def test_a_checkpoint_of_another_program_is_a_sentence(folder):
     torch.save({"state_dict": {}}, path)
     with pytest.raises(ValueError, match=f"{path}: it has no network_weights, trainer_name"):
         load_nnunet(folder)
+
+
+def places_of(content, path=()):
+    """Every place in a JSON file, but not what is in lists."""
+    for key, value in content.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from places_of(value, (*path, key))
+
+
+@pytest.mark.parametrize("file", ["plans.json", "dataset.json"])
+@pytest.mark.parametrize("value", ["gone", None, "x", [0.5, "x", None]], ids=str)
+def test_files_that_lack_or_spoil_anything_are_a_sentence_or_load(folder, file, value):
+    whole = json.loads((folder / file).read_text())
+    for *before, last in places_of(whole):
+        content = copy.deepcopy(whole)
+        inner = content
+        for key in before:
+            inner = inner[key]
+        inner[last] = value
+        if value == "gone":
+            del inner[last]
+        (folder / file).write_text(json.dumps(content))
+        said = said_of(folder)
+        assert said.startswith(f"{folder}"), (before, last)
+        assert "\n" not in said
+
+
+def said_of(folder):
+    """What is said of a folder whose network is not built."""
+    module = "unetzoo.interop.nnunet"
+    with mock.patch.multiple(module, trained_network=mock.DEFAULT, fuse=mock.DEFAULT):
+        try:
+            load_nnunet(folder)
+        except ValueError as error:
+            return str(error)
+    return f"{folder}: read"

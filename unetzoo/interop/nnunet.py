@@ -30,13 +30,12 @@ from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.windows import sliding_window_slabs
-from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder
+from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder, reading_plans
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.layers.onednn import hasten
 from unetzoo.utils.json_values import short
 
 REORIENTED = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
-READERS = ("SimpleITKIO", "NibabelIO", *REORIENTED)
 DEVIATION = 1e-8  # the least that nnU-Net divides by
 
 
@@ -201,8 +200,9 @@ def load_nnunet(
     """
     trained = read_folder(path, folds, checkpoint)
     plans = trained.path / "plans.json"
-    name, stages = architecture_of(trained.configuration, plans)
-    preparation = preparation_of(trained)
+    with reading_plans(trained.path):
+        name, stages = architecture_of(trained.configuration, plans)
+        preparation = preparation_of(trained)
     stage = trained.configuration.get("previous_stage")
     previous = None
     if stage is not None:

@@ -6,16 +6,22 @@ fold, with a checkpoint. Nothing in them is executed.
 Source: nnU-Net 2.8.1, ``nnUNetPredictor.initialize_from_trained_model_folder``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unetzoo.interop.torch_files import read_torch
+from unetzoo.utils.checks import wholes
 from unetzoo.utils.json_values import parsed, short
 from unetzoo.utils.text import few
 
 FINAL = "checkpoint_final.pth"
+READERS = ("SimpleITKIO", "NibabelIO", "NibabelIOWithReorient", "SimpleITKIOWithReorient")
+RESAMPLED = {  # what: order of the spline, and whether labels are resampled
+    "data": (3, False), "seg": (1, True), "probabilities": (1, False)
+}  # fmt: skip
 NEEDED = ("network_weights", "trainer_name", "init_args", "inference_allowed_mirroring_axes")
 
 
@@ -78,10 +84,69 @@ def read_folder(
         _check_checkpoint(path / name / checkpoint, content)
     name = saved[0]["init_args"]["configuration"]
     axes = saved[0].get("inference_allowed_mirroring_axes")
-    return TrainedFolder(
-        path, dataset, plans, configuration_of(plans, name, path / "plans.json"), name, names,
-        tuple(axes or ()), tuple(content["network_weights"] for content in saved),
-    )  # fmt: skip
+    with reading_plans(path):
+        trained = TrainedFolder(
+            path, dataset, plans, configuration_of(plans, name, path / "plans.json"), name, names,
+            tuple(axes or ()), tuple(content["network_weights"] for content in saved),
+        )  # fmt: skip
+        _check_steps(trained)
+    return trained
+
+
+@contextmanager
+def reading_plans(path: Path) -> Iterator[None]:
+    """What plans and descriptions of the data lack, as a sentence.
+
+    Raises: ValueError that names the folder.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise ValueError(
+            f"{path}: plans.json or dataset.json is not as nnU-Net 2 writes it "
+            f"({type(error).__name__}: {short(str(error))}); copy the folder again."
+        ) from error
+
+
+def _check_steps(trained: TrainedFolder) -> None:
+    """Raises: ValueError for a step before or after the network that is not nnU-Net's default."""
+    configuration, plans = trained.configuration, trained.plans
+    default = "resample_data_or_seg_to_shape"
+    steps = [
+        ("preprocessor", configuration["preprocessor_name"], "DefaultPreprocessor"),
+        *(
+            (f"resampling of {what}", configuration[f"resampling_fn_{what}"], default)
+            for what in RESAMPLED
+        ),
+        *(
+            (f"resampling of {what}", configuration[f"resampling_fn_{what}_kwargs"], kwargs)
+            for what, (order, labels) in RESAMPLED.items()
+            for kwargs in [
+                {"is_seg": labels, "order": order, "order_z": 0, "force_separate_z": None}
+            ]
+        ),
+    ]
+    for what, value, expected in steps:
+        if value != expected:
+            raise ValueError(
+                f"{trained.path}: {what} {short(value)}: expected {expected}; nothing else is "
+                "supported."
+            )
+    reader = trained.dataset.get("overwrite_image_reader_writer") or plans["image_reader_writer"]
+    if reader not in READERS:
+        raise ValueError(
+            f"{trained.path}: images are read by {short(reader)}: expected {', '.join(READERS)}."
+        )
+    axes = {tuple(sorted(plans[f"transpose_{way}"])) for way in ("forward", "backward")}
+    if axes != {(0, 1, 2)}:
+        raise ValueError(f"{trained.path}: transpose_forward is no order of three axes.")
+    rank = len(configuration["patch_size"])
+    if rank not in (2, 3) or len(configuration["spacing"]) != rank:
+        raise ValueError(f"{trained.path}: patch_size and spacing: expected 2 or 3 numbers each.")
+    wholes("patch_size", configuration["patch_size"], rank, "axis")
+    trained.heads, trained.numbers, trained.regions  # noqa: B018  (each reads the labels)
 
 
 def is_trained_folder(path: Path | str) -> bool:

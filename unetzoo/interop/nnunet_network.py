@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from unetzoo.registry import build
+from unetzoo.registry import build, skeleton
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
@@ -39,6 +39,8 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
             "nnU-Net cannot be built."
         )
     arguments = given["arch_kwargs"]
+    if not str(nonlinearity := arguments.get("nonlin", "LeakyReLU")).endswith("LeakyReLU"):
+        raise ValueError(f"{path}: nonlinearity {short(nonlinearity)}: expected LeakyReLU.")
     stages = arguments["n_stages"]
     convs = arguments.get("n_conv_per_stage", arguments.get("n_blocks_per_stage"))
     name = NETWORKS[kind]
@@ -107,39 +109,47 @@ def trained_network(
     Raises: ValueError for weights that are missing, that are left over, or of another shape.
     """
     batch = any(key.endswith("running_mean") for key in weights)
-    model = build(
-        name, input_shape=(None, None, None, channels), num_classes=classes,
-        norm="batch" if batch else "instance", **stages,
-    )  # fmt: skip
-    set_weights(model, weights, len(stages["features"]), path)
+    arguments = {
+        "input_shape": (None, None, None, channels), "num_classes": classes,
+        "norm": "batch" if batch else "instance", **stages,
+    }  # fmt: skip
+    arrays = {
+        renamed(key, len(stages["features"])): array
+        for key, array in weights.items()
+        if _is_used(key)
+    }
+    values = _matched(skeleton(name, **arguments), arrays, path)  # before memory is taken for them
+    model = build(name, **arguments)
+    for variable in model.weights:
+        variable.assign(values[variable.path])
     return model
 
 
-def set_weights(
-    model: keras.Model, weights: Mapping[str, np.ndarray], stages: int, path: Path
-) -> None:
-    """Give each layer its weights; the heads of deep supervision stay behind.
+def _matched(
+    model: keras.Model, arrays: dict[str, np.ndarray], path: Path
+) -> dict[str, np.ndarray]:
+    """The value of each variable; the heads of deep supervision stay behind.
 
     Raises: ValueError that lists what does not fit.
     """
-    arrays = {renamed(key, stages): array for key, array in weights.items() if _is_used(key)}
-    faults = []
+    values, faults, rest = {}, [], dict(arrays)
     for layer in model.layers:
         for variable in layer.weights:
-            part = next(p for p, names in PARTS.items() if variable.name in names)
-            array = arrays.pop(f"{layer.name}.{part}", None)
+            part = next(part for part, names in PARTS.items() if variable.name in names)
+            array = rest.pop(f"{layer.name}.{part}", None)
             value = None if array is None else _as_keras(array, len(variable.shape))
             if value is None or value.shape != tuple(variable.shape):
                 fault = "is missing" if value is None else f"has shape {value.shape}"
                 faults.append(f"{layer.name}.{part} {fault}, expected {tuple(variable.shape)}")
             else:
-                variable.assign(value)
-    faults += [f"{key} belongs to no layer" for key in arrays if not re.match(r"head\d", key)]
+                values[variable.path] = value
+    faults += [f"{key} belongs to no layer" for key in rest if not re.match(r"head\d", key)]
     if faults:
         raise ValueError(
             f"{path}: {counted(len(faults), 'weight')} of {model.name!r} do not fit the plans: "
             f"{few(faults, 5)}."
         )
+    return values
 
 
 def _is_used(key: str) -> bool:
