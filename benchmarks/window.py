@@ -53,10 +53,11 @@ def keras_model():
 def with_unetzoo(folder, image):
     from unetzoo.inference.fusing import fuse
     from unetzoo.inference.windows import sliding_window_slabs
+    from unetzoo.layers.onednn import hasten
 
     model = keras_model()
     model.load_weights(folder / "model.weights.h5")
-    model = fuse(model)
+    model = hasten(fuse(model))
 
     def work():
         classes, planes, done = np.empty(image.shape, "uint8"), [], 0
@@ -134,6 +135,7 @@ def main():
             ("monai-last", "torch", "the same, channels_last_3d"),
             ("unetzoo", "tensorflow", "unetzoo, TensorFlow"),
             ("unetzoo", "torch", "unetzoo, torch backend"),
+            ("unetzoo", "jax", "unetzoo, jax"),
         ):
             figures = child("window.py", who, name, size, KERAS_BACKEND=backend)
             classes, planes = result(Path(name))

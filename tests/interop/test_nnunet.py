@@ -1,6 +1,7 @@
 """Folders of nnU-Net against nnU-Net's own masks and logits (``scripts/nnunet_folders.py``)."""
 
 import copy
+import dataclasses
 import json
 import shutil
 from unittest import mock
@@ -10,7 +11,9 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from commands import command
 from places import GOLDEN
+from scipy import ndimage
 
 from unetzoo.data.datasets import Case
 from unetzoo.interop.nnunet import load_nnunet
@@ -66,6 +69,48 @@ def test_logits_of_a_patch_are_nnu_nets(name, predictors):
     step = [slice(None, None, 2) if size > 1 else slice(None) for size in patch.shape[2:]]
     ours = np.moveaxis(ours[(slice(None), *step)], -1, 1)
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_another_number_of_channels_is_a_sentence(predictors, tmp_path):
+    case = cases("ct")[0]
+    with pytest.raises(ValueError, match=f"{case.images[0]}: 1 channel; .* was trained with 2[.]$"):
+        predictors("mr").write(case, tmp_path)
+
+
+def test_the_command_writes_what_nnu_net_writes(tmp_path):
+    images = FOLDERS / "ct_2d" / "images"
+    done = command("unetzoo", "predict", model_of("ct_2d"), images, "-o", tmp_path / "masks")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "masks" / f"case1{n}.nii.gz") for n in range(3)]
+    for path in (tmp_path / "masks").iterdir():
+        theirs = nibabel.load(FOLDERS / "ct_2d" / "masks" / path.name)
+        np.testing.assert_array_equal(nibabel.load(path).dataobj, theirs.dataobj)
+
+
+@pytest.mark.parametrize(
+    ("run", "words", "message"),
+    [
+        (model_of("ct_2d"), ["--folds", "7"], "there is no fold_7 with checkpoint_final.pth"),
+        (FOLDERS, ["--folds", "0"], "--folds is for a folder that nnU-Net has trained"),
+        (FOLDERS, ["--checkpoint", "a"], "--checkpoint is for a folder that nnU-Net has trained"),
+    ],
+)
+def test_options_that_do_not_fit_are_a_sentence(run, words, message, tmp_path):
+    done = command("unetzoo", "predict", run, FOLDERS / "ct" / "images", "-o", tmp_path, *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_probabilities_are_those_of_the_mask(predictors, tmp_path):
+    """The largest component of the mask; regions are painted where their probability wins."""
+    case = cases("mr")[0]
+    predictor = dataclasses.replace(predictors("mr"), probabilities=True, largest=True)
+    path = predictor.write(case, tmp_path)
+    mask = np.asarray(nibabel.load(path).dataobj)
+    values = np.asarray(nibabel.load(tmp_path / f"{case.name}_probabilities.nii.gz").dataobj)
+    assert values.shape == (*mask.shape, 2)
+    assert set(np.unique(values[mask == 2][:, 1] > 0.5)) == {True}
+    assert all(ndimage.label(mask == label, np.ones((3, 3, 3)))[1] <= 1 for label in (1, 2))
 
 
 # === Folders that are wrong ===

@@ -34,6 +34,7 @@ from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder, rea
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.layers.onednn import hasten
 from unetzoo.utils.json_values import short
+from unetzoo.utils.text import counted
 
 REORIENTED = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
 DEVIATION = 1e-8  # the least that nnU-Net divides by
@@ -88,6 +89,11 @@ class NnunetPredictor:
         """An image in the order of axes in which the plan has it."""
         file = image.files[0]
         data, spacing = image.data, image.spacing
+        if data.shape[-1] != (channels := len(self.preparation.normalisation)):
+            raise ValueError(
+                f"{file.path}: {counted(data.shape[-1], 'channel')}; {self.trained.path.name} was "
+                f"trained with {channels}."
+            )
         if self._reader not in REORIENTED:
             data, spacing = file.from_canonical(data), spacing_of(file.affine)
         axes = self.trained.plans["transpose_forward"]
