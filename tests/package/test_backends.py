@@ -5,28 +5,28 @@ import subprocess
 import sys
 
 import pytest
-from places import TESTS
+from places import ROOT
 
 WHOLE = [
-    "models/test_models.py",
-    "layers/test_layers.py",
-    "losses/test_losses.py",
-    "test_metrics.py",
-    "losses/test_more_losses.py",
-    "losses/test_deep_supervision.py",
-    "training/test_training.py",
-    "test_registry.py",
-    "test_callbacks.py",
-    "models/test_planned_networks.py::test_all_logits_equal_nnu_nets",
-    "models/test_attention_unet.py::test_logits_equal_the_pytorch_twins",
-    "models/test_unet_plus_plus.py::test_logits_of_all_heads_equal_the_pytorch_twins",
-    "models/test_vnet.py::test_logits_equal_the_pytorch_twins",
-    "models/test_transunet.py::test_logits_equal_the_pytorch_twins",
-    "pipeline/test_train.py::test_the_same_seed_gives_the_same_losses_and_another_does_not",
-    "pipeline/test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32",
-    "training/test_optimizers.py",
-    "inference/test_fusing.py",
-    "training/test_fit.py",
+    "tests/models/test_models.py",
+    "tests/layers/test_layers.py",
+    "tests/losses/test_losses.py",
+    "tests/test_metrics.py",
+    "tests/losses/test_more_losses.py",
+    "tests/losses/test_deep_supervision.py",
+    "tests/training/test_training.py",
+    "tests/test_registry.py",
+    "tests/test_callbacks.py",
+    "tests/models/test_planned_networks.py::test_all_logits_equal_nnu_nets",
+    "tests/models/test_attention_unet.py::test_logits_equal_the_pytorch_twins",
+    "tests/models/test_unet_plus_plus.py::test_logits_of_all_heads_equal_the_pytorch_twins",
+    "tests/models/test_vnet.py::test_logits_equal_the_pytorch_twins",
+    "tests/models/test_transunet.py::test_logits_equal_the_pytorch_twins",
+    "tests/pipeline/test_train.py::test_the_same_seed_gives_the_same_losses_and_another_does_not",
+    "tests/pipeline/test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32",
+    "tests/training/test_optimizers.py",
+    "tests/inference/test_fusing.py",
+    "tests/training/test_fit.py",
 ]
 # Skeletons and their tables, which are the same on all backends.
 TABLES = "published_counts or the_card_and or the_choices_that or numpys_whole or take_no_time"
@@ -43,22 +43,22 @@ LEFT_OUT = {
     "torch": f"{TABLES} or (float16 and (unet3d_original or 90m) and not bfloat16)",
 }
 TWINS = [
-    "models/test_models.py",
-    "models/test_planned_networks.py",
-    "models/test_attention_unet.py",
-    "models/test_unet_plus_plus.py",
-    "models/test_vnet.py",
-    "models/test_transunet.py",
-    "layers/test_layers.py",
-    "inference/test_fusing.py",
+    "tests/models/test_models.py",
+    "tests/models/test_planned_networks.py",
+    "tests/models/test_attention_unet.py",
+    "tests/models/test_unet_plus_plus.py",
+    "tests/models/test_vnet.py",
+    "tests/models/test_transunet.py",
+    "tests/layers/test_layers.py",
+    "tests/inference/test_fusing.py",
 ]
 KERNELS = "twins or equal or layer_by_layer or gives_its_logits or (test_layers and not config)"
 EVERYDAY = [
-    "data/test_patches.py",
-    "data/test_unpadded.py",
-    "pipeline/test_train.py",
-    "pipeline/test_predict.py",
-    "pipeline/test_evaluate.py",
+    "tests/data/test_patches.py",
+    "tests/data/test_unpadded.py",
+    "tests/pipeline/test_train.py",
+    "tests/pipeline/test_predict.py",
+    "tests/pipeline/test_evaluate.py",
 ]
 
 
@@ -79,7 +79,7 @@ def test_the_same_tests_pass(backend, choice, compiled):
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", *choice, "-k", f"not ({LEFT_OUT[backend]})"],
         env={**os.environ, "KERAS_BACKEND": backend, **(compiled if backend == "jax" else {})},
-        cwd=TESTS,
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
@@ -92,7 +92,7 @@ def test_every_twin_has_its_logits_without_onednn():
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "", *TWINS, "-k", KERNELS],
         env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_ENABLE_ONEDNN_OPTS": "0"},
-        cwd=TESTS,
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
