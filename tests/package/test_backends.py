@@ -54,6 +54,7 @@ TWINS = [
 ]
 KERNELS = "twins or equal or layer_by_layer or gives_its_logits or (test_layers and not config)"
 EVERYDAY = [
+    "tests/interop/test_nnunet.py::test_masks_are_nnu_nets_to_the_voxel",
     "tests/data/test_patches.py",
     "tests/data/test_unpadded.py",
     "tests/pipeline/test_train.py",
