@@ -1,4 +1,9 @@
-"""Files in, patches out: data sets, volumes and pictures, preparation, augmentation."""
+"""Files in, patches out: data sets, volumes and pictures, preparation, augmentation.
+
+In this order: ``datasets`` lists the cases of a folder, ``io`` reads their files, ``preprocessing``
+crops, normalizes and resamples them (``prepare_cases`` does it for all, on disk), ``augmentation``
+varies them, and ``patches`` cuts what ``fit`` takes.
+"""
 
 from unetzoo.utils.lazy import lazy
 

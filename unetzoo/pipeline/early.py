@@ -11,10 +11,10 @@ from unetzoo.interop.nnunet_folder import (
     is_trained_folder,
 )
 from unetzoo.model_files import check_saved
-from unetzoo.pipeline.files import Files
+from unetzoo.pipeline.from_files import Files
+from unetzoo.pipeline.from_tfds import Tfds
 from unetzoo.pipeline.run import PLAN, Run
 from unetzoo.pipeline.settings import Settings
-from unetzoo.pipeline.tfds import Tfds
 from unetzoo.pipeline.training_data import TrainingData
 from unetzoo.planning.dataset import plan_dataset
 from unetzoo.planning.plans import Plan
