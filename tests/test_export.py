@@ -9,12 +9,19 @@ from unetzoo.layers import gelu
 
 TINY = {"width": 8, "units": (1, 2, 1), "hidden": 16, "layers": 2, "heads": 2, "mlp": 24,
         "features": (16, 16, 8, 8, 4)}  # fmt: skip
+QUICK = [("unet2d_small", "loaded"), ("unet3d_2_5m", "compiled")]
 SIZES = {"unet2d_small": (32, 32), "unet3d_2_5m": (16, 16, 16), "transunet": (32, 32)}
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras's other exports fail")
-@pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize("made", ["built", "loaded", "compiled"])
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        pytest.param(name, made, marks=() if (name, made) in QUICK else pytest.mark.slow)
+        for name in SIZES
+        for made in ("built", "loaded", "compiled")
+    ],
+)
 def test_onnxruntime_gives_the_same_logits(tmp_path, name, made):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")

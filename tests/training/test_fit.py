@@ -139,6 +139,7 @@ def test_with_deep_supervision_the_labels_may_be_given_once():
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_and_from_every_source(source):
     x, y = data()
@@ -146,6 +147,7 @@ def test_and_from_every_source(source):
     assert np.isfinite([history["loss"][0], history["val_loss"][0]]).all()
 
 
+@pytest.mark.slow
 def test_a_deep_network_that_is_loaded_takes_them_too(tmp_path):
     deep().save(tmp_path / "model.keras")
     x, y = data()
