@@ -76,7 +76,8 @@ def main():
     print("MiB stated / measured, and their ratio.", end="\n\n")
     print("| | size | saved | prediction, freed | called | resident | training |")
     print("|---|---|---:|---:|---:|---:|---:|")
-    for name in sys.argv[1:] or unetzoo.list_models():
+    documented = [*unetzoo.list_models("unet2d_*"), *unetzoo.list_models("unet3d_*")]  # with twins
+    for name in sys.argv[1:] or documented:
         size, figures = child("memory.py", "measure", name)
         cells = (
             f"{stated / 2**20:,.1f} / {measured / 2**20:,.1f}, {stated / max(measured, 1):.3f}"
