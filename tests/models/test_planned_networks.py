@@ -1,7 +1,5 @@
 """plain_unet and residual_unet against nnU-Net's own classes, and MONAI's DynUNet."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,7 @@ from torch import nn
 from torch_weights import assert_same_logits, copy_weights, count, randomise
 
 import unetzoo
+from unetzoo.interop.nnunet_network import is_used, renamed
 from unetzoo.utils.stages import Stage, stages
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -43,26 +42,9 @@ def published(name, rank, features, kernels, strides, channels=1, num_classes=2)
     )  # fmt: skip
 
 
-def renamed(count):
+def renaming(stages):
     """nnU-Net's name of a weight as ours; None for those that it holds twice."""
-
-    def number(pattern, word, key):
-        return re.sub(pattern, lambda m: f"{word}{count - 1 - int(m[1])}", key)
-
-    def rename(key):
-        if "all_modules" in key or key.startswith("decoder.encoder"):
-            return None
-        key = re.sub(r"skip\.\d\.", "shortcut.", key)
-        key = re.sub(r"conv(\d)\.(conv|norm)\.", r"\2\1.", key)
-        key = re.sub(r"\.convs\.(\d)\.(conv|norm)", lambda m: f".{m[2]}{int(m[1]) + 1}", key)
-        key = key.replace("encoder.stem", "stem")
-        key = re.sub(r"\.blocks\.(\d)", lambda m: f".block{int(m[1]) + 1}", key)
-        key = re.sub(r"encoder\.stages\.(\d)(\.0)?", lambda m: f"encoder{int(m[1]) + 1}", key)
-        key = number(r"decoder\.stages\.(\d)", "decoder", key)
-        key = number(r"decoder\.transpconvs\.(\d)", "up", key)
-        return number(r"decoder\.seg_layers\.(\d)", "head", key)
-
-    return rename
+    return lambda key: renamed(key, stages).replace("-", ".") if is_used(key) else None
 
 
 @pytest.mark.parametrize("rank", [2, 3])
@@ -72,7 +54,7 @@ def test_all_logits_equal_nnu_nets(name, rank):
     model = unetzoo.build(
         name, input_shape=(*[None] * rank, 2), num_classes=3, deep_supervision=True, **STAGES[rank]
     )
-    copy_weights(twin, model, renamed(len(STAGES[rank]["features"])))
+    copy_weights(twin, model, renaming(len(STAGES[rank]["features"])))
     assert_same_logits(twin, model, SIZES[rank], batch=2)
 
 

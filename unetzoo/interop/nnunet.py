@@ -36,7 +36,6 @@ from unetzoo.layers.onednn import hasten
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted
 
-REORIENTED = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
 DEVIATION = 1e-8  # the least that nnU-Net divides by
 
 
@@ -94,7 +93,7 @@ class NnunetPredictor:
                 f"{file.path}: {counted(data.shape[-1], 'channel')}; {self.trained.path.name} was "
                 f"trained with {channels}."
             )
-        if self._reader not in REORIENTED:
+        if not self.trained.reorients:
             data, spacing = file.from_canonical(data), spacing_of(file.affine)
         axes = self.trained.plans["transpose_forward"]
         data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
@@ -105,12 +104,7 @@ class NnunetPredictor:
         rest = range(3, values.ndim)
         values = values.transpose(*self.trained.plans["transpose_backward"], *rest)
         values = values.transpose(2, 1, 0, *rest)
-        return image.files[0].from_canonical(values) if self._reader in REORIENTED else values
-
-    @property
-    def _reader(self) -> str:
-        dataset, plans = self.trained.dataset, self.trained.plans
-        return dataset.get("overwrite_image_reader_writer") or plans["image_reader_writer"]
+        return image.files[0].from_canonical(values) if self.trained.reorients else values
 
     def _labels(self, scan: Scan) -> np.ndarray:
         """The labels of an image, both in the plan's order of axes."""

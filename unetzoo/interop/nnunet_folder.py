@@ -18,7 +18,8 @@ from unetzoo.utils.json_values import parsed, short
 from unetzoo.utils.text import few
 
 FINAL = "checkpoint_final.pth"
-READERS = ("SimpleITKIO", "NibabelIO", "NibabelIOWithReorient", "SimpleITKIOWithReorient")
+REORIENTING = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
+READERS = ("SimpleITKIO", "NibabelIO", *REORIENTING)
 RESAMPLED = {  # what: order of the spline, and whether labels are resampled
     "data": (3, False), "seg": (1, True), "probabilities": (1, False)
 }  # fmt: skip
@@ -56,6 +57,17 @@ class TrainedFolder:
         if self.regions is None:
             return len(self.labels)
         return sum(value not in (0, [0]) for value in self.labels.values())
+
+    @property
+    def reader(self) -> str:
+        """nnU-Net's class that reads the images."""
+        own = self.dataset.get("overwrite_image_reader_writer")
+        return own or self.plans["image_reader_writer"]
+
+    @property
+    def reorients(self) -> bool:
+        """Whether images are turned to canonical axes."""
+        return self.reader in REORIENTING
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -134,10 +146,10 @@ def _check_steps(trained: TrainedFolder) -> None:
                 f"{trained.path}: {what} {short(value)}: expected {expected}; nothing else is "
                 "supported."
             )
-    reader = trained.dataset.get("overwrite_image_reader_writer") or plans["image_reader_writer"]
-    if reader not in READERS:
+    if trained.reader not in READERS:
         raise ValueError(
-            f"{trained.path}: images are read by {short(reader)}: expected {', '.join(READERS)}."
+            f"{trained.path}: images are read by {short(trained.reader)}: expected one of "
+            f"{', '.join(READERS)}."
         )
     axes = {tuple(sorted(plans[f"transpose_{way}"])) for way in ("forward", "backward")}
     if axes != {(0, 1, 2)}:

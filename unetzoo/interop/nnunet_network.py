@@ -58,8 +58,8 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
         )
     return name, {
         "features": tuple(arguments["features_per_stage"]),
-        "kernels": tuple(_thick(size, 1) for size in arguments["kernel_sizes"]),
-        "strides": tuple(_thick(step, 1) for step in arguments["strides"]),
+        "kernels": tuple(_thick(size) for size in arguments["kernel_sizes"]),
+        "strides": tuple(_thick(step) for step in arguments["strides"]),
     }
 
 
@@ -67,9 +67,9 @@ def _listed(value: Any, count: int) -> list[int]:
     return [value] * count if isinstance(value, int) else list(value)
 
 
-def _thick(sizes: Any, one: int) -> tuple[int, ...]:
+def _thick(sizes: Any) -> tuple[int, ...]:
     """Three numbers, of two those of a slice."""
-    return (one, *sizes) if len(sizes) == 2 else tuple(sizes)
+    return (1, *sizes) if len(sizes) == 2 else tuple(sizes)
 
 
 def _old_architecture(configuration: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def trained_network(
     arrays = {
         renamed(key, len(stages["features"])): array
         for key, array in weights.items()
-        if _is_used(key)
+        if is_used(key)
     }
     values = _matched(skeleton(name, **arguments), arrays, path)  # before memory is taken for them
     model = build(name, **arguments)
@@ -152,7 +152,7 @@ def _matched(
     return values
 
 
-def _is_used(key: str) -> bool:
+def is_used(key: str) -> bool:
     """nnU-Net holds a block's weights under several names."""
     again = "all_modules" in key or key.startswith("decoder.encoder")
     return not again and not key.endswith("num_batches_tracked")
