@@ -219,3 +219,35 @@ def test_another_order_of_axes_is_the_same_grid(tmp_path):
     np.testing.assert_array_equal(image.data[..., 0], labels.data)
     almost = mask(tmp_path / "almost.nii", 1, affine=AFFINE + MOVE * 0.01)  # 0.05 voxels
     check_grid(almost, scan)
+
+
+def test_all_masks_of_a_scheme_have_one_type(tmp_path):
+    """Whatever classes a mask happens to hold: uint8, or uint16 where a label needs it."""
+    for labels, expected in (({0: 0, 255: 1}, "uint8"), ({0: 0, 7: 1, 300: 2}, "uint16")):
+        scheme = LabelScheme(labels=labels)
+        for classes in (np.zeros((2, 2), "uint8"), np.ones((2, 2), "uint8")):
+            numbers = scheme.to_numbers(classes, "mask")
+            assert (numbers.dtype, set(numbers.flat)) == (expected, {[*labels][classes[0, 0]]})
+
+
+def test_axes_at_45_degrees_are_chosen_once_for_a_case(tmp_path):
+    """Affines that differ in the 7th digit lie on both sides of the tie."""
+    half = np.sqrt(0.5)
+    turned = np.array([[half, -half, 0, 0], [half, half, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]])
+    tilt = 1e-7 * np.array([[1, 0, 0, 0], [-1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    values = np.arange(4 * 3 * 5, dtype="int16").reshape(4, 3, 5)
+    axes = set()
+    for number, affine in enumerate((turned + tilt, turned - tilt)):
+        scan = tmp_path / f"scan{number}.nii"
+        image = nibabel.Nifti2Image(values, affine)  # whose affine is float64
+        nibabel.save(image, scan)
+        axes.add(read_image(scan).data.shape)
+        for second, other in enumerate((turned + tilt, turned - tilt)):
+            seg = tmp_path / f"seg{number}{second}.nii"
+            nibabel.save(nibabel.Nifti2Image((values > 29).astype("uint8"), other), seg)
+            check_grid(seg, scan)
+            labels = read_labels(seg, ANY, image=scan)
+            np.testing.assert_array_equal(labels.data, read_image(scan).data[..., 0] > 29)
+            both = read_image([scan, seg]).data
+            np.testing.assert_array_equal(both[..., 1], both[..., 0] > 29)
+    assert len(axes) == 2  # so the tie was there

@@ -15,6 +15,7 @@ from small_runs import threshold_run
 from unetzoo.data.datasets.inputs import cases_of, shard
 from unetzoo.data.datasets.reading import read_case
 from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.run import Run
 
 predict = partial(commands.command, "unetzoo", "predict")
 
@@ -61,6 +62,16 @@ def test_a_mask_that_is_there_is_left_alone_unless_it_may_be_written(
     assert (tmp_path / "case_000.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_mask_has_the_name_of_its_image(small_run, small_data, tmp_path):
+    for number in (0, 1):
+        shutil.copy(small_data / "images" / "case_000.png", tmp_path / f"frame_000{number}.png")
+    result = predict(small_run, tmp_path, "-o", tmp_path / "out")
+    assert (result.returncode, Run.read(small_run).layout) == (0, "pictures")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "frame_0000.png", "frame_0001.png"
+    }  # fmt: skip
+
+
 def test_shards_share_the_cases_out(small_run, small_data, tmp_path):
     parts = [shard(range(10), f"{n}/3") for n in (1, 2, 3)]
     assert sorted(n for part in parts for n in part) == list(range(10))
@@ -98,7 +109,7 @@ def test_two_cases_of_one_name_and_a_lost_channel_are_refused(small_run, small_d
     for name in ("x_0000.nii.gz", "x_0002.nii.gz"):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(ValueError, match=r"case 'x': channels \[0, 2\]; expected 3"):
-        cases_of([tmp_path / "x_0000.nii.gz", tmp_path / "x_0002.nii.gz"], 3)
+        cases_of([tmp_path / "x_0000.nii.gz", tmp_path / "x_0002.nii.gz"], 3, numbered=True)
     with pytest.raises(ValueError, match="does not exist"):
         cases_of([tmp_path / "nothing.nii"], 1)
 

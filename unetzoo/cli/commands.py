@@ -175,8 +175,8 @@ def predict(
     from unetzoo.pipeline.early import channels_of
 
     options = {name: value for name, value in options.items() if value is not None}
-    channels = channels_of(run_folder, which, options)
-    cases = share(cases_of(images, channels), shard)
+    channels, numbered = channels_of(run_folder, which, options)
+    cases = share(cases_of(images, channels, numbered=numbered), shard)
     check_targets(cases, folder)
     check_apart(cases, folder)
     check_folder(folder)

@@ -164,7 +164,15 @@ class LabelScheme:
                     f"written; expected {short(sorted(back)) if back else 'numbers from 0'}, "
                     f"or ignore={label}."
                 )
-        return _renamed(classes, back)
+        numbers = _renamed(classes, back)
+        return numbers.astype(self._written_as(int(numbers.min()), int(numbers.max())))
+
+    def _written_as(self, *numbers: int) -> str:
+        """The type of all masks of the scheme, and of more numbers: uint8, or uint16."""
+        needed = {*numbers, *(self.mapping or {})}
+        if min(needed) >= 0 and max(needed) < 2**16:
+            return "uint8" if max(needed) < 2**8 else "uint16"
+        return _smallest(needed)
 
 
 def labels_of(texts: Mapping[str, Any]) -> dict[int, Any]:

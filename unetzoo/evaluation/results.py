@@ -257,7 +257,8 @@ def _score_files(
         raise ValueError(f"{prediction}: is its own reference; expected another file.")
     truth = read_label_file(reference, scheme)
     check_grid(prediction, reference)
-    masks, spacing = [truth.data, read_label_file(prediction, scheme).data], truth.spacing
+    predicted = read_label_file(prediction, scheme, image=reference)
+    masks, spacing = [truth.data, predicted.data], truth.spacing
     if truth.data.ndim == 3 and truth.data.shape.count(1) == 1:
         thin = truth.data.shape.index(1)  # the axis across a single slice
         masks = [mask.squeeze(thin) for mask in masks]

@@ -72,7 +72,7 @@ def check_demo() -> None:
             )
 
 
-def channels_of(folder: Path, which: str, options: dict[str, Any]) -> int:
+def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int, bool]:
     """The number of channels that a run's network takes, or that of a folder of nnU-Net.
 
     Args:
@@ -80,13 +80,14 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> int:
         which: "best" or "last", of a run.
         options: of the command; ``folds`` of nnU-Net become a list.
 
+    Returns: the number, and whether the data's file names end in the channel's number.
     Raises: ValueError for a folder without either, a damaged model, and folds that are not there.
     """
     if is_trained_folder(folder):
         if "folds" in options:
             options["folds"] = options["folds"].split(",")
         check_folds(folder, options.get("folds"), options.get("checkpoint", FINAL))
-        return channel_count(folder)
+        return channel_count(folder), True
     if given := [f"--{name}" for name in ("folds", "checkpoint") if name in options]:
         raise ValueError(
             f"{folder}: {given[0]} is for a folder that nnU-Net has trained; give --model best or "
@@ -94,4 +95,4 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> int:
         )
     run = Run.read(folder)
     check_saved(run.model_file(which))
-    return run.channels
+    return run.channels, run.layout == "nnunet"

@@ -72,7 +72,8 @@ class Files(TrainingData):
             normalisation=settings.normalisation,
             fill=settings.fill,
         )
-        return self._new_run(folder, scheme, dataset.class_names, preparation, train, held_out)
+        run = self._new_run(folder, scheme, dataset.class_names, preparation, train, held_out)
+        return dataclasses.replace(run, layout=dataset.layout)
 
     def open(self, run: Run, outputs: Outputs, cache: Path, workers: int) -> Run:
         from unetzoo.data.patches import PatchDataset

@@ -42,6 +42,7 @@ class Run:
     held_out: Mapping[str, str]
     versions: Mapping[str, str]
     backend: str
+    layout: str = ""  # of its data, one of LAYOUTS; "" is not known
 
     @property
     def rank(self) -> int:
@@ -60,6 +61,7 @@ class Run:
             "held_out": dict(self.held_out),
             "versions": dict(self.versions),
             "backend": self.backend,
+            "layout": self.layout,
         }
         with replacing(self.folder / RUN) as beside:
             beside.write_text(json.dumps(record, indent=1) + "\n")
@@ -72,6 +74,8 @@ class Run:
             raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
         try:
             record = parsed(path.read_bytes())
+            if isinstance(record, dict):
+                record.setdefault("layout", "")  # not in older records
             parts = {name: _part(record, name, make) for name, make in _PARTS.items()}
         except ValueError as error:
             reason = str(error).removesuffix(".")
@@ -136,6 +140,7 @@ _PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what reads each 
     "held_out": lambda keys: {str(name): str(key) for name, key in keys.items()},
     "versions": dict,
     "backend": str,
+    "layout": str,
 }
 
 

@@ -1,12 +1,13 @@
 """What a data set consists of: cases of image and label files, and what the labels mean."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from unetzoo.data.io.pictures import SUFFIXES
 from unetzoo.data.labels import LabelScheme
-from unetzoo.utils.text import counted
+from unetzoo.utils.text import counted, few
 
 ENDINGS = (".nii.gz", ".nii", *SUFFIXES)  # of the files that can be read
 
@@ -76,6 +77,17 @@ def stem_of(path: Path | str) -> str:
     'case_01.v2'
     """
     return Path(path).name.removesuffix(ending_of(path))
+
+
+def tell_unused(folder: Path, used: Collection[Path], endings: Collection[str] = ENDINGS) -> None:
+    """Warn of the files of a folder that are not used; hidden ones are not spoken of."""
+    names = [path.name for path in folder.iterdir() if path not in used and path.is_file()]
+    if unused := sorted(name for name in names if not name.startswith(".")):
+        warnings.warn(
+            f"{folder}: {counted(len(unused), 'file')} not used, such as {few(unused)}; expected "
+            f"names that end in {', '.join(endings)}.",
+            stacklevel=2,
+        )
 
 
 def listed(folder: Path) -> list[Path]:

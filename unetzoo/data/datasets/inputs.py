@@ -4,23 +4,26 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unetzoo.data.datasets.case import ENDINGS, Case, listed, stem_of
+from unetzoo.data.datasets.case import ENDINGS, Case, listed, stem_of, tell_unused
 from unetzoo.data.datasets.reading import file_ending
 from unetzoo.utils.json_values import short
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
-def cases_of(paths: Iterable[Path | str], channels: int) -> list[Case]:
+def cases_of(paths: Iterable[Path | str], channels: int, *, numbered: bool = False) -> list[Case]:
     """The cases in files and folders.
 
     A case is named after its file, without the ending. ``CASE_0000.nii.gz`` to
-    ``CASE_0003.nii.gz`` are the channels of one case, as in nnU-Net.
+    ``CASE_0003.nii.gz`` are one case of four channels, if all are there.
 
     Args:
         paths: files, or folders whose volumes and pictures are all taken.
         channels: the number of channels of an image.
+        numbered: whether every file name ends in its channel's number, as in nnU-Net's layout:
+            then ``CASE_0000.nii.gz`` alone is CASE, and a missing channel is an error.
 
+    Warns of files in a folder that are not images.
     Raises: ValueError for a missing file, a folder without images, or a missing channel.
 
     >>> import tempfile
@@ -30,15 +33,20 @@ def cases_of(paths: Iterable[Path | str], channels: int) -> list[Case]:
     >>> [(case.name, len(case.images)) for case in cases_of([folder], channels=2)]
     [('a', 2), ('b', 2)]
     """
+    cases: list[Case] = []
     channels_of: dict[Path, dict[int, Path]] = {}
-    for path in (file for place in paths for file in _files(Path(place))):
-        stem = stem_of(path)
-        match = CHANNEL.fullmatch(stem)
-        case, number = (match[1], int(match[2])) if match else (stem, 0)
-        known = channels_of.setdefault(path.parent / case, {})
-        if known.setdefault(number, path) != path:
-            raise ValueError(f"{path}, {known[number]}: the same case twice; give one of them.")
-    return [_case(place.name, parts, channels) for place, parts in channels_of.items()]
+    for path in dict.fromkeys(file for place in paths for file in _files(Path(place))):
+        if not (match := CHANNEL.fullmatch(stem_of(path))):
+            cases.append(Case(stem_of(path), (path,)))
+            continue
+        known = channels_of.setdefault(path.parent / match[1], {})
+        if known.setdefault(int(match[2]), path) != path:
+            raise ValueError(
+                f"{path}, {known[int(match[2])]}: the same case twice; give one of them."
+            )
+    for place, parts in channels_of.items():
+        cases += _together(place.name, parts, channels, numbered)
+    return sorted(cases, key=lambda case: case.images[0])
 
 
 def check_apart(cases: Iterable[Case], folder: Path | str) -> None:
@@ -87,7 +95,9 @@ def check_targets(cases: Sequence[Case], folder: Path) -> None:
 def _files(place: Path) -> list[Path]:
     if not place.exists():
         raise ValueError(f"{place}: does not exist; expected an image or a folder of images.")
-    files = listed(place) if place.is_dir() else [place]
+    if not place.is_dir():
+        return [place]
+    tell_unused(place, files := listed(place))
     if not files:
         raise ValueError(
             f"{place}: no image in it; expected files that end in {', '.join(ENDINGS)}."
@@ -95,9 +105,13 @@ def _files(place: Path) -> list[Path]:
     return files
 
 
-def _case(name: str, parts: dict[int, Path], channels: int) -> Case:
-    if len(parts) > 1 and sorted(parts) != list(range(channels)):
+def _together(name: str, parts: dict[int, Path], channels: int, numbered: bool) -> list[Case]:
+    """Files whose names differ in a number of four digits: the channels of a case, or cases."""
+    whole = sorted(parts) == list(range(channels)) and (numbered or channels > 1)
+    if whole or (numbered and list(parts) == [0]):  # one file may hold all channels
+        return [Case(name, tuple(parts[number] for number in sorted(parts)))]
+    if numbered and channels > 1:
         raise ValueError(
             f"case {name!r}: channels {short(sorted(parts))}; expected {channels}, numbered from 0."
         )
-    return Case(name, tuple(parts[number] for number in sorted(parts)))
+    return [Case(stem_of(path), (path,)) for path in parts.values()]

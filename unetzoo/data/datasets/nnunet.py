@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from unetzoo.data.datasets.case import ENDINGS, Case, Listing, ending_of, listed, stem_of
+from unetzoo.data.datasets.case import (
+    ENDINGS,
+    Case,
+    Listing,
+    ending_of,
+    listed,
+    stem_of,
+    tell_unused,
+)
 from unetzoo.data.datasets.manifest import (
     file_in,
     label_number,
@@ -93,8 +101,8 @@ def _cases(
     place: Path, images: str, labels: str | None, ending: str | None
 ) -> tuple[list[Case], list[str]]:
     """The cases of a folder of images, and what is wrong with it."""
-    files = _with_ending(listed(place / images), ending)
-    masks = {stem_of(f): f for f in _with_ending(listed(place / labels), ending)} if labels else {}
+    files = _with_ending(place / images, ending)
+    masks = {stem_of(f): f for f in _with_ending(place / labels, ending)} if labels else {}
     channels: dict[str, dict[int, Path]] = {}
     faults = []
     for file in files:
@@ -116,8 +124,12 @@ def _cases(
     return cases, faults
 
 
-def _with_ending(files: Iterable[Path], ending: str | None) -> list[Path]:
-    return [file for file in files if ending in (None, ending_of(file))]
+def _with_ending(folder: Path, ending: str | None) -> list[Path]:
+    """The files of a folder with an ending, in upper or lower case; others are warned of."""
+    files = [file for file in listed(folder) if ending in (None, ending_of(file).lower())]
+    if folder.is_dir():
+        tell_unused(folder, files, [ending] if ending else ENDINGS)
+    return files
 
 
 def _gaps(name: str, numbered: dict[int, Path]) -> list[str]:

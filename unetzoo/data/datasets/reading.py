@@ -59,15 +59,24 @@ def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
     if case.label is None:
         raise ValueError(f"case {case.name!r}: it has no labels; expected a label file.")
     check_grid(case.label, case.images[0])
-    return read_label_file(case.label, scheme)
+    return read_label_file(case.label, scheme, image=case.images[0])
 
 
-def read_label_file(path: Path, scheme: LabelScheme) -> Volume | Picture:
+def read_label_file(
+    path: Path, scheme: LabelScheme, *, image: Path | None = None
+) -> Volume | Picture:
     """The classes in a volume or a picture, as ``read_case_labels`` gives them.
+
+    Args:
+        path: of the labels.
+        scheme: which numbers the file may hold, and which class each is.
+        image: of a volume, whose canonical axes the classes get; None for its own.
 
     Raises: ValueError for a damaged file, and unknown labels.
     """
-    return read_mask(path, scheme) if is_picture(path) else read_labels(path, scheme)
+    if is_picture(path):
+        return read_mask(path, scheme)
+    return read_labels(path, scheme, image=image)
 
 
 def check_grid(path: Path, image: Path) -> None:
@@ -90,8 +99,10 @@ def read_case_weight(case: Case) -> np.ndarray | None:
     if case.weight is None:
         return None
     check_grid(case.weight, case.images[0])
-    read = read_pixel_weights if is_picture(case.weight) else read_voxel_weights
-    values = read(case.weight)
+    if is_picture(case.weight):
+        values = read_pixel_weights(case.weight)
+    else:
+        values = read_voxel_weights(case.weight, image=case.images[0])
     invalid = ~((values >= 0) & np.isfinite(values))
     if invalid.any():
         raise ValueError(

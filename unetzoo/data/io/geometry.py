@@ -13,6 +13,7 @@ APART = 0.1  # tolerance of affines: how far a corner may be off, voxels
 
 def check_geometry(image: NiftiFile, other: NiftiFile) -> None:
     """Raises: ValueError if shape, spacing or place in space differ."""
+    other = other.on_axes_of(image)
     shapes = image.canonical_shape, other.canonical_shape
     if shapes[0] != shapes[1]:
         raise ValueError(

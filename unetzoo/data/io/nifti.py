@@ -9,7 +9,7 @@ import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
@@ -41,11 +41,22 @@ class NiftiFile:
     shape: tuple[int, int, int]  # voxels; a 2D file is one slice
     channels: int  # volumes of a 4D file, components of a vector file
     affine: np.ndarray  # (4, 4), voxel to millimeters
+    canon: np.ndarray | None = None  # canonical affine of the case's first file, if not this one
 
     @property
     def orientation(self) -> np.ndarray:
-        """nibabel's table of the axes' order and direction."""
-        return io_orientation(self.affine)
+        """nibabel's table of the axes' order and direction.
+
+        Of a case's other files, it leads to the axes of the first one. At 45 degrees two axes are
+        equally near, and the last digit of an affine would choose for each file anew.
+        """
+        if self.canon is None:
+            return io_orientation(self.affine)
+        return io_orientation(np.linalg.solve(self.canon, self.affine))
+
+    def on_axes_of(self, first: "NiftiFile") -> "NiftiFile":
+        """The same file, turned to the canonical axes of another one."""
+        return replace(self, canon=first.canonical_affine)
 
     @property
     def canonical_shape(self) -> tuple[int, ...]:

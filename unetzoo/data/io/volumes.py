@@ -63,7 +63,9 @@ def read_image(paths: Paths, *, fill: float | None = None) -> Volume:
     return Volume(data, files[0].canonical_affine, files)
 
 
-def read_labels(path: Path | str, scheme: LabelScheme) -> Volume:
+def read_labels(
+    path: Path | str, scheme: LabelScheme, *, image: Path | str | None = None
+) -> Volume:
     """Read a mask as classes.
 
     A class may be missing in one mask: ``LabelScheme.without_gap`` looks at all masks together.
@@ -71,21 +73,22 @@ def read_labels(path: Path | str, scheme: LabelScheme) -> Volume:
     Args:
         path: .nii or .nii.gz with one channel.
         scheme: which numbers the file may hold, and which class each is.
+        image: whose canonical axes the classes get; None for the mask's own.
 
     Raises: ValueError for a damaged file, several channels, and numbers that are not labels.
     """
-    file = _of_one_channel(path)
+    file = _of_one_channel(path, image)
     numbers = scheme.numbers(read_values(file)[..., 0], path)  # voxels named as in the file
     classes = np.ascontiguousarray(scheme.to_classes(file.to_canonical(numbers)))
     return Volume(classes, file.canonical_affine, (file,))
 
 
-def read_voxel_weights(path: Path | str) -> np.ndarray:
-    """A volume's values ``(X, Y, Z)`` as float32, on canonical axes.
+def read_voxel_weights(path: Path | str, *, image: Path | str | None = None) -> np.ndarray:
+    """A volume's values ``(X, Y, Z)`` as float32, on its canonical axes, or those of an image.
 
     Raises: ValueError for a damaged file or several channels.
     """
-    file = _of_one_channel(path)
+    file = _of_one_channel(path, image)
     return np.ascontiguousarray(file.to_canonical(read_values(file, "float32")[..., 0]))
 
 
@@ -119,11 +122,12 @@ def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
 
 def _headers(paths: Paths) -> tuple[NiftiFile, ...]:
     listed = [paths] if isinstance(paths, str | Path) else paths
-    files = tuple(read_header(path) for path in listed)
-    if not files:
+    if not listed:
         raise ValueError("an image without files: expected at least one path.")
-    for file in files[1:]:
-        check_geometry(files[0], file)
+    first, *others = map(read_header, listed)
+    for file in others:
+        check_geometry(first, file)
+    files = (first, *(file.on_axes_of(first) for file in others))
     needed = sum(file.needed_bytes for file in files) / 2**30
     if needed > MAX_GIB:
         names = ", ".join(str(file.path) for file in files)
@@ -134,8 +138,10 @@ def _headers(paths: Paths) -> tuple[NiftiFile, ...]:
     return files
 
 
-def _of_one_channel(path: Path | str) -> NiftiFile:
+def _of_one_channel(path: Path | str, image: Path | str | None) -> NiftiFile:
     file = read_header(path)
+    if image is not None:
+        file = file.on_axes_of(read_header(image))
     if file.channels != 1:
         raise ValueError(f"{path}: {file.channels} volumes; expected one, on the image's grid.")
     return file
