@@ -197,6 +197,12 @@ def _as_whole_numbers(values: np.ndarray, name: Path | str) -> np.ndarray:
         floats = values[..., plane]
         with np.errstate(invalid="ignore"):  # infinite ones
             off = np.abs(floats - np.rint(floats))
+        if np.any(np.isfinite(floats) & (np.abs(floats) >= 2**31 - 1)):
+            large = floats[np.isfinite(floats)]
+            large = large[np.argmax(np.abs(large))]
+            raise ValueError(
+                f"{name}: label {large:g} is too large; expected labels below 2^31, not intensities."
+            )
         wrong[..., plane] = ~((off <= ROUNDING) & (np.abs(floats) < 2**31 - 1))
         numbers[..., plane] = np.where(wrong[..., plane], 0, np.rint(floats))
     if wrong.any():

@@ -205,3 +205,34 @@ def test_what_cannot_be_written_is_said_and_the_old_file_stays(tmp_path):
 def test_keras_is_not_needed():
     code = "import sys, unetzoo.data.io.volumes as _; sys.exit('keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(("unit", "millimeters"), [("micron", 1e-3), ("meter", 1e3), ("mm", 1.0)])
+def test_units_are_converted_to_millimeters(tmp_path, unit, millimeters):
+    image = nibabel.Nifti1Image(
+        np.arange(24, dtype="int16").reshape(2, 3, 4), np.diag([2, 3, 5, 1])
+    )
+    image.header.set_xyzt_units(unit, "sec")
+    nibabel.save(image, tmp_path / "scan.nii")
+    scan = read_image(tmp_path / "scan.nii")
+    np.testing.assert_allclose(scan.spacing, np.array([2, 3, 5]) * millimeters, rtol=1e-5)
+    write_labels(tmp_path / "mask.nii", (scan.data[..., 0] > 5).astype("uint8"), scan, ANY)
+    mask = nibabel.load(tmp_path / "mask.nii")  # in the file's own unit
+    assert mask.header.get_xyzt_units() == (unit, "sec")
+    np.testing.assert_array_equal(mask.affine, image.affine)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_description_and_extensions_stay(tmp_path, suffix):
+    image = nibabel.Nifti1Image(np.arange(24, dtype="int16").reshape(2, 3, 4), np.eye(4))
+    image.header["descrip"] = b"knee, 3 T"
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"left knee"))
+    nibabel.save(image, tmp_path / f"scan{suffix}")
+    scan = read_image(tmp_path / f"scan{suffix}")
+    write_labels(tmp_path / "mask.nii", (scan.data[..., 0] > 5).astype("uint8"), scan, ANY)
+    header = nibabel.load(tmp_path / "mask.nii").header
+    assert header["descrip"].item() == b"knee, 3 T"
+    assert [part.get_content() for part in header.extensions] == [b"left knee"]
+    np.testing.assert_array_equal(
+        nibabel.load(tmp_path / "mask.nii").get_fdata(), scan.data[..., 0] > 5
+    )

@@ -29,6 +29,12 @@ from unetzoo.utils.text import counted
 
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
 DEFLATE = 1032  # gzip's highest compression ratio
+MILLIMETERS = {1: 1000.0, 3: 0.001}  # of a header's unit: meters, micrometers; else millimeters
+MOST = 2**24  # bytes of a header's extensions that a result gets
+COPIED = (
+    "descrip", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
+    "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"
+)  # fmt: skip
 WORK = 14  # bytes per voxel that reading needs besides the file's own, measured
 
 
@@ -102,7 +108,8 @@ def read_header(path: Path | str) -> NiftiFile:
     _check_numbers(path, header, len(dims))
     with explained(path):
         header = type(header)(header.binaryblock, header.endianness)  # repaired by nibabel
-        affine = np.asarray(header.get_best_affine(), "float64")
+        affine = np.array(header.get_best_affine(), "float64")
+        affine[:3] *= MILLIMETERS.get(int(header["xyzt_units"]) & 7, 1.0)
     _check_affine(path, affine)
     file = NiftiFile(path, header, _grid(dims), math.prod(dims[3:]), affine)
     _check_size(file, size)
@@ -130,7 +137,7 @@ def read_values(file: NiftiFile, dtype: str | None = None) -> np.ndarray:
 def write_values(path: Path | str, values: np.ndarray, like: NiftiFile) -> None:
     """Write ``(X, Y, Z)`` or ``(X, Y, Z, C)`` on a file's grid: its affines, codes and units.
 
-    The file is written whole or not at all.
+    The description and the header's extensions stay, too. The file is written whole or not at all.
 
     Raises: ValueError if it cannot be written.
     """
@@ -142,10 +149,9 @@ def write_values(path: Path | str, values: np.ndarray, like: NiftiFile) -> None:
     header.set_data_dtype(values.dtype)
     header.set_data_shape(values.shape)  # before the rest: it resets voxel sizes
     header["pixdim"][:4] = old["pixdim"][:4]
-    header["xyzt_units"] = int(old["xyzt_units"]) & 7  # the spatial unit
-    for field in ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
-                  "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"):  # fmt: skip
+    for field in COPIED:
         header[field] = old[field]
+    header.extensions = _extensions(like)
     image = _image_class(header)(values, None, header)
     with replacing(path) as beside:
         image.to_filename(beside)
@@ -178,6 +184,14 @@ def explained(path: Path) -> Iterator[None]:
     except (ValueError, TypeError, ArithmeticError, HeaderDataError, ImageFileError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: nibabel cannot read it ({reason}); export it again.") from error
+
+
+def _extensions(file: NiftiFile) -> nibabel.nifti1.Nifti1Extensions:
+    """What programs have added to a file's header; none from a file that is gone."""
+    if file.header.get_data_offset() > MOST or not file.path.is_file():
+        return nibabel.nifti1.Nifti1Extensions()
+    with explained(file.path), _opened(file.path) as stream:
+        return type(file.header).from_fileobj(stream).extensions
 
 
 def _size(path: Path) -> int:
