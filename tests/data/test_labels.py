@@ -87,7 +87,7 @@ def test_any_mapping_goes_there_and_back(labels, data):
         ),
         ([np.nan], "float32", {}, r"label nan at voxel \(2, 3, 4\) is not a whole number"),
         ([-np.inf], "float64", {}, "label -inf"),
-        ([1e300], "float64", {}, "label 1e.300 is too large; expected labels below"),
+        ([1e300], "float64", {}, "label 1e.300 is too large; expected labels, all"),
         ([3e9], "float32", {}, "label 3e.09 is too large"),
         ([1.001], "float32", {}, "label 1.001 "),
         ([2, -1], "int16", {}, r"label -1 at voxel \(2, 3, 4\) is negative.*ignore=-1"),

@@ -201,7 +201,7 @@ def _as_whole_numbers(values: np.ndarray, name: Path | str) -> np.ndarray:
             large = floats[np.isfinite(floats)]
             large = large[np.argmax(np.abs(large))]
             raise ValueError(
-                f"{name}: label {large:g} is too large; expected labels below 2^31, not intensities."
+                f"{name}: label {large:g} is too large; expected labels, all below 2^31."
             )
         wrong[..., plane] = ~((off <= ROUNDING) & (np.abs(floats) < 2**31 - 1))
         numbers[..., plane] = np.where(wrong[..., plane], 0, np.rint(floats))
