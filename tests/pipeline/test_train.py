@@ -13,6 +13,9 @@ from PIL import Image
 from small_runs import interrupted, losses, settings
 
 import unetzoo
+from unetzoo.data.preprocessing.survey import Survey
+from unetzoo.data.splits import folds
+from unetzoo.pipeline.early import training_data
 from unetzoo.pipeline.run import Run, Settings
 from unetzoo.pipeline.trainer import train
 from unetzoo.training.history import read_history
@@ -310,3 +313,23 @@ def test_settings_are_equal_however_their_lists_are_written(small_data):
     )
     tuples = settings(small_data, spacing=(1, 2), build={"strides": ((1, 1), (2, 2))}, **planned)
     assert lists == tuples == Settings.from_json(json.loads(json.dumps(tuples.to_json())))
+
+
+def test_what_the_labels_leave_unlearned_is_said(tmp_path):
+    """A class that only held-out cases have; labels that look like numbers of objects."""
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    (held_out,) = folds([f"{n}" for n in range(5)], 5)[0][1]
+    for name in map(str, range(5)):
+        mask = np.arange(256, dtype="uint8").reshape(16, 16) % 11
+        mask[mask == 10] = 10 if name == held_out else 0
+        Image.fromarray(np.arange(256, dtype="uint8").reshape(16, 16)).save(
+            tmp_path / "images" / f"{name}.png"
+        )
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{name}.png")
+    data = training_data(Settings(str(tmp_path), "unet2d_small", (16, 16)))
+    with pytest.warns(UserWarning, match="classes") as told, Survey() as survey:
+        data.begin(tmp_path / "run", 1, survey)
+    text = " ".join(str(warning.message) for warning in told)
+    assert "only held-out cases have the classes [10], which cannot be learned" in text
+    assert "the labels are 0 to 10, so 11 classes are trained" in text

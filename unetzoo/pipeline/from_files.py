@@ -1,6 +1,7 @@
 """A run's data in files: volumes or pictures, prepared before the first batch."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +19,14 @@ from unetzoo.data.splits import folds
 from unetzoo.evaluation.results import Evaluation, evaluate_files
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
+from unetzoo.utils.json_values import short
 from unetzoo.utils.progress import bar
 
 if TYPE_CHECKING:
     from unetzoo.data.patches import PatchDataset
     from unetzoo.pipeline.predictor import Predictor
+
+OBJECTS = 8  # from this label on, labels without names may be numbers of objects
 
 
 class Files(TrainingData):
@@ -64,6 +68,7 @@ class Files(TrainingData):
             progress=bar("reading every file"),
         )
         self.looks = survey_result.looks
+        self._tell_classes(train)
         scheme = dataset.scheme.with_classes(max(survey_result.counts) + 1)
         preparation = preparation_for(
             {name: self.looks[name].statistics for name in train},
@@ -151,6 +156,28 @@ class Files(TrainingData):
         settings, boundary = run.preparation.to_json(), run.settings.boundary_weights
         by_name = jobs.by_name(self._cases(run), run.scheme).items()
         return {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in by_name}
+
+    def _tell_classes(self, train: Iterable[str]) -> None:
+        """Warn of classes that training never sees, and of labels that look like objects."""
+        seen = {
+            name: {label for label, _ in look.measured["voxels"]}
+            for name, look in self.looks.items()
+        }
+        every, trained = set[int]().union(*seen.values()), set[int]()
+        trained = trained.union(*(seen[name] for name in train))
+        if missed := sorted(every - trained):
+            warnings.warn(
+                f"{self.place}: only held-out cases have the classes {short(missed)}, which cannot "
+                "be learned; give another --fold, or 'all'.",
+                stacklevel=2,
+            )
+        dataset = self.dataset
+        if not dataset.class_names and dataset.scheme.mapping is None and max(every) >= OBJECTS:
+            warnings.warn(
+                f"{self.place}: the labels are 0 to {max(every)}, so {max(every) + 1} classes are "
+                "trained; if they number objects, write masks of 0 and 1 instead.",
+                stacklevel=2,
+            )
 
     def _dealt(self) -> tuple[list[str], list[str]]:
         """The names of the cases to train on, and of those to hold out."""

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -133,7 +134,20 @@ def _sentence(error: Exception) -> str:
         return f"{error}; install it: pip install {error.name}"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return as_options(str(error))
+
+
+def as_options(text: str) -> str:
+    """A sentence in which arguments of Python have become options of the commands.
+
+    >>> as_options("give labels={0: 0, 255: 1}, or classes=3; give fill=0 to replace them.")
+    'give --labels 0:0,255:1, or --classes 3; give --fill 0 to replace them.'
+    """
+    text = re.sub(
+        r"\blabels={([-\d:, ]+)}", lambda found: f"--labels {found[1].replace(' ', '')}", text
+    )
+    text = re.sub(r"\b(labels|classes|ignore|fill)=(-?\d+)", r"--\1 \2", text)
+    return re.sub(r"\b(labels|classes|ignore|fill)=(?![\w{(\[])", r"--\1", text)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -1,8 +1,9 @@
 """Names, values and tables as lines of text; what comes from files is escaped."""
 
+import re
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unetzoo.utils.files import replacing
@@ -44,6 +45,27 @@ def first_of(lines: Sequence[str], most: int = 20) -> list[str]:
     if len(lines) <= most + 1:
         return list(lines)
     return [*lines[:most], f"and {len(lines) - most:,} more."]
+
+
+def by_kind(faults: Iterable[str], most: int = 3) -> list[str]:
+    """More than ``most`` sentences that differ only in names and numbers as their first, counted.
+
+    >>> print(*by_kind([f"m/c{n}.png: a mask of 0 and 255." for n in range(40)] + ["It is odd."]))
+    m/c0.png: a mask of 0 and 255 (and 39 like it: m/c1.png, m/c2.png, ...). It is odd.
+    """
+    faults, alike = list(faults), dict[str, list[str]]()
+    kinds = [re.sub(r"'[^']*'|\S*/\S+|\S+\.\w+:|[\d.,]+", "*", fault) for fault in faults]
+    for fault, kind in zip(faults, kinds, strict=True):
+        alike.setdefault(kind, []).append(fault)
+    lines = []
+    for fault, kind in zip(faults, kinds, strict=True):
+        if len(alike[kind]) <= most:
+            lines.append(fault)
+        elif fault is alike[kind][0]:
+            names = ", ".join(other.partition(": ")[0] for other in alike[kind][1:most])
+            more = len(alike[kind]) - 1
+            lines.append(f"{fault.removesuffix('.')} (and {more:,} like it: {names}, ...).")
+    return lines
 
 
 def counted(number: int, thing: str) -> str:

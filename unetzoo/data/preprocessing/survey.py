@@ -24,7 +24,7 @@ from unetzoo.data.preprocessing.look import attempt, look_at_case
 from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
 from unetzoo.utils.files import abandoned, replacing
 from unetzoo.utils.json_values import short
-from unetzoo.utils.text import counted, first_of
+from unetzoo.utils.text import by_kind, counted, first_of
 
 MEASURED = "measured"  # folder of the measurements
 READ = ".read-"  # begins the names of folders with decoded arrays
@@ -223,7 +223,7 @@ def _findings(
     faults = list(dict.fromkeys(faults))  # a broken image is reported for its labels too
     if faults:
         head = f"{counted(len(cases), 'case')}, {counted(len(faults), 'fault')}:"
-        raise ValueError("\n".join([head, *first_of(faults)]))
+        raise ValueError("\n".join([head, *first_of(by_kind(faults))]))
     _check_channel_names(channel_names, cases[0], measured[0]["channels"])
     known = set(range(scheme.num_classes)) | set(counts)
     if absent := sorted(known - set(counts)):
