@@ -1,12 +1,14 @@
 """Folds against scikit-learn, which nnU-Net deals its cases with."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
-from unetzoo.data.splits import folds
+from unetzoo.data.splits import folds, read_splits
 
 HELD_OUT = [
     [0, 3, 8],
@@ -67,3 +69,31 @@ def test_what_cannot_be_dealt_is_said(names, options, words):
         folds(names, **options)
     assert str(error.value).startswith(words)
     assert "\n" not in str(error.value)
+
+
+def test_splits_of_ones_own_are_read(tmp_path):
+    path = tmp_path / "splits_final.json"
+    path.write_text('[{"train": ["b", "a"], "val": ["c"]}, {"train": ["c"], "val": ["a", "b"]}]')
+    assert read_splits(path, "abc") == [(["a", "b"], ["c"]), (["c"], ["a", "b"])]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{}[", "expected a list of folds"),
+        ("[1]", "expected a list of folds"),
+        ([{"train": ["a"]}], "expected a list of folds"),
+        ([{"train": ["a", 1], "val": []}], "expected a list of folds"),
+        ([{"train": [["a"]], "val": []}], "expected a list of folds"),
+        ([{"train": ["a"], "val": ["x"]}], r"fold 0 names \['x'\]; there is no such case"),
+        ([{"train": ["a"], "val": ["a"]}], r"fold 0 names \['a'\] more than once"),
+        ([{"train": [], "val": ["a"]}], "fold 0 names no case to train on"),
+    ],
+)
+def test_bad_splits_are_one_sentence(tmp_path, content, told):
+    path = tmp_path / "splits.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(ValueError, match=rf"splits\.json: .*{told}.*\.$"):
+        read_splits(path, "ab")
+    with pytest.raises(ValueError, match="expected a file such as nnU-Net's splits_final"):
+        read_splits(tmp_path / "none.json", "ab")

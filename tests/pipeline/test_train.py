@@ -333,3 +333,16 @@ def test_what_the_labels_leave_unlearned_is_said(tmp_path):
     text = " ".join(str(warning.message) for warning in told)
     assert "only held-out cases have the classes [10], which cannot be learned" in text
     assert "the labels are 0 to 10, so 11 classes are trained" in text
+
+
+def test_a_file_of_splits_says_which_cases_are_held_out(small_data, tmp_path):
+    names = sorted(path.stem for path in (small_data / "images").iterdir())
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps([{"train": names[2:4], "val": names[:2]}]))
+    chosen = Settings(str(small_data), "unet2d_small", (32, 32), splits=str(path))
+    with Survey() as survey:
+        run = training_data(chosen).begin(tmp_path / "run", 1, survey)
+    assert ([*run.train], [*run.held_out]) == (names[2:4], names[:2])
+    for fold in (1, 7):
+        with pytest.raises(ValueError, match=rf"fold {fold}: .* lists 1 fold, numbered from 0"):
+            training_data(replace(chosen, fold=fold)).check()

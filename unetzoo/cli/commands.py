@@ -108,7 +108,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 @train_options
 def train(
     folder: Path, cache: Path | None, workers: int, path: Path | None, configuration: str | None,
-    **options: Any,
+    memory_gb: float | None, **options: Any,
 ) -> None:  # fmt: skip
     """Train a network on a data set. Run the same command again to resume after a stop.
 
@@ -123,7 +123,7 @@ def train(
 
     planned, chosen = options["network"] == "planned", chosen_settings(**options)
     Settings.check(**chosen)  # before a plan is made
-    check_choice(path, planned, chosen, configuration)
+    check_choice(path, planned, chosen, configuration, memory_gb)
     network_plan = None if path is None else read_plan(path)
     check_free(folder)
     survey = Survey(cache or folder / PREPARED)
@@ -133,6 +133,8 @@ def train(
             context.with_resource(owned(folder))
         context.with_resource(survey)
         data = {name: options[name] for name in ("data", *DATA)}
+        if memory_gb is not None:
+            data["memory_gb"] = memory_gb
         network_plan = plan_of_run(folder, workers=workers, survey=survey, **data)
     if network_plan is None:
         settings = Settings(**chosen)

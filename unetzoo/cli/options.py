@@ -74,10 +74,16 @@ train_options = together(
         type=Choice(CONFIGURATIONS),
         help="Configuration of the plan. Default: 3d_fullres, or else 2d.",
     ),
+    click.option(
+        "--memory-gb",
+        type=ABOVE_0,
+        help="With --network planned: accelerator memory, GB. Default: 8.",
+    ),
     click.option("--patch", type=SizesType(), help="Patch size in voxels."),
     click.option("--out", "folder", required=True, type=FOLDER, help="Folder for the run."),
     click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
     click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
+    click.option("--splits", help="File that lists the folds, such as splits_final.json."),
     data_options,
     click.option(
         "--spacing", help="Resample to median, none, or mm (1,1,2). Default: median, or as planned."
@@ -150,7 +156,11 @@ def chosen_settings(
 
 
 def check_choice(
-    path: Path | None, planned: bool, settings: Mapping[str, Any], configuration: str | None
+    path: Path | None,
+    planned: bool,
+    settings: Mapping[str, Any],
+    configuration: str | None,
+    memory_gb: float | None,
 ) -> None:
     """Whether the options say, and say once, which network is trained on which patch."""
     if path is not None and planned:
@@ -158,6 +168,8 @@ def check_choice(
             f"--network planned, --plan {path}: expected one of them; --network planned measures "
             "the data, --plan follows the file."
         )
+    if memory_gb is not None and not planned:
+        raise ValueError(f"--memory-gb {memory_gb:g}: expected --network planned.")
     if path is not None or planned:
         return
     if configuration is not None:

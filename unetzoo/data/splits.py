@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
-from unetzoo.utils.json_values import short
+from unetzoo.utils.files import missing
+from unetzoo.utils.json_values import parsed, short
 from unetzoo.utils.text import counted
 
 
@@ -53,3 +55,45 @@ def folds(
         )
         for held_out in parts
     ]
+
+
+def read_splits(path: Path | str, names: Iterable[str]) -> list[tuple[list[str], list[str]]]:
+    """The folds of a file such as nnU-Net's ``splits_final.json``.
+
+    It lists, for each fold, the cases to train on and those to hold out:
+    ``[{"train": ["a", "b"], "val": ["c"]}, ...]``. Cases of one patient can be kept together so.
+
+    Args:
+        path: of the file.
+        names: of all cases that there are.
+
+    Returns: as ``folds`` gives them.
+    Raises: ValueError for another file, an unknown case, and a case on both sides of a fold.
+    """
+    path = Path(path)
+    if reason := missing(path):
+        raise ValueError(f"{path}: {reason}; expected a file such as nnU-Net's splits_final.json.")
+    try:
+        listed = parsed(path.read_bytes())
+        parts = [(_names(fold["train"]), _names(fold["val"])) for fold in listed]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f'{path}: expected a list of folds, each as {{"train": [names], "val": [names]}}.'
+        ) from error
+    known = set(names)
+    for number, (train, held_out) in enumerate(parts):
+        both = [*train, *held_out]
+        if unknown := sorted(set(both) - known):
+            raise ValueError(
+                f"{path}: fold {number} names {short(unknown)}; there is no such case."
+            )
+        if not train or (repeated := [name for name, n in Counter(both).items() if n > 1]):
+            fault = f"{short(repeated)} more than once" if train else "no case to train on"
+            raise ValueError(f"{path}: fold {number} names {fault}; expected each case once.")
+    return parts
+
+
+def _names(listed: object) -> list[str]:
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise TypeError("not a list of names")
+    return sorted(listed)

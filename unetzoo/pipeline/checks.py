@@ -40,6 +40,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda layout: layout is None or layout in LAYOUTS,
         f"one of {', '.join(LAYOUTS)}, or None to detect it",
     ),
+    "splits": (
+        lambda path: path is None or (isinstance(path, str) and path != ""),
+        "the path of a file that lists the folds, or None",
+    ),
     "normalisation": (_are_kinds, "a ZScore or CT for each channel, or None"),
     "fill": (lambda fill: fill is None or is_number(fill), "a finite number, such as 0"),
     "build": (
@@ -70,8 +74,9 @@ def check_values(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
         registry.card(settings["network"])
     values = {**defaults, **settings}
     fold, folds, spacing = values["fold"], values["folds"], values["spacing"]
-    known = fold is None or (is_whole(fold, least=0) and fold < folds)
-    check(known, "fold", fold, f"0 to {folds - 1}, or None to train on all cases")
+    if values["splits"] is None:  # or else the file says how many there are
+        known = fold is None or (is_whole(fold, least=0) and fold < folds)
+        check(known, "fold", fold, f"0 to {folds - 1}, or None to train on all cases")
     LabelScheme(values["classes"], values["labels"], values["ignore"])
     check_spacing(None if spacing == "median" else spacing)
     schedule = "constant" if values["schedule"] is None else values["schedule"]

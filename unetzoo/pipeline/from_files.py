@@ -15,12 +15,13 @@ from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.cache import key_of, prepare_cases
 from unetzoo.data.preprocessing.preparation import preparation_for
 from unetzoo.data.preprocessing.survey import Look, Survey
-from unetzoo.data.splits import folds
+from unetzoo.data.splits import folds, read_splits
 from unetzoo.evaluation.results import Evaluation, evaluate_files
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
 from unetzoo.utils.json_values import short
 from unetzoo.utils.progress import bar
+from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
     from unetzoo.data.patches import PatchDataset
@@ -183,7 +184,17 @@ class Files(TrainingData):
         """The names of the cases to train on, and of those to hold out."""
         names = [case.name for case in self.dataset.cases]
         fold = self.settings.fold
-        return (names, []) if fold is None else folds(names, self.settings.folds)[fold]
+        if fold is None:
+            return names, []
+        if self.settings.splits is None:
+            return folds(names, self.settings.folds)[fold]
+        parts = read_splits(self.settings.splits, names)
+        if fold >= len(parts):
+            raise ValueError(
+                f"fold {fold}: {self.settings.splits} lists {counted(len(parts), 'fold')}, "
+                "numbered from 0."
+            )
+        return parts[fold]
 
     def _cases(self, run: Run) -> list[Case]:
         return self._named(run, [*run.train, *run.held_out])
