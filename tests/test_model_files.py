@@ -1,6 +1,7 @@
 """What is wrong with a .keras file is told before it is unpacked, and before Keras is loaded."""
 
 import io
+import json
 import struct
 import tracemalloc
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile
@@ -213,3 +214,16 @@ def test_a_damaged_model_is_told_in_plain_words(tmp_path):
     for read in (unetzoo.load_model, audit.sources.keras_model.load):
         with pytest.raises(ValueError, match=r"it is damaged, or was saved|of an unknown class"):
             read(path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("filters", 2**40), ("kernel_size", [2**20, 2**20])])
+def test_a_network_of_more_weights_than_the_file_holds_is_not_built(saved, tmp_path, key, value):
+    """A few bytes of text could ask for any amount of memory."""
+    with ZipFile(saved) as archive:
+        config = json.loads(archive.read(CONFIG))
+    layers = config["config"]["layers"]
+    layer = [part["config"] for part in layers if "filters" in part["config"]][-1]
+    layer[key] = value
+    path = rewritten(saved, tmp_path / "giant.keras", config=json.dumps(config).encode())
+    with pytest.raises(ValueError, match=r"giant.keras: .*: its network has [\d,]{14,} weights"):
+        unetzoo.load_model(path)

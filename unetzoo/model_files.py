@@ -44,10 +44,10 @@ def check_saved(path: "str | PathLike[str]", weights: bool = True) -> dict[str, 
         members = _members(archive, Path(path).stat().st_size)
         for name in (CONFIG, WEIGHTS) if weights else (CONFIG,):
             if name not in members:
-                raise _Fault(f"it has no {name}")
+                raise Fault(f"it has no {name}")
         config = parsed(_unpacked(archive, members[CONFIG]).getvalue())
         if not isinstance(config, dict):
-            raise _Fault(f"{CONFIG} does not describe a network")
+            raise Fault(f"{CONFIG} does not describe a network")
         if weights:
             for name, member in members.items():
                 content = _unpacked(archive, member, keep=name == WEIGHTS)
@@ -56,7 +56,13 @@ def check_saved(path: "str | PathLike[str]", weights: bool = True) -> dict[str, 
     return config
 
 
-class _Fault(ValueError):
+def weight_bytes(path: "str | PathLike[str]") -> int:
+    """The stated size of the weights in a file, which ``check_saved`` has found true."""
+    with ZipFile(path) as archive:
+        return archive.getinfo(WEIGHTS).file_size
+
+
+class Fault(ValueError):
     """What is wrong with the file, in our own words."""
 
 
@@ -80,7 +86,7 @@ def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """What is wrong with a file, in plain words; Keras speaks of its own code."""
     text = str(error)
-    if isinstance(error, _Fault):
+    if isinstance(error, Fault):
         return text
     if unknown := re.search(r"Could not locate class '(\w+)'", text):
         return f"it has a layer of an unknown class, {unknown[1]}; import its module first"
@@ -94,18 +100,18 @@ def _reason(error: Exception) -> str:
 def _members(archive: ZipFile, size: int) -> dict[str, ZipInfo]:
     """The members of a file of ``size`` bytes, by name.
 
-    Raises: _Fault for a kind of compression that Keras does not use, and for stated sizes that
+    Raises: Fault for a kind of compression that Keras does not use, and for stated sizes that
         are too large.
     """
     members = {member.filename: member for member in archive.infolist()}
     for name, member in members.items():
         if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            raise _Fault(f"{name[:40]} is compressed in a way that neither Keras nor zip uses")
+            raise Fault(f"{name[:40]} is compressed in a way that neither Keras nor zip uses")
         if name.endswith(".json") and member.file_size > MOST:
-            raise _Fault(f"{name[:40]} has {member.file_size:,} bytes; expected {MOST:,} at most")
+            raise Fault(f"{name[:40]} has {member.file_size:,} bytes; expected {MOST:,} at most")
     most = max(MOST, RATIO * size)
     if (total := sum(member.file_size for member in archive.infolist())) > most:
-        raise _Fault(
+        raise Fault(
             f"it unpacks from {size:,} bytes to {total:,}; expected {most:,} at most, {RATIO} "
             f"times its size or {MOST:,}"
         )
@@ -115,7 +121,7 @@ def _members(archive: ZipFile, size: int) -> dict[str, ZipInfo]:
 def _unpacked(archive: ZipFile, member: ZipInfo, keep: bool = True) -> io.BytesIO:
     """The content of a member, or nothing unless ``keep``, read to its end: the checksum is there.
 
-    Raises: _Fault where the member is longer or shorter than it states.
+    Raises: Fault where the member is longer or shorter than it states.
     """
     longer = copy.copy(member)
     longer.file_size += PIECE  # zipfile silently cuts off what is beyond the stated size
@@ -124,21 +130,21 @@ def _unpacked(archive: ZipFile, member: ZipInfo, keep: bool = True) -> io.BytesI
         while piece := file.read(PIECE):
             size += len(piece)
             if size > member.file_size:
-                raise _Fault(
+                raise Fault(
                     f"{member.filename[:40]} unpacks to more than its stated "
                     f"{member.file_size:,} bytes"
                 )
             if keep:
                 content.write(piece)
     if size < member.file_size:
-        raise _Fault(f"{member.filename[:40]} has {size:,} of its {member.file_size:,} bytes")
+        raise Fault(f"{member.filename[:40]} has {size:,} of its {member.file_size:,} bytes")
     return content
 
 
 def _check_data_sets(file: io.BytesIO) -> None:
     """Check that a file holds its weights as Keras writes them, whole and not compressed.
 
-    Raises: _Fault for a data set that would give more bytes than the file holds of it.
+    Raises: Fault for a data set that would give more bytes than the file holds of it.
     """
     import h5py
 
@@ -150,7 +156,7 @@ def _check_data_sets(file: io.BytesIO) -> None:
             read, stored = item.nbytes, item.id.get_storage_size()
             total += read
             if item.chunks or item.external or item.is_virtual or stored < read:
-                raise _Fault(
+                raise Fault(
                     f"{WEIGHTS}: {name[-80:]} gives {read:,} bytes and holds {stored:,}; expected "
                     "weights as Keras saves them, not compressed"
                 )
@@ -158,4 +164,4 @@ def _check_data_sets(file: io.BytesIO) -> None:
     with h5py.File(file, "r") as weights:
         weights.visititems(check_one)
     if total > (size := file.getbuffer().nbytes):
-        raise _Fault(f"{WEIGHTS} gives {total:,} bytes of weights and holds {size:,}")
+        raise Fault(f"{WEIGHTS} gives {total:,} bytes of weights and holds {size:,}")

@@ -1,10 +1,12 @@
 """Networks from files, and weights from one network to another with the same layers."""
 
+import math
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unetzoo.cards import called
-from unetzoo.model_files import check_saved, reading_model
+from unetzoo.model_files import Fault, check_saved, reading_model, weight_bytes
+from unetzoo.registry import without_weights
 
 if TYPE_CHECKING:
     import keras
@@ -91,12 +93,30 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
     >>> unetzoo.load_model(path).output_shape
     (None, 16, 16, 32)
     """
-    check_saved(path)
+    config = check_saved(path)
     import keras
 
     from unetzoo.layers.onednn import hasten
     from unetzoo.losses.stray_labels import tell_plainly
 
     with reading_model(path):
+        _check_needed(config, path)
         model = tell_plainly(called(keras.models.load_model(path, safe_mode=True)))
     return hasten(model) if model.compiled else model
+
+
+def _check_needed(config: dict[str, Any], path: "str | PathLike[str]") -> None:
+    """Check that a file holds the weights that its network needs, before any is allocated.
+
+    Raises: Fault where it holds less.
+    """
+    import keras
+
+    with without_weights():
+        described = {**config, "compile_config": None}
+        model = keras.saving.deserialize_keras_object(described, safe_mode=True)
+        needed = sum(math.prod(weight.shape) for weight in model.weights)
+    if needed > (held := weight_bytes(path)):  # a number takes one byte or more
+        raise Fault(
+            f"its network has {needed:,} weights, but the file holds {held:,} bytes of them"
+        )
