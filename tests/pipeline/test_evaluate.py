@@ -2,7 +2,9 @@
 
 import csv
 import json
+import shutil
 from functools import partial
+from pathlib import Path
 
 import commands
 import numpy as np
@@ -71,3 +73,17 @@ def test_a_run_on_all_cases_has_none_left_to_score(small_data, tmp_path):
     result = evaluate(tmp_path)
     assert result.returncode == 2
     assert "trained on all of its labeled cases" in result.stderr
+
+
+def test_of_data_that_have_moved_only_the_held_out_cases_are_scored(
+    small_run, small_data, tmp_path
+):
+    run = shutil.copytree(small_run, tmp_path / "run", symlinks=True)
+    record = json.loads((run / "run.json").read_text())
+    assert Path(record["settings"]["data"]).is_absolute()
+    record["settings"]["data"] = str(tmp_path / "gone")
+    (run / "run.json").write_text(json.dumps(record))
+    result = evaluate(run, "--data", small_data, "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    scored = json.loads((tmp_path / "out" / "scores.json").read_text())["cases"]
+    assert set(scored) == set(record["held_out"])

@@ -346,3 +346,19 @@ def test_a_file_of_splits_says_which_cases_are_held_out(small_data, tmp_path):
     for fold in (1, 7):
         with pytest.raises(ValueError, match=rf"fold {fold}: .* lists 1 fold, numbered from 0"):
             training_data(replace(chosen, fold=fold)).check()
+
+
+def test_a_run_goes_on_from_another_working_directory(small_data, tmp_path, monkeypatch):
+    """With the same files under another path; other files are refused by their content."""
+    shutil.copytree(small_data, tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    with interrupted(after=1):
+        train(settings("data", epochs=2, steps=1), tmp_path / "run")
+    monkeypatch.chdir("/")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    train(settings(tmp_path / "moved", epochs=2, steps=1), tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == 2
+    for path in (tmp_path / "moved" / "images").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    with pytest.raises(ValueError, match="are not those that the run in"):
+        train(settings(tmp_path / "moved", epochs=2, steps=1), tmp_path / "run")

@@ -1,6 +1,8 @@
 """A run's data in files: volumes or pictures, prepared before the first batch."""
 
 import dataclasses
+import glob
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 OBJECTS = 8  # from this label on, labels without names may be numbers of objects
 
 
+def _exists(place: str) -> bool:
+    """Whether there is a folder, a file, or a file that one of several patterns matches."""
+    return os.path.exists(place) or any(glob.glob(part) for part in place.split(";"))
+
+
 class Files(TrainingData):
     """A folder, a CSV file or patterns. A run's own data may also be named for scoring."""
 
@@ -37,7 +44,7 @@ class Files(TrainingData):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.own = Path(self.place).resolve() == Path(self.settings.data).resolve()
+        self.own = os.path.realpath(self.place) == os.path.realpath(self.settings.data)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -118,10 +125,18 @@ class Files(TrainingData):
 
     def to_score(self, run: Run) -> list[Case]:
         """The held-out cases of a run's own files, or all cases of other files."""
+        self.own = self.own or self._moved(run)
         if not self.own:
             return list(self.dataset.cases)
         self._check_held_out(run)
         return self._named(run, run.held_out)
+
+    def _moved(self, run: Run) -> bool:
+        """Whether these are the run's own files in another place, from where none may be scored
+        that it was trained on."""
+        names = {*run.train, *run.held_out}
+        known = {case.name for case in self.dataset.cases}
+        return bool(names) and names <= known and not _exists(run.settings.data)
 
     def evaluate(
         self, predictor: "Predictor", folder: Path, tolerance: float

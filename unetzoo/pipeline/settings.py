@@ -1,6 +1,7 @@
 """What a run is asked for."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,6 +13,7 @@ from unetzoo.data.preprocessing.preparation import Spacing
 from unetzoo.pipeline.checks import COUNTS, check_network, check_values
 from unetzoo.planning.plans import Configuration, Plan
 from unetzoo.utils.choices import PLANNED
+from unetzoo.utils.files import absolute
 from unetzoo.utils.json_values import tuples
 
 
@@ -155,11 +157,23 @@ class Settings:
         return cls(**{**planned, **options, "build": build})
 
     def differences(self, other: "Settings") -> list[str]:
-        """The settings of another run that differ from these, each in a few words."""
-        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        """The settings of another run that differ from these, each in a few words.
+
+        Files may have moved: their content is compared where they are read.
+        """
+        mine, theirs = self.located(), other.located()
+        if os.path.isabs(mine.data) and os.path.isabs(theirs.data):
+            mine = dataclasses.replace(mine, data=theirs.data)
+        pairs = ((f.name, getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(self))
         return [
             f"{name} {theirs!r}, not {ours!r}" for name, ours, theirs in pairs if ours != theirs
         ]
+
+    def located(self) -> "Settings":
+        """The same, with absolute paths, so that they hold in another working directory."""
+        data = ";".join(absolute(part.strip()) for part in self.data.split(";"))
+        splits = None if self.splits is None else absolute(self.splits)
+        return dataclasses.replace(self, data=data, splits=splits)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict, for ``run.json``."""

@@ -135,7 +135,7 @@ class TrainingData(ABC):
         others = (f"class {number}" for number in range(1, scheme.num_classes))
         return Run(
             folder=folder,
-            settings=self.settings,
+            settings=self.settings.located(),
             scheme=scheme,
             class_names=class_names or ("background", *others),
             channels=len(preparation.normalisation),

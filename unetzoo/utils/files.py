@@ -1,6 +1,7 @@
-"""Files written whole or not at all, with one error for what cannot be written."""
+"""Files and paths: written whole or not at all, with one error for what cannot be written."""
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -130,3 +131,12 @@ def make_folder(folder: Path | str) -> Path:
     with explained_writing(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
     return Path(folder)
+
+
+def absolute(place: str) -> str:
+    """A path that holds in any working directory; what only names a thing, such as a:b, stays.
+
+    >>> absolute("tfds:cells"), absolute("/scans/../data")
+    ('tfds:cells', '/data')
+    """
+    return place if re.match("[a-z]{2,}:", place) else os.path.abspath(place)
