@@ -16,8 +16,10 @@ from unetzoo.cli.options import (
     FOLDER,
     WHOLE,
     check_choice,
+    check_evaluation,
     chosen_settings,
     data_options,
+    labels_options,
     model_options,
     train_options,
     workers_option,
@@ -196,7 +198,9 @@ def predict(
 
 
 @cli.command()
-@click.argument("run_folder", metavar="RUN", type=FOLDER)
+@click.argument("run_folder", metavar="[RUN]", required=False, type=FOLDER)
+@click.option("--masks", type=FOLDER, help="Score these masks, of any program; needs --data.")
+@click.option("--against", type=FOLDER, help="With --masks: compare them with these masks.")
 @click.option(
     "--data", help="Labeled data; of tfds:NAME its test split. Default: the run's held-out cases."
 )
@@ -208,14 +212,23 @@ def predict(
     "--tolerance", default=1.0, type=ABOVE_0, help="Tolerance of the surface Dice, in mm or pixels."
 )
 @click.option("--worst", default=3, type=click.IntRange(0), help="Number of cases to draw.")
+@labels_options
 def evaluate(
-    run_folder: Path, data: str | None, folder: Path | None, which: str, tolerance: float,
-    worst: int, **options: bool | float,
+    run_folder: Path | None, masks: Path | None, against: Path | None, data: str | None,
+    folder: Path | None, which: str, tolerance: float, worst: int, labels: Any,
+    classes: int | None, ignore: int | None, **options: bool | float,
 ) -> None:  # fmt: skip
     """Segment labeled cases with the network of the folder RUN, and score them.
 
-    Of the run's own data only the held-out cases are scored, of other data all cases.
+    Of the run's own data only the held-out cases are scored, of other data all cases. With --masks,
+    a folder of masks is scored instead, whoever made them.
     """
+    numbers = {"labels": labels, "classes": classes, "ignore": ignore}
+    check_evaluation(run_folder, masks, against, data, numbers)
+    if masks is not None or run_folder is None:
+        _evaluate_masks([path for path in (masks, against) if path], data, folder,
+                        tolerance=tolerance, **numbers)  # fmt: skip
+        return
     from unetzoo.model_files import check_saved
     from unetzoo.pipeline.early import training_data
     from unetzoo.pipeline.run import Run
@@ -236,6 +249,27 @@ def evaluate(
     say(evaluation)
     failed = evaluation.failed
     _tell(failed, f"{counted(len(failed), 'case')} could not be scored" if failed else out)
+
+
+def _evaluate_masks(
+    masks: list[Path], data: str | None, folder: Path | None, **options: Any
+) -> None:
+    """Score one or two folders of masks; two are compared."""
+    from unetzoo.evaluation.comparison import compare, interval
+    from unetzoo.pipeline.masks import evaluate_masks
+
+    if folder is not None:
+        check_folder(folder)
+    scored = [evaluate_masks(path, data or "", **options) for path in masks]
+    for path, evaluation in zip(masks, scored, strict=True):
+        say(evaluation)
+        means = interval(evaluation.case_means)
+        say(f"mean Dice of a case of {path} (95 % of bootstrap samples): {means}\n")
+    if len(scored) > 1:
+        say(compare(*scored))
+    if folder is not None:
+        scored[0].write(folder)
+    _tell({name: why for one in scored for name, why in one.failed.items()}, folder or "")
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:

@@ -31,15 +31,18 @@ def together(*options: Callable) -> Callable:
     return decorated
 
 
-data_options = together(
-    click.option(
-        "--layout", help="msd, nnunet, brats, csv, glob or pictures; detected by default."
-    ),
+labels_options = together(
     click.option(
         "--labels", type=PairsType(), help="Class of each number in the label files: 0:0,2:1,4:2."
     ),
     click.option("--classes", type=int, help="Number of classes, if the data do not say."),
     click.option("--ignore", type=int, help="Number in the label files to ignore."),
+)
+data_options = together(
+    click.option(
+        "--layout", help="msd, nnunet, brats, csv, glob or pictures; detected by default."
+    ),
+    labels_options,
     click.option("--fill", type=Finite(), help="Replaces NaN and infinite voxels."),
 )
 workers_option = click.option(
@@ -193,3 +196,20 @@ def _spacing(text: str) -> str | tuple[float, ...] | None:
         raise ValueError(
             f"--spacing {text!r}: expected median, none, or millimetres such as 1,1,2."
         ) from None
+
+
+def check_evaluation(
+    run_folder: Path | None,
+    masks: Path | None,
+    against: Path | None,
+    data: str | None,
+    numbers: Mapping[str, Any],
+) -> None:
+    """Whether the options of ``evaluate`` name a run, or a folder of masks and its labels."""
+    if (run_folder is None) == (masks is None):
+        raise ValueError("expected the folder of a RUN, or --masks DIR with --data, and not both.")
+    if masks is not None and data is None:
+        raise ValueError(f"--masks {masks}: expected --data, which has the labels to compare with.")
+    for name, value in {"against": against, **numbers}.items():
+        if masks is None and value is not None:
+            raise ValueError(f"--{name} {value}: expected --masks with it, not a RUN.")

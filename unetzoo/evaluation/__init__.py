@@ -4,18 +4,22 @@ from unetzoo.utils.lazy import lazy
 
 _NAMES = {
     "Evaluation": "unetzoo.evaluation.results:Evaluation",
+    "compare": "unetzoo.evaluation.comparison:compare",
     "evaluate_files": "unetzoo.evaluation.results:evaluate_files",
     "overlaps": "unetzoo.evaluation.scores:overlaps",
     "score_case": "unetzoo.evaluation.scores:score_case",
     "summarize": "unetzoo.evaluation.scores:summarize",
+    "interval": "unetzoo.evaluation.comparison:interval",
     "hd95": "unetzoo.evaluation.surface:hd95",
     "surface_dice": "unetzoo.evaluation.surface:surface_dice",
     "surface_distances": "unetzoo.evaluation.surface:surface_distances",
 }
 __all__ = [
     "Evaluation",
+    "compare",
     "evaluate_files",
     "hd95",
+    "interval",
     "overlaps",
     "score_case",
     "summarize",

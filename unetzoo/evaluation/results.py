@@ -20,6 +20,7 @@ from rich.cells import cell_len
 from unetzoo.data.datasets.reading import check_grid, is_picture, read_label_file
 from unetzoo.data.labels import LabelScheme
 from unetzoo.evaluation.scores import ClassScores, Summary, counted_mean, score_case, summarize
+from unetzoo.utils.files import make_folder
 from unetzoo.utils.notebook import Shown, frame
 from unetzoo.utils.text import aligned, counted, printable, spreadsheet_cell, write_text
 
@@ -71,12 +72,17 @@ class Evaluation(Shown):
         """The mean over the classes of their mean Dice; NaN if no class counts."""
         return counted_mean(row.mean for row in self.summary if row.measure == "dice")
 
+    @property
+    def case_means(self) -> list[float]:
+        """The mean Dice of each case over its classes; NaN if no class counts."""
+        return [counted_mean(scores.dice for scores in case) for case in self.scores.values()]
+
     def worst(self, count: int) -> list[str]:
         """The names of the cases with the lowest mean Dice over classes, the lowest first.
 
         Cases in which no class counts are left out.
         """
-        means = {name: counted_mean(s.dice for s in case) for name, case in self.scores.items()}
+        means = dict(zip(self.scores, self.case_means, strict=True))
         valid = [name for name in means if not math.isnan(means[name])]
         return sorted(valid, key=lambda name: means[name])[: max(count, 0)]
 
@@ -101,6 +107,13 @@ class Evaluation(Shown):
             text.append(f"\n{len(self.failed)} of {total} without scores:")
             text += [f"{printable(name)}: {printable(why)}" for name, why in self.failed.items()]
         return "\n".join(text)
+
+    def write(self, folder: Path) -> None:
+        """Write ``scores.txt``, ``scores.csv`` and ``scores.json`` to a folder."""
+        make_folder(folder)
+        self.to_text(folder / "scores.txt")
+        self.to_csv(folder / "scores.csv")
+        self.to_json(folder / "scores.json")
 
     def to_text(self, path: Path | str) -> None:
         """Write the table as UTF-8. Raises: ValueError if it cannot be written."""

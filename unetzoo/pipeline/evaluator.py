@@ -5,7 +5,6 @@ from pathlib import Path
 from unetzoo.evaluation.results import Evaluation
 from unetzoo.pipeline.early import training_data
 from unetzoo.pipeline.predictor import Predictor
-from unetzoo.utils.files import make_folder
 from unetzoo.visualization.figures import case_figure
 
 
@@ -35,10 +34,7 @@ def evaluate(
     folder = Path(folder)
     run = predictor.run
     scored, shown = training_data(run.settings, data).evaluate(predictor, folder, tolerance)
-    make_folder(folder)
-    scored.to_text(folder / "scores.txt")
-    scored.to_csv(folder / "scores.csv")
-    scored.to_json(folder / "scores.json")
+    scored.write(folder)
     for number, name in enumerate(scored.worst(worst), 1):
         image, reference, prediction, spacing = shown(name)
         case_figure(
