@@ -1,7 +1,9 @@
 """``unetzoo``: the zoo on the command line."""
 
+import os
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from unetzoo.cli.options import (
     train_options,
     workers_option,
 )
-from unetzoo.utils.choices import PLANNED
+from unetzoo.utils.choices import EXPORTS, MODELS, PLANNED
 from unetzoo.utils.console import load_keras, run, say
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.lock import check_free, owned
@@ -171,11 +173,12 @@ def predict(
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
 
-    RUN may also be a folder that nnU-Net has trained. Each mask has the grid of its image. Files
-    that fail are listed at the end.
+    RUN may also be a folder that nnU-Net has trained, or an export as ONNX. Each mask has the grid
+    of its image. Files that fail are listed at the end.
     """
     from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets
     from unetzoo.data.datasets.inputs import shard as share
+    from unetzoo.interop.processing import is_exported
     from unetzoo.pipeline.early import channels_of
 
     options = {name: value for name, value in options.items() if value is not None}
@@ -184,7 +187,11 @@ def predict(
     check_targets(cases, folder)
     check_apart(cases, folder)
     check_folder(folder)
-    load_keras(f"segmenting {counted(len(cases), 'image')} with {run_folder}")
+    task = f"segmenting {counted(len(cases), 'image')} with {run_folder}"
+    if is_exported(run_folder):
+        say(f"{task} in onnxruntime ...", err=True)
+    else:
+        load_keras(task)
     from unetzoo.pipeline.predictor import load_predictor, predict_cases
     from unetzoo.utils.progress import bar
 
@@ -195,6 +202,34 @@ def predict(
     for path in outcome.written.values():
         say(path)
     _tell(outcome.failed, str(outcome))
+
+
+@cli.command()
+@click.argument("run_folder", metavar="RUN", type=FOLDER)
+@click.option("-o", "--out", "folder", required=True, type=FOLDER, help="New folder for the files.")
+@click.option("--format", default="onnx", type=Choice(EXPORTS), help="What to write.")
+@click.option(
+    "--model",
+    "which",
+    default="best",
+    type=Choice(MODELS),
+    help="The best model by held-out Dice, or that of the last epoch.",
+)
+def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
+    """Write the network of the folder RUN for another runtime, and compare it there.
+
+    The file is run on a test pair that lies beside it, with processing.json, which says what is
+    done to an image before and after. As ONNX, unetzoo predict runs it without TensorFlow.
+    """
+    from unetzoo.interop.export import check_export
+
+    if format != "keras" and find_spec("tensorflow") is not None:
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # which writes all formats, of any run
+    check_export(run_folder, folder, format, which)
+    load_keras(f"exporting {run_folder} as {format}")
+    from unetzoo.interop.export import export as run_export
+
+    say(run_export(run_folder, folder, format, which=which))
 
 
 @cli.command()

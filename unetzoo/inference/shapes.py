@@ -1,15 +1,30 @@
 """The sizes of a network: its output for a patch, and its strides."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import keras
-
-from unetzoo.layers import CheckSizes, CropToMultiple
 from unetzoo.utils.sizes import Sizes
 
+if TYPE_CHECKING:
+    import keras
 
-def output_shape(model: keras.Model, patch: tuple[int, ...]) -> tuple[int, ...]:
+
+class Network(Protocol):
+    """What a sliding window needs of a network: a Keras model has it, and other runtimes can."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def layers(self) -> list: ...  # empty where they are not known
+    @property
+    def input_shape(self) -> Any: ...  # (None, *spatial, C)
+    @property
+    def output_shape(self) -> Any: ...  # (None, *spatial, classes), or a list of them
+    def compute_output_shape(self, shape: tuple[int, ...], /) -> Any: ...
+    def predict_on_batch(self, x: Any, /) -> Any: ...
+
+
+def output_shape(model: Network, patch: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a network's output for a patch, ``(*spatial, classes)``; the first of several.
 
     Args:
@@ -38,7 +53,7 @@ def output_shape(model: keras.Model, patch: tuple[int, ...]) -> tuple[int, ...]:
     return (*output, shape[-1])
 
 
-def strides(model: keras.Model) -> tuple[int, ...]:
+def strides(model: Network) -> tuple[int, ...]:
     """The distance between voxels of the network's coarsest map, per axis, in input voxels.
 
     If the input of an unpadded network is shifted by this many voxels, its output is shifted too.
@@ -48,6 +63,8 @@ def strides(model: keras.Model) -> tuple[int, ...]:
     >>> strides(unetzoo.skeleton("unet3d_original"))
     (8, 8, 8)
     """
+    if isinstance(known := getattr(model, "strides", None), tuple):
+        return known
     product = [1] * (len(model.input_shape) - 2)
     for layer in _layers(model):
         layer_strides = getattr(layer, "strides", None)
@@ -57,7 +74,7 @@ def strides(model: keras.Model) -> tuple[int, ...]:
     return tuple(product)
 
 
-def refusal(model: keras.Model, patch: tuple[int, ...]) -> ValueError:
+def refusal(model: Network, patch: tuple[int, ...]) -> ValueError:
     """The error for a patch that makes the network fail, where nothing better is known."""
     multiples = " x ".join(map(str, strides(model)))
     return ValueError(
@@ -71,7 +88,7 @@ def first_output(outputs: Any) -> Any:
     return outputs[0] if isinstance(outputs, list) else outputs
 
 
-def _check_patch(model: keras.Model, patch: tuple[int, ...]) -> None:
+def _check_patch(model: Network, patch: tuple[int, ...]) -> None:
     built = model.input_shape[1:-1]
     if any(size not in (n, None) for size, n in zip(built, patch, strict=True)):
         open_shape = (*[None] * len(built), model.input_shape[-1])
@@ -79,7 +96,10 @@ def _check_patch(model: keras.Model, patch: tuple[int, ...]) -> None:
             f"patch {patch}: {model.name!r} was built for {built}; give that patch, or build the "
             f"network with open sizes, input_shape={open_shape}."
         )
-    layers = list(_layers(model))
+    if not (layers := list(_layers(model))):
+        return
+    from unetzoo.layers import CheckSizes, CropToMultiple
+
     needed = [Sizes(c.multiple, c.multiple) for c in layers if isinstance(c, CropToMultiple)]
     needed += [Sizes(c.smallest, c.step) for c in layers if isinstance(c, CheckSizes)]
     for sizes in sorted(needed, key=lambda sizes: -sizes.step):
@@ -87,7 +107,7 @@ def _check_patch(model: keras.Model, patch: tuple[int, ...]) -> None:
             raise ValueError(f"patch {patch}: {model.name!r} {sizes.needed(wrong)}")
 
 
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def _layers(model: Any) -> "Iterator[keras.layers.Layer]":
     """All layers, also those of networks inside the network."""
     for layer in model.layers:
         yield layer

@@ -10,6 +10,7 @@ from unetzoo.interop.nnunet_folder import (
     check_folds,
     is_trained_folder,
 )
+from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.model_files import check_saved
 from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.from_tfds import Tfds
@@ -88,6 +89,10 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int,
             options["folds"] = options["folds"].split(",")
         check_folds(folder, options.get("folds"), options.get("checkpoint", FINAL))
         return channel_count(folder), True
+    if is_exported(folder):
+        processing = Processing.read(folder)
+        processing.check_files()
+        return processing.channels, processing.layout == "nnunet"
     if given := [f"--{name}" for name in ("folds", "checkpoint") if name in options]:
         raise ValueError(
             f"{folder}: {given[0]} is for a folder that nnU-Net has trained; give --model best or "

@@ -32,7 +32,7 @@ def evaluate(
     Raises: ValueError for data without labeled cases that the network was not trained on.
     """
     folder = Path(folder)
-    run = predictor.run
+    run = predictor.own_run
     scored, shown = training_data(run.settings, data).evaluate(predictor, folder, tolerance)
     scored.write(folder)
     for number, name in enumerate(scored.worst(worst), 1):

@@ -143,7 +143,7 @@ class Files(TrainingData):
     ) -> tuple[Evaluation, Callable[[str], Shown]]:
         from unetzoo.pipeline.predictor import predict_cases
 
-        run = predictor.run
+        run = predictor.own_run
         cases = {case.name: case for case in self.to_score(run)}
         if self.own:
             self.check_same(run, held_out_only=True)

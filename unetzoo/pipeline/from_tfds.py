@@ -118,7 +118,7 @@ class Tfds(TrainingData):
     ) -> tuple[Evaluation, Callable[[str], Shown]]:
         from unetzoo.data.tfds import samples
 
-        run, source = predictor.run, self.source
+        run, source = predictor.own_run, self.source
         split = self.to_score(run)
         if self.own:
             self.check_same(run, held_out_only=True)

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from unetzoo.data.datasets import Case
@@ -15,17 +14,21 @@ from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
 from unetzoo.data.preprocessing.inverse import restore_labels, restore_probabilities
 from unetzoo.data.preprocessing.preparation import Grid, prepare
-from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
+from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
-from unetzoo.interop.nnunet import NnunetPredictor, load_nnunet
 from unetzoo.interop.nnunet_folder import is_trained_folder
-from unetzoo.layers.onednn import hasten
+from unetzoo.interop.onnx_network import OnnxNetwork
+from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.pipeline.run import RUN, Run
-from unetzoo.saving import load_model
 from unetzoo.utils.checks import check
 from unetzoo.utils.files import make_folder, replacing
 from unetzoo.utils.text import counted
+
+if TYPE_CHECKING:
+    import keras
+
+    from unetzoo.interop.nnunet import NnunetPredictor
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Predictor:
     """A run's network, and all that is needed to apply it to a file.
 
     Args:
-        run: the run.
+        run: the run, or what ``processing.json`` says of it.
         model: its network.
         mirror: whether to average over the image and its mirror images, 2^d times slower.
         overlap: as in ``sliding_window``.
@@ -60,8 +63,8 @@ class Predictor:
     Raises: ValueError for an overlap outside [0, 1).
     """
 
-    run: Run
-    model: keras.Model
+    run: Run | Processing
+    model: Network
     mirror: bool = False
     overlap: float | None = None
     largest: bool = False
@@ -70,6 +73,13 @@ class Predictor:
     def __post_init__(self) -> None:
         holds = self.overlap is None or 0 <= self.overlap < 1
         check(holds, "overlap", self.overlap, "a fraction in [0, 1)")
+
+    @property
+    def own_run(self) -> Run:
+        """The run. Raises: ValueError for an export, which does not know its data."""
+        if isinstance(self.run, Run):
+            return self.run
+        raise ValueError(f"{self.run.folder}: an export; expected the folder of a run.")
 
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
@@ -80,7 +90,7 @@ class Predictor:
         """The class of each voxel ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
         return self._cleaned(
             segment(
-                self.model, image, self.run.settings.patch,
+                self.model, image, self.run.patch,
                 overlap=self.overlap, mirror=self.mirror,
             )
         )  # fmt: skip
@@ -89,7 +99,7 @@ class Predictor:
         """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes."""
         slabs, grid = self._slabs(image)
         return restore_probabilities(
-            slabs, grid, "sigmoid" if self.model.outputs[0].shape[-1] == 1 else "softmax"
+            slabs, grid, "sigmoid" if first_output(self.model.output_shape)[-1] == 1 else "softmax"
         )
 
     def write(self, case: Case, folder: Path) -> Path:
@@ -117,7 +127,7 @@ class Predictor:
             )
         prepared = prepare(image, self.run.preparation)
         slabs = sliding_window_slabs(
-            self.model, prepared.image, self.run.settings.patch,
+            self.model, prepared.image, self.run.patch,
             overlap=self.overlap, mirror=self.mirror,
         )  # fmt: skip
         return slabs, prepared.grid
@@ -125,11 +135,12 @@ class Predictor:
 
 def load_predictor(
     folder: Path | str, which: str = "best", **options: Any
-) -> Predictor | NnunetPredictor:
-    """Load the network of a run's folder, or of a folder that nnU-Net has trained, to apply it.
+) -> "Predictor | NnunetPredictor":
+    """Load the network of a run, of a folder that nnU-Net has trained, or of an export.
 
     Args:
-        folder: of the run; or nnU-Net's ``TRAINER__PLANS__CONFIGURATION``.
+        folder: of the run; nnU-Net's ``TRAINER__PLANS__CONFIGURATION``; or one that
+            ``unetzoo export`` has written as ONNX, which needs onnxruntime and no Keras.
         which: of a run, "best" or "last"; without a validation, "best" is the last, with a warning.
         options: as in ``Predictor``; of nnU-Net's folder as in ``unetzoo.interop.load_nnunet``.
 
@@ -137,12 +148,21 @@ def load_predictor(
         or no model.
     """
     if is_trained_folder(folder):
+        from unetzoo.interop.nnunet import load_nnunet
+
         return load_nnunet(folder, **options)
+    if is_exported(folder):
+        processing = Processing.read(folder)
+        return Predictor(processing, OnnxNetwork(processing), **options)
     return predictor_of_run(folder, which, **options)
 
 
 def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) -> Predictor:
     """As ``load_predictor``, of a run of our own."""
+    from unetzoo.inference.fusing import fuse
+    from unetzoo.layers.onednn import hasten
+    from unetzoo.saving import load_model
+
     run = Run.read(folder)
     path = run.model_file(which)
     model = load_model(path)
@@ -150,7 +170,7 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     return Predictor(run, hasten(fuse(model)), **options)
 
 
-def _check_record(run: Run, model: keras.Model, path: Path) -> None:
+def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
     """Whether a network has the sizes that the record of its run has.
 
     Raises: ValueError where it has not.
@@ -170,7 +190,7 @@ def _check_record(run: Run, model: keras.Model, path: Path) -> None:
 
 
 def predict_cases(
-    predictor: Predictor | NnunetPredictor,
+    predictor: "Predictor | NnunetPredictor",
     cases: Sequence[Case],
     folder: Path | str,
     *,

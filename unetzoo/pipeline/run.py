@@ -45,9 +45,14 @@ class Run:
     layout: str = ""  # of its data, one of LAYOUTS; "" is not known
 
     @property
+    def patch(self) -> tuple[int, ...]:
+        """Sizes, voxels."""
+        return self.settings.patch
+
+    @property
     def rank(self) -> int:
         """Axes of space."""
-        return len(self.settings.patch)
+        return len(self.patch)
 
     def write(self) -> None:
         """Write ``run.json``, completely or not at all."""

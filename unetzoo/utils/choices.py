@@ -5,6 +5,7 @@ CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")  # of a plan, in the order sh
 RATES = {"adam": 1e-4, "sgd": 1e-2}  # each optimizer with its learning rate
 SCHEDULES = ("constant", "poly", "cosine", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+EXPORTS = ("onnx", "openvino", "litert", "saved_model", "keras")
 MODELS = ("best", "last")  # of a run
 TFDS = "tfds:"  # prefix of a data set in TensorFlow Datasets
 LAST_SEED = 2**32 - 1  # that keras.utils.set_random_seed takes

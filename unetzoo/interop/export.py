@@ -1,0 +1,168 @@
+"""A run's network for other runtimes, with its processing and a test pair beside it."""
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest
+from unetzoo.pipeline.run import Run
+from unetzoo.utils.files import check_folder
+from unetzoo.utils.kernels import keras_backend
+
+TOLERANCE = 1e-4  # of the largest logit
+NEEDED = {  # packages of each format, and how to install them
+    "onnx": (("tf2onnx", "onnx", "onnxruntime"), "pip install 'unetzoo[onnx]'"),
+    "openvino": (("openvino",), "pip install openvino"),
+    "litert": ((), ""),
+    "saved_model": ((), ""),
+    "keras": ((), ""),
+}
+FORMATS = tuple(NEEDED)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how far the file's own runtime is from Keras."""
+
+    folder: Path
+    file: str
+    runtime: str
+    difference: float  # of the largest logit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.folder / self.file}: in {self.runtime}, logits differ by at most "
+            f"{self.difference:.1e} of the largest"
+        )
+
+
+def export(
+    run: Path | str, folder: Path | str, format: str = "onnx", *, which: str = "best"
+) -> Exported:
+    """Write a run's network for another runtime, with ``processing.json`` and a test pair.
+
+    The file is run in its own runtime on the test pair, and nothing is left where the logits differ
+    by more than 1e-4 of the largest. The network has its batch norms folded into convolutions, and
+    takes patches of any size that the run's network takes; as LiteRT those of the run's patch only.
+
+    Args:
+        run: the folder of a run.
+        folder: for the files; it must be empty, or not be there.
+        format: "onnx", "openvino", "litert", "saved_model" or "keras".
+        which: "best" or "last", as in ``unetzoo.load_predictor``.
+
+    Returns: what was written, and the difference.
+    Raises: ValueError for another format, packages that are not installed, another backend than
+        TensorFlow's but for "keras", a folder with files, or logits that differ.
+    """
+    folder = Path(folder)
+    record = check_export(run, folder, format, which)
+    from unetzoo.interop.formats import WRITERS
+
+    write: Callable = WRITERS[format]
+    model = _network(record, which)
+    with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
+        place = Path(beside) / "export"
+        place.mkdir()
+        x = _drawn(record)
+        file, runtime, run_file = write(model, place, x.shape[1:])
+        expected = np.asarray(model.predict_on_batch(x), "float32")
+        difference = _compared(run_file(x), expected, file, runtime)
+        np.save(place / INPUT, x, allow_pickle=False)
+        np.save(place / OUTPUT, expected, allow_pickle=False)
+        processing = _processing(record, model, place, file, x.shape[1:-1], expected.shape[1:-1])
+        sums = {name: digest(place / name) for name in (file, INPUT, OUTPUT)
+                if (place / name).is_file()}  # fmt: skip
+        replace(processing, checksums=sums).write(runtime=runtime, difference=difference)
+        if folder.is_dir():
+            folder.rmdir()  # it is empty
+        shutil.move(place, folder)
+    return Exported(folder, file, runtime, difference)
+
+
+def check_export(run: Path | str, folder: Path, format: str, which: str = "best") -> Run:
+    """All that can be said before Keras is loaded. Returns: the run. Raises: as ``export``."""
+    if format not in FORMATS:
+        raise ValueError(f"format {format!r}: expected one of {', '.join(FORMATS)}.")
+    record = Run.read(run)
+    record.model_file(which)
+    packages, install = NEEDED[format]
+    if lacking := [name for name in packages if find_spec(name) is None]:
+        raise ValueError(f"format {format}: {lacking[0]} is not installed; run {install}.")
+    if format != "keras" and (backend := keras_backend()) != "tensorflow":
+        raise ValueError(
+            f"format {format}: Keras cannot write it on {backend}; set KERAS_BACKEND=tensorflow, "
+            "which reads the same run."
+        )
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ValueError(f"{folder}: it has files; expected a new folder for the export.")
+    check_folder(folder)
+    return record
+
+
+def _network(run: Run, which: str) -> Any:
+    """The fused network, its logits of full size alone."""
+    import keras
+
+    from unetzoo.cards import called
+    from unetzoo.inference.fusing import fuse
+    from unetzoo.inference.shapes import first_output
+    from unetzoo.saving import load_model
+
+    model = fuse(load_model(run.model_file(which)))
+    if isinstance(model.outputs, list) and len(model.outputs) > 1:
+        model = keras.Model(model.inputs, first_output(model.outputs), name=model.name)
+    return called(model)
+
+
+def _drawn(run: Run) -> np.ndarray:
+    """A patch of the noise that z-scores have, float32, from seed 0."""
+    shape = (1, *run.patch, run.channels)
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def _compared(logits: np.ndarray, expected: np.ndarray, file: str, runtime: str) -> float:
+    """The largest difference, as a fraction of the largest logit.
+
+    Raises: ValueError where it is above 1e-4, or not a number.
+    """
+    if logits.shape != expected.shape:
+        raise ValueError(f"{file}: {runtime} gives {logits.shape}, expected {expected.shape}.")
+    difference = float(np.abs(logits - expected).max() / max(np.abs(expected).max(), 1e-30))
+    if math.isnan(difference) or difference > TOLERANCE:
+        raise ValueError(
+            f"{file}: in {runtime}, logits differ by {difference:.1e} of the largest; expected at "
+            f"most {TOLERANCE:g}: nothing was written."
+        )
+    return difference
+
+
+def _processing(
+    run: Run,
+    model: Any,
+    folder: Path,
+    file: str,
+    patch: tuple[int, ...],
+    output: tuple[int, ...],
+) -> Processing:
+    from unetzoo.inference.shapes import strides
+
+    return Processing(
+        folder=folder,
+        file=file,
+        patch=patch,
+        context=tuple(size - inner for size, inner in zip(patch, output, strict=True)),
+        strides=strides(model),
+        channels=run.channels,
+        scheme=run.scheme,
+        class_names=run.class_names,
+        preparation=run.preparation,
+        layout=run.layout,
+    )

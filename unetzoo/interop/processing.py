@@ -1,0 +1,156 @@
+"""``processing.json``: all that it takes to apply an exported network to a file, beside it.
+
+Another program finds there what happens to an image before the network sees it and after, and a
+test pair that says whether it does the same.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.utils.checks import whole, wholes
+from unetzoo.utils.files import missing, replacing
+from unetzoo.utils.json_values import parsed, short
+
+NAME = "processing.json"
+VERSION = 1
+LARGEST = 2**31  # numbers of a patch or its logits
+INPUT, OUTPUT = "test_input.npy", "test_output.npy"
+STEPS = (
+    "Turn the image so that its axes run to the right, to the front and up (RAS), channels last.",
+    "crop: cut out the smallest box that holds every voxel that is not 0 in some channel.",
+    "normalisation: of each channel, before resampling; a z-score uses the box, or its voxels that "
+    "are not 0.",
+    "spacing: resample to it (mm) with cubic splines; along an axis over three times as coarse as "
+    "the finest, slices are taken as they are.",
+    "window: apply the network to overlapping patches, float32, (1, *patch, channels), and take "
+    "the weighted mean of the logits.",
+    "Resample the logits back linearly, take the largest (of one channel: above 0), put the box "
+    "back, and write the label number of each class.",
+)
+
+
+@dataclass(frozen=True)
+class Processing:
+    """What ``processing.json`` says."""
+
+    folder: Path
+    file: str  # of the network
+    patch: tuple[int, ...]  # voxels
+    context: tuple[int, ...]  # voxels by which an output is smaller than its input, on each axis
+    strides: tuple[int, ...]  # voxels between those of the coarsest map
+    channels: int
+    scheme: LabelScheme
+    class_names: tuple[str, ...]
+    preparation: Preparation
+    layout: str = ""
+    checksums: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each file
+
+    @property
+    def output_channels(self) -> int:
+        """Those of the logits."""
+        return len(self.class_names)
+
+    def write(self, **more: Any) -> None:
+        """Write the file, with more that it is to say."""
+        record = {
+            "format": "unetzoo processing",
+            "version": VERSION,
+            "file": self.file,
+            "axes": "RAS, channels last" if len(self.patch) == 3 else "rows, columns, channels",
+            "steps": STEPS,
+            "channels": self.channels,
+            "classes": self.class_names,
+            "labels": self.scheme.to_json(),
+            "preparation": self.preparation.to_json(),
+            "window": {
+                "patch": self.patch,
+                "context": self.context,
+                "strides": self.strides,
+                "overlap": 0 if any(self.context) else 0.5,
+                "weights": "Gaussian, sigma = size / 8, the largest 1, none below 1e-6",
+            },
+            "layout": self.layout,
+            "checksums": dict(self.checksums),
+            "test": {"input": INPUT, "output": OUTPUT},
+            **more,
+        }
+        with replacing(self.folder / NAME) as beside:
+            beside.write_text(json.dumps(record, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Processing":
+        """What a folder's file says. Raises: ValueError where it is missing, or not ours."""
+        path = Path(folder) / NAME
+        if reason := missing(path):
+            raise ValueError(f"{path}: {reason}; expected a folder of unetzoo export.")
+        try:
+            record = parsed(path.read_bytes())
+            if record["version"] != VERSION:
+                raise ValueError(f"version {short(record['version'])}: expected {VERSION}")
+            window = record["window"]
+            patch = tuple(record["window"]["patch"])
+            rank = len(patch)
+            if math.prod(patch) * max(record["channels"], len(record["classes"])) > LARGEST:
+                raise ValueError(f"patch {short(patch)}: expected {LARGEST:,} numbers at most")
+            return cls(
+                folder=Path(folder),
+                file=_name(record["file"]),
+                patch=wholes("patch", patch, rank, "axis"),
+                context=_from_0(window["context"], rank),
+                strides=wholes("strides", tuple(window["strides"]), rank, "axis"),
+                channels=whole("channels", record["channels"]),
+                scheme=LabelScheme.from_json(record["labels"]),
+                class_names=tuple(map(str, record["classes"])),
+                preparation=Preparation.from_json(record["preparation"]),
+                layout=str(record["layout"]),
+                checksums={str(name): str(key) for name, key in record["checksums"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = str(error).removesuffix(".") or type(error).__name__
+            raise ValueError(
+                f"{path}: not what unetzoo export writes ({short(reason)}); export the run again."
+            ) from error
+
+    def check_files(self) -> None:
+        """Raises: ValueError for a file that is missing, or not the one that was written."""
+        for name in (self.file, INPUT, OUTPUT):
+            path = self.folder / name
+            if reason := missing(path):
+                raise ValueError(f"{path}: {reason}; export the run again.")
+            if digest(path) != self.checksums.get(name):
+                raise ValueError(
+                    f"{path}: not the file that {NAME} was written for (another checksum); copy "
+                    "the folder again."
+                )
+
+
+def is_exported(folder: Path | str) -> bool:
+    """Whether ``unetzoo export`` has written a folder."""
+    return (Path(folder) / NAME).is_file()
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _name(text: object) -> str:
+    """The name of a file of the folder itself. Raises: ValueError for a path that leaves it."""
+    if not isinstance(text, str) or text != Path(text).name or text in ("", ".", ".."):
+        raise ValueError(f"file {short(text)}: expected a name in the folder")
+    return text
+
+
+def _from_0(numbers: Any, rank: int) -> tuple[int, ...]:
+    values = tuple(numbers)
+    if len(values) != rank or any(type(n) is not int or n < 0 or n % 2 for n in values):
+        raise ValueError(f"context {short(values)}: expected {rank} even numbers of at least 0")
+    return values
