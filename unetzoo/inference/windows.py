@@ -5,10 +5,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
-from unetzoo.inference.shapes import first_output, output_shape, refusal, strides
+from unetzoo.inference.shapes import (
+    Network,
+    first_output,
+    name_of,
+    output_shape,
+    refusal,
+    strides,
+)
 from unetzoo.utils.checks import whole, wholes
 from unetzoo.utils.progress import Progress
 from unetzoo.utils.text import counted
@@ -63,7 +69,7 @@ def classes_of(logits: np.ndarray, threshold: float = 0.0) -> np.ndarray:
 
 
 def segment(
-    model: keras.Model,
+    model: Network,
     image: np.ndarray,
     patch: Sequence[int],
     *,
@@ -75,6 +81,7 @@ def segment(
     Args: as in ``sliding_window_slabs``.
     Returns: ``(*spatial)``, of the type that ``classes_of`` gives.
 
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((None, None, 2)), keras.layers.Identity()])
     >>> segment(model, np.array([[[0, 1], [2, 1]]], "float32"), (4, 8))
     array([[1, 0]], dtype=uint8)
@@ -84,7 +91,7 @@ def segment(
 
 
 def sliding_window(
-    model: keras.Model,
+    model: Network,
     image: np.ndarray,
     patch: Sequence[int],
     *,
@@ -98,6 +105,7 @@ def sliding_window(
     Args: as in ``sliding_window_slabs``.
     Returns: ``(*spatial, classes)``, float32.
 
+    >>> import keras
     >>> model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Identity()])
     >>> image = np.arange(30, dtype="float32").reshape(5, 6, 1)
     >>> bool(np.all(sliding_window(model, image, (4, 8)) == image))
@@ -116,7 +124,7 @@ def sliding_window(
 
 
 def sliding_window_slabs(
-    model: keras.Model,
+    model: Network,
     image: np.ndarray,
     patch: Sequence[int],
     *,
@@ -229,7 +237,7 @@ def _read(image: np.ndarray, axes: Sequence[_Axis], corner: Sequence[int]) -> np
 
 
 def _predictions(
-    model: keras.Model, patches: Iterable[np.ndarray], batch_size: int
+    model: Network, patches: Iterable[np.ndarray], batch_size: int
 ) -> Iterator[np.ndarray]:
     """The logits of each patch; the last batch is filled up with copies of its last patch."""
     patches = iter(patches)
@@ -310,7 +318,7 @@ class _Slab:
 
 
 def _check_arguments(
-    model: keras.Model,
+    model: Network,
     image: np.ndarray,
     overlap: float | None,
     batch_size: int,
@@ -318,7 +326,7 @@ def _check_arguments(
     channels, rank = model.input_shape[-1], len(model.input_shape) - 2
     if image.ndim != rank + 1 or image.shape[-1] != channels:
         raise ValueError(
-            f"image of shape {image.shape}: {model.name!r} needs {rank} spatial axes and "
+            f"image of shape {image.shape}: {name_of(model)!r} needs {rank} spatial axes and "
             f"{counted(channels, 'channel')} last."
         )
     if 0 in image.shape:
