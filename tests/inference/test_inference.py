@@ -53,6 +53,41 @@ def noise(*shape, seed=0):
 
 IDENTITY = {(rank, channels): identity(rank, channels) for rank in (2, 3) for channels in (1, 3)}
 
+
+class Doubled:
+    """A network of another program: fixed sizes, two classes, no Keras."""
+
+    input_shape = (1, 4, 6, 1)
+    output_shape = (1, 4, 6, 2)
+
+    def predict_on_batch(self, x):
+        assert x.shape == self.input_shape
+        return np.concatenate([x, 2 * x], axis=-1)
+
+
+def test_a_network_that_is_not_kerass():
+    image = noise(9, 11, 1)
+    logits = sliding_window(Doubled(), image, (4, 6))
+    np.testing.assert_array_equal(logits, np.concatenate([image, 2 * image], axis=-1))
+    with pytest.raises(ValueError, match=r"patch \(4, 8\): 'Doubled' was built for \(4, 6\)"):
+        sliding_window(Doubled(), image, (4, 8))
+
+
+def test_open_sizes_that_nothing_computes_are_refused():
+    network = Doubled()
+    network.input_shape, network.output_shape = (1, None, None, 1), (1, None, None, 2)
+    with pytest.raises(ValueError, match=r"patch \(4, 6\): 'Doubled' gives \(None, None\)"):
+        sliding_window(network, noise(9, 11, 1), (4, 6))
+
+
+def test_the_sliding_window_needs_no_keras():
+    code = (
+        "import sys, unetzoo.inference.windows; "
+        "sys.exit(any(name in sys.modules for name in ('keras', 'tensorflow', 'jax', 'torch')))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 # === Positions and weights ===
 
 

@@ -1,27 +1,18 @@
 """The sizes of a network: its output for a patch, and its strides."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from unetzoo.utils.sizes import Sizes
 
-if TYPE_CHECKING:
-    import keras
-
 
 class Network(Protocol):
-    """What a sliding window needs of a network: a Keras model has it, and other runtimes can."""
+    """What a sliding window needs of a network; every ``keras.Model`` has it, channels last."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def layers(self) -> list: ...  # empty where they are not known
-    @property
-    def input_shape(self) -> Any: ...  # (None, *spatial, C)
-    @property
-    def output_shape(self) -> Any: ...  # (None, *spatial, classes), or a list of them
-    def compute_output_shape(self, shape: tuple[int, ...], /) -> Any: ...
-    def predict_on_batch(self, x: Any, /) -> Any: ...
+    input_shape: Any  # (B, *spatial, C); None for open sizes
+    output_shape: Any
+
+    def predict_on_batch(self, x: Any) -> Any: ...
 
 
 def output_shape(model: Network, patch: tuple[int, ...]) -> tuple[int, ...]:
@@ -40,14 +31,19 @@ def output_shape(model: Network, patch: tuple[int, ...]) -> tuple[int, ...]:
     """
     _check_patch(model, patch)
     try:
-        shape = first_output(model.compute_output_shape((1, *patch, model.input_shape[-1])))
+        shape = _computed(model, (1, *patch, model.input_shape[-1]))
     except Exception as error:  # whatever a layer raises
         raise refusal(model, patch) from error
     output = tuple(shape[1:-1])
+    if None in output:
+        raise ValueError(
+            f"patch {patch}: {name_of(model)!r} gives {output}: expected fixed sizes, or a network "
+            "that has compute_output_shape."
+        )
     context = [size - inner for size, inner in zip(patch, output, strict=False)]
     if len(output) != len(patch) or any(voxels < 0 or voxels % 2 for voxels in context):
         raise ValueError(
-            f"model {model.name!r} gives {output} for a patch of {patch}: expected the sizes "
+            f"model {name_of(model)!r} gives {output} for a patch of {patch}: expected the sizes "
             "of the patch, or a crop of its center."
         )
     return (*output, shape[-1])
@@ -78,9 +74,14 @@ def refusal(model: Network, patch: tuple[int, ...]) -> ValueError:
     """The error for a patch that makes the network fail, where nothing better is known."""
     multiples = " x ".join(map(str, strides(model)))
     return ValueError(
-        f"patch {patch}: {model.name!r} cannot take it; larger sizes that are multiples of "
+        f"patch {patch}: {name_of(model)!r} cannot take it; larger sizes that are multiples of "
         f"{multiples} should work."
     )
+
+
+def name_of(model: Network) -> str:
+    """Its name, for errors."""
+    return getattr(model, "name", type(model).__name__)
 
 
 def first_output(outputs: Any) -> Any:
@@ -88,28 +89,36 @@ def first_output(outputs: Any) -> Any:
     return outputs[0] if isinstance(outputs, list) else outputs
 
 
+def _computed(model: Network, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The shape of the first output; that of the record for a network that computes none."""
+    if hasattr(model, "compute_output_shape"):
+        return first_output(model.compute_output_shape(shape))
+    return first_output(model.output_shape)
+
+
 def _check_patch(model: Network, patch: tuple[int, ...]) -> None:
     built = model.input_shape[1:-1]
     if any(size not in (n, None) for size, n in zip(built, patch, strict=True)):
         open_shape = (*[None] * len(built), model.input_shape[-1])
         raise ValueError(
-            f"patch {patch}: {model.name!r} was built for {built}; give that patch, or build the "
-            f"network with open sizes, input_shape={open_shape}."
+            f"patch {patch}: {name_of(model)!r} was built for {built}; give that patch, or build "
+            f"the network with open sizes, input_shape={open_shape}."
         )
-    if not (layers := list(_layers(model))):
+    if not hasattr(model, "layers"):
         return
     from unetzoo.layers import CheckSizes, CropToMultiple
 
+    layers = list(_layers(model))
     needed = [Sizes(c.multiple, c.multiple) for c in layers if isinstance(c, CropToMultiple)]
     needed += [Sizes(c.smallest, c.step) for c in layers if isinstance(c, CheckSizes)]
     for sizes in sorted(needed, key=lambda sizes: -sizes.step):
         if wrong := [size for size in patch if not sizes.allow(size)]:
-            raise ValueError(f"patch {patch}: {model.name!r} {sizes.needed(wrong)}")
+            raise ValueError(f"patch {patch}: {name_of(model)!r} {sizes.needed(wrong)}")
 
 
-def _layers(model: Any) -> "Iterator[keras.layers.Layer]":
+def _layers(model: Network) -> Iterator[Any]:
     """All layers, also those of networks inside the network."""
-    for layer in model.layers:
+    for layer in getattr(model, "layers", ()):
         yield layer
         if hasattr(layer, "layers"):
             yield from _layers(layer)

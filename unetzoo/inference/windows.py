@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetzoo.inference.shapes import Network, first_output, output_shape, refusal, strides
+from unetzoo.inference.shapes import (
+    Network,
+    first_output,
+    name_of,
+    output_shape,
+    refusal,
+    strides,
+)
 from unetzoo.utils.checks import whole, wholes
 from unetzoo.utils.progress import Progress
 from unetzoo.utils.text import counted
@@ -319,7 +326,7 @@ def _check_arguments(
     channels, rank = model.input_shape[-1], len(model.input_shape) - 2
     if image.ndim != rank + 1 or image.shape[-1] != channels:
         raise ValueError(
-            f"image of shape {image.shape}: {model.name!r} needs {rank} spatial axes and "
+            f"image of shape {image.shape}: {name_of(model)!r} needs {rank} spatial axes and "
             f"{counted(channels, 'channel')} last."
         )
     if 0 in image.shape:

@@ -25,7 +25,6 @@ class OnnxNetwork:
     """
 
     name = FILE
-    layers: list = []  # noqa: RUF012  (not known)
 
     def __init__(self, processing: Processing) -> None:
         self.strides = processing.strides
