@@ -11,6 +11,7 @@ makes it, ``skeleton`` makes it without weights, ``copy_weights`` carries weight
 ``pipeline``: a folder of scans from training to scores, as the commands do it: ``train``, ``Run``
 ``inference``: from a network to a mask; ``load_predictor`` does it from the folder of a run
 ``interop``: weights that other programs have trained, out of their files
+``export``: a run's network as ONNX, OpenVINO, LiteRT, SavedModel or .keras
 ``evaluation``, ``visualization``: how good a mask is, and how it looks
 ``models``, ``blocks``, ``layers``: the networks, one module each, and what they are made of
 
@@ -36,6 +37,7 @@ __all__ = [
     "build",
     "card",
     "copy_weights",
+    "export",
     "list_models",
     "load_model",
     "load_predictor",
@@ -50,6 +52,7 @@ register_with_keras()
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "export": "unetzoo.pipeline.export:export",
         "load_predictor": "unetzoo.pipeline.predictor:load_predictor",
         "plan": "unetzoo.planning.dataset:plan_dataset",
     },

@@ -221,13 +221,13 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
     The file is run on a test pair that lies beside it, with processing.json, which says what is
     done to an image before and after. As ONNX, unetzoo predict runs it without TensorFlow.
     """
-    from unetzoo.interop.export import check_export
+    from unetzoo.pipeline.export import check_export
 
     if format != "keras" and find_spec("tensorflow") is not None:
         os.environ["KERAS_BACKEND"] = "tensorflow"  # which writes all formats, of any run
     check_export(run_folder, folder, format, which)
     load_keras(f"exporting {run_folder} as {format}")
-    from unetzoo.interop.export import export as run_export
+    from unetzoo.pipeline.export import export as run_export
 
     say(run_export(run_folder, folder, format, which=which))
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest
+from unetzoo.model_files import check_saved
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.files import check_folder
 from unetzoo.utils.kernels import keras_backend
@@ -63,11 +64,11 @@ def export(
         TensorFlow's but for "keras", a folder with files, or logits that differ.
     """
     folder = Path(folder)
-    record = check_export(run, folder, format, which)
+    record, saved = check_export(run, folder, format, which)
     from unetzoo.interop.formats import WRITERS
 
     write: Callable = WRITERS[format]
-    model = _network(record, which)
+    model = _network(saved)
     with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
         place = Path(beside) / "export"
         place.mkdir()
@@ -87,12 +88,19 @@ def export(
     return Exported(folder, file, runtime, difference)
 
 
-def check_export(run: Path | str, folder: Path, format: str, which: str = "best") -> Run:
-    """All that can be said before Keras is loaded. Returns: the run. Raises: as ``export``."""
+def check_export(
+    run: Path | str, folder: Path, format: str, which: str = "best"
+) -> tuple[Run, Path]:
+    """All that can be said before Keras is loaded.
+
+    Returns: the run, and the file of its network.
+    Raises: as ``export``.
+    """
     if format not in FORMATS:
         raise ValueError(f"format {format!r}: expected one of {', '.join(FORMATS)}.")
     record = Run.read(run)
-    record.model_file(which)
+    saved = record.model_file(which)
+    check_saved(saved)
     packages, install = NEEDED[format]
     if lacking := [name for name in packages if find_spec(name) is None]:
         raise ValueError(f"format {format}: {lacking[0]} is not installed; run {install}.")
@@ -104,22 +112,19 @@ def check_export(run: Path | str, folder: Path, format: str, which: str = "best"
     if folder.is_dir() and any(folder.iterdir()):
         raise ValueError(f"{folder}: it has files; expected a new folder for the export.")
     check_folder(folder)
-    return record
+    return record, saved
 
 
-def _network(run: Run, which: str) -> Any:
+def _network(path: Path) -> Any:
     """The fused network, its logits of full size alone."""
     import keras
 
     from unetzoo.cards import called
     from unetzoo.inference.fusing import fuse
-    from unetzoo.inference.shapes import first_output
     from unetzoo.saving import load_model
 
-    model = fuse(load_model(run.model_file(which)))
-    if isinstance(model.outputs, list) and len(model.outputs) > 1:
-        model = keras.Model(model.inputs, first_output(model.outputs), name=model.name)
-    return called(model)
+    model = fuse(load_model(path))
+    return called(keras.Model(model.inputs[0], model.outputs[0], name=model.name))
 
 
 def _drawn(run: Run) -> np.ndarray:

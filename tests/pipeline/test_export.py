@@ -1,0 +1,231 @@
+"""Exports, run in their own runtimes; masks through onnxruntime, without Keras."""
+
+import json
+import re
+import shutil
+from functools import partial
+
+import commands
+import keras
+import nibabel
+import numpy as np
+import pytest
+from commands import started
+from small_runs import threshold_run
+
+import unetzoo
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.preparation import Preparation, ZScore
+from unetzoo.interop.onnx_network import ELSEWHERE, OnnxNetwork
+from unetzoo.interop.pooling import without_pooling
+from unetzoo.interop.processing import NAME, Processing, digest
+from unetzoo.pipeline.export import export
+from unetzoo.pipeline.predictor import load_predictor
+from unetzoo.pipeline.run import Run, Settings
+from unetzoo.training.checkpoints import CHECKPOINT
+
+command = partial(commands.command, "unetzoo")
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="Keras exports on TensorFlow"
+)
+
+
+def run_of(folder, network, patch, **build):
+    """A run of a network with drawn weights, moving statistics too."""
+    folder.mkdir()
+    keras.utils.set_random_seed(1)
+    model = unetzoo.build(network, input_shape=(*[None] * len(patch), 2), num_classes=3, **build)
+    generator = np.random.default_rng(2)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(generator.normal(size=layer.moving_mean.shape))
+            layer.moving_variance.assign(generator.uniform(0.5, 2, layer.moving_variance.shape))
+    model.save(folder / CHECKPOINT.format(1))
+    Run(
+        folder=folder, settings=Settings("none", network, patch, build=build or None),
+        scheme=LabelScheme(labels={0: 0, 2: 1, 5: 2}), class_names=("background", "a", "b"),
+        channels=2, preparation=Preparation(None, (ZScore(False),) * 2), train={}, held_out={},
+        versions={}, backend="tensorflow",
+    ).write()  # fmt: skip
+    return folder
+
+
+RUNS = {
+    "2d": ("unet2d_small", (32, 32), {}),
+    "valid": ("unet2d_original", (188, 188), {"norm": "batch"}),
+    "maximum": ("unet3d_2_5m", (16, 16, 16), {}),
+    "mean": ("residual_unet", (16, 16, 16), {
+        "features": (4, 6, 8), "kernels": [[3, 3, 3]] * 3, "strides": [1, 2, [1, 2, 2]],
+        "deep_supervision": True, "norm": "instance"}),
+}  # fmt: skip
+
+
+QUICK = (("2d", "onnx"), ("2d", "openvino"), ("maximum", "litert"), ("2d", "keras"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        name: run_of(folder / name, network, patch, **build)
+        for name, (network, patch, build) in RUNS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        pytest.param(name, format, marks=() if (name, format) in QUICK else pytest.mark.slow)
+        for name in RUNS
+        for format in ("onnx", "openvino", "litert", "saved_model", "keras")
+    ],
+)
+def test_its_own_runtime_gives_the_logits(runs, tmp_path, name, format):
+    if format == "openvino":
+        pytest.importorskip("openvino")
+    done = export(runs[name], tmp_path / "out", format, which="last")
+    assert done.difference < 1e-5
+    record = json.loads((tmp_path / "out" / NAME).read_text())
+    x = np.load(tmp_path / "out" / "test_input.npy")
+    y = np.load(tmp_path / "out" / "test_output.npy")
+    whole = load_predictor(runs[name], "last").model.predict_on_batch(x)
+    np.testing.assert_allclose(y, whole[0] if isinstance(whole, list) else whole, atol=1e-5)
+    assert record["classes"] == ["background", "a", "b"]
+    assert record["labels"]["labels"] == {"0": 0, "2": 1, "5": 2}
+    assert record["window"]["patch"] == list(RUNS[name][1])
+    for file, sum in record["checksums"].items():
+        assert digest(tmp_path / "out" / file) == sum
+
+
+def test_onnx_takes_other_sizes(runs, tmp_path):
+    export(runs["maximum"], tmp_path / "out", which="last")
+    network = OnnxNetwork(Processing.read(tmp_path / "out"))
+    x = np.random.default_rng(0).normal(size=(1, 32, 24, 16, 2)).astype("float32")
+    expected = load_predictor(runs["maximum"], "last").model.predict_on_batch(x)
+    np.testing.assert_allclose(network.predict_on_batch(x), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("sizes", [(8, 8, 8), (9, 7, 5)])
+@pytest.mark.parametrize("kind", ["MaxPooling3D", "AveragePooling3D"])
+def test_pooling_by_slices_is_exact(sizes, kind):
+    """Also where a block at the end is smaller."""
+    padding = {"MaxPooling3D": "valid", "AveragePooling3D": "same"}[kind]
+    pool = getattr(keras.layers, kind)((2, 2, 1), padding=padding)
+    model = keras.Sequential([keras.Input((*sizes, 3)), pool])
+    functional = keras.Model(model.inputs[0], model.outputs[0])
+    x = np.random.default_rng(0).normal(size=(2, *sizes, 3)).astype("float32")
+    copy = without_pooling(functional, (*sizes, 3))
+    assert not any(isinstance(layer, type(pool)) for layer in copy.layers)
+    np.testing.assert_allclose(copy(x), functional(x), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A run that finds bright voxels at a spacing of its own, and its export."""
+    folder = tmp_path_factory.mktemp("exported")
+    (folder / "run").mkdir()
+    threshold_run(folder / "run", spacing=(1.0, 1.5, 2.0), masked=True)
+    export(folder / "run", folder / "export")
+    return folder
+
+
+def test_masks_are_those_of_the_run_without_keras(exported, tmp_path):
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(21, 30, 17, 2)).astype("float32")
+    values[:3] = 0
+    affine = np.array([[-1.2, 0, 0.3, 9], [0, 0, 2, 1], [0.1, 1, 0, -5], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "scan.nii.gz")
+    assert command("predict", exported / "run", tmp_path / "scan.nii.gz", "-o", tmp_path / "a",
+                   "--mirror").returncode == 0  # fmt: skip
+    words = ["predict", exported / "export", tmp_path / "scan.nii.gz", "-o", tmp_path / "b"]
+    code, heavy, out, told = started("unetzoo", *words, "--mirror")
+    assert (code, heavy) == (0, []), told
+    assert str(tmp_path / "b" / "scan.nii.gz") in out
+    one, two = (nibabel.load(tmp_path / name / "scan.nii.gz") for name in "ab")
+    np.testing.assert_array_equal(one.get_fdata(), two.get_fdata())
+    assert 0 < np.mean(one.get_fdata() == 4) < 1
+    np.testing.assert_array_equal(one.affine, two.affine)
+
+
+def test_what_cannot_be_exported_is_one_sentence(exported, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    for words, told in (
+        ([tmp_path, "-o", tmp_path / "o"], "run.json: there is no such file"),
+        ([exported / "run", "-o", tmp_path / "full"], "it has files; expected a new folder"),
+        ([exported / "run", "-o", tmp_path / "o", "--format", "coreml"], "'coreml' is not one of"),
+    ):
+        done = command("export", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert told in done.stderr
+    assert not (tmp_path / "o").exists()
+    with pytest.raises(ValueError, match="format 'x': expected one of onnx"):
+        export(exported / "run", tmp_path / "o", "x")
+
+
+def test_logits_that_differ_leave_nothing(exported, tmp_path, monkeypatch):
+    from unetzoo.interop import formats
+
+    def spoiled(model, folder, patch):
+        file, runtime, run = formats._onnx(model, folder, patch)
+        return file, runtime, lambda x: run(x) * 1.001
+
+    monkeypatch.setitem(formats.WRITERS, "onnx", spoiled)
+    with pytest.raises(ValueError, match=r"differ by 1.0e-03 of the largest; expected at most"):
+        export(exported / "run", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"file": "../network.onnx"}, "expected a name in the folder"),
+        ({"file": "/etc/passwd"}, "expected a name in the folder"),
+        ({"version": 2}, "version 2: expected 1"),
+        ({"channels": "many"}, "not what unetzoo export writes"),
+        ({"classes": 7}, "not what unetzoo export writes"),
+        ({"window": {"patch": [2**20] * 3}}, "numbers at most"),
+        ({"checksums": {}}, "another checksum"),
+    ],
+)
+def test_a_hostile_description_is_one_sentence(exported, tmp_path, change, told):
+    folder = shutil.copytree(exported / "export", tmp_path / "export")
+    record = json.loads((folder / NAME).read_text())
+    (folder / NAME).write_text(json.dumps({**record, **change}))
+    with pytest.raises(ValueError, match=rf"export.*{told}.*\.$"):
+        load_predictor(folder)
+
+
+def test_weights_in_another_file_are_not_read(exported, tmp_path):
+    """As onnx writes them, and with numbers that are longer than they need be."""
+    onnx = pytest.importorskip("onnx")
+    folder = shutil.copytree(exported / "export", tmp_path / "export")
+    (tmp_path / "secret").write_bytes(bytes(1000))
+    model = onnx.load(folder / "network.onnx")
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    (folder / "network.onnx").write_bytes(model.SerializeToString())
+    record = json.loads((folder / NAME).read_text())
+    record["checksums"]["network.onnx"] = digest(folder / "network.onnx")
+    (folder / NAME).write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="it names another file for its weights"):
+        load_predictor(folder)
+    entry = onnx.StringStringEntryProto(key="location", value="x").SerializeToString()
+    longer = entry.replace(b"\x0a\x08", b"\x8a\x80\x00\x88\x80\x80\x00", 1)
+    assert onnx.StringStringEntryProto.FromString(longer).key == "location"
+    assert ELSEWHERE.search(entry)
+    assert ELSEWHERE.search(longer)
+
+
+def test_a_damaged_network_is_one_sentence(exported, tmp_path):
+    folder = shutil.copytree(exported / "export", tmp_path / "export")
+    record = json.loads((folder / NAME).read_text())
+    (folder / "network.onnx").write_bytes(b"\x08nothing")
+    with pytest.raises(ValueError, match="another checksum"):
+        load_predictor(folder)
+    record["checksums"]["network.onnx"] = digest(folder / "network.onnx")
+    (folder / NAME).write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=re.escape("network.onnx: onnxruntime cannot load it")):
+        load_predictor(folder)
