@@ -34,11 +34,7 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
     'unet_plus_plus'
     """
     for model in (source, target):
-        if any(weight._value is None for weight in model.weights):
-            raise ValueError(
-                f"{model.name!r} is a skeleton, without weights; build the network with "
-                "unetzoo.build."
-            )
+        check_weights(model)
     layers = {layer.name: layer for layer in source.layers}
     pairs = []
     for layer in target.layers:
@@ -60,6 +56,14 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
     for source_layer, target_layer in pairs:
         target_layer.set_weights(source_layer.get_weights())
     return target
+
+
+def check_weights(model: "keras.Model") -> None:
+    """Raises: ValueError for a skeleton."""
+    if any(weight._value is None for weight in model.weights):
+        raise ValueError(
+            f"{model.name!r} is a skeleton, without weights; build the network with unetzoo.build."
+        )
 
 
 def _what_fits(layer: "keras.layers.Layer", source: "keras.Model", target: "keras.Model") -> str:

@@ -119,7 +119,7 @@ def train(
     Patch and spacing are given along the axes that run to the right, to the front and up.
     """
     from unetzoo.data.preprocessing.survey import Survey
-    from unetzoo.pipeline.early import plan_of_run, run_to_resume, training_data
+    from unetzoo.pipeline.early import check_init, plan_of_run, run_to_resume, training_data
     from unetzoo.pipeline.run import PREPARED
     from unetzoo.pipeline.settings import Settings
     from unetzoo.planning.serialization import read_plan
@@ -128,6 +128,7 @@ def train(
     planned, chosen = options["network"] == "planned", chosen_settings(**options)
     Settings.check(**chosen)  # before a plan is made
     check_choice(path, planned, chosen, configuration, memory_gb)
+    check_init(options["init"], folder)
     network_plan = None if path is None else read_plan(path)
     check_free(folder)
     survey = Survey(cache or folder / PREPARED)

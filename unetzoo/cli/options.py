@@ -94,6 +94,15 @@ train_options = together(
     click.option(
         "--boundary-weights", is_flag=True, help="Give voxels between objects more weight (2015)."
     ),
+    click.option(
+        "--init", help="Start from the weights of a run, a .keras file or a folder of nnU-Net."
+    ),
+    click.option(
+        "--freeze",
+        multiple=True,
+        metavar="BLOCK",
+        help="Keep the weights of a block of --init: encoder, down1 ... May be repeated.",
+    ),
     click.option("--norm", type=Choice([norm or "none" for norm in NORMS]), help="Norm layers."),
     click.option("--dropout", type=SHARE, help="Dropout rate."),
     click.option("--epochs", default=100, type=WHOLE, help="Number of epochs."),

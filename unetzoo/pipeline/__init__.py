@@ -3,6 +3,7 @@
 from unetzoo.utils.lazy import lazy
 
 _NAMES = {
+    "init_from": "unetzoo.pipeline.initial:init_from",
     "Run": "unetzoo.pipeline.run:Run",
     "Settings": "unetzoo.pipeline.settings:Settings",
     "train": "unetzoo.pipeline.trainer:train",
@@ -16,6 +17,7 @@ __all__ = [
     "Run",
     "Settings",
     "evaluate",
+    "init_from",
     "load_predictor",
     "predict_cases",
     "train",

@@ -23,6 +23,11 @@ def _are_kinds(kinds: Any) -> bool:
     return kinds is None or (listed and all(isinstance(kind, ZScore | CT) for kind in kinds))
 
 
+def _are_names(names: Any) -> bool:
+    listed = isinstance(names, (list, tuple))
+    return listed and all(isinstance(name, str) and name != "" for name in names)
+
+
 COUNTS = ("folds", "epochs", "steps", "batch_size", "validate_every")
 _WHOLE = "a whole number of at least 1"
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -55,6 +60,11 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         ("boundary_weights", "augment"),
         (lambda flag: isinstance(flag, bool), "True or False"),
     ),
+    "init": (
+        lambda place: place is None or (isinstance(place, str) and place != ""),
+        "the folder of a run or of nnU-Net, a .keras file, or None",
+    ),
+    "freeze": (_are_names, "beginnings of layer names, such as ('encoder1', 'encoder2')"),
     "seed": (
         lambda seed: is_whole(seed, least=0) and seed <= LAST_SEED,
         f"a whole number from 0 to {LAST_SEED}",
@@ -80,6 +90,11 @@ def check_values(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
     LabelScheme(values["classes"], values["labels"], values["ignore"])
     check_spacing(None if spacing == "median" else spacing)
     schedule = "constant" if values["schedule"] is None else values["schedule"]
+    if values["freeze"] and values["init"] is None:
+        raise ValueError(
+            f"freeze {', '.join(values['freeze'])}: expected init too, or untrained weights would "
+            "never be trained."
+        )
     check_optimizer(values["optimizer"], values["learning_rate"], schedule, values["clip"])
 
 

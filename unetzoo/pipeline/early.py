@@ -14,7 +14,7 @@ from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.model_files import check_saved
 from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.from_tfds import Tfds
-from unetzoo.pipeline.run import PLAN, Run
+from unetzoo.pipeline.run import PLAN, RUN, Run
 from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.training_data import TrainingData
 from unetzoo.planning.dataset import plan_dataset
@@ -48,6 +48,45 @@ def run_to_resume(settings: Settings, folder: Path, cache: Path | None = None) -
         for place in filter(None, (folder, cache)):
             check_folder(place)
     return begun
+
+
+def check_init(init: str | None, folder: Path) -> None:
+    """Check what a run starts from, unless the run in the folder was begun: it is not needed then.
+
+    Raises: ValueError where there is no such run, file or folder, or it is damaged.
+    """
+    if init is not None and not checkpoints(folder):
+        check_trained(init)
+
+
+def check_trained(path: Path | str) -> None:
+    """Check that a trained network lies at a path; does not import Keras.
+
+    Args:
+        path: the folder of a run, a ``.keras`` file, or a folder that nnU-Net has trained or one
+            of its folds.
+
+    Raises: ValueError where there is none, or it is damaged.
+    """
+    path = Path(path)
+    if is_trained_folder(path):
+        check_folds(path)
+    elif is_trained_folder(path.parent) and path.name.startswith("fold_"):
+        check_folds(path.parent, [path.name.removeprefix("fold_")])
+    elif path.is_dir() and not (path / RUN).exists():
+        raise ValueError(
+            f"{path}: it has neither {RUN} nor plans.json and dataset.json; expected the folder of "
+            "a run of unetzoo train, one that nnU-Net has trained, or a .keras file."
+        )
+    elif path.is_dir():
+        check_saved(Run.read(path).model_file())
+    elif path.exists() and path.suffix != ".keras":
+        raise ValueError(
+            f"{path}: expected a .keras file, the folder of a run of unetzoo train, or one that "
+            "nnU-Net has trained."
+        )
+    else:
+        check_saved(path)
 
 
 def plan_of_run(folder: Path, data: str, **options: Any) -> Plan:

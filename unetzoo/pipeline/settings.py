@@ -47,6 +47,9 @@ class Settings:
         patience: epochs without a better held-out Dice after which the run ends, or None.
         validate_every: epochs from one validation on whole held-out cases to the next.
         seed: of the weights, the patches and the dropout.
+        init: the folder of a run, a ``.keras`` file or a folder that nnU-Net has trained, whose
+            weights the run starts from, as in ``unetzoo.training.init_weights``; None for new ones.
+        freeze: blocks whose weights stay as ``init`` gives them, as in ``unetzoo.training.freeze``.
 
     Raises: ValueError for a value that cannot work, or a network that does not take the patch;
         TypeError for an argument that the network's builder does not have.
@@ -83,6 +86,8 @@ class Settings:
     patience: int | None = None
     validate_every: int = 5
     seed: int = 0
+    init: str | None = None
+    freeze: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.check(**vars(self))
@@ -206,6 +211,7 @@ def _plain(settings: Settings) -> dict[str, Any]:
     return {
         **{name: None if value is None else int(value) for name, value in whole.items()},
         "patch": tuple(map(int, settings.patch)),
+        "freeze": tuple(settings.freeze),
         "spacing": tuples(settings.spacing),
         "normalisation": tuples(settings.normalisation),
         "build": None if build is None else {name: _listed(build[name]) for name in build},

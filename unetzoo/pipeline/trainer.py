@@ -13,6 +13,7 @@ from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.inference.shapes import output_shape
 from unetzoo.pipeline.early import run_to_resume, training_data
+from unetzoo.pipeline.initial import INIT, check_fits, init_from
 from unetzoo.pipeline.run import PLAN, PREPARED, Run
 from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.training_data import Outputs, TrainingData
@@ -21,9 +22,11 @@ from unetzoo.planning.serialization import write_plan
 from unetzoo.training.checkpoints import BEST, checkpoints
 from unetzoo.training.compile import compile_model, make_optimizer
 from unetzoo.training.epochs import ShowEpochs
+from unetzoo.training.freezing import freeze
 from unetzoo.training.history import read_history, waited_in_vain
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
+from unetzoo.utils.text import write_text
 
 MONITOR = "val_dice"
 
@@ -82,7 +85,7 @@ def _begun(
 ) -> Run:
     """Resume or begin the run in a folder, and open its data."""
     resumed = run_to_resume(data.settings, folder, cache)
-    outputs = _outputs(data.settings)  # before the data are looked at
+    outputs = _outputs(data.settings, begun=resumed is not None)  # before the data are looked at
     data.check()
     with survey or Survey(cache) as looking:
         run = resumed or data.begin(folder, workers, looking)
@@ -98,18 +101,21 @@ def _begun(
     return run
 
 
-def _outputs(settings: Settings) -> Outputs:
-    """Raises: ValueError for a patch that the network does not take."""
+def _outputs(settings: Settings, begun: bool) -> Outputs:
+    """Raises: ValueError for a patch, initial weights or frozen blocks that do not fit."""
     model = registry.skeleton(
         settings.network,
         input_shape=(*settings.patch, 1),  # the sizes do not depend on the channels
         **{"name": settings.network, **(settings.build or {})},
     )
+    freeze(model, *settings.freeze)
+    if settings.init is not None and not begun:
+        check_fits(model, settings.init)
     return Outputs(output_shape(model, settings.patch)[:-1], len(model.outputs))
 
 
 def build(run: Run) -> keras.Model:
-    """The run's network with new weights from its seed, compiled; its input may have any size."""
+    """The run's network with its first weights, compiled; its input may have any size."""
     settings = run.settings
     keras.utils.set_random_seed(settings.seed)
     with _precision(settings.precision):
@@ -119,6 +125,11 @@ def build(run: Run) -> keras.Model:
             num_classes=len(run.class_names),
             **(settings.build or {}),
         )
+        if settings.init is not None:
+            report = f"weights from {settings.init}\n{init_from(model, settings.init)}"
+            print(report, file=sys.stderr)
+            write_text(run.folder / INIT, f"{report}\n")
+        freeze(model, *settings.freeze)
         optimizer = make_optimizer(
             settings.optimizer,
             learning_rate=settings.learning_rate,

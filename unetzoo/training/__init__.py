@@ -1,9 +1,12 @@
-"""Around ``fit``: compiling, optimizers, checkpoints and the history."""
+"""Around ``fit``: starting weights, compiling, optimizers, checkpoints and the history."""
 
 from unetzoo.utils.lazy import lazy
 
 _NAMES = {
     "compile_model": "unetzoo.training.compile:compile_model",
+    "freeze": "unetzoo.training.freezing:freeze",
+    "init_weights": "unetzoo.training.initial:init_weights",
+    "InitReport": "unetzoo.training.initial:InitReport",
     "loss_weights": "unetzoo.training.compile:loss_weights",
     "make_optimizer": "unetzoo.training.compile:make_optimizer",
     "ShowEpochs": "unetzoo.training.epochs:ShowEpochs",
@@ -13,8 +16,11 @@ _NAMES = {
 __all__ = [
     "SGD",
     "Adam",
+    "InitReport",
     "ShowEpochs",
     "compile_model",
+    "freeze",
+    "init_weights",
     "loss_weights",
     "make_optimizer",
 ]

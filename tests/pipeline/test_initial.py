@@ -1,0 +1,209 @@
+"""Runs that start from trained weights: of a run, a file and nnU-Net's folders."""
+
+import json
+import shutil
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+from commands import command
+from places import GOLDEN
+from small_runs import interrupted, losses, settings
+
+import unetzoo
+from unetzoo.data.synthetic import write_dataset
+from unetzoo.interop.nnunet import load_nnunet
+from unetzoo.pipeline import Run, Settings, init_from, train
+
+NNUNET = GOLDEN / "nnunet"
+CT = NNUNET / "ct" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+
+
+def values(model):
+    return {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+
+
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory):
+    """Other pictures, of two classes."""
+    folder = tmp_path_factory.mktemp("two_classes")
+    write_dataset(folder, 10, (48, 41), classes=2, layout="pictures", seed=5)
+    return folder
+
+
+# === Runs and files ===
+
+
+def test_a_run_from_trained_weights_begins_with_a_lower_loss(small_run, tmp_path):
+    """On other pictures of the same kind, after an epoch."""
+    write_dataset(tmp_path / "data", 10, (48, 41), classes=3, layout="pictures", seed=5)
+    for name, init in (("scratch", None), ("tuned", str(small_run))):
+        train(settings(tmp_path / "data", init=init, epochs=1), tmp_path / name)
+    assert losses(tmp_path / "tuned")[0] < 0.9 * losses(tmp_path / "scratch")[0]
+    assert not (tmp_path / "scratch" / "init.txt").exists()
+
+
+def test_what_a_run_starts_from_is_told_and_kept(small_run, two_classes, tmp_path, capsys):
+    train(settings(two_classes, init=str(small_run), epochs=1, steps=1), tmp_path / "tuned")
+    told = capsys.readouterr().err
+    report = (tmp_path / "tuned" / "init.txt").read_text()
+    assert report in told
+    assert report.splitlines()[0] == f"weights from {small_run}"
+    assert report.splitlines()[-1] == "conv: fresh, 2 channels, not 3"
+    record = json.loads((tmp_path / "tuned" / "run.json").read_text())
+    assert record["settings"]["init"] == str(small_run)
+
+
+@pytest.mark.parametrize("kind", ["run", "file"])
+def test_a_run_and_its_file_give_the_same_weights(small_run, kind):
+    model = unetzoo.build("unet2d_small", input_shape=(None, None, 1), num_classes=3)
+    init_from(model, small_run if kind == "run" else small_run / "best.keras")
+    expected = values(unetzoo.load_model(small_run / "best.keras"))
+    for path, value in values(model).items():
+        np.testing.assert_array_equal(value, expected[path])
+
+
+def test_frozen_blocks_stay_as_the_source_has_them(small_run, two_classes, tmp_path):
+    choice = settings(two_classes, init=str(small_run), freeze=("enc", "bneck"), epochs=2)
+    with interrupted(after=1):
+        train(choice, tmp_path)
+    model = train(choice, tmp_path)  # they stay frozen when the run goes on
+    expected = values(unetzoo.load_model(small_run / "best.keras"))
+    for path, value in values(model).items():
+        if path.startswith("conv/"):  # the head
+            continue
+        stays = path.startswith(("enc", "bneck"))
+        assert np.array_equal(value, expected[path]) == stays, path
+    assert Run.read(tmp_path).settings.freeze == ("enc", "bneck")
+
+
+def test_a_run_goes_on_without_its_source(small_run, two_classes, tmp_path):
+    source = tmp_path / "source.keras"
+    shutil.copy(small_run / "best.keras", source)
+    choice = settings(two_classes, init=str(source), epochs=2)
+    train(choice, tmp_path / "whole")
+    with interrupted(after=1):
+        train(choice, tmp_path / "run")
+    source.unlink()
+    with mock.patch("unetzoo.pipeline.trainer.init_from", side_effect=AssertionError):
+        train(choice, tmp_path / "run")
+    np.testing.assert_allclose(losses(tmp_path / "run"), losses(tmp_path / "whole"), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"begun with init '.*source.keras', not None"):
+        train(settings(two_classes, epochs=2), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"begun with freeze \(\), not \('enc1',\)"):
+        train(settings(two_classes, init=str(source), freeze=("enc1",), epochs=2), tmp_path / "run")
+
+
+# === nnU-Net ===
+
+
+def ct_network(**more):
+    """The plan's network, with its axes in our order."""
+    choice = {
+        "kernels": ((3, 3, 1), 3, 3, 3), "strides": (1, (2, 2, 1), 2, 2),
+        "features": (4, 8, 16, 16), "input_shape": (None, None, None, 1), "num_classes": 3, **more,
+    }  # fmt: skip
+    return unetzoo.build("plain_unet", **choice)
+
+
+def test_nnu_nets_weights_give_its_logits_on_our_axes():
+    """Those of ``load_nnunet``, which are nnU-Net's; its arrays are (z, y, x), ours (x, y, z)."""
+    predictor = load_nnunet(CT, [0])
+    model = ct_network()
+    assert init_from(model, CT).share == 1
+    x = np.random.default_rng(0).normal(size=(1, 16, 40, 40, 1)).astype("float32")
+    expected = keras.ops.convert_to_numpy(predictor.models[0](x))
+    found = keras.ops.convert_to_numpy(model(x.transpose(0, 3, 2, 1, 4)))
+    np.testing.assert_allclose(
+        found.transpose(0, 3, 2, 1, 4), expected, atol=1e-4 * abs(expected).max()
+    )
+
+
+def test_a_fold_of_nnu_net_is_named_by_its_folder():
+    models = [ct_network() for _ in range(3)]
+    for model, place in zip(models, (CT, CT / "fold_0", CT / "fold_1"), strict=True):
+        init_from(model, place)
+    first, same, other = (model.get_weights() for model in models)
+    assert all(map(np.array_equal, first, same))
+    assert not any(map(np.array_equal, first, other))
+
+
+@pytest.mark.parametrize(
+    ("folder", "network", "choice"),
+    [
+        ("mr/nnUNetTrainer__nnUNetResEncUNetMPlans__3d_fullres", "residual_unet",
+         {"kernels": (3,) * 3, "strides": (1, 2, 2), "features": (4, 8, 16), "num_classes": 2}),
+        ("ct_2d/nnUNetTrainer__nnUNetPlans__2d", "plain_unet",
+         {"kernels": ((3, 3, 1),) * 4, "strides": (1, *((2, 2, 1),) * 3),
+          "features": (4, 8, 16, 16), "num_classes": 3}),
+        ("cascade/nnUNetTrainer__nnUNetPlans__3d_cascade_fullres", "plain_unet",
+         {"kernels": ((3, 3, 1), 3, 3, 3), "strides": (1, (2, 2, 1), 2, 2),
+          "features": (4, 8, 16, 16), "num_classes": 3}),
+    ],
+)  # fmt: skip
+def test_every_kind_of_folder_is_a_source(folder, network, choice):
+    model = unetzoo.build(network, input_shape=(None, None, None, 1), **choice)
+    report = init_from(model, NNUNET / folder)
+    assert report.share == 1
+    assert all("adapted, 1 input channel, not" in note for note in report.notes)
+
+
+def test_another_plan_takes_what_fits():
+    with pytest.warns(UserWarning, match="only [0-9]+% of the parameters"):
+        report = init_from(ct_network(features=(4, 8, 18, 18), deep_supervision=True), CT)
+    assert any("head2, head3: fresh, not in the source" in note for note in report.notes)
+
+
+# === The command ===
+
+
+def test_what_cannot_be_a_source_is_told_at_once(small_run, two_classes, tmp_path):
+    words = ["train", "--data", two_classes, "--network", "unet2d_small", "--patch", "32,32"]
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "weights.pth").write_bytes(b"PK")
+    for more, sentence in [
+        (["--init", "none"], "none: there is no such file; expected a model saved as .keras"),
+        (["--init", tmp_path / "empty"], "it has neither run.json nor plans.json"),
+        (["--init", tmp_path / "weights.pth"], "weights.pth: expected a .keras file, the folder"),
+        (["--init", CT / "fold_7"], "there is no fold_7 with checkpoint_final.pth; it has fold_0"),
+        (["--freeze", "enc1"], "freeze enc1: expected init too"),
+        (["--init", small_run, "--freeze", "encoder"], "freeze 'encoder': expected the beginning"),
+        (["--init", CT], "no kernel of 'plain_unet' fits into 'unet2d_small'"),
+    ]:
+        done = command("unetzoo", *words, "--out", tmp_path / "run", *more)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert sentence in done.stderr
+        assert not (tmp_path / "run").exists()
+
+
+def test_the_command_fine_tunes(small_run, two_classes, tmp_path):
+    words = ["train", "--data", two_classes, "--network", "unet2d_small", "--patch", "32,32"]
+    words += ["--epochs", 1, "--steps", 2, "--out", tmp_path / "run"]
+    words += ["--init", small_run, "--freeze", "enc1", "--freeze", "enc2"]
+    done = command("unetzoo", *words)
+    assert done.returncode == 0, done.stderr
+    assert "conv: fresh, 2 channels, not 3" in done.stderr
+    assert Run.read(tmp_path / "run").settings.freeze == ("enc1", "enc2")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"init": ""}, "init '': expected the folder of a run or of nnU-Net, a .keras file, or"),
+        ({"init": "x", "freeze": "enc1"}, "freeze 'enc1': expected beginnings of layer names"),
+        ({"init": "x", "freeze": ("",)}, "freeze .*: expected beginnings of layer names"),
+        ({"freeze": ("enc1",)}, "freeze enc1: expected init too"),
+    ],
+)
+def test_settings_are_checked(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        settings("nowhere", **change)
+
+
+def test_settings_of_before_have_no_source():
+    record = settings("nowhere").to_json()
+    del record["init"], record["freeze"]
+    assert Settings.from_json(record) == settings("nowhere")
+    given = settings("nowhere", init="RUN", freeze=["enc1"])
+    assert Settings.from_json(json.loads(json.dumps(given.to_json()))) == given
