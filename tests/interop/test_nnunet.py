@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import shutil
+import tracemalloc
 from unittest import mock
 
 import keras
@@ -111,6 +112,42 @@ def test_probabilities_are_those_of_the_mask(predictors, tmp_path):
     assert values.shape == (*mask.shape, 2)
     assert set(np.unique(values[mask == 2][:, 1] > 0.5)) == {True}
     assert all(ndimage.label(mask == label, np.ones((3, 3, 3)))[1] <= 1 for label in (1, 2))
+
+
+class Fold:
+    """Fixed sizes, 20 classes, all of them the image times a factor; no Keras."""
+
+    name, layers = "fold", ()
+    input_shape, output_shape = (1, 16, 40, 40, 1), (1, 16, 40, 40, 20)
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def compute_output_shape(self, shape):
+        return self.output_shape
+
+    def predict_on_batch(self, x):
+        return np.repeat(self.factor * x, 20, axis=-1)
+
+
+def peak_of(predictor, image):
+    """The mean of all slabs' logits, and the most memory of arrays, in slabs of logits."""
+    tracemalloc.start()
+    means = [slab.mean() for slab in predictor._slabs(image)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return np.mean(means), peak / (16 * 120 * 120 * 20 * 4)
+
+
+def test_of_five_folds_one_slab_of_logits_is_held(predictors):
+    image = np.ones((24, 120, 120, 1), "float32")
+    one, five = (
+        dataclasses.replace(predictors("ct"), models=tuple(map(Fold, range(1, count + 1))))
+        for count in (1, 5)
+    )
+    (alone, memory), (mean, of_five) = peak_of(one, image), peak_of(five, image)
+    assert (alone, mean) == pytest.approx((1, 3))
+    assert of_five < memory + 0.5
 
 
 # === Folders that are wrong ===

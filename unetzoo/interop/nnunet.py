@@ -22,13 +22,18 @@ from unetzoo.data.io.geometry import spacing_of
 from unetzoo.data.io.nifti import write_values
 from unetzoo.data.io.volumes import Volume, read_image
 from unetzoo.data.preprocessing.axes import slices
-from unetzoo.data.preprocessing.inverse import restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.inverse import (
+    restore_labels,
+    restore_probabilities,
+    restore_regions,
+)
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 from unetzoo.data.preprocessing.resampling import coarse_axis, resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
+from unetzoo.inference.shapes import first_output
 from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder, reading_plans
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
@@ -45,6 +50,26 @@ class Scan:
 
     data: np.ndarray
     spacing: tuple[float, ...]
+
+
+class Ensemble:
+    """Networks of one architecture as one: the mean of their logits, patch by patch.
+
+    So there is one slab of logits for all of them.
+    """
+
+    def __init__(self, models: Sequence[keras.Model]) -> None:
+        first = models[0]
+        self.models, self.name, self.layers = models, first.name, first.layers
+        self.input_shape, self.output_shape = first.input_shape, first.output_shape
+        self.compute_output_shape = first.compute_output_shape
+
+    def predict_on_batch(self, x: np.ndarray) -> np.ndarray:
+        """The mean of the logits ``(B, *patch, classes)``, float32."""
+        total = np.array(first_output(self.models[0].predict_on_batch(x)), "float32")
+        for model in self.models[1:]:
+            total += first_output(model.predict_on_batch(x))
+        return total / len(self.models)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +134,7 @@ class NnunetPredictor:
     def _labels(self, scan: Scan) -> np.ndarray:
         """The labels of an image, both in the plan's order of axes."""
         (slabs, grid), regions = self._logits(scan), self.trained.regions
-        return _painted(slabs, grid, regions) if regions else restore_labels(slabs, grid)
+        return restore_regions(slabs, grid, regions) if regions else restore_labels(slabs, grid)
 
     def _logits(self, scan: Scan) -> tuple[Iterator[np.ndarray], Grid]:
         """The logits of the prepared image, and the way back from it."""
@@ -132,14 +157,10 @@ class NnunetPredictor:
         thin = 3 - len(self.trained.configuration["patch_size"])  # 2D goes slice by slice
         patch = (1,) * thin + tuple(self.trained.configuration["patch_size"])
         axes = tuple(axis + thin for axis in self.trained.mirrored) if self.mirror else ()
-        of_folds = [
-            sliding_window_slabs(
-                model, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch)
-            )
-            for model in self.models
-        ]
-        for slabs in zip(*of_folds, strict=True):
-            yield slabs[0] if len(slabs) == 1 else np.mean(slabs, axis=0)
+        network = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
+        return sliding_window_slabs(
+            network, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch)
+        )
 
 
 def _resampled(labels: np.ndarray, scan: Scan, grid: Grid) -> np.ndarray:
@@ -163,15 +184,6 @@ def importance(patch: Sequence[int]) -> np.ndarray:
     weight = gaussian_filter(middle, [size / 8 for size in patch], mode="constant")
     rounded = (weight / weight.max() * 10).astype("float16")
     return np.where(rounded == 0, rounded[rounded > 0].min(), rounded).astype("float32")
-
-
-def _painted(slabs: Iterable[np.ndarray], grid: Grid, regions: Sequence[int]) -> np.ndarray:
-    """Each region over those before it, where its probability is above a half."""
-    probabilities = restore_probabilities(slabs, grid, "sigmoid")
-    labels = np.zeros(grid.shape, "uint8")
-    for channel, number in enumerate(regions):
-        labels[probabilities[..., channel] > 0.5] = number
-    return labels
 
 
 def load_nnunet(

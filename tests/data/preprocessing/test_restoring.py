@@ -12,7 +12,12 @@ from scipy import special
 from zooms import zoomed
 
 from unetzoo.data.preprocessing import inverse as restoring
-from unetzoo.data.preprocessing.inverse import restore_image, restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.inverse import (
+    restore_image,
+    restore_labels,
+    restore_probabilities,
+    restore_regions,
+)
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 
@@ -81,6 +86,38 @@ def test_slab_by_slab_is_all_at_once(output, chunk):
     np.testing.assert_allclose(soft, likely, atol=1e-5)
     np.testing.assert_allclose(apart, pasted(special.expit(expected), grid, 0), atol=1e-5)
     assert soft.dtype == apart.dtype == "float32"
+
+
+@settings(max_examples=50, deadline=None)
+@given(outputs(), st.sampled_from([1, 40, 10**6]))
+def test_regions_are_painted_in_order_where_their_probability_is_above_a_half(output, chunk):
+    grid, logits, ends = output
+    numbers = [300 - n for n in range(logits.shape[-1])]
+    expected = at_once(logits, grid)
+    painted = np.zeros(expected.shape[:-1], "uint16")
+    for channel, number in enumerate(numbers):
+        painted[expected[..., channel] > 0] = number
+    sure = (abs(expected) > 1e-5).all(axis=-1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restoring, "CHUNK", chunk)
+        found = restore_regions(slabs_of(logits, ends), grid, numbers)
+    sure = pasted(sure, grid, True)
+    np.testing.assert_array_equal(found[sure], pasted(painted, grid, 0)[sure])
+    assert found.dtype == "uint16"
+
+
+def test_an_error_of_the_network_comes_out_of_the_threads():
+    """After a piece was given to a thread, and of a piece itself."""
+    grid = Grid((4, 2), ((0, 4), (0, 2)), (1.0, 1.0), (4, 2))
+
+    def failing():
+        yield np.zeros((2, 2, 3), "float32")
+        raise MemoryError("no more")
+
+    with pytest.raises(MemoryError, match="no more"):
+        restore_labels(failing(), grid)
+    with pytest.raises(ValueError, match="could not convert"):
+        restore_labels([np.full((4, 2, 3), "a")], grid)
 
 
 @settings(max_examples=40, deadline=None)

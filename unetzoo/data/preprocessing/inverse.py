@@ -5,7 +5,9 @@ and a few slabs are in memory.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -42,11 +44,45 @@ def restore_labels(slabs: Iterable[np.ndarray], grid: Grid) -> np.ndarray:
            [0, 1, 0, 0],
            [0, 0, 1, 0]], dtype=uint8)
     """
-    result = np.zeros(grid.shape, "uint8")
-    for rows, logits, part in _pieces(slabs, grid):
-        if logits.shape[-1] > 256:
-            result = result.astype("int16", copy=False)
-        result[slices(grid.box)][rows] = _largest(logits, part)
+    results: list[np.ndarray] = []  # one, as soon as the number of classes is known
+
+    def restored(rows: slice, logits: np.ndarray, part: Resizing) -> None:
+        results[0][slices(grid.box)][rows] = _largest(logits, part)
+
+    def begun(classes: int) -> None:
+        results.append(np.zeros(grid.shape, "uint8" if classes <= 256 else "int16"))
+
+    _threaded(restored, _pieces(slabs, grid), begun)
+    return results[0]
+
+
+def restore_regions(slabs: Iterable[np.ndarray], grid: Grid, numbers: Sequence[int]) -> np.ndarray:
+    """The number of each voxel of the file, from logits of regions that lie over each other.
+
+    Each region is painted over those before it, where its probability is above a half. One region
+    is in memory at a time.
+
+    Args:
+        slabs: as in ``restore_labels``, a channel for each region.
+        grid: from ``prepare``.
+        numbers: what each region writes, in the order of channels, at least 1.
+
+    Returns: ``grid.shape``, uint8 (uint16 for numbers above 255); 0 where no region is.
+    Raises: ValueError for slabs that do not cover the prepared grid.
+
+    >>> grid = Grid((1, 3), ((0, 1), (0, 3)), (1.0, 1.0), (1, 3))
+    >>> restore_regions([np.array([[[1, 1], [1, -1], [-1, -1]]])], grid, (1, 2))
+    array([[2, 1, 0]], dtype=uint8)
+    """
+    result = np.zeros(grid.shape, "uint8" if max(numbers) < 256 else "uint16")
+
+    def painted(rows: slice, logits: np.ndarray, part: Resizing) -> None:
+        inside = result[slices(grid.box)][rows]
+        for channel, number in enumerate(numbers):
+            value = part(np.asarray(logits[..., channel], "float32"))
+            inside[expit(value) > 0.5] = number
+
+    _threaded(painted, _pieces(slabs, grid))
     return result
 
 
@@ -72,17 +108,20 @@ def restore_probabilities(
     """
     if activation not in ("softmax", "sigmoid"):
         raise ValueError(f"activation {activation!r}: expected 'softmax' or 'sigmoid'.")
-    result = np.zeros((0,), "float32")
-    for rows, logits, part in _pieces(slabs, grid, all_classes=True):
-        classes = logits.shape[-1]
-        if not result.size:
-            result = np.zeros((*grid.shape, classes), "float32")
-            result[..., 0] = activation == "softmax"
-        inside = result[slices(grid.box)][rows]
-        for label in range(classes):
+    results: list[np.ndarray] = []
+
+    def begun(classes: int) -> None:
+        results.append(np.zeros((*grid.shape, classes), "float32"))
+        results[0][..., 0] = activation == "softmax"
+
+    def restored(rows: slice, logits: np.ndarray, part: Resizing) -> None:
+        inside = results[0][slices(grid.box)][rows]
+        for label in range(logits.shape[-1]):
             inside[..., label] = part(np.asarray(logits[..., label], "float32"))
         inside[...] = softmax(inside, axis=-1) if activation == "softmax" else expit(inside)
-    return result
+
+    _threaded(restored, _pieces(slabs, grid, all_classes=True), begun)
+    return results[0]
 
 
 def restore_image(prepared: Prepared) -> np.ndarray:
@@ -109,10 +148,40 @@ def restore_image(prepared: Prepared) -> np.ndarray:
     return result
 
 
+Piece = tuple[slice, np.ndarray, Resizing]
+
+
+def _threaded(
+    work: Callable[[slice, np.ndarray, Resizing], None],
+    pieces: Iterable[list[Piece]],
+    begun: Callable[[int], None] = lambda classes: None,
+) -> None:
+    """Pieces through work, on each core one at a time: numpy lets go of Python's lock.
+
+    Before the first, the number of classes is told. A slab's pieces are done before the next slab
+    is asked for, which may take its place in memory.
+    """
+    first = True
+    with ThreadPoolExecutor(cores()) as pool:
+        for of_slab in pieces:
+            if first and of_slab:
+                begun(of_slab[0][1].shape[-1])
+                first = False
+            for _ in pool.map(lambda piece: work(*piece), of_slab):
+                pass  # what a thread raises comes out here
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _pieces(
     slabs: Iterable[np.ndarray], grid: Grid, all_classes: bool = False
-) -> Iterator[tuple[slice, np.ndarray, Resizing]]:
-    """Rows of the crop, the prepared rows that they lie between, and how to resize these.
+) -> Iterator[list[Piece]]:
+    """Of each slab, rows of the crop, the prepared rows between which they lie, and the resizing.
 
     At most CHUNK voxels at a time, of one class or of all, or one row, whatever the slabs.
     """
@@ -127,11 +196,14 @@ def _pieces(
         ready = int(np.searchsorted(whole.axes[0].high, first + len(held), "left"))
         row = math.prod(cropped[1:]) * (slab.shape[-1] if all_classes else 1)
         step = max(1, CHUNK // row)
+        of_slab = []
         for begin in range(done, ready, step):
             rows = (begin, min(begin + step, ready))
             needed, part = whole.part((rows, *rest))
             low, high = needed[0].start - first, needed[0].stop - first
-            yield slice(*rows), held[(slice(low, high), *needed[1:])], part
+            of_slab.append((slice(*rows), held[(slice(low, high), *needed[1:])], part))
+        yield of_slab
+        of_slab.clear()
         done = ready
         over = min(_next(whole, done, first + len(held)) - first, len(held))
         held, first = held[over:].copy(), first + over  # a copy: the rest of the slab goes
