@@ -131,12 +131,15 @@ def _refuse(name: str, method: str, *_: Any, **__: Any) -> None:
     )
 
 
-def check_arguments(name: str, /, **arguments: Any) -> None:
-    """Raise the errors that ``build`` would; imports Keras only to check an activation's name.
+def check_arguments(name: str, /, **arguments: Any) -> dict[str, Any]:
+    """All arguments of a builder, with their defaults, or the errors that ``build`` would raise.
 
-    >>> check_arguments("unet2d_small", num_classes=2)
+    Imports Keras only to check an activation's name.
+
+    >>> check_arguments("unet2d_small", num_classes=2)["input_shape"]
+    (128, 128, 1)
     """
-    _builder(name).completed(**arguments)  # type: ignore[attr-defined]
+    return _builder(name).completed(**arguments)  # type: ignore[attr-defined]
 
 
 @contextmanager

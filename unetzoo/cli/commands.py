@@ -224,7 +224,7 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
     """
     from unetzoo.pipeline.export import check_export
 
-    if format != "keras" and find_spec("tensorflow") is not None:
+    if format not in ("keras", "nnunet") and find_spec("tensorflow") is not None:
         os.environ["KERAS_BACKEND"] = "tensorflow"  # which writes all formats, of any run
     check_export(run_folder, folder, format, which)
     load_keras(f"exporting {run_folder} as {format}")

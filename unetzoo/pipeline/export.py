@@ -1,6 +1,7 @@
 """A run's network for other runtimes, with its processing and a test pair beside it."""
 
 import math
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from unetzoo.inference.shapes import first_output
 from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest
 from unetzoo.model_files import check_saved
 from unetzoo.pipeline.run import Run
@@ -24,6 +26,7 @@ NEEDED = {  # packages of each format, and how to install them
     "litert": ((), ""),
     "saved_model": ((), ""),
     "keras": ((), ""),
+    "nnunet": ((), ""),
 }
 FORMATS = tuple(NEEDED)
 
@@ -56,15 +59,19 @@ def export(
     Args:
         run: the folder of a run.
         folder: for the files; it must be empty, or not be there.
-        format: "onnx", "openvino", "litert", "saved_model" or "keras".
+        format: "onnx", "openvino", "litert", "saved_model", "keras", or "nnunet" for a folder that
+            nnU-Net takes for one that it has trained.
         which: "best" or "last", as in ``unetzoo.load_predictor``.
 
     Returns: what was written, and the difference.
     Raises: ValueError for another format, packages that are not installed, another backend than
-        TensorFlow's but for "keras", a folder with files, or logits that differ.
+        TensorFlow's but for "keras" and "nnunet", a network that nnU-Net does not have, a folder
+        with files, or logits that differ.
     """
     folder = Path(folder)
     record, saved = check_export(run, folder, format, which)
+    if format == "nnunet":
+        return _export_nnunet(record, saved, folder)
     from unetzoo.interop.formats import WRITERS
 
     write: Callable = WRITERS[format]
@@ -88,6 +95,50 @@ def export(
     return Exported(folder, file, runtime, difference)
 
 
+def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
+    """A folder that nnU-Net takes, read again and compared."""
+    import keras
+
+    from unetzoo.interop.nnunet import load_nnunet
+    from unetzoo.interop.nnunet_writer import Trained, write_folder
+    from unetzoo.registry import check_arguments
+    from unetzoo.saving import load_model
+
+    model = load_model(saved)
+    weights = {
+        f"{layer.name}.{weight.name}": keras.ops.convert_to_numpy(weight).astype("float32")
+        for layer in model.layers
+        for weight in layer.weights
+    }
+    settings = run.settings
+    arguments = check_arguments(settings.network, **settings.build or {})
+    trained = Trained(
+        network=settings.network.replace("-", "_"),
+        build=arguments,
+        weights=weights,
+        patch=run.patch,
+        batch_size=settings.batch_size,
+        channels=run.channels,
+        class_names=run.class_names,
+        preparation=run.preparation,
+    )
+    name = re.sub(r"\W", "", run.folder.resolve().name) or "run"
+    with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
+        place = Path(beside) / "export"
+        place.mkdir()
+        written = write_folder(place, f"Dataset001_{name}", trained)
+        x = _drawn(run)
+        expected = np.asarray(first_output(model.predict_on_batch(x)), "float32")
+        axes = [0, *(1 + axis for axis in trained.axes), 4]
+        logits = load_nnunet(written).models[0].predict_on_batch(x.transpose(axes))
+        back = np.asarray(logits).transpose(np.argsort(axes))
+        difference = _compared(back, expected, written.name, "this package's reader of nnU-Net")
+        if folder.is_dir():
+            folder.rmdir()
+        shutil.move(place, folder)
+    return Exported(folder, str(written.relative_to(place)), "nnU-Net's network", difference)
+
+
 def check_export(
     run: Path | str, folder: Path, format: str, which: str = "best"
 ) -> tuple[Run, Path]:
@@ -104,7 +155,7 @@ def check_export(
     packages, install = NEEDED[format]
     if lacking := [name for name in packages if find_spec(name) is None]:
         raise ValueError(f"format {format}: {lacking[0]} is not installed; run {install}.")
-    if format != "keras" and (backend := keras_backend()) != "tensorflow":
+    if format not in ("keras", "nnunet") and (backend := keras_backend()) != "tensorflow":
         raise ValueError(
             f"format {format}: Keras cannot write it on {backend}; set KERAS_BACKEND=tensorflow, "
             "which reads the same run."

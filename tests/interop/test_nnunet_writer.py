@@ -1,0 +1,205 @@
+"""Runs as folders of nnU-Net: its own classes and names, and back again."""
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+
+import keras
+import nibabel
+import numpy as np
+import pytest
+from places import GOLDEN
+from scipy.ndimage import gaussian_filter
+
+import unetzoo
+from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.normalization import CT
+from unetzoo.data.preprocessing.preparation import Preparation, ZScore
+from unetzoo.interop import read_torch
+from unetzoo.interop.nnunet_folder import FINAL, read_folder
+from unetzoo.interop.nnunet_network import architecture_of, trained_network
+from unetzoo.interop.nnunet_writer import Trained, state_dict, write_folder
+from unetzoo.pipeline.export import export
+from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.run import Run, Settings
+from unetzoo.training.checkpoints import CHECKPOINT
+
+STAGES = {"features": (4, 6, 8), "strides": [[1, 1, 1], [2, 2, 1], [2, 2, 2]]}
+RUNS = {  # network, patch, spacing, normalization, norm, arguments
+    "plain": ("plain_unet", (16, 24, 16), (1.0, 1.2, 2.0), (CT(-2.0, 2.5, 0.1, 0.9),), "instance",
+              {**STAGES, "kernels": [[3, 3, 1], [3, 3, 3], [3, 3, 3]], "deep_supervision": True}),
+    "residual": ("residual_unet", (16, 24, 16), (1.0, 1.2, 2.0), (ZScore(True), ZScore(False)),
+                 "instance", {**STAGES, "kernels": [[3, 3, 3]] * 3}),
+    "batch": ("plain_unet", (16, 24, 16), (1.0, 1.2, 2.0), (ZScore(False),), "batch",
+              {**STAGES, "kernels": [[3, 3, 3]] * 3}),
+    "flat": ("plain_unet", (32, 24, 1), (1.0, 1.2, None), (ZScore(False),), "instance",
+             {**STAGES, "kernels": [[3, 3, 1]] * 3, "strides": [[1, 1, 1], [2, 2, 1], [2, 1, 1]],
+              "deep_supervision": True}),
+}  # fmt: skip
+
+
+def run_of(folder, name):
+    network, patch, spacing, kinds, norm, arguments = RUNS[name]
+    build = {"norm": norm, **arguments}
+    folder.mkdir(parents=True)
+    keras.utils.set_random_seed(1)
+    model = unetzoo.build(
+        network, input_shape=(None, None, None, len(kinds)), num_classes=3, **build
+    )
+    generator = np.random.default_rng(2)
+    for weight in model.weights:  # those that are 0 or 1 at first, too
+        weight.assign(weight + generator.uniform(0, 0.3, weight.shape))
+    model.save(folder / CHECKPOINT.format(1))
+    Run(
+        folder=folder, settings=Settings("none", network, patch, build=build),
+        scheme=LabelScheme(classes=3), class_names=("background", "a", "b"), channels=len(kinds),
+        preparation=Preparation(spacing, kinds), train={}, held_out={}, versions={}, backend="x",
+    ).write()  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: run_of(folder / name, name) for name in RUNS}
+
+
+def written(folder):
+    (path,) = folder.glob("Dataset001_*/*")
+    return path
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_nnunets_own_network_takes_the_weights_and_gives_the_logits(runs, tmp_path, name):
+    torch = pytest.importorskip("torch")
+    unets = pytest.importorskip("dynamic_network_architectures.architectures.unet")
+    done = export(runs[name], tmp_path / "out", "nnunet", which="last")
+    assert done.difference < 1e-5
+    folder = written(tmp_path / "out")
+    trained = read_folder(folder)
+    given = trained.configuration["architecture"]
+    kind = given["network_class_name"].rpartition(".")[-1]
+    arguments = dict(given["arch_kwargs"])
+    for key in given["_kw_requires_import"]:
+        if arguments[key] is not None:
+            module, _, attribute = arguments[key].rpartition(".")
+            arguments[key] = getattr(import_module(module), attribute)
+    channels = len(trained.dataset["channel_names"])
+    network = getattr(unets, kind)(channels, num_classes=3, deep_supervision=False, **arguments)
+    saved = torch.load(folder / "fold_0" / FINAL, weights_only=True)
+    network.load_state_dict(saved["network_weights"])  # strict
+    patch = trained.configuration["patch_size"]
+    x = np.random.default_rng(0).normal(size=(1, *patch, channels)).astype("float32")
+    with torch.no_grad():
+        logits = network.eval()(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).numpy()
+    ours = load_predictor(folder).models[0]
+    x = x[:, None] if len(patch) == 2 else x
+    expected = np.asarray(ours.predict_on_batch(x)).reshape(1, *patch, 3)
+    difference = np.abs(np.moveaxis(logits, 1, -1) - expected).max() / np.abs(expected).max()
+    assert difference < 1e-5
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_and_back_again_unchanged(runs, tmp_path, name):
+    """All weights to the last bit, but for heads that prediction does not use."""
+    export(runs[name], tmp_path / "out", "nnunet", which="last")
+    trained = read_folder(written(tmp_path / "out"))
+    network, stages = architecture_of(trained.configuration, trained.path)
+    channels = len(trained.dataset["channel_names"])
+    back = trained_network(network, stages, trained.weights[0], channels, 3, trained.path)
+    model = unetzoo.load_model(runs[name] / CHECKPOINT.format(1))
+    for layer in back.layers:
+        for one, two in zip(layer.weights, model.get_layer(layer.name).weights, strict=True):
+            np.testing.assert_array_equal(np.squeeze(one), np.squeeze(two))
+
+
+@pytest.mark.parametrize("folder", ["ct", "mr"])
+def test_the_names_are_those_that_nnunet_writes(folder):
+    """Both networks: the same keys and arrays as in files that nnU-Net has written."""
+    (path,) = (GOLDEN / "nnunet" / folder).glob("nnUNetTrainer*")
+    trained = read_folder(path)
+    name, stages = architecture_of(trained.configuration, path)
+    weights = trained.weights[0]
+    channels = len(trained.dataset["channel_names"])
+    model = trained_network(name, stages, weights, channels, trained.heads, path)
+    ours = {f"{layer.name}.{weight.name}": np.asarray(weight)
+            for layer in model.layers for weight in layer.weights}  # fmt: skip
+    written = state_dict(Trained(
+        name, stages, ours, tuple(trained.configuration["patch_size"]), 2, channels,
+        ("background", *"ab"), Preparation((1.0, 1.0, 1.0), (ZScore(False),) * channels),
+    ))  # fmt: skip
+    saved = read_torch(path / "fold_0" / FINAL)["network_weights"]
+    assert set(written) == set(saved)
+    for key, array in saved.items():
+        if not key.startswith("decoder.seg_layers"):
+            np.testing.assert_array_equal(written[key], array)
+
+
+def test_masks_are_those_of_the_run(runs, tmp_path):
+    """Nearly: nnU-Net weights patches a little differently where they overlap."""
+    from unetzoo.data.datasets import Case
+
+    generator = np.random.default_rng(0)
+    values = gaussian_filter(generator.normal(size=(16, 24, 16)), 1.5) * 6
+    affine = np.array([[0, -1.2, 0, 9], [1, 0, 0, 1], [0, 0, 2, -5], [0, 0, 0, 1.0]])
+    nibabel.save(nibabel.Nifti1Image(values.astype("float32"), affine), tmp_path / "x.nii.gz")
+    export(runs["plain"], tmp_path / "out", "nnunet", which="last")
+    case = Case("x", (tmp_path / "x.nii.gz",))
+    for model, folder in ((runs["plain"], "a"), (written(tmp_path / "out"), "b")):
+        predictor = load_predictor(model, "last") if folder == "a" else load_predictor(model)
+        predict_cases(predictor, [case], tmp_path / folder)
+    one, two = (nibabel.load(tmp_path / name / "x.nii.gz") for name in "ab")
+    assert np.mean(one.get_fdata() == two.get_fdata()) > 0.97
+    np.testing.assert_array_equal(one.affine, two.affine)
+    assert len(np.unique(one.get_fdata())) > 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"network": "unet3d_2_5m"}, "network 'unet3d_2_5m'"),
+        ({"preparation": Preparation(None, (ZScore(False),))}, "no resampling"),
+        ({"preparation": Preparation((1.0, 1.0, 1.0), (ZScore(False),), crop=False)}, "no crop"),
+        ({"build": {"norm": "group"}}, "norm 'group'"),
+        ({"build": {"nonlinearity": "relu"}}, "nonlinearity 'relu'"),
+        ({"patch": (8, 8)}, "2D pictures"),
+    ],
+)
+def test_what_nnunet_does_not_have_is_refused_by_name(tmp_path, change, told):
+    usual = {"network": "plain_unet", "build": {}, "weights": {}, "patch": (8, 8, 8),
+             "batch_size": 2, "channels": 1, "class_names": ("background", "a"),
+             "preparation": Preparation((1.0, 1.0, 1.0), (ZScore(False),))}  # fmt: skip
+    with pytest.raises(ValueError, match=f"format nnunet: .*{told}.*: nnU-Net has no counterpart"):
+        write_folder(tmp_path, "Dataset001_x", Trained(**{**usual, **change}))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("UNETZOO_NNUNET" not in os.environ, reason="UNETZOO_NNUNET: nnU-Net's Python")
+@pytest.mark.parametrize("name", RUNS)
+def test_the_real_nnunet_gives_the_masks(runs, tmp_path, name):
+    """At least 99.7 %, by a network of random weights, whose classes are close to each other."""
+    export(runs[name], tmp_path / "out", "nnunet", which="last")
+    folder = written(tmp_path / "out")
+    generator = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    channels = len(RUNS[name][3])
+    affine = np.array([[-1.2, 0, 0.3, 9], [0, 0, 2, 1], [0.1, 1, 0, -5], [0, 0, 0, 1]])
+    for channel in range(channels):
+        values = gaussian_filter(generator.normal(size=(33, 40, 21)), 1.5) * 6
+        nibabel.save(nibabel.Nifti1Image(values.astype("float32"), affine),
+                     tmp_path / "images" / f"x_{channel:04}.nii.gz")  # fmt: skip
+    program = os.path.join(os.path.dirname(os.environ["UNETZOO_NNUNET"]),
+                           "nnUNetv2_predict_from_modelfolder")  # fmt: skip
+    subprocess.run(
+        [program, "-i", tmp_path / "images", "-o", tmp_path / "real", "-m", folder, "-f", "0",
+         "-device", "cpu", "--disable_tta", "-npp", "1", "-nps", "1"],
+        check=True, env={**os.environ, "nnUNet_compile": "f", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-m", "unetzoo", "predict", folder, tmp_path / "images", "-o",
+                    tmp_path / "ours"], check=True)  # fmt: skip
+    one, two = (nibabel.load(tmp_path / place / "x.nii.gz") for place in ("real", "ours"))
+    assert np.mean(one.get_fdata() == two.get_fdata()) > 0.997
+    np.testing.assert_array_equal(one.affine, two.affine)
+    assert one.get_data_dtype() == two.get_data_dtype()

@@ -1,0 +1,342 @@
+"""A network of the zoo as a folder that nnU-Net takes for one that it has trained.
+
+The images are read by nnU-Net's ``NibabelIOWithReorient``, whose arrays are ``(z, y, x)`` on
+canonical axes; the plan's order of axes turns them into this package's ``(x, y, z)``.
+
+Source: nnU-Net 2.8.1, ``nnUNetPredictor.initialize_from_trained_model_folder``;
+dynamic-network-architectures 0.4.4.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+import numpy as np
+
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.interop.nnunet_folder import FINAL
+from unetzoo.interop.nnunet_network import NETWORKS, renamed
+from unetzoo.interop.torch_writer import write_torch
+from unetzoo.models.residual_unet import BLOCKS
+from unetzoo.utils.files import replacing
+
+TRAINER, PLANS = "nnUNetTrainer", "nnUNetPlans"
+READER = "NibabelIOWithReorient"
+PARTS = {"gamma": "weight", "beta": "bias", "kernel": "weight", "bias": "bias",
+         "moving_mean": "running_mean", "moving_variance": "running_var"}  # fmt: skip
+CLASSES = {plain: name for name, plain in NETWORKS.items()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a folder of nnU-Net is made of."""
+
+    network: str  # of the zoo
+    build: Mapping[str, Any]  # the builder's arguments, with features, kernels and strides
+    weights: Mapping[str, np.ndarray]  # by "LAYER.PART", such as "encoder1-conv1.kernel"
+    patch: tuple[int, ...]
+    batch_size: int
+    channels: int
+    class_names: tuple[str, ...]
+    preparation: Preparation
+
+    @property
+    def thin(self) -> int | None:
+        """The axis across the slices of a network that goes slice by slice."""
+        spacing = self.preparation.spacing
+        return next((axis for axis, size in enumerate(spacing or ()) if size is None), None)
+
+    @property
+    def axes(self) -> list[int]:
+        """Those of the network in nnU-Net's order, of x, y and z; of two, first that across."""
+        if self.thin is None:
+            return [0, 1, 2]
+        return [self.thin, *(axis for axis in range(3) if axis != self.thin)]
+
+    @property
+    def configuration(self) -> str:
+        """nnU-Net's name for it."""
+        return "3d_fullres" if self.thin is None else "2d"
+
+    def along(self, sizes: Any) -> list:
+        """A number for each axis of nnU-Net's network, from one or from three."""
+        listed = list(sizes) if isinstance(sizes, Sequence) else [sizes] * 3
+        return [listed[axis] for axis in self.axes if axis != self.thin]
+
+
+def check_trained(trained: Trained) -> None:
+    """Raises: ValueError for what nnU-Net has no counterpart of."""
+    build, spacing = trained.build, trained.preparation.spacing
+    faults = {
+        f"network {trained.network!r}": trained.network not in CLASSES,
+        "2D pictures": len(trained.patch) != 3,
+        "no resampling (spacing None)": spacing is None,
+        "an axis that keeps its spacing, with kernels across it": not _is_thin(trained),
+        "no crop": not trained.preparation.crop,
+        f"norm {build.get('norm', 'instance')!r}":
+            build.get("norm", "instance") not in ("instance", "batch"),
+        f"nonlinearity {build.get('nonlinearity')!r}":
+            build.get("nonlinearity", "leaky_relu") != "leaky_relu",
+        f"upsampling {build.get('upsampling')!r}":
+            build.get("upsampling", "transposed") != "transposed",
+        "an activation of the output": build.get("activation") is not None,
+        "one channel for two classes": _outputs(trained) == 1,
+    }  # fmt: skip
+    if wrong := [fault for fault, holds in faults.items() if holds]:
+        raise ValueError(
+            f"format nnunet: {', '.join(wrong)}: nnU-Net has no counterpart; expected plain_unet "
+            "or residual_unet for volumes with a spacing, or --format onnx."
+        )
+
+
+def _outputs(trained: Trained) -> int:
+    head = trained.weights.get("head1.kernel")
+    return 0 if head is None else head.shape[-1]
+
+
+def _is_thin(trained: Trained) -> bool:
+    """Whether every kernel is one voxel thick along an axis without a spacing, if there is one."""
+    if trained.thin is None:
+        return True
+    kernels = [array for name, array in trained.weights.items()
+               if name.endswith("kernel") and array.ndim == 5]  # fmt: skip
+    flat = all(array.shape[trained.thin] == 1 for array in kernels)
+    return flat and trained.patch[trained.thin] == 1
+
+
+def write_folder(place: Path, dataset: str, trained: Trained) -> Path:
+    """Write ``DATASET/nnUNetTrainer__nnUNetPlans__CONFIGURATION``, and a zip of it to install.
+
+    Args:
+        place: the folder that both go to.
+        dataset: nnU-Net's name for it, such as ``Dataset001_liver``.
+        trained: what to write.
+
+    Returns: the folder.
+    Raises: ValueError for what nnU-Net has no counterpart of.
+    """
+    check_trained(trained)
+    folder = place / dataset / f"{TRAINER}__{PLANS}__{trained.configuration}"
+    fold = folder / "fold_0"
+    fold.mkdir(parents=True)
+    plans, description = plans_of(trained, dataset), description_of(trained)
+    _write_json(folder / "plans.json", plans)
+    _write_json(folder / "dataset.json", description)
+    write_torch(fold / FINAL, {
+        "network_weights": state_dict(trained),
+        "optimizer_state": {}, "grad_scaler_state": None, "logging": {}, "_best_ema": None,
+        "current_epoch": 0, "trainer_name": TRAINER, "inference_allowed_mirroring_axes": None,
+        "init_args": {"plans": plans, "configuration": trained.configuration, "fold": 0,
+                      "dataset_json": description},
+    })  # fmt: skip
+    with replacing(place / f"{dataset}.zip") as beside, ZipFile(beside, "w", ZIP_STORED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(place))
+    return folder
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def description_of(trained: Trained) -> dict[str, Any]:
+    """``dataset.json``; the labels are the classes' own numbers."""
+    kinds = trained.preparation.normalisation
+    names = ["CT" if isinstance(kind, CT) else f"channel{n}" for n, kind in enumerate(kinds)]
+    classes = ["background", *trained.class_names[1:]]
+    return {
+        "channel_names": {str(number): name for number, name in enumerate(names)},
+        "labels": {name: number for number, name in enumerate(classes)},
+        "numTraining": 0,
+        "file_ending": ".nii.gz",
+        "overwrite_image_reader_writer": READER,
+    }
+
+
+def plans_of(trained: Trained, dataset: str) -> dict[str, Any]:
+    """``plans.json``, with one configuration."""
+    preparation = trained.preparation
+    spacing = [1.0 if size is None else float(size) for size in preparation.spacing or ()]
+    forward = [2 - axis for axis in trained.axes]
+    kinds = preparation.normalisation
+    patch = trained.along(trained.patch)
+    return {
+        "dataset_name": dataset,
+        "plans_name": PLANS,
+        "original_median_spacing_after_transp": [spacing[axis] for axis in trained.axes],
+        "original_median_shape_after_transp": [trained.patch[axis] for axis in trained.axes],
+        "image_reader_writer": READER,
+        "transpose_forward": forward,
+        "transpose_backward": [forward.index(axis) for axis in range(3)],
+        "configurations": {
+            trained.configuration: {
+                "data_identifier": f"{PLANS}_{trained.configuration}",
+                "preprocessor_name": "DefaultPreprocessor",
+                "batch_size": trained.batch_size,
+                "patch_size": patch,
+                "median_image_size_in_voxels": patch,
+                "spacing": trained.along(spacing),
+                "normalization_schemes": [_scheme(kind) for kind in kinds],
+                "use_mask_for_norm": [isinstance(kind, ZScore) and kind.masked for kind in kinds],
+                **_resampling(),
+                "architecture": _architecture(trained),
+                "batch_dice": False,
+            }
+        },
+        "experiment_planner_used": "ExperimentPlanner",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": {
+            str(number): _intensities(kind) for number, kind in enumerate(kinds)
+        },
+    }
+
+
+def _scheme(kind: ZScore | CT) -> str:
+    return "CTNormalization" if isinstance(kind, CT) else "ZScoreNormalization"
+
+
+def _intensities(kind: ZScore | CT) -> dict[str, float]:
+    """What ``CTNormalization`` uses, and nothing known of the rest."""
+    low, high, mean, deviation = (
+        (kind.lower, kind.upper, kind.mean, kind.deviation)
+        if isinstance(kind, CT)
+        else (0, 0, 0, 1)
+    )
+    return {"min": low, "max": high, "mean": mean, "median": mean, "std": deviation,
+            "percentile_00_5": low, "percentile_99_5": high}  # fmt: skip
+
+
+def _resampling() -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for what, labels, order in (("data", False, 3), ("seg", True, 1), ("probabilities", False, 1)):
+        values[f"resampling_fn_{what}"] = "resample_data_or_seg_to_shape"
+        values[f"resampling_fn_{what}_kwargs"] = {
+            "is_seg": labels, "order": order, "order_z": 0, "force_separate_z": None
+        }  # fmt: skip
+    return values
+
+
+def _architecture(trained: Trained) -> dict[str, Any]:
+    build, dims = trained.build, 3 if trained.thin is None else 2
+    stages = len(build["features"])
+    norm = {"instance": f"instancenorm.InstanceNorm{dims}d", "batch": f"batchnorm.BatchNorm{dims}d"}
+    plain = trained.network == "plain_unet"
+    return {
+        "network_class_name":
+            f"dynamic_network_architectures.architectures.unet.{CLASSES[trained.network]}",
+        "arch_kwargs": {
+            "n_stages": stages,
+            "features_per_stage": list(build["features"]),
+            "conv_op": f"torch.nn.modules.conv.Conv{dims}d",
+            "kernel_sizes": [trained.along(kernel) for kernel in build["kernels"]],
+            "strides": [trained.along(step) for step in build["strides"]],
+            "n_conv_per_stage" if plain else "n_blocks_per_stage":
+                [2] * stages if plain else [_blocks(stage) for stage in range(stages)],
+            "n_conv_per_stage_decoder": [2 if plain else 1] * (stages - 1),
+            "conv_bias": True,
+            "norm_op": f"torch.nn.modules.{norm[build.get('norm', 'instance')]}",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }  # fmt: skip
+
+
+def _blocks(stage: int) -> int:
+    return BLOCKS[min(stage, len(BLOCKS) - 1)]
+
+
+# === The weights ===
+
+
+def state_dict(trained: Trained) -> dict[str, np.ndarray]:
+    """The weights by all of nnU-Net's names; those that name the same one share its array."""
+    stages = len(trained.build["features"])
+    arrays: dict[str, np.ndarray] = {}
+    for layer in _layers(trained):
+        key = renamed(f"{layer}.weight", stages).removesuffix(".weight")
+        for name, array in _weights(trained, key).items():
+            for alias in _aliases(layer):
+                arrays[f"{alias}.{name}"] = array
+    return arrays
+
+
+def _layers(trained: Trained) -> Iterator[str]:
+    """nnU-Net's names of the layers with weights, each once."""
+    stages = range(len(trained.build["features"]))
+    if trained.network == "plain_unet":
+        for stage, number in itertools.product(stages, range(2)):
+            yield from _block(f"encoder.stages.{stage}.0.convs.{number}")
+    else:
+        yield from _block("encoder.stem.convs.0")
+        for stage in stages:
+            yield from _residual_stage(trained, stage)
+    for level in stages[:-1]:
+        yield f"decoder.transpconvs.{level}"
+        yield f"decoder.seg_layers.{level}"
+        for number in range(2 if trained.network == "plain_unet" else 1):
+            yield from _block(f"decoder.stages.{level}.convs.{number}")
+
+
+def _residual_stage(trained: Trained, stage: int) -> Iterator[str]:
+    for number in range(_blocks(stage)):
+        block = f"encoder.stages.{stage}.blocks.{number}"
+        yield from _block(f"{block}.conv1")
+        yield from _block(f"{block}.conv2")
+        if f"encoder{stage + 1}-block{number + 1}-shortcut-conv.kernel" in trained.weights:
+            strided = max(trained.along(trained.build["strides"][stage])) > 1
+            yield from _block(f"{block}.skip.{int(strided)}")  # after a pool
+
+
+def _block(name: str) -> Iterator[str]:
+    yield f"{name}.conv"
+    yield f"{name}.norm"
+
+
+def _aliases(layer: str) -> list[str]:
+    """All names of a layer's weights."""
+    module, _, kind = layer.rpartition(".")
+    names = [layer]
+    if kind in ("conv", "norm"):
+        names.append(f"{module}.all_modules.{int(kind == 'norm')}")
+    if layer.startswith("encoder."):
+        names += [f"decoder.{name}" for name in names]
+    return names
+
+
+def _weights(trained: Trained, layer: str) -> dict[str, np.ndarray]:
+    """A layer's weights by PyTorch's names; a head that the network lacks is all zeros."""
+    found = {
+        PARTS[part]: _as_torch(array, trained)
+        for part in PARTS
+        if (array := trained.weights.get(f"{layer}.{part}")) is not None
+    }
+    if not found:
+        level = int(re.sub(r"\D", "", layer))
+        features = trained.build["features"][level - 1]
+        shape = (len(trained.class_names), features, *[1] * len(trained.along(1)))
+        found = {"weight": np.zeros(shape, "float32"), "bias": np.zeros(shape[0], "float32")}
+    if "running_mean" in found:
+        found["num_batches_tracked"] = np.array(0, "int64")
+    return found
+
+
+def _as_torch(array: np.ndarray, trained: Trained) -> np.ndarray:
+    """A kernel ``(*k, I, O)`` as ``(O, I, *k)``; of a network for slices, without their axis."""
+    if array.ndim == 1:
+        return array
+    turned = np.moveaxis(array, (-1, -2), (0, 1))
+    if trained.thin is not None:
+        turned = turned.squeeze(2 + trained.thin)
+    return np.ascontiguousarray(turned)
