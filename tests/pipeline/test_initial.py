@@ -50,7 +50,7 @@ def test_what_a_run_starts_from_is_told_and_kept(small_run, two_classes, tmp_pat
     report = (tmp_path / "tuned" / "init.txt").read_text()
     assert report in told
     assert report.splitlines()[0] == f"weights from {small_run}"
-    assert report.splitlines()[-1] == "conv: fresh, 2 channels, not 3"
+    assert report.splitlines()[-1] == "conv: fresh, of 2 channels, not 3"
     record = json.loads((tmp_path / "tuned" / "run.json").read_text())
     assert record["settings"]["init"] == str(small_run)
 
@@ -163,13 +163,22 @@ def test_what_cannot_be_a_source_is_told_at_once(small_run, two_classes, tmp_pat
     (tmp_path / "empty").mkdir()
     (tmp_path / "weights.pth").write_bytes(b"PK")
     for more, sentence in [
-        (["--init", "none"], "none: there is no such file; expected a model saved as .keras"),
+        (
+            ["--init", "none"],
+            "none: there is no such file; expected a .keras file, the folder of a run",
+        ),
         (["--init", tmp_path / "empty"], "it has neither run.json nor plans.json"),
-        (["--init", tmp_path / "weights.pth"], "weights.pth: expected a .keras file, the folder"),
+        (
+            ["--init", tmp_path / "weights.pth"],
+            "weights.pth: it is another file; expected a .keras",
+        ),
         (["--init", CT / "fold_7"], "there is no fold_7 with checkpoint_final.pth; it has fold_0"),
         (["--freeze", "enc1"], "freeze enc1: expected init too"),
         (["--init", small_run, "--freeze", "encoder"], "freeze 'encoder': expected the beginning"),
-        (["--init", CT], "no kernel of 'plain_unet' fits into 'unet2d_small'"),
+        (
+            ["--init", CT],
+            "no kernel of 'plain_unet', with 3 axes of space, fits into 'unet2d_small'",
+        ),
     ]:
         done = command("unetzoo", *words, "--out", tmp_path / "run", *more)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
@@ -183,7 +192,7 @@ def test_the_command_fine_tunes(small_run, two_classes, tmp_path):
     words += ["--init", small_run, "--freeze", "enc1", "--freeze", "enc2"]
     done = command("unetzoo", *words)
     assert done.returncode == 0, done.stderr
-    assert "conv: fresh, 2 channels, not 3" in done.stderr
+    assert "conv: fresh, of 2 channels, not 3" in done.stderr
     assert Run.read(tmp_path / "run").settings.freeze == ("enc1", "enc2")
 
 
