@@ -15,6 +15,7 @@ import unetzoo
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.interop.nnunet import load_nnunet
 from unetzoo.pipeline import Run, Settings, init_from, train
+from unetzoo.pipeline.nnunet_plan import plan_at
 
 NNUNET = GOLDEN / "nnunet"
 CT = NNUNET / "ct" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
@@ -153,6 +154,36 @@ def test_another_plan_takes_what_fits():
     with pytest.warns(UserWarning, match="only [0-9]+% of the parameters"):
         report = init_from(ct_network(features=(4, 8, 18, 18), deep_supervision=True), CT)
     assert any("head2, head3: fresh, not in the source" in note for note in report.notes)
+
+
+def test_the_plan_of_a_folder_is_on_our_axes():
+    found = Settings.from_plan(plan_at(CT / "plans.json"), data="d")
+    assert (found.patch, found.batch_size) == ((40, 40, 16), 2)
+    assert found.spacing == pytest.approx((0.8, 0.8, 2.6))
+    assert found.build["kernels"][0] == [3, 3, 1]
+    assert found.build["strides"][1] == [2, 2, 1]
+    assert found.normalisation[0].lower == 61
+    flat = NNUNET / "ct_2d" / "nnUNetTrainer__nnUNetPlans__2d" / "plans.json"
+    found = Settings.from_plan(plan_at(flat), data="d")
+    assert (found.patch, found.spacing[2]) == ((40, 40, 1), None)
+
+
+def test_a_folder_goes_on_with_its_own_plan_on_other_data(tmp_path):
+    """Of other classes; all but the heads is taken."""
+    write_dataset(tmp_path / "data", 5, (40, 36, 18), classes=2)
+    words = ["train", "--data", tmp_path / "data", "--plan", CT / "plans.json", "--init", CT]
+    words += ["--epochs", 1, "--steps", 1, "--out", tmp_path / "run", "--workers", 1]
+    done = command("unetzoo", *words)
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "run" / "init.txt").read_text()
+    assert "encoder1 to decoder1" in report
+    assert "head1: fresh, of 2 channels, not 3" in report
+    again = command("unetzoo", *words)
+    assert again.returncode == 0, again.stderr
+    assert "nothing was done" in again.stderr
+    done = command("unetzoo", *words[:5], *words[7:-3], tmp_path / "other", "--workers", 1)
+    assert done.returncode == 2
+    assert "num_classes 3 of the plan: expected 2, as the data have" in done.stderr
 
 
 # === The command ===
