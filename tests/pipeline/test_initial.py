@@ -15,6 +15,7 @@ import unetzoo
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.interop.nnunet import load_nnunet
 from unetzoo.pipeline import Run, Settings, init_from, train
+from unetzoo.pipeline.nnunet_plan import plan_at
 
 NNUNET = GOLDEN / "nnunet"
 CT = NNUNET / "ct" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
@@ -50,7 +51,7 @@ def test_what_a_run_starts_from_is_told_and_kept(small_run, two_classes, tmp_pat
     report = (tmp_path / "tuned" / "init.txt").read_text()
     assert report in told
     assert report.splitlines()[0] == f"weights from {small_run}"
-    assert report.splitlines()[-1] == "conv: fresh, 2 channels, not 3"
+    assert report.splitlines()[-1] == "conv: fresh, of 2 channels, not 3"
     record = json.loads((tmp_path / "tuned" / "run.json").read_text())
     assert record["settings"]["init"] == str(small_run)
 
@@ -155,6 +156,36 @@ def test_another_plan_takes_what_fits():
     assert any("head2, head3: fresh, not in the source" in note for note in report.notes)
 
 
+def test_the_plan_of_a_folder_is_on_our_axes():
+    found = Settings.from_plan(plan_at(CT / "plans.json"), data="d")
+    assert (found.patch, found.batch_size) == ((40, 40, 16), 2)
+    assert found.spacing == pytest.approx((0.8, 0.8, 2.6))
+    assert found.build["kernels"][0] == [3, 3, 1]
+    assert found.build["strides"][1] == [2, 2, 1]
+    assert found.normalisation[0].lower == 61
+    flat = NNUNET / "ct_2d" / "nnUNetTrainer__nnUNetPlans__2d" / "plans.json"
+    found = Settings.from_plan(plan_at(flat), data="d")
+    assert (found.patch, found.spacing[2]) == ((40, 40, 1), None)
+
+
+def test_a_folder_goes_on_with_its_own_plan_on_other_data(tmp_path):
+    """Of other classes; all but the heads is taken."""
+    write_dataset(tmp_path / "data", 5, (40, 36, 18), classes=2)
+    words = ["train", "--data", tmp_path / "data", "--plan", CT / "plans.json", "--init", CT]
+    words += ["--epochs", 1, "--steps", 1, "--out", tmp_path / "run", "--workers", 1]
+    done = command("unetzoo", *words)
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "run" / "init.txt").read_text()
+    assert "encoder1 to decoder1" in report
+    assert "head1: fresh, of 2 channels, not 3" in report
+    again = command("unetzoo", *words)
+    assert again.returncode == 0, again.stderr
+    assert "nothing was done" in again.stderr
+    done = command("unetzoo", *words[:5], *words[7:-3], tmp_path / "other", "--workers", 1)
+    assert done.returncode == 2
+    assert "num_classes 3 of the plan: expected 2, as the data have" in done.stderr
+
+
 # === The command ===
 
 
@@ -163,13 +194,22 @@ def test_what_cannot_be_a_source_is_told_at_once(small_run, two_classes, tmp_pat
     (tmp_path / "empty").mkdir()
     (tmp_path / "weights.pth").write_bytes(b"PK")
     for more, sentence in [
-        (["--init", "none"], "none: there is no such file; expected a model saved as .keras"),
+        (
+            ["--init", "none"],
+            "none: there is no such file; expected a .keras file, the folder of a run",
+        ),
         (["--init", tmp_path / "empty"], "it has neither run.json nor plans.json"),
-        (["--init", tmp_path / "weights.pth"], "weights.pth: expected a .keras file, the folder"),
+        (
+            ["--init", tmp_path / "weights.pth"],
+            "weights.pth: it is another file; expected a .keras",
+        ),
         (["--init", CT / "fold_7"], "there is no fold_7 with checkpoint_final.pth; it has fold_0"),
         (["--freeze", "enc1"], "freeze enc1: expected init too"),
         (["--init", small_run, "--freeze", "encoder"], "freeze 'encoder': expected the beginning"),
-        (["--init", CT], "no kernel of 'plain_unet' fits into 'unet2d_small'"),
+        (
+            ["--init", CT],
+            "no kernel of 'plain_unet', with 3 axes of space, fits into 'unet2d_small'",
+        ),
     ]:
         done = command("unetzoo", *words, "--out", tmp_path / "run", *more)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
@@ -183,7 +223,7 @@ def test_the_command_fine_tunes(small_run, two_classes, tmp_path):
     words += ["--init", small_run, "--freeze", "enc1", "--freeze", "enc2"]
     done = command("unetzoo", *words)
     assert done.returncode == 0, done.stderr
-    assert "conv: fresh, 2 channels, not 3" in done.stderr
+    assert "conv: fresh, of 2 channels, not 3" in done.stderr
     assert Run.read(tmp_path / "run").settings.freeze == ("enc1", "enc2")
 
 

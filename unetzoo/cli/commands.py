@@ -120,16 +120,16 @@ def train(
     """
     from unetzoo.data.preprocessing.survey import Survey
     from unetzoo.pipeline.early import check_init, plan_of_run, run_to_resume, training_data
+    from unetzoo.pipeline.nnunet_plan import plan_at
     from unetzoo.pipeline.run import PREPARED
     from unetzoo.pipeline.settings import Settings
-    from unetzoo.planning.serialization import read_plan
     from unetzoo.training.checkpoints import checkpoints
 
     planned, chosen = options["network"] == "planned", chosen_settings(**options)
     Settings.check(**chosen)  # before a plan is made
     check_choice(path, planned, chosen, configuration, memory_gb)
     check_init(options["init"], folder)
-    network_plan = None if path is None else read_plan(path)
+    network_plan = None if path is None else plan_at(path)
     check_free(folder)
     survey = Survey(cache or folder / PREPARED)
     if planned:

@@ -70,7 +70,10 @@ train_options = together(
     ),
     click.option("--network", help="A name from unetzoo list, or 'planned': plan it for the data."),
     click.option(
-        "--plan", "path", type=FILE, help="File written by unetzoo plan; other options override it."
+        "--plan",
+        "path",
+        type=FILE,
+        help="File of unetzoo plan, or of nnU-Net beside its folds; other options override it.",
     ),
     click.option(
         "--configuration",

@@ -22,7 +22,7 @@ from unetzoo.planning.plans import Plan
 from unetzoo.planning.serialization import read_plan
 from unetzoo.training.checkpoints import checkpoints
 from unetzoo.utils.choices import TFDS
-from unetzoo.utils.files import check_folder
+from unetzoo.utils.files import check_folder, missing
 
 
 def training_data(settings: Settings, place: str | None = None) -> TrainingData:
@@ -73,20 +73,17 @@ def check_trained(path: Path | str) -> None:
         check_folds(path)
     elif is_trained_folder(path.parent) and path.name.startswith("fold_"):
         check_folds(path.parent, [path.name.removeprefix("fold_")])
-    elif path.is_dir() and not (path / RUN).exists():
-        raise ValueError(
-            f"{path}: it has neither {RUN} nor plans.json and dataset.json; expected the folder of "
-            "a run of unetzoo train, one that nnU-Net has trained, or a .keras file."
-        )
-    elif path.is_dir():
+    elif (path / RUN).exists():
         check_saved(Run.read(path).model_file())
-    elif path.exists() and path.suffix != ".keras":
-        raise ValueError(
-            f"{path}: expected a .keras file, the folder of a run of unetzoo train, or one that "
-            "nnU-Net has trained."
-        )
-    else:
+    elif path.is_file() and path.suffix == ".keras":
         check_saved(path)
+    else:
+        there = f"it has neither {RUN} nor plans.json and dataset.json"
+        reason = there if path.is_dir() else missing(path) or "it is another file"
+        raise ValueError(
+            f"{path}: {reason}; expected a .keras file, the folder of a run of unetzoo train, or "
+            "one that nnU-Net has trained."
+        )
 
 
 def plan_of_run(folder: Path, data: str, **options: Any) -> Plan:

@@ -14,6 +14,7 @@ from unetzoo.interop.nnunet_folder import (
 )
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.pipeline.early import check_trained
+from unetzoo.pipeline.nnunet_plan import axes_of
 from unetzoo.pipeline.run import Run
 from unetzoo.saving import load_model
 from unetzoo.training.initial import InitReport, compare, init_weights
@@ -53,7 +54,7 @@ def _trained(path: Path | str, rank: int) -> tuple[keras.Model, Sequence[int] | 
     fold = path.name if not is_trained_folder(path) else check_folds(path)[0]
     folder = path if is_trained_folder(path) else path.parent
     trained = read_folder(folder, [fold.removeprefix("fold_")])
-    return _network(trained), _axes(trained, rank)
+    return _network(trained), axes_of(trained, rank)
 
 
 def _network(trained: TrainedFolder) -> keras.Model:
@@ -64,11 +65,3 @@ def _network(trained: TrainedFolder) -> keras.Model:
     if configuration.get("previous_stage"):  # whose masks are channels too
         channels += len(trained.numbers)
     return trained_network(name, stages, trained.weights[0], channels, trained.heads, plans)
-
-
-def _axes(trained: TrainedFolder, rank: int) -> Sequence[int]:
-    """nnU-Net's axes are (z, y, x) in the plan's order, ours of a volume (x, y, z)."""
-    if rank == 2:  # of a picture, rows and columns
-        return 1, 2
-    order = list(trained.plans["transpose_forward"])
-    return tuple(order.index(axis) for axis in (2, 1, 0))

@@ -1,6 +1,7 @@
 """``unetzoo train``: from a folder of scans to a trained network, with a plain ``model.fit``."""
 
 import contextlib
+import dataclasses
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ def _begun(
     with survey or Survey(cache) as looking:
         run = resumed or data.begin(folder, workers, looking)
         if plan is not None:
-            _check_classes(plan, run)
+            plan = _of_these_classes(plan, run)
         run = data.open(run, outputs, cache, workers)
     if resumed is None:
         make_folder(folder)
@@ -170,13 +171,15 @@ def _finished(data: TrainingData, folder: Path) -> keras.Model:
     return model
 
 
-def _check_classes(plan: Plan, run: Run) -> None:
+def _of_these_classes(plan: Plan, run: Run) -> Plan:
+    """The plan; one of trained weights may have been made for other classes."""
     classes = len(run.class_names)
-    if plan.num_classes != classes:
+    if plan.num_classes != classes and run.settings.init is None:
         raise ValueError(
             f"num_classes {plan.num_classes} of the plan: expected {classes}, as the data have; "
             "make a plan for these data, or correct it."
         )
+    return dataclasses.replace(plan, num_classes=classes)
 
 
 def _fit(run: Run, data: TrainingData) -> keras.Model:

@@ -119,7 +119,7 @@ def init_weights(
     encoder1 to decoder1  1,040        0      0
     head1                     0        0     15
     all                   1,040        0     15
-    head1: fresh, 3 channels, not 2
+    head1: fresh, of 3 channels, not 2
     """
     source = source if isinstance(source, keras.Model) else load_model(source)
     check_weights(source)
@@ -159,14 +159,10 @@ def compare(
         for fit in _fits(layer, layers.get(layer.name), channels, axes)
     ]
     if not any(fit.value and len(fit.variable.shape) > 1 for fit in fits):
-        have, need = (
-            few(list(dict.fromkeys(map(block_of, names))), 5)
-            for names in (layers, [fit.layer for fit in fits])
-        )
         raise ValueError(
-            f"no kernel of {source.name!r} fits into {model.name!r}: expected layers of the same "
-            f"names and shapes; the source has {have} with {counted(ranks[1], 'axis')} of space, "
-            f"the network {need} with {ranks[0]}."
+            f"no kernel of {source.name!r}, with {counted(ranks[1], 'axis')} of space, fits into "
+            f"{model.name!r}, with {ranks[0]}: expected layers of the same names and shapes, but "
+            f"{fits[0].layer} is {fits[0].note}."
         )
     return fits
 
@@ -183,7 +179,7 @@ def _fits(
     for weight in layer.weights:
         theirs = others.get(_part(weight, layer))
         if theirs is None:
-            fits.append(Fit(layer.name, weight, FRESH, f"no {weight.name} in the source"))
+            fits.append(Fit(layer.name, weight, FRESH, f"without a {weight.name} in the source"))
             continue
         fits.append(_fit(layer, weight, theirs, channels, axes))
         if fits[-1].value is None:
@@ -198,7 +194,7 @@ def _apart(layer: Any, other: Any) -> str:
         return "not in the source"
     if _kind(layer) == _kind(other):
         return ""
-    return f"another {'norm' if isinstance(layer, NORMS) else 'kind of layer'} in the source"
+    return f"of another kind{' of norm' if isinstance(layer, NORMS) else ''} in the source"
 
 
 def _kind(layer: Any) -> tuple[str, Any]:
@@ -219,7 +215,7 @@ def _fit(
     need, (order, rest) = tuple(weight.shape), _order(layer, theirs, axes)
     have = tuple(theirs.shape[axis] for axis in order)
     if any(theirs.shape[axis] != 1 for axis in rest):
-        return Fit(layer.name, weight, FRESH, f"the source's kernels are {theirs.shape[:-2]}")
+        return Fit(layer.name, weight, FRESH, f"of kernels {theirs.shape[:-2]} in the source")
 
     def value() -> np.ndarray:
         return keras.ops.convert_to_numpy(theirs).transpose(*order, *rest).reshape(have)
@@ -233,8 +229,8 @@ def _fit(
         note = f"{counted(need[-2], 'input channel')}, not {have[-2]}"
         return Fit(layer.name, weight, ADAPTED, note, lambda: _spread(value(), need[-2]))
     if have[:-1] == need[:-1]:
-        return Fit(layer.name, weight, FRESH, f"{counted(need[-1], 'channel')}, not {have[-1]}")
-    return Fit(layer.name, weight, FRESH, f"{weight.name} of shape {need}, not {have}")
+        return Fit(layer.name, weight, FRESH, f"of {counted(need[-1], 'channel')}, not {have[-1]}")
+    return Fit(layer.name, weight, FRESH, f"of shape {need}, not {have}")
 
 
 def _order(
