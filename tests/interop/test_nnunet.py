@@ -11,6 +11,7 @@ import keras
 import nibabel
 import numpy as np
 import pytest
+import rich.progress
 import torch
 from commands import command
 from places import GOLDEN
@@ -18,6 +19,8 @@ from scipy import ndimage
 
 from unetzoo.data.datasets import Case
 from unetzoo.interop.nnunet import load_nnunet
+from unetzoo.pipeline.predictor import predict_cases
+from unetzoo.utils.progress import bar
 
 FOLDERS = GOLDEN / "nnunet"
 TRAINED = {
@@ -83,9 +86,31 @@ def test_the_command_writes_what_nnu_net_writes(tmp_path):
     done = command("unetzoo", "predict", model_of("ct_2d"), images, "-o", tmp_path / "masks")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(tmp_path / "masks" / f"case1{n}.nii.gz") for n in range(3)]
+    lines = done.stderr.splitlines()[-4:-1]
+    assert [line.split(", ")[:2] for line in lines] == [
+        [f"segmenting: {n}/3", f"case1{n - 1}"] for n in (1, 2, 3)
+    ]
+    assert done.stderr.replace("\n", "").isprintable()
     for path in (tmp_path / "masks").iterdir():
         theirs = nibabel.load(FOLDERS / "ct_2d" / "masks" / path.name)
         np.testing.assert_array_equal(nibabel.load(path).dataobj, theirs.dataobj)
+
+
+def test_windows_and_resampling_are_rows_of_the_bar(predictors, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    seen = {}
+
+    class Screen(rich.progress.Progress):
+        def advance(self, number, advance=1):
+            super().advance(number, advance)
+            task = self._tasks[number]
+            seen[task.description.strip()] = (task.completed, task.total)
+
+    monkeypatch.setattr(rich.progress, "Progress", Screen)
+    predict_cases(predictors("ct"), cases("ct")[:1], tmp_path, progress=bar("segmenting"))
+    windows, rows = seen["windows"], seen["resampling"]
+    assert windows == (8, 8)  # one window, and its mirror images
+    assert rows == (14, 14)  # slices of the crop
 
 
 @pytest.mark.parametrize(

@@ -194,11 +194,11 @@ def predict(
     else:
         load_keras(task)
     from unetzoo.pipeline.predictor import load_predictor, predict_cases
-    from unetzoo.utils.progress import bar
+    from unetzoo.utils.progress import bar_or_lines
 
     predictor = load_predictor(run_folder, which, **options)
     outcome = predict_cases(
-        predictor, cases, folder, overwrite=overwrite, progress=bar("segmenting")
+        predictor, cases, folder, overwrite=overwrite, progress=bar_or_lines("segmenting")
     )
     for path in outcome.written.values():
         say(path)

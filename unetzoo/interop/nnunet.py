@@ -23,6 +23,7 @@ from unetzoo.data.io.nifti import write_values
 from unetzoo.data.io.volumes import Volume, read_image
 from unetzoo.data.preprocessing.axes import slices
 from unetzoo.data.preprocessing.inverse import (
+    resampling,
     restore_labels,
     restore_probabilities,
     restore_regions,
@@ -39,6 +40,7 @@ from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder, rea
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.layers.onednn import hasten
 from unetzoo.utils.json_values import short
+from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
 
 DEVIATION = 1e-8  # the least that nnU-Net divides by
@@ -94,7 +96,7 @@ class NnunetPredictor:
         """Of each class or region, ``(X, Y, Z, C)``, float32, in the file's own order of axes."""
         slabs, grid = self._logits(self._scan(image))
         probabilities = restore_probabilities(
-            slabs, grid, "sigmoid" if self.trained.regions else "softmax"
+            slabs, grid, "sigmoid" if self.trained.regions else "softmax", resampling(grid)
         )
         return self._back(probabilities, image)
 
@@ -134,7 +136,10 @@ class NnunetPredictor:
     def _labels(self, scan: Scan) -> np.ndarray:
         """The labels of an image, both in the plan's order of axes."""
         (slabs, grid), regions = self._logits(scan), self.trained.regions
-        return restore_regions(slabs, grid, regions) if regions else restore_labels(slabs, grid)
+        progress = resampling(grid)
+        if regions:
+            return restore_regions(slabs, grid, regions, progress)
+        return restore_labels(slabs, grid, progress)
 
     def _logits(self, scan: Scan) -> tuple[Iterator[np.ndarray], Grid]:
         """The logits of the prepared image, and the way back from it."""
@@ -159,8 +164,9 @@ class NnunetPredictor:
         axes = tuple(axis + thin for axis in self.trained.mirrored) if self.mirror else ()
         network = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
         return sliding_window_slabs(
-            network, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch)
-        )
+            network, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch),
+            progress=inner("  windows"),
+        )  # fmt: skip
 
 
 def _resampled(labels: np.ndarray, scan: Scan, grid: Grid) -> np.ndarray:

@@ -12,7 +12,7 @@ from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.datasets.reading import read_case, write_case_labels
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
-from unetzoo.data.preprocessing.inverse import restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.inverse import resampling, restore_labels, restore_probabilities
 from unetzoo.data.preprocessing.preparation import Grid, prepare
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
@@ -23,6 +23,7 @@ from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.pipeline.run import RUN, Run
 from unetzoo.utils.checks import check
 from unetzoo.utils.files import make_folder, replacing
+from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Predictor:
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
         slabs, grid = self._slabs(image)
-        return self._cleaned(restore_labels(slabs, grid))
+        return self._cleaned(restore_labels(slabs, grid, resampling(grid)))
 
     def segment_prepared(self, image: np.ndarray) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
@@ -98,8 +99,9 @@ class Predictor:
     def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
         """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes."""
         slabs, grid = self._slabs(image)
+        single = first_output(self.model.output_shape)[-1] == 1
         return restore_probabilities(
-            slabs, grid, "sigmoid" if first_output(self.model.output_shape)[-1] == 1 else "softmax"
+            slabs, grid, "sigmoid" if single else "softmax", resampling(grid)
         )
 
     def write(self, case: Case, folder: Path) -> Path:
@@ -128,7 +130,7 @@ class Predictor:
         prepared = prepare(image, self.run.preparation)
         slabs = sliding_window_slabs(
             self.model, prepared.image, self.run.patch,
-            overlap=self.overlap, mirror=self.mirror,
+            overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),
         )  # fmt: skip
         return slabs, prepared.grid
 

@@ -17,12 +17,15 @@ from unetzoo.data.preprocessing.axes import Resizing, resizing, slices
 from unetzoo.data.preprocessing.normalization import undo
 from unetzoo.data.preprocessing.preparation import Grid, Prepared
 from unetzoo.data.preprocessing.resampling import resample_image
+from unetzoo.utils.progress import Progress, inner
 from unetzoo.utils.text import counted
 
 CHUNK = 2**21  # voxels of the file that are computed at a time
 
 
-def restore_labels(slabs: Iterable[np.ndarray], grid: Grid) -> np.ndarray:
+def restore_labels(
+    slabs: Iterable[np.ndarray], grid: Grid, progress: Progress = lambda rows: rows
+) -> np.ndarray:
     """The class of each voxel of the file, from logits on the prepared grid.
 
     Logits are resampled linearly, a coarse axis by the nearest slice. Then the largest logit wins;
@@ -32,6 +35,7 @@ def restore_labels(slabs: Iterable[np.ndarray], grid: Grid) -> np.ndarray:
     Args:
         slabs: logits ``(n, *rest, C)``, in order along the first axis, which they cover once.
         grid: from ``prepare``.
+        progress: wraps the rows of the result that are done, one after the other.
 
     Returns: ``grid.shape``, classes on canonical axes, uint8 (int16 for more than 256).
     Raises: ValueError for slabs that do not cover the prepared grid.
@@ -52,11 +56,16 @@ def restore_labels(slabs: Iterable[np.ndarray], grid: Grid) -> np.ndarray:
     def begun(classes: int) -> None:
         results.append(np.zeros(grid.shape, "uint8" if classes <= 256 else "int16"))
 
-    _threaded(restored, _pieces(slabs, grid), begun)
+    _finish(progress(_threaded(restored, _pieces(slabs, grid), begun)))
     return results[0]
 
 
-def restore_regions(slabs: Iterable[np.ndarray], grid: Grid, numbers: Sequence[int]) -> np.ndarray:
+def restore_regions(
+    slabs: Iterable[np.ndarray],
+    grid: Grid,
+    numbers: Sequence[int],
+    progress: Progress = lambda rows: rows,
+) -> np.ndarray:
     """The number of each voxel of the file, from logits of regions that lie over each other.
 
     Each region is painted over those before it, where its probability is above a half. One region
@@ -66,6 +75,7 @@ def restore_regions(slabs: Iterable[np.ndarray], grid: Grid, numbers: Sequence[i
         slabs: as in ``restore_labels``, a channel for each region.
         grid: from ``prepare``.
         numbers: what each region writes, in the order of channels, at least 1.
+        progress: as in ``restore_labels``.
 
     Returns: ``grid.shape``, uint8 (uint16 for numbers above 255); 0 where no region is.
     Raises: ValueError for slabs that do not cover the prepared grid.
@@ -82,12 +92,15 @@ def restore_regions(slabs: Iterable[np.ndarray], grid: Grid, numbers: Sequence[i
             value = part(np.asarray(logits[..., channel], "float32"))
             inside[expit(value) > 0.5] = number
 
-    _threaded(painted, _pieces(slabs, grid))
+    _finish(progress(_threaded(painted, _pieces(slabs, grid))))
     return result
 
 
 def restore_probabilities(
-    slabs: Iterable[np.ndarray], grid: Grid, activation: Literal["softmax", "sigmoid"]
+    slabs: Iterable[np.ndarray],
+    grid: Grid,
+    activation: Literal["softmax", "sigmoid"],
+    progress: Progress = lambda rows: rows,
 ) -> np.ndarray:
     """The probability of each class at each voxel of the file, from the resampled logits.
 
@@ -97,6 +110,7 @@ def restore_probabilities(
         slabs: as in ``restore_labels``.
         grid: from ``prepare``.
         activation: turns logits into probabilities.
+        progress: as in ``restore_labels``.
 
     Returns: ``(*grid.shape, C)``, float32.
     Raises: ValueError for an unknown activation, or slabs that do not cover the prepared grid.
@@ -120,8 +134,14 @@ def restore_probabilities(
             inside[..., label] = part(np.asarray(logits[..., label], "float32"))
         inside[...] = softmax(inside, axis=-1) if activation == "softmax" else expit(inside)
 
-    _threaded(restored, _pieces(slabs, grid, all_classes=True), begun)
+    _finish(progress(_threaded(restored, _pieces(slabs, grid, all_classes=True), begun)))
     return results[0]
+
+
+def resampling(grid: Grid) -> Progress:
+    """A row of the bar that is shown, for the rows of a result."""
+    begin, end = grid.box[0]
+    return inner("  resampling", end - begin)
 
 
 def restore_image(prepared: Prepared) -> np.ndarray:
@@ -155,9 +175,10 @@ def _threaded(
     work: Callable[[slice, np.ndarray, Resizing], None],
     pieces: Iterable[list[Piece]],
     begun: Callable[[int], None] = lambda classes: None,
-) -> None:
+) -> Iterator[int]:
     """Pieces through work, on each core one at a time: numpy lets go of Python's lock.
 
+    Gives each row of the crop as soon as it is done.
     Before the first, the number of classes is told. A slab's pieces are done before the next slab
     is asked for, which may take its place in memory.
     """
@@ -167,8 +188,14 @@ def _threaded(
             if first and of_slab:
                 begun(of_slab[0][1].shape[-1])
                 first = False
-            for _ in pool.map(lambda piece: work(*piece), of_slab):
-                pass  # what a thread raises comes out here
+            done = pool.map(lambda piece: work(*piece), of_slab)  # what they raise comes out here
+            for (rows, *_), _ in zip(of_slab, done, strict=True):
+                yield from range(rows.start, rows.stop)
+
+
+def _finish(rows: Iterable[int]) -> None:
+    for _ in rows:
+        pass
 
 
 def cores() -> int:
