@@ -1,8 +1,10 @@
 """Exports, run in their own runtimes; masks through onnxruntime, without Keras."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 from functools import partial
 
 import commands
@@ -117,6 +119,37 @@ def test_pooling_by_slices_is_exact(sizes, kind):
     copy = without_pooling(functional, (*sizes, 3))
     assert not any(isinstance(layer, type(pool)) for layer in copy.layers)
     np.testing.assert_allclose(copy(x), functional(x), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["2d", pytest.param("mean", marks=pytest.mark.slow),
+             pytest.param("valid", marks=pytest.mark.slow)]
+)  # fmt: skip
+def test_a_package_of_the_bioimage_model_zoo(runs, tmp_path, name):
+    """Its sample is what its own words say; the zoo's program tests it where it is at hand."""
+    runtime = pytest.importorskip("onnxruntime")
+    folder = tmp_path / "out"
+    export(runs[name], folder, "bioimageio", which="last")
+    record = json.loads((folder / "rdf.yaml").read_text())
+    (given,), (result,) = record["inputs"], record["outputs"]
+    image, logits = (np.load(folder / part["test_tensor"]["source"]) for part in (given, result))
+    ids = [axis.get("id", axis["type"]) for axis in given["axes"]]
+    ensure, step = given["preprocessing"]
+    assert (ensure["id"], step["id"]) == ("ensure_dtype", "zero_mean_unit_variance")
+    axes = tuple(ids.index(axis) for axis in step["kwargs"]["axes"])
+    mean, deviation = (f(image, axis=axes, keepdims=True) for f in (np.mean, np.std))
+    x = ((image - mean) / (deviation + step["kwargs"]["eps"])).astype("float32")
+    session = runtime.InferenceSession(folder / record["weights"]["onnx"]["source"])
+    (y,) = session.run(None, {session.get_inputs()[0].name: x})
+    np.testing.assert_allclose(y, logits, atol=1e-4 * np.abs(logits).max())
+    for axis, size in zip(result["axes"][1:-1], logits.shape[1:-1], strict=True):
+        n = ids.index(axis["size"]["axis_id"])
+        assert image.shape[n] + axis["size"]["offset"] == size
+        assert 2 * axis.get("halo", 0) < size
+    for entry in (given["test_tensor"], record["weights"]["onnx"]):
+        assert digest(folder / entry["source"]) == entry["sha256"]
+    if program := os.environ.get("UNETZOO_BIOIMAGEIO"):
+        subprocess.run([program, "test", folder / "rdf.yaml"], check=True)
 
 
 @pytest.fixture(scope="module")

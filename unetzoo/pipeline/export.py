@@ -27,6 +27,7 @@ NEEDED = {  # packages of each format, and how to install them
     "saved_model": ((), ""),
     "keras": ((), ""),
     "nnunet": ((), ""),
+    "bioimageio": (("tf2onnx", "onnx", "onnxruntime"), "pip install 'unetzoo[onnx]'"),
 }
 FORMATS = tuple(NEEDED)
 
@@ -60,7 +61,8 @@ def export(
         run: the folder of a run.
         folder: for the files; it must be empty, or not be there.
         format: "onnx", "openvino", "litert", "saved_model", "keras", or "nnunet" for a folder that
-            nnU-Net takes for one that it has trained.
+            nnU-Net takes for one that it has trained, or "bioimageio" for a package of the BioImage
+            Model Zoo.
         which: "best" or "last", as in ``unetzoo.load_predictor``.
 
     Returns: what was written, and the difference.
@@ -74,7 +76,7 @@ def export(
         return _export_nnunet(record, saved, folder)
     from unetzoo.interop.formats import WRITERS
 
-    write: Callable = WRITERS[format]
+    write: Callable = WRITERS["onnx" if format == "bioimageio" else format]
     model = _network(saved)
     with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
         place = Path(beside) / "export"
@@ -88,11 +90,31 @@ def export(
         processing = _processing(record, model, place, file, x.shape[1:-1], expected.shape[1:-1])
         sums = {name: digest(place / name) for name in (file, INPUT, OUTPUT)
                 if (place / name).is_file()}  # fmt: skip
-        replace(processing, checksums=sums).write(runtime=runtime, difference=difference)
+        processing = replace(processing, checksums=sums)
+        processing.write(runtime=runtime, difference=difference)
+        if format == "bioimageio":
+            _describe(processing, model, record)
         if folder.is_dir():
             folder.rmdir()  # it is empty
         shutil.move(place, folder)
     return Exported(folder, file, runtime, difference)
+
+
+def _describe(processing: Processing, model: Any, run: Run) -> None:
+    """The package's own description and sample."""
+    import onnx
+
+    from unetzoo.interop.bioimageio import IMAGE, LOGITS, describe, normalized
+
+    folder = processing.folder
+    image = np.load(folder / INPUT)
+    logits = np.asarray(model.predict_on_batch(normalized(image, processing)), "float32")
+    np.save(folder / IMAGE, image, allow_pickle=False)
+    np.save(folder / LOGITS, logits, allow_pickle=False)
+    opsets = onnx.load(folder / processing.file).opset_import
+    opset = next(item.version for item in opsets if item.domain in ("", "ai.onnx"))
+    spacing = run.preparation.spacing
+    describe(processing, f"{run.settings.network} of {run.folder.resolve().name}", opset, spacing)
 
 
 def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:

@@ -1,0 +1,177 @@
+"""An exported network as a package of the BioImage Model Zoo: ``rdf.yaml`` beside its ONNX file.
+
+The description is JSON, which is YAML too. The ONNX file alone is offered as weights: a ``.keras``
+file has layers of this package, which the zoo's own runner does not import.
+
+Source: bioimageio.spec 0.5.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.interop.processing import INPUT, NAME, OUTPUT, Processing, digest
+from unetzoo.utils.files import replacing
+
+FORMAT = "0.5.3"
+DESCRIPTION = "rdf.yaml"
+IMAGE, LOGITS = "sample_image.npy", "sample_logits.npy"
+AXES = {2: ("y", "x"), 3: ("x", "y", "z")}
+EPSILON = 1e-6  # that the zoo adds to a deviation
+
+
+def normalized(image: np.ndarray, processing: Processing) -> np.ndarray:
+    """An image ``(1, *spatial, C)`` after the steps of ``preprocessing``, float32."""
+    kinds = processing.preparation.normalisation
+    axes = tuple(range(1, image.ndim - 1))
+    if _all(kinds, ZScore):
+        mean, deviation = (f(image, axis=axes, keepdims=True) for f in (np.mean, np.std))
+        return ((image - mean) / (deviation + EPSILON)).astype("float32")
+    if len(kinds) == 1 and isinstance(kinds[0], CT):
+        kind = kinds[0]
+        clipped = np.clip(image, kind.lower, kind.upper)
+        return ((clipped - kind.mean) / kind.deviation).astype("float32")
+    return image
+
+
+def describe(
+    processing: Processing, name: str, opset: int, spacing: tuple[float | None, ...] | None
+) -> None:
+    """Write ``rdf.yaml``, a README and a cover into an export's folder.
+
+    Args:
+        processing: of the export, whose folder holds the network and the sample pair.
+        name: for readers.
+        opset: version of ONNX's operators in the file.
+        spacing: mm along each axis, where the network has one.
+    """
+    folder = processing.folder
+    _write_readme(folder / "README.md", processing, name)
+    _write_cover(folder / "cover.png")
+    rank = len(processing.patch)
+    space = [_space(processing, axis, spacing) for axis in range(rank)]
+    channels = [f"channel{number}" for number in range(processing.channels)]
+    record = {
+        "type": "model",
+        "format_version": FORMAT,
+        "name": name,
+        "description": "A U-Net that segments images; its outputs are logits.",
+        "authors": [{"name": "unknown"}],
+        "cite": [{"text": "The article of the network: see its card in unetzoo.",
+                  "doi": "10.1007/978-3-319-24574-4_28"}],
+        "license": "Apache-2.0",
+        "documentation": "README.md",
+        "covers": ["cover.png"],
+        "tags": ["unet", "segmentation", f"{rank}d"],
+        "attachments": [{"source": name} for name in (NAME, INPUT, OUTPUT)],
+        "inputs": [{
+            "id": "image",
+            "axes": [{"type": "batch"}, *space, {"type": "channel", "channel_names": channels}],
+            "test_tensor": _file(folder / IMAGE),
+            "data": {"type": "float32"},
+            "preprocessing": [{"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
+                              *_steps(processing, AXES[rank])],
+        }],
+        "outputs": [{
+            "id": "logits",
+            "axes": [{"type": "batch"},
+                     *(_tiled(processing, axis, spacing) for axis in range(rank)),
+                     {"type": "channel", "channel_names": list(_names(processing.class_names))}],
+            "test_tensor": _file(folder / LOGITS),
+            "data": {"type": "float32"},
+        }],
+        "weights": {"onnx": {**_file(folder / processing.file), "opset_version": opset}},
+    }  # fmt: skip
+    with replacing(folder / DESCRIPTION) as beside:
+        beside.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _all(kinds: tuple, kind: type) -> bool:
+    return all(isinstance(each, kind) for each in kinds)
+
+
+def _names(classes: tuple[str, ...]) -> list[str]:
+    """Names that begin with a letter and differ, as the zoo wants them."""
+    plain = ["".join(c if c.isalnum() and c.isascii() else "_" for c in name) for name in classes]
+    return [f"class{number}_{name}" for number, name in enumerate(plain)]
+
+
+def _file(path: Path) -> dict[str, str]:
+    return {"source": path.name, "sha256": digest(path)}
+
+
+def _scale(axis: int, spacing: tuple[float | None, ...] | None) -> dict[str, Any]:
+    size = None if spacing is None else spacing[axis]
+    return {} if size is None else {"unit": "millimeter", "scale": float(size)}
+
+
+def _space(
+    processing: Processing, axis: int, spacing: tuple[float | None, ...] | None
+) -> dict[str, Any]:
+    size = {"min": processing.patch[axis], "step": processing.strides[axis]}
+    name = AXES[len(processing.patch)][axis]
+    return {"type": "space", "id": name, "size": size, **_scale(axis, spacing)}
+
+
+def _tiled(
+    processing: Processing, axis: int, spacing: tuple[float | None, ...] | None
+) -> dict[str, Any]:
+    """Of an output; its halo is what neighboring tiles share: a quarter of the patch, or nothing
+    where the network itself cuts its context off."""
+    name, less = AXES[len(processing.patch)][axis], processing.context[axis]
+    size = {"tensor_id": "image", "axis_id": name, "offset": -less}
+    halo = {} if less else {"halo": max(processing.patch[axis] // 4, 1)}
+    return {"type": "space", "id": name, "size": size, **halo, **_scale(axis, spacing)}
+
+
+def _steps(processing: Processing, axes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Normalization, where the zoo's words can say it."""
+    kinds = processing.preparation.normalisation
+    if _all(kinds, ZScore):
+        kwargs = {"axes": list(axes), "eps": EPSILON}
+        return [{"id": "zero_mean_unit_variance", "kwargs": kwargs}]
+    if len(kinds) == 1 and isinstance(kinds[0], CT):
+        kind = kinds[0]
+        return [
+            {"id": "clip", "kwargs": {"min": kind.lower, "max": kind.upper}},
+            {"id": "fixed_zero_mean_unit_variance",
+             "kwargs": {"mean": kind.mean, "std": kind.deviation}},
+        ]  # fmt: skip
+    return []
+
+
+def _write_readme(path: Path, processing: Processing, name: str) -> None:
+    classes = ", ".join(processing.class_names)
+    text = f"""# {name}
+
+A U-Net trained with unetzoo. Its outputs are logits, a channel for each of the classes
+{classes}.
+
+`{NAME}` says all that is done to an image before and after: axes, crop, normalization, spacing,
+tiling and labels. `rdf.yaml` says of it what its words can: no crop, and no resampling. Resample
+an image to the stated scale first.
+
+## Validation
+
+`{INPUT}` and `{OUTPUT}` are a prepared patch and its logits; `{IMAGE}` and `{LOGITS}` the same with
+the normalization.
+"""
+    with replacing(path) as beside:
+        beside.write_text(text)
+
+
+def _write_cover(path: Path) -> None:
+    """A U of five levels."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (512, 256), "white")
+    draw = ImageDraw.Draw(image)
+    for level in range(5):
+        height, left, top = 96 >> level, 40 + 44 * level, 30 + 40 * level
+        for x in (left, 460 - 44 * level):
+            draw.rectangle((x, top, x + 14, top + max(height // 3, 8)), fill=(40, 90, 160))
+    with replacing(path) as beside, beside.open("wb") as file:
+        image.save(file, format="PNG")
