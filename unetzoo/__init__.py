@@ -10,8 +10,9 @@ makes it, ``skeleton`` makes it without weights, ``copy_weights`` carries weight
 ``planning``, ``plan``: what to train on a data set, by the rules of nnU-Net
 ``pipeline``: a folder of scans from training to scores, as the commands do it: ``train``, ``Run``
 ``inference``: from a network to a mask; ``load_predictor`` does it from the folder of a run
-``interop``: weights that other programs have trained, out of their files
-``export``: a run's network as ONNX, OpenVINO, LiteRT, SavedModel or .keras
+``interop``: weights that other programs have trained, out of their files; ``load_weights`` gives
+those of a PyTorch network to ours
+``export``: a run's network as ONNX, OpenVINO, LiteRT, SavedModel or .keras, or for nnU-Net
 ``evaluation``, ``visualization``: how good a mask is, and how it looks
 ``models``, ``blocks``, ``layers``: the networks, one module each, and what they are made of
 
@@ -41,6 +42,7 @@ __all__ = [
     "list_models",
     "load_model",
     "load_predictor",
+    "load_weights",
     "plan",
     "skeleton",
 ]
@@ -54,6 +56,7 @@ __getattr__, __dir__ = lazy(
     {
         "export": "unetzoo.pipeline.export:export",
         "load_predictor": "unetzoo.pipeline.predictor:load_predictor",
+        "load_weights": "unetzoo.interop.pytorch:load_weights",
         "plan": "unetzoo.planning.dataset:plan_dataset",
     },
     ["blocks", "callbacks", "data", "evaluation", "inference", "interop", "layers", "losses",

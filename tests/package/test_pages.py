@@ -11,7 +11,9 @@ import commands
 import nibabel
 import numpy as np
 import pytest
+import torch
 from places import GOLDEN, ROOT
+from twins import UNetSmall
 
 from unetzoo.data.synthetic import ellipsoids, write_dataset
 from unetzoo.training.history import read_history
@@ -69,6 +71,7 @@ def here(trained, tmp_path, monkeypatch):
     Path("audit").symlink_to(ROOT / "audit")
     trained_elsewhere = "nnUNetTrainer__nnUNetPlans__3d_fullres"
     shutil.copytree(GOLDEN / "nnunet" / "ct" / trained_elsewhere, f"Dataset004/{trained_elsewhere}")
+    torch.save(UNetSmall().state_dict(), "small.pth")
     Path("pkg").mkdir()
     Path("pkg/nets.py").write_text(NETS)
     names: dict = {}

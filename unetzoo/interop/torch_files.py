@@ -103,7 +103,10 @@ def read_state_dict(path: "str | PathLike[str]", key: str | None = None) -> dict
         if key is not None and key not in groups:
             raise Refused(f"it has no weights under {key!r}, but {few(list(groups)) or 'none'}")
         if not groups or (key is None and len(groups) > 1):
-            raise Refused(f"it holds {few(list(groups)) or 'no tensors with names'}")
+            held = (
+                f"{few(list(groups))} (key=... says which)" if groups else "no tensors with names"
+            )
+            raise Refused(f"it holds {held}")
         chosen = groups[next(iter(groups)) if key is None else key]
         return file.arrays(chosen)
 
