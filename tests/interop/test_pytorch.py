@@ -248,7 +248,7 @@ def test_of_several_groups_one_is_chosen(tmp_path):
         "ema": randomise(UNetSmall(3, 2), 1).state_dict(),
     }
     for source in (states, saved(tmp_path, states)):
-        with pytest.raises(ValueError, match="model, ema.*key="):
+        with pytest.raises(ValueError, match=r"model, ema.*key="):
             unetzoo.load_weights(small(), source)
         model = unetzoo.load_weights(small(), source, key="ema")
         bias = keras.ops.convert_to_numpy(model.get_layer("conv").bias)
@@ -263,7 +263,7 @@ def test_all_that_does_not_fit_is_in_one_sentence_and_nothing_is_loaded():
     before = model.get_weights()
     state = {**UNetSmall(3, 2).state_dict(), "head.0.weight": torch.zeros(3)}
     del state["enc1.0.bias"], state["enc1.1.running_var"]
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="do not fit") as caught:
         unetzoo.load_weights(model, state)
     message = str(caught.value)
     assert "missing: enc1.0.bias, enc1.1.running_var;" in message
@@ -297,7 +297,7 @@ def test_what_is_no_state_dict_is_named(source, message):
 def test_a_network_that_is_not_the_zoos():
     inputs = keras.Input((8, 8, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1, name="conv")(inputs), name="mine")
-    with pytest.raises(ValueError, match="'mine' is no network .* expected one of attention_unet"):
+    with pytest.raises(ValueError, match=r"'mine' is no network .* expected one of attention_unet"):
         unetzoo.load_weights(model, {})
     with pytest.raises(ValueError, match="is a skeleton, without weights"):
         unetzoo.load_weights(unetzoo.skeleton("unet2d_small"), {})
