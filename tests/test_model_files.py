@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import sys
 import tracemalloc
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile
 
@@ -227,3 +228,9 @@ def test_a_network_of_more_weights_than_the_file_holds_is_not_built(saved, tmp_p
     path = rewritten(saved, tmp_path / "giant.keras", config=json.dumps(config).encode())
     with pytest.raises(ValueError, match=r"giant.keras: .*: its network has [\d,]{14,} weights"):
         unetzoo.load_model(path)
+
+
+def test_a_package_that_is_missing_is_not_called_damage(saved, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match="h5py"):
+        check_saved(saved)

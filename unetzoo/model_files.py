@@ -70,14 +70,14 @@ class Fault(ValueError):
 def reading_model(path: "str | PathLike[str]") -> Iterator[None]:
     """Turn whatever Keras or zipfile raise for a file into a ValueError of one sentence.
 
-    Raises: ValueError; errors about too little memory are raised as they are.
+    Raises: ValueError; errors about too little memory or missing packages are raised as they are.
     """
     try:
         yield
     except Exception as error:
         from unetzoo.utils.console import out_of_memory
 
-        if out_of_memory(error):
+        if out_of_memory(error) or isinstance(error, ImportError):
             raise
         reason = _reason(error)
         raise ValueError(f"{path}: cannot be read as a .keras model: {reason}.") from error
