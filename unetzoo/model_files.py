@@ -41,16 +41,16 @@ def check_saved(path: "str | PathLike[str]", weights: bool = True) -> dict[str, 
     if not is_zipfile(path):
         raise ValueError(f"{path}: not a .keras model, or damaged; save one with model.save.")
     with reading_model(path), ZipFile(path) as archive:
-        members = _members(archive, Path(path).stat().st_size)
+        members = checked_members(archive, Path(path).stat().st_size)
         for name in (CONFIG, WEIGHTS) if weights else (CONFIG,):
             if name not in members:
                 raise Fault(f"it has no {name}")
-        config = parsed(_unpacked(archive, members[CONFIG]).getvalue())
+        config = parsed(unpacked_member(archive, members[CONFIG]).getvalue())
         if not isinstance(config, dict):
             raise Fault(f"{CONFIG} does not describe a network")
         if weights:
             for name, member in members.items():
-                content = _unpacked(archive, member, keep=name == WEIGHTS)
+                content = unpacked_member(archive, member, keep=name == WEIGHTS)
                 if name == WEIGHTS:
                     _check_data_sets(content)
     return config
@@ -97,7 +97,7 @@ def _reason(error: Exception) -> str:
     return "it is damaged, or was saved by another version of Keras"
 
 
-def _members(archive: ZipFile, size: int) -> dict[str, ZipInfo]:
+def checked_members(archive: ZipFile, size: int) -> dict[str, ZipInfo]:
     """The members of a file of ``size`` bytes, by name.
 
     Raises: Fault for a kind of compression that Keras does not use, and for stated sizes that
@@ -118,7 +118,7 @@ def _members(archive: ZipFile, size: int) -> dict[str, ZipInfo]:
     return members
 
 
-def _unpacked(archive: ZipFile, member: ZipInfo, keep: bool = True) -> io.BytesIO:
+def unpacked_member(archive: ZipFile, member: ZipInfo, keep: bool = True) -> io.BytesIO:
     """The content of a member, or nothing unless ``keep``, read to its end: the checksum is there.
 
     Raises: Fault where the member is longer or shorter than it states.

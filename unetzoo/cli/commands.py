@@ -155,7 +155,7 @@ def train(
 
 
 @cli.command()
-@click.argument("run_folder", metavar="RUN", type=FOLDER)
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", "folder", required=True, type=FOLDER, help="Folder for the masks.")
 @model_options
@@ -174,8 +174,8 @@ def predict(
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
 
-    RUN may also be a folder that nnU-Net has trained, or an export as ONNX. Each mask has the grid
-    of its image. Files that fail are listed at the end.
+    RUN may also be a folder that nnU-Net has trained, a zip of one, or an export as ONNX. Each mask
+    has the grid of its image. Files that fail are listed at the end.
     """
     from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets
     from unetzoo.data.datasets.inputs import shard as share

@@ -10,6 +10,7 @@ from unetzoo.interop.nnunet_folder import (
     check_folds,
     is_trained_folder,
 )
+from unetzoo.interop.nnunet_zip import trained_place
 from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.model_files import check_saved
 from unetzoo.pipeline.from_files import Files
@@ -120,11 +121,12 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int,
     Returns: the number, and whether the data's file names end in the channel's number.
     Raises: ValueError for a folder without either, a damaged model, and folds that are not there.
     """
-    if is_trained_folder(folder):
-        if "folds" in options:
-            options["folds"] = options["folds"].split(",")
-        check_folds(folder, options.get("folds"), options.get("checkpoint", FINAL))
-        return channel_count(folder), True
+    with trained_place(folder, weights=False) as place:
+        if is_trained_folder(place):
+            if "folds" in options:
+                options["folds"] = options["folds"].split(",")
+            check_folds(place, options.get("folds"), options.get("checkpoint", FINAL))
+            return channel_count(place), True
     if is_exported(folder):
         processing = Processing.read(folder)
         processing.check_files()

@@ -18,6 +18,7 @@ from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
 from unetzoo.interop.nnunet_folder import is_trained_folder
+from unetzoo.interop.nnunet_zip import trained_place
 from unetzoo.interop.onnx_network import OnnxNetwork
 from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.pipeline.run import RUN, Run
@@ -149,10 +150,11 @@ def load_predictor(
     Raises: ValueError for another ``which``, options that cannot work, or a folder that has no run
         or no model.
     """
-    if is_trained_folder(folder):
-        from unetzoo.interop.nnunet import load_nnunet
+    with trained_place(folder) as place:
+        if is_trained_folder(place):
+            from unetzoo.interop.nnunet import load_nnunet
 
-        return load_nnunet(folder, **options)
+            return load_nnunet(place, **options)
     if is_exported(folder):
         processing = Processing.read(folder)
         return Predictor(processing, OnnxNetwork(processing), **options)
