@@ -28,7 +28,7 @@ from unetzoo.data.preprocessing.inverse import (
     restore_probabilities,
     restore_regions,
 )
-from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.normalization import CT, Normalization, Rescaled, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 from unetzoo.data.preprocessing.resampling import coarse_axis, resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
@@ -36,7 +36,13 @@ from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import first_output
 from unetzoo.inference.windows import sliding_window_slabs
-from unetzoo.interop.nnunet_folder import FINAL, TrainedFolder, read_folder, reading_plans
+from unetzoo.interop.nnunet_folder import (
+    FINAL,
+    RESCALINGS,
+    TrainedFolder,
+    read_folder,
+    reading_plans,
+)
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.layers.onednn import hasten
 from unetzoo.utils.json_values import short
@@ -261,7 +267,7 @@ def preparation_of(trained: TrainedFolder) -> Preparation:
     return Preparation((None,) * (3 - len(spacing)) + spacing, kinds)
 
 
-def _normalization(scheme: str, masked: bool, numbers: dict[str, Any], path: Path) -> ZScore | CT:
+def _normalization(scheme: str, masked: bool, numbers: dict[str, Any], path: Path) -> Normalization:
     if scheme == "ZScoreNormalization":
         return ZScore(masked)
     if scheme == "CTNormalization":
@@ -269,4 +275,7 @@ def _normalization(scheme: str, masked: bool, numbers: dict[str, Any], path: Pat
             numbers["percentile_00_5"], numbers["percentile_99_5"],
             numbers["mean"], max(numbers["std"], DEVIATION),
         )  # fmt: skip
-    raise ValueError(f"{path}: normalization {short(scheme)}: expected CT or z-scores.")
+    if scheme in RESCALINGS:
+        return Rescaled(RESCALINGS[scheme])
+    known = ", ".join(("ZScoreNormalization", "CTNormalization", *RESCALINGS))
+    raise ValueError(f"{path}: normalization {short(scheme)}: expected one of {known}.")

@@ -20,6 +20,11 @@ from unetzoo.utils.text import few
 FINAL = "checkpoint_final.pth"
 REORIENTING = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
 READERS = ("SimpleITKIO", "NibabelIO", *REORIENTING)
+RESCALINGS = {
+    "NoNormalization": "none",
+    "RescaleTo01Normalization": "range",
+    "RGBTo01Normalization": "255",
+}
 RESAMPLED = {  # what: order of the spline, and whether labels are resampled
     "data": (3, False), "seg": (1, True), "probabilities": (1, False)
 }  # fmt: skip

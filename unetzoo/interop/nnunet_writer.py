@@ -18,9 +18,15 @@ from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 
-from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.normalization import (
+    CT,
+    RESCALED,
+    Normalization,
+    Rescaled,
+    ZScore,
+)
 from unetzoo.data.preprocessing.preparation import Preparation
-from unetzoo.interop.nnunet_folder import FINAL
+from unetzoo.interop.nnunet_folder import FINAL, RESCALINGS
 from unetzoo.interop.nnunet_network import NETWORKS, renamed
 from unetzoo.interop.torch_writer import write_torch
 from unetzoo.models.residual_unet import BLOCKS
@@ -150,7 +156,12 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 def description_of(trained: Trained) -> dict[str, Any]:
     """``dataset.json``; the labels are the classes' own numbers."""
     kinds = trained.preparation.normalisation
-    names = ["CT" if isinstance(kind, CT) else f"channel{n}" for n, kind in enumerate(kinds)]
+    names = [
+        "CT" if isinstance(kind, CT)
+        else RESCALED[kind.by] if isinstance(kind, Rescaled)
+        else f"channel{n}"
+        for n, kind in enumerate(kinds)
+    ]  # fmt: skip
     classes = ["background", *trained.class_names[1:]]
     return {
         "channel_names": {str(number): name for number, name in enumerate(names)},
@@ -199,11 +210,13 @@ def plans_of(trained: Trained, dataset: str) -> dict[str, Any]:
     }
 
 
-def _scheme(kind: ZScore | CT) -> str:
+def _scheme(kind: Normalization) -> str:
+    if isinstance(kind, Rescaled):
+        return {by: name for name, by in RESCALINGS.items()}[kind.by]
     return "CTNormalization" if isinstance(kind, CT) else "ZScoreNormalization"
 
 
-def _intensities(kind: ZScore | CT) -> dict[str, float]:
+def _intensities(kind: Normalization) -> dict[str, float]:
     """What ``CTNormalization`` uses, and nothing known of the rest."""
     low, high, mean, deviation = (
         (kind.lower, kind.upper, kind.mean, kind.deviation)

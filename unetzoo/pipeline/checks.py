@@ -6,7 +6,7 @@ from typing import Any
 from unetzoo import registry
 from unetzoo.data.datasets.detection import LAYOUTS
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.preprocessing.normalization import CT, ZScore, is_number
+from unetzoo.data.preprocessing.normalization import Normalization, is_number
 from unetzoo.data.preprocessing.preparation import check_spacing
 from unetzoo.training.checks import check_optimizer
 from unetzoo.utils.checks import check, is_whole
@@ -20,7 +20,7 @@ def _are_sizes(patch: Any) -> bool:
 
 def _are_kinds(kinds: Any) -> bool:
     listed = isinstance(kinds, (list, tuple)) and bool(kinds)
-    return kinds is None or (listed and all(isinstance(kind, ZScore | CT) for kind in kinds))
+    return kinds is None or (listed and all(isinstance(kind, Normalization) for kind in kinds))
 
 
 def _are_names(names: Any) -> bool:
@@ -49,7 +49,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda path: path is None or (isinstance(path, str) and path != ""),
         "the path of a file that lists the folds, or None",
     ),
-    "normalisation": (_are_kinds, "a ZScore or CT for each channel, or None"),
+    "normalisation": (_are_kinds, "a ZScore, CT or Rescaled for each channel, or None"),
     "fill": (lambda fill: fill is None or is_number(fill), "a finite number, such as 0"),
     "build": (
         lambda build: build is None or isinstance(build, Mapping),

@@ -8,7 +8,7 @@ from typing import Any
 
 from unetzoo.data.labels import LabelScheme, labels_of
 from unetzoo.data.preprocessing import normalization as normalisation
-from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.normalization import Normalization
 from unetzoo.data.preprocessing.preparation import Spacing
 from unetzoo.pipeline.checks import COUNTS, check_network, check_values
 from unetzoo.planning.plans import Configuration, Plan
@@ -70,7 +70,7 @@ class Settings:
     classes: int | None = None
     ignore: int | None = None
     spacing: str | Spacing | None = "median"
-    normalisation: tuple[ZScore | CT, ...] | None = None
+    normalisation: tuple[Normalization, ...] | None = None
     fill: float | None = None
     boundary_weights: bool = False
     build: Mapping[str, Any] | None = None

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.normalization import Normalization, Rescaled, ZScore
 from unetzoo.planning.checks import (
     WIDEST,
     check_choice,
@@ -178,7 +178,7 @@ class Plan(Shown):
     memory_gb: float
     num_channels: int
     num_classes: int
-    normalisation: tuple[ZScore | CT, ...]
+    normalisation: tuple[Normalization, ...]
     configurations: Mapping[str, Configuration]
     measured: DatasetStatistics | None = None
 
@@ -263,9 +263,11 @@ def _measured(measured: DatasetStatistics | None) -> list[str]:
     ]
 
 
-def _described(kind: ZScore | CT) -> str:
+def _described(kind: Normalization) -> str:
     if isinstance(kind, ZScore):
         return "z-score inside the non-zero mask" if kind.masked else "z-score"
+    if isinstance(kind, Rescaled):
+        return {"none": "none", "range": "0 to 1 by range", "255": "divided by 255"}[kind.by]
     return (
         f"CT cut to {kind.lower:.6g} .. {kind.upper:.6g}, mean {kind.mean:.6g}, deviation "
         f"{kind.deviation:.6g}"

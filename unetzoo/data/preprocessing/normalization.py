@@ -12,6 +12,8 @@ from unetzoo.utils.json_values import short
 PART = 2**16  # values summed at a time: their float64 copy stays in the processor's cache
 LEAST = float(np.finfo("float32").tiny)  # smallest deviation to divide by
 
+RESCALED = {"none": "nonorm", "range": "rescale_to_0_1", "255": "rgb_to_0_1"}  # names of channels
+
 Scale = tuple[float, float]  # the mean that was subtracted, the deviation that was divided by
 
 
@@ -88,6 +90,44 @@ class CT:
         return _standard(np.clip(values, self.lower, self.upper), scale), scale
 
 
+@dataclass(frozen=True)
+class Rescaled:
+    """Intensities as they are, or brought to 0 to 1.
+
+    Args:
+        by: "none": nothing is done; "range": by the case's smallest and largest value; "255": by
+            255, for colors.
+
+    Raises: ValueError for another way.
+    Source: nnU-Net 2.8.1, ``NoNormalization``, ``RescaleTo01Normalization``,
+        ``RGBTo01Normalization``.
+    """
+
+    by: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.by, str) or self.by not in RESCALED:
+            raise ValueError(f"by {short(self.by)}: expected one of {', '.join(RESCALED)}.")
+
+    def apply(self, values: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, Scale]:
+        """One channel of a case, float32, and the scale that was taken out; the mask has no effect.
+
+        Raises: ValueError for colors outside 0 to 255.
+
+        >>> Rescaled("range").apply(np.array([2.0, 4.0, 6.0]))
+        (array([0. , 0.5, 1. ], dtype=float32), (2.0, 4.0))
+        """
+        low, high = float(values.min()), float(values.max())
+        if self.by == "255" and not 0 <= low <= high <= 255:
+            raise ValueError(f"intensities {low:g} to {high:g}: expected colors, 0 to 255.")
+        range_ = low, max(high - low, 1e-8)
+        scale = {"none": (0.0, 1.0), "range": range_, "255": (0.0, 255.0)}[self.by]
+        return _standard(values, scale), scale
+
+
+Normalization = ZScore | CT | Rescaled
+
+
 def undo(values: np.ndarray, scale: Scale) -> np.ndarray:
     """The way back to intensities; those that CT cut off stay at its limits.
 
@@ -113,7 +153,7 @@ def ct(intensities: np.ndarray) -> CT:
     return CT(lower, upper, *mean_and_deviation(intensities))
 
 
-def to_json(normalisation: ZScore | CT) -> dict[str, str | float]:
+def to_json(normalisation: Normalization) -> dict[str, str | float]:
     """A plain dict.
 
     >>> to_json(ZScore()), to_json(ZScore(masked=True))
@@ -124,7 +164,7 @@ def to_json(normalisation: ZScore | CT) -> dict[str, str | float]:
     return {"name": type(normalisation).__name__.lower(), **asdict(normalisation)}
 
 
-def from_json(value: object) -> ZScore | CT:
+def from_json(value: object) -> Normalization:
     """The way back.
 
     Raises: ValueError for anything else.
@@ -139,9 +179,11 @@ def from_json(value: object) -> ZScore | CT:
             return ZScore(masked)
         if name == "ct" and set(numbers) == set(CT.__dataclass_fields__):
             return CT(**numbers)
+        if name == "rescaled" and set(numbers) == {"by"}:
+            return Rescaled(**numbers)
     raise ValueError(
         f"normalisation {short(value)}: expected name zscore, or ct with the numbers lower, "
-        "upper, mean and deviation; a zscore may have masked, true or false."
+        "upper, mean and deviation, or rescaled with by; a zscore may have masked, true or false."
     )
 
 

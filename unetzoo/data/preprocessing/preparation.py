@@ -9,7 +9,13 @@ import numpy as np
 
 from unetzoo.data.io.volumes import MAX_GIB
 from unetzoo.data.preprocessing.axes import Box, slices
-from unetzoo.data.preprocessing.normalization import CT, Scale, ZScore, from_json, to_json
+from unetzoo.data.preprocessing.normalization import (
+    Normalization,
+    Scale,
+    ZScore,
+    from_json,
+    to_json,
+)
 from unetzoo.data.preprocessing.resampling import (
     coarse_axis,
     new_shape,
@@ -59,7 +65,7 @@ class Preparation:
     """
 
     spacing: Spacing | None
-    normalisation: tuple[ZScore | CT, ...]
+    normalisation: tuple[Normalization, ...]
     crop: bool = True
     fill: float | None = None
 
@@ -148,7 +154,7 @@ def preparation_for(
     channel_names: Sequence[str] = (),
     *,
     spacing: Literal["median"] | Sequence[float | None] | None = "median",
-    normalisation: Sequence[ZScore | CT] | None = None,
+    normalisation: Sequence[Normalization] | None = None,
     fill: float | None = None,
 ) -> Preparation:
     """Choose how to prepare cases, by nnU-Net's rules for the training set.

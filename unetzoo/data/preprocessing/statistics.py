@@ -9,7 +9,13 @@ import numpy as np
 import scipy
 
 from unetzoo.data.preprocessing.axes import Box, box_of
-from unetzoo.data.preprocessing.normalization import CT, ZScore, ct
+from unetzoo.data.preprocessing.normalization import (
+    RESCALED,
+    Normalization,
+    Rescaled,
+    ZScore,
+    ct,
+)
 
 DRAWN = 10_000  # foreground voxels drawn from a case
 SEED = 12345
@@ -48,8 +54,10 @@ class CaseStatistics:
 
 def normalizations(
     cases: Sequence[CaseStatistics], channel_names: Sequence[str] = ()
-) -> tuple[ZScore | CT, ...]:
+) -> tuple[Normalization, ...]:
     """One for each channel: CT by the foreground of all cases, others by each case alone.
+
+    Channels named noNorm, rescale_to_0_1 and rgb_to_0_1 are treated as their names say.
 
     CT without foreground, or with one intensity all over it, gets z-scores like the others. If the
     box leaves less than 3/4 of the median case, z-scores are those of the mask.
@@ -57,11 +65,15 @@ def normalizations(
     Source: nnU-Net 2.8.1, ``determine_normalization_scheme_and_whether_mask_is_used_for_norm``.
     """
     masked = bool(np.median([case.kept for case in cases]) < MOSTLY_ZEROS)
-    kinds: list[ZScore | CT] = [ZScore(masked)] * cases[0].channels
+    kinds: list[Normalization] = [ZScore(masked)] * cases[0].channels
     for place, channel in enumerate(ct_channels(channel_names)):
         drawn = np.concatenate([case.intensities[place] for case in cases])
         if drawn.size and drawn.min() < drawn.max():
             kinds[channel] = ct(drawn)
+    ways = {name: by for by, name in RESCALED.items()}
+    for channel, name in enumerate(channel_names[: len(kinds)]):
+        if (by := ways.get(name.casefold())) is not None:
+            kinds[channel] = Rescaled(by)
     return tuple(kinds)
 
 
