@@ -137,7 +137,7 @@ def check_arguments(name: str, /, **arguments: Any) -> dict[str, Any]:
     Imports Keras only to check an activation's name.
 
     >>> check_arguments("unet2d_small", num_classes=2)["input_shape"]
-    (128, 128, 1)
+    (128, 128, 3)
     """
     return _builder(name).completed(**arguments)  # type: ignore[attr-defined]
 

@@ -62,7 +62,7 @@ RUNS = {
 }  # fmt: skip
 
 
-QUICK = (("2d", "onnx"), ("2d", "openvino"), ("maximum", "litert"), ("2d", "keras"))
+QUICK = (("2d", "onnx"), ("2d", "keras"))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,7 @@ def test_its_own_runtime_gives_the_logits(runs, tmp_path, name, format):
         assert digest(tmp_path / "out" / file) == sum
 
 
+@pytest.mark.slow
 def test_onnx_takes_other_sizes(runs, tmp_path):
     export(runs["maximum"], tmp_path / "out", which="last")
     network = OnnxNetwork(Processing.read(tmp_path / "out"))
