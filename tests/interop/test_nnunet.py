@@ -117,8 +117,17 @@ def test_windows_and_resampling_are_rows_of_the_bar(predictors, tmp_path, monkey
     ("run", "words", "message"),
     [
         (model_of("ct_2d"), ["--folds", "7"], "there is no fold_7 with checkpoint_final.pth"),
-        (FOLDERS, ["--folds", "0"], "--folds is for a folder that nnU-Net has trained"),
-        (FOLDERS, ["--checkpoint", "a"], "--checkpoint is for a folder that nnU-Net has trained"),
+        (
+            FOLDERS / "ct" / "images",
+            ["--folds", "0"],
+            "--folds is for a folder that nnU-Net has trained",
+        ),
+        (FOLDERS, [], "it holds cascade/nnUNetTrainer__nnUNetPlans__3d_cascade_fullres, "),
+        (
+            FOLDERS / "ct" / "images",
+            ["--checkpoint", "a"],
+            "--checkpoint is for a folder that nnU-Net has trained",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_a_sentence(run, words, message, tmp_path):

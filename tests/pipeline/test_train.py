@@ -282,7 +282,7 @@ def test_a_damaged_record_is_one_sentence(tmp_path, text):
         ({"classes": 0}, "classes=0: expected whole numbers, and at least one class"),
         ({"fold": 1.5}, "fold 1.5: expected 0 to 4"),
         ({"augment": "no"}, "augment 'no': expected True or False"),
-        ({"normalisation": ("zscore",)}, "normalisation .*: expected a ZScore or CT"),
+        ({"normalisation": ("zscore",)}, "normalisation .*: expected a ZScore, CT or Rescaled"),
     ],
 )
 def test_all_of_settings_is_checked_where_they_are_made(change, sentence):
