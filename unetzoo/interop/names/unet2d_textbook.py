@@ -1,8 +1,8 @@
 """``unet2d_textbook`` with ``upsampling="transposed"`` is milesial's U-Net, ``bilinear=False``.
 
-Source: milesial/Pytorch-UNet, ``unet/unet_parts.py`` and ``unet/unet_model.py``. Its convolutions
-are without bias since its third release, as ours; older weights have biases that ours cannot
-take. Its bilinear form is another network: the first convolution of a level up is wider.
+Source: milesial/Pytorch-UNet, ``unet/unet_parts.py`` and ``unet/unet_model.py``. Ours has no
+biases before norms; weights of its versions that have them are refused, the biases as left over.
+Its bilinear form is another network: the first convolution of a level up is wider.
 """
 
 from unetzoo.interop.names.table import Names

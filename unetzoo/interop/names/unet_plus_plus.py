@@ -3,7 +3,7 @@
 That is so where MONAI's first two widths are equal, and each later one is twice the one before;
 MONAI's up-convolutions have other widths elsewhere. The nonlinearity is the builder's to choose.
 
-Source: MONAI 1.4 and later, ``monai/networks/nets/basic_unetplusplus.py``.
+Source: MONAI 1.6.1, ``monai/networks/nets/basic_unetplusplus.py``.
 """
 
 from unetzoo.interop.names.table import Names
