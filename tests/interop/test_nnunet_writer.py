@@ -49,7 +49,7 @@ def run_of(folder, name):
     )
     generator = np.random.default_rng(2)
     for weight in model.weights:  # those that are 0 or 1 at first, too
-        weight.assign(weight + generator.uniform(0, 0.3, weight.shape))
+        weight.assign(weight + generator.normal(0, 0.05, weight.shape))
     model.save(folder / CHECKPOINT.format(1))
     Run(
         folder=folder, settings=Settings("none", network, patch, build=build),
