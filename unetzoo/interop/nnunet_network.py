@@ -41,6 +41,7 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
     arguments = given["arch_kwargs"]
     if not str(nonlinearity := arguments.get("nonlin", "LeakyReLU")).endswith("LeakyReLU"):
         raise ValueError(f"{path}: nonlinearity {short(nonlinearity)}: expected LeakyReLU.")
+    _check_details(arguments, path)
     stages = arguments["n_stages"]
     convs = arguments.get("n_conv_per_stage", arguments.get("n_blocks_per_stage"))
     name = NETWORKS[kind]
@@ -61,6 +62,18 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
         "kernels": tuple(_thick(size) for size in arguments["kernel_sizes"]),
         "strides": tuple(_thick(step) for step in arguments["strides"]),
     }
+
+
+def _check_details(arguments: Mapping[str, Any], path: Path) -> None:
+    """Raises: ValueError for numbers of norms and nonlinearities that the zoo does not build."""
+    norm, slope = arguments.get("norm_op_kwargs") or {}, arguments.get("nonlin_kwargs") or {}
+    for name, value, expected in (
+        ("eps", norm.get("eps", 1e-5), 1e-5),
+        ("affine", norm.get("affine", True), True),
+        ("negative_slope", slope.get("negative_slope", 0.01), 0.01),
+    ):
+        if value != expected:
+            raise ValueError(f"{path}: {name} {short(value)}: expected {expected}.")
 
 
 def _listed(value: Any, count: int) -> list[int]:
@@ -154,7 +167,7 @@ def _matched(
 
 def is_used(key: str) -> bool:
     """nnU-Net holds a block's weights under several names."""
-    again = "all_modules" in key or key.startswith("decoder.encoder")
+    again = "all_modules" in key or "decoder.encoder" in key
     return not again and not key.endswith("num_batches_tracked")
 
 
