@@ -95,5 +95,5 @@ def test_bad_splits_are_one_sentence(tmp_path, content, told):
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(ValueError, match=rf"splits\.json: .*{told}.*\.$"):
         read_splits(path, "ab")
-    with pytest.raises(ValueError, match="expected a file such as nnU-Net's splits_final"):
+    with pytest.raises(ValueError, match="expected a list of folds, as in nnU-Net's splits_final"):
         read_splits(tmp_path / "none.json", "ab")

@@ -19,6 +19,8 @@ from scipy import ndimage
 
 from unetzoo.data.datasets import Case
 from unetzoo.interop.nnunet import load_nnunet
+from unetzoo.interop.nnunet_folder import read_folder
+from unetzoo.interop.nnunet_network import is_used, renamed
 from unetzoo.pipeline.predictor import predict_cases
 from unetzoo.utils.progress import bar
 
@@ -134,6 +136,33 @@ def test_options_that_do_not_fit_are_a_sentence(run, words, message, tmp_path):
     done = command("unetzoo", "predict", run, FOLDERS / "ct" / "images", "-o", tmp_path, *words)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("norm_op_kwargs", {"eps": 1e-3, "affine": True}),
+        ("norm_op_kwargs", {"eps": 1e-5, "affine": False}),
+        ("nonlin_kwargs", {"negative_slope": 0.2}),
+        ("nonlin", "torch.nn.ReLU"),
+    ],
+)
+def test_numbers_that_would_give_other_masks_are_refused(tmp_path, part, value):
+    folder = shutil.copytree(model_of("ct"), tmp_path / "folder")
+    plans = json.loads((folder / "plans.json").read_text())
+    architecture = plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    architecture[part] = value
+    (folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(ValueError, match=r"plans\.json: .*expected"):
+        load_nnunet(folder)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_prefixed_names_are_the_same_weights(prefix):
+    (weights,) = read_folder(model_of("ct"), [0]).weights
+    plain = {renamed(key, 4): array for key, array in weights.items() if is_used(key)}
+    keys = [f"{prefix}{key}" for key in weights]
+    assert {renamed(key, 4) for key in keys if is_used(key)} == set(plain)
 
 
 def test_probabilities_are_those_of_the_mask(predictors, tmp_path):

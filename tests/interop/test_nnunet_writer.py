@@ -1,6 +1,7 @@
 """Runs as folders of nnU-Net: its own classes and names, and back again."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -199,6 +200,15 @@ def test_the_real_nnunet_gives_the_masks(runs, tmp_path, name):
     )  # fmt: skip
     subprocess.run([sys.executable, "-m", "unetzoo", "predict", folder, tmp_path / "images", "-o",
                     tmp_path / "ours"], check=True)  # fmt: skip
+    installed = tmp_path / "results" / "Dataset001_x" / folder.name
+    shutil.copytree(folder, installed)
+    places = {f"nnUNet_{name}": str(tmp_path / name) for name in ("raw", "preprocessed", "results")}
+    subprocess.run(
+        [program.replace("predict_from_modelfolder", "export_model_to_zip"), "-d", "1", "-o",
+         tmp_path / "model.zip", "-c", folder.name.rpartition("__")[2], "-f", "0"],
+        check=True, env={**os.environ, **places},
+    )  # fmt: skip
+    assert (tmp_path / "model.zip").is_file()
     one, two = (nibabel.load(tmp_path / place / "x.nii.gz") for place in ("real", "ours"))
     assert np.mean(one.get_fdata() == two.get_fdata()) > 0.997
     np.testing.assert_array_equal(one.affine, two.affine)

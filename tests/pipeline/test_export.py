@@ -56,6 +56,8 @@ RUNS = {
     "2d": ("unet2d_small", (32, 32), {}),
     "valid": ("unet2d_original", (188, 188), {"norm": "batch"}),
     "maximum": ("unet3d_2_5m", (16, 16, 16), {}),
+    "thin": ("plain_unet", (16, 16, 1), {
+        "features": (4, 6), "kernels": [[3, 3, 1]] * 2, "strides": [1, [2, 2, 1]]}),
     "mean": ("residual_unet", (16, 16, 16), {
         "features": (4, 6, 8), "kernels": [[3, 3, 3]] * 3, "strides": [1, 2, [1, 2, 2]],
         "deep_supervision": True, "norm": "instance"}),
@@ -124,7 +126,8 @@ def test_pooling_by_slices_is_exact(sizes, kind):
 
 @pytest.mark.parametrize(
     "name", ["2d", pytest.param("mean", marks=pytest.mark.slow),
-             pytest.param("valid", marks=pytest.mark.slow)]
+             pytest.param("valid", marks=pytest.mark.slow),
+             pytest.param("thin", marks=pytest.mark.slow)]
 )  # fmt: skip
 def test_a_package_of_the_bioimage_model_zoo(runs, tmp_path, name):
     """Its sample is what its own words say; the zoo's program tests it where it is at hand."""
@@ -143,10 +146,11 @@ def test_a_package_of_the_bioimage_model_zoo(runs, tmp_path, name):
     session = runtime.InferenceSession(folder / record["weights"]["onnx"]["source"])
     (y,) = session.run(None, {session.get_inputs()[0].name: x})
     np.testing.assert_allclose(y, logits, atol=1e-4 * np.abs(logits).max())
+    assert not {"authors", "cite", "license"} & set(record)  # nothing is known of them
     for axis, size in zip(result["axes"][1:-1], logits.shape[1:-1], strict=True):
         n = ids.index(axis["size"]["axis_id"])
         assert image.shape[n] + axis["size"]["offset"] == size
-        assert 2 * axis.get("halo", 0) < size
+        assert 0 < 2 * axis["halo"] < size if size > 1 and name != "valid" else "halo" not in axis
     for entry in (given["test_tensor"], record["weights"]["onnx"]):
         assert digest(folder / entry["source"]) == entry["sha256"]
     if program := os.environ.get("UNETZOO_BIOIMAGEIO"):
@@ -179,6 +183,29 @@ def test_masks_are_those_of_the_run_without_keras(exported, tmp_path):
     np.testing.assert_array_equal(one.get_fdata(), two.get_fdata())
     assert 0 < np.mean(one.get_fdata() == 4) < 1
     np.testing.assert_array_equal(one.affine, two.affine)
+
+
+def test_masks_of_pictures_are_those_of_the_run(small_run, small_data, tmp_path):
+    folder = tmp_path / "new" / "export"  # in a folder that is not there yet
+    export(small_run, folder)
+    for model, masks in ((small_run, "a"), (folder, "b")):
+        done = command("predict", model, small_data / "images", "-o", tmp_path / masks)
+        assert done.returncode == 0, done.stderr
+    files = sorted((tmp_path / "a").iterdir())
+    assert len(files) == 10
+    for path in files:
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["openvino", "saved_model"])
+def test_every_file_has_its_checksum(runs, tmp_path, format):
+    folder = tmp_path / "out"
+    export(runs["2d"], folder, format, which="last")
+    sums = json.loads((folder / NAME).read_text())["checksums"]
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert set(sums) == files - {NAME}
+    assert {"openvino": "network.bin", "saved_model": "network/saved_model.pb"}[format] in sums
 
 
 def test_what_cannot_be_exported_is_one_sentence(exported, tmp_path):
@@ -220,6 +247,7 @@ def test_logits_that_differ_leave_nothing(exported, tmp_path, monkeypatch):
         ({"classes": 7}, "not what unetzoo export writes"),
         ({"window": {"patch": [2**20] * 3}}, "numbers at most"),
         ({"checksums": {}}, "another checksum"),
+        ({"checksums": []}, "not what unetzoo export writes"),
     ],
 )
 def test_a_hostile_description_is_one_sentence(exported, tmp_path, change, told):
@@ -247,10 +275,13 @@ def test_weights_in_another_file_are_not_read(exported, tmp_path):
     with pytest.raises(ValueError, match="it names another file for its weights"):
         load_predictor(folder)
     entry = onnx.StringStringEntryProto(key="location", value="x").SerializeToString()
+    assert ELSEWHERE.search(entry)
+    for tag in (b"\x0a", b"\x8a\x80\x00", b"\x8a\x80\x80\x80\x10"):
+        for length in (b"\x08", b"\x88\x80\x80\x00", b"\x88\x80\x80\x80\x00"):
+            longer = entry.replace(b"\x0a\x08", tag + length, 1)
+            assert ELSEWHERE.search(longer)
     longer = entry.replace(b"\x0a\x08", b"\x8a\x80\x00\x88\x80\x80\x00", 1)
     assert onnx.StringStringEntryProto.FromString(longer).key == "location"
-    assert ELSEWHERE.search(entry)
-    assert ELSEWHERE.search(longer)
 
 
 def test_a_damaged_network_is_one_sentence(exported, tmp_path):

@@ -24,9 +24,10 @@ from unetzoo.cli.options import (
     labels_options,
     model_options,
     train_options,
+    which_option,
     workers_option,
 )
-from unetzoo.utils.choices import EXPORTS, MODELS, PLANNED
+from unetzoo.utils.choices import EXPORTS, PLANNED
 from unetzoo.utils.console import load_keras, run, say
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.lock import check_free, owned
@@ -209,22 +210,16 @@ def predict(
 @click.argument("run_folder", metavar="RUN", type=FOLDER)
 @click.option("-o", "--out", "folder", required=True, type=FOLDER, help="New folder for the files.")
 @click.option("--format", default="onnx", type=Choice(EXPORTS), help="What to write.")
-@click.option(
-    "--model",
-    "which",
-    default="best",
-    type=Choice(MODELS),
-    help="The best model by held-out Dice, or that of the last epoch.",
-)
+@which_option
 def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
     """Write the network of the folder RUN for another runtime, and compare it there.
 
     The file is run on a test pair that lies beside it, with processing.json, which says what is
     done to an image before and after. As ONNX, unetzoo predict runs it without TensorFlow.
     """
-    from unetzoo.pipeline.export import check_export
+    from unetzoo.pipeline.export import WITHOUT_TENSORFLOW, check_export
 
-    if format not in ("keras", "nnunet") and find_spec("tensorflow") is not None:
+    if format not in WITHOUT_TENSORFLOW and find_spec("tensorflow") is not None:
         os.environ["KERAS_BACKEND"] = "tensorflow"  # which writes all formats, of any run
     check_export(run_folder, folder, format, which)
     load_keras(f"exporting {run_folder} as {format}")

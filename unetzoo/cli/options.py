@@ -48,14 +48,15 @@ data_options = together(
 workers_option = click.option(
     "--workers", default=2, type=WHOLE, help="Number of processes and threads."
 )
+which_option = click.option(
+    "--model",
+    "which",
+    default="best",
+    type=Choice(MODELS),
+    help="The best model by held-out Dice, or that of the last epoch.",
+)
 model_options = together(
-    click.option(
-        "--model",
-        "which",
-        default="best",
-        type=Choice(MODELS),
-        help="The best model by held-out Dice, or that of the last epoch.",
-    ),
+    which_option,
     click.option(
         "--mirror/--no-mirror",
         default=None,

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.utils.files import missing
-from unetzoo.utils.json_values import parsed, short
+from unetzoo.utils.json_values import read_json, short
 from unetzoo.utils.text import counted
 
 
@@ -71,12 +70,10 @@ def read_splits(path: Path | str, names: Iterable[str]) -> list[tuple[list[str],
     Raises: ValueError for another file, an unknown case, and a case on both sides of a fold.
     """
     path = Path(path)
-    if reason := missing(path):
-        raise ValueError(f"{path}: {reason}; expected a file such as nnU-Net's splits_final.json.")
+    listed = read_json(path, "a list of folds, as in nnU-Net's splits_final.json")
     try:
-        listed = parsed(path.read_bytes())
         parts = [(_names(fold["train"]), _names(fold["val"])) for fold in listed]
-    except (ValueError, TypeError, KeyError) as error:
+    except (TypeError, KeyError) as error:
         raise ValueError(
             f'{path}: expected a list of folds, each as {{"train": [names], "val": [names]}}.'
         ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.normalization import CT, Normalization, ZScore
 from unetzoo.interop.processing import INPUT, NAME, OUTPUT, Processing, digest
 from unetzoo.utils.files import replacing
 
@@ -27,7 +27,7 @@ def normalized(image: np.ndarray, processing: Processing) -> np.ndarray:
     """An image ``(1, *spatial, C)`` after the steps of ``preprocessing``, float32."""
     kinds = processing.preparation.normalisation
     axes = tuple(range(1, image.ndim - 1))
-    if _all(kinds, ZScore):
+    if _plain_zscores(kinds):
         mean, deviation = (f(image, axis=axes, keepdims=True) for f in (np.mean, np.std))
         return ((image - mean) / (deviation + EPSILON)).astype("float32")
     if len(kinds) == 1 and isinstance(kinds[0], CT):
@@ -37,32 +37,27 @@ def normalized(image: np.ndarray, processing: Processing) -> np.ndarray:
     return image
 
 
-def describe(
-    processing: Processing, name: str, opset: int, spacing: tuple[float | None, ...] | None
-) -> None:
+def describe(processing: Processing, name: str, opset: int) -> None:
     """Write ``rdf.yaml``, a README and a cover into an export's folder.
+
+    Authors, citation and license are left to whoever publishes it.
 
     Args:
         processing: of the export, whose folder holds the network and the sample pair.
         name: for readers.
         opset: version of ONNX's operators in the file.
-        spacing: mm along each axis, where the network has one.
     """
     folder = processing.folder
     _write_readme(folder / "README.md", processing, name)
     _write_cover(folder / "cover.png")
     rank = len(processing.patch)
-    space = [_space(processing, axis, spacing) for axis in range(rank)]
+    space = [_space(processing, axis) for axis in range(rank)]
     channels = [f"channel{number}" for number in range(processing.channels)]
     record = {
         "type": "model",
         "format_version": FORMAT,
         "name": name,
         "description": "A U-Net that segments images; its outputs are logits.",
-        "authors": [{"name": "unknown"}],
-        "cite": [{"text": "The article of the network: see its card in unetzoo.",
-                  "doi": "10.1007/978-3-319-24574-4_28"}],
-        "license": "Apache-2.0",
         "documentation": "README.md",
         "covers": ["cover.png"],
         "tags": ["unet", "segmentation", f"{rank}d"],
@@ -78,7 +73,7 @@ def describe(
         "outputs": [{
             "id": "logits",
             "axes": [{"type": "batch"},
-                     *(_tiled(processing, axis, spacing) for axis in range(rank)),
+                     *(_tiled(processing, axis) for axis in range(rank)),
                      {"type": "channel", "channel_names": list(_names(processing.class_names))}],
             "test_tensor": _file(folder / LOGITS),
             "data": {"type": "float32"},
@@ -89,8 +84,8 @@ def describe(
         beside.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def _all(kinds: tuple, kind: type) -> bool:
-    return all(isinstance(each, kind) for each in kinds)
+def _plain_zscores(kinds: tuple[Normalization, ...]) -> bool:
+    return all(kind == ZScore() for kind in kinds)
 
 
 def _names(classes: tuple[str, ...]) -> list[str]:
@@ -103,34 +98,34 @@ def _file(path: Path) -> dict[str, str]:
     return {"source": path.name, "sha256": digest(path)}
 
 
-def _scale(axis: int, spacing: tuple[float | None, ...] | None) -> dict[str, Any]:
+def _scale(processing: Processing, axis: int) -> dict[str, Any]:
+    spacing = processing.preparation.spacing
     size = None if spacing is None else spacing[axis]
     return {} if size is None else {"unit": "millimeter", "scale": float(size)}
 
 
-def _space(
-    processing: Processing, axis: int, spacing: tuple[float | None, ...] | None
-) -> dict[str, Any]:
+def _space(processing: Processing, axis: int) -> dict[str, Any]:
     size = {"min": processing.patch[axis], "step": processing.strides[axis]}
     name = AXES[len(processing.patch)][axis]
-    return {"type": "space", "id": name, "size": size, **_scale(axis, spacing)}
+    return {"type": "space", "id": name, "size": size, **_scale(processing, axis)}
 
 
-def _tiled(
-    processing: Processing, axis: int, spacing: tuple[float | None, ...] | None
-) -> dict[str, Any]:
-    """Of an output; its halo is what neighboring tiles share: a quarter of the patch, or nothing
-    where the network itself cuts its context off."""
+def _tiled(processing: Processing, axis: int) -> dict[str, Any]:
+    """Of an output; its halo is what neighboring tiles share: a quarter of the patch.
+
+    There is none where the network cuts its context off itself, and across a single slice.
+    """
     name, less = AXES[len(processing.patch)][axis], processing.context[axis]
     size = {"tensor_id": "image", "axis_id": name, "offset": -less}
-    halo = {} if less else {"halo": max(processing.patch[axis] // 4, 1)}
-    return {"type": "space", "id": name, "size": size, **halo, **_scale(axis, spacing)}
+    shared = processing.patch[axis] // 4
+    halo = {"halo": shared} if shared and not less else {}
+    return {"type": "space", "id": name, "size": size, **halo, **_scale(processing, axis)}
 
 
 def _steps(processing: Processing, axes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Normalization, where the zoo's words can say it."""
+    """Normalization, where the model zoo's words can say it."""
     kinds = processing.preparation.normalisation
-    if _all(kinds, ZScore):
+    if _plain_zscores(kinds):
         kwargs = {"axes": list(axes), "eps": EPSILON}
         return [{"id": "zero_mean_unit_variance", "kwargs": kwargs}]
     if len(kinds) == 1 and isinstance(kinds[0], CT):
@@ -145,14 +140,16 @@ def _steps(processing: Processing, axes: tuple[str, ...]) -> list[dict[str, Any]
 
 def _write_readme(path: Path, processing: Processing, name: str) -> None:
     classes = ", ".join(processing.class_names)
+    steps = _steps(processing, AXES[len(processing.patch)])
+    stated = "the normalization" if steps else "no normalization, which it has no words for"
     text = f"""# {name}
 
 A U-Net trained with unetzoo. Its outputs are logits, a channel for each of the classes
 {classes}.
 
 `{NAME}` says all that is done to an image before and after: axes, crop, normalization, spacing,
-tiling and labels. `rdf.yaml` says of it what its words can: no crop, and no resampling. Resample
-an image to the stated scale first.
+tiling and labels. `rdf.yaml` says of it what its words can: no crop, no resampling, and
+{stated}. Resample an image to the stated scale first.
 
 ## Validation
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from unetzoo.interop.torch_files import read_torch
 from unetzoo.utils.checks import wholes
-from unetzoo.utils.json_values import parsed, short
+from unetzoo.utils.json_values import read_json, short
 from unetzoo.utils.text import few
 
 FINAL = "checkpoint_final.pth"
@@ -197,15 +197,10 @@ def configuration_of(plans: dict[str, Any], name: str, path: Path) -> dict[str, 
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: there is no such file; expected a folder that nnU-Net has trained, such as "
-            "nnUNetTrainer__nnUNetPlans__3d_fullres."
-        )
-    try:
-        content = parsed(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}.") from error
+    content = read_json(
+        path,
+        "a folder that nnU-Net has trained, such as nnUNetTrainer__nnUNetPlans__3d_fullres",
+    )
     if not isinstance(content, dict):
         raise ValueError(f"{path}: {short(content)}: expected what nnU-Net writes there.")
     return content

@@ -186,7 +186,7 @@ def renamed(key: str, stages: int) -> str:
     key = re.sub(r"^(_orig_mod\.|module\.)+", "", key)
     key = re.sub(r"skip\.\d\.", "shortcut.", key)
     key = re.sub(r"conv(\d)\.(conv|norm)\.", r"\2\1.", key)
-    key = re.sub(r"\.convs\.(\d)\.(conv|norm)", lambda m: f".{m[2]}{int(m[1]) + 1}", key)
+    key = re.sub(r"\.convs\.(\d+)\.(conv|norm)", lambda m: f".{m[2]}{int(m[1]) + 1}", key)
     key = key.replace("encoder.stem", "stem")
     key = re.sub(r"\.blocks\.(\d+)", lambda m: f".block{int(m[1]) + 1}", key)
     key = re.sub(r"encoder\.stages\.(\d+)(\.0)?", lambda m: f"encoder{int(m[1]) + 1}", key)

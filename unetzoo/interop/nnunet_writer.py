@@ -17,6 +17,7 @@ from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
+from PIL import Image
 
 from unetzoo.data.preprocessing.normalization import (
     CT,
@@ -134,6 +135,11 @@ def write_folder(place: Path, dataset: str, trained: Trained) -> Path:
     plans, description = plans_of(trained, dataset), description_of(trained)
     _write_json(folder / "plans.json", plans)
     _write_json(folder / "dataset.json", description)
+    # nnUNetv2_export_model_to_zip asks for these; nothing is known that could be in them
+    (fold / "validation").mkdir()
+    for path in (fold / "validation" / "summary.json", folder / "dataset_fingerprint.json"):
+        _write_json(path, {})
+    Image.new("L", (1, 1), 255).save(fold / "progress.png")
     write_torch(fold / FINAL, {
         "network_weights": state_dict(trained),
         "optimizer_state": {}, "grad_scaler_state": None, "logging": {}, "_best_ema": None,

@@ -9,9 +9,11 @@ import numpy as np
 from unetzoo.interop.processing import Processing
 
 FILE = "network.onnx"
-# The key of a tensor that is stored in another file, as protobuf writes it, also with longer
-# forms of its two small numbers.
-ELSEWHERE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
+# The key of a tensor that is stored in another file, as protobuf writes it; its two small numbers
+# may have any number of bytes more, which readers cut off.
+ELSEWHERE = re.compile(
+    rb"(?:\x0a|\x8a[\x80-\xff]*[\x00-\x7f])(?:\x08|\x88[\x80-\xff]*[\x00-\x7f])location"
+)
 
 
 class OnnxNetwork:
@@ -87,7 +89,7 @@ def session(path: Path) -> Any:
             "onnxruntime."
         ) from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are exceptions, too
     try:
         return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own kinds, which share no base

@@ -16,7 +16,7 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.preparation import Preparation
 from unetzoo.utils.checks import whole, wholes
 from unetzoo.utils.files import missing, replacing
-from unetzoo.utils.json_values import parsed, short
+from unetzoo.utils.json_values import read_json, short
 
 NAME = "processing.json"
 VERSION = 1
@@ -88,14 +88,12 @@ class Processing:
     def read(cls, folder: Path | str) -> "Processing":
         """What a folder's file says. Raises: ValueError where it is missing, or not ours."""
         path = Path(folder) / NAME
-        if reason := missing(path):
-            raise ValueError(f"{path}: {reason}; expected a folder of unetzoo export.")
+        record = read_json(path, "a folder of unetzoo export")
         try:
-            record = parsed(path.read_bytes())
             if record["version"] != VERSION:
                 raise ValueError(f"version {short(record['version'])}: expected {VERSION}")
             window = record["window"]
-            patch = tuple(record["window"]["patch"])
+            patch = tuple(window["patch"])
             rank = len(patch)
             if math.prod(patch) * max(record["channels"], len(record["classes"])) > LARGEST:
                 raise ValueError(f"patch {short(patch)}: expected {LARGEST:,} numbers at most")

@@ -3,7 +3,8 @@
 import math
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,20 +17,14 @@ from unetzoo.inference.shapes import first_output
 from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest
 from unetzoo.model_files import check_saved
 from unetzoo.pipeline.run import Run
-from unetzoo.utils.files import check_folder
+from unetzoo.utils.choices import EXPORTS
+from unetzoo.utils.files import check_folder, make_folder
 from unetzoo.utils.kernels import keras_backend
 
 TOLERANCE = 1e-4  # of the largest logit
-NEEDED = {  # packages of each format, and how to install them
-    "onnx": (("tf2onnx", "onnx", "onnxruntime"), "pip install 'unetzoo[onnx]'"),
-    "openvino": (("openvino",), "pip install openvino"),
-    "litert": ((), ""),
-    "saved_model": ((), ""),
-    "keras": ((), ""),
-    "nnunet": ((), ""),
-    "bioimageio": (("tf2onnx", "onnx", "onnxruntime"), "pip install 'unetzoo[onnx]'"),
-}
-FORMATS = tuple(NEEDED)
+ONNX = ("tf2onnx", "onnx", "onnxruntime")
+NEEDED = {"onnx": ONNX, "bioimageio": ONNX, "openvino": ("openvino",)}  # packages
+WITHOUT_TENSORFLOW = ("keras", "nnunet")  # which any backend writes
 
 
 @dataclass(frozen=True)
@@ -78,9 +73,7 @@ def export(
 
     write: Callable = WRITERS["onnx" if format == "bioimageio" else format]
     model = _network(saved)
-    with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
-        place = Path(beside) / "export"
-        place.mkdir()
+    with _becoming(folder) as place:
         x = _drawn(record)
         file, runtime, run_file = write(model, place, x.shape[1:])
         expected = np.asarray(model.predict_on_batch(x), "float32")
@@ -88,16 +81,26 @@ def export(
         np.save(place / INPUT, x, allow_pickle=False)
         np.save(place / OUTPUT, expected, allow_pickle=False)
         processing = _processing(record, model, place, file, x.shape[1:-1], expected.shape[1:-1])
-        sums = {name: digest(place / name) for name in (file, INPUT, OUTPUT)
-                if (place / name).is_file()}  # fmt: skip
+        files = sorted(path for path in place.rglob("*") if path.is_file())
+        sums = {path.relative_to(place).as_posix(): digest(path) for path in files}
         processing = replace(processing, checksums=sums)
         processing.write(runtime=runtime, difference=difference)
         if format == "bioimageio":
             _describe(processing, model, record)
+    return Exported(folder, file, runtime, difference)
+
+
+@contextmanager
+def _becoming(folder: Path) -> Iterator[Path]:
+    """A folder beside, which takes the place of an empty one when everything in it is written."""
+    make_folder(folder.parent)
+    with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
+        place = Path(beside) / "export"
+        place.mkdir()
+        yield place
         if folder.is_dir():
             folder.rmdir()  # it is empty
         shutil.move(place, folder)
-    return Exported(folder, file, runtime, difference)
 
 
 def _describe(processing: Processing, model: Any, run: Run) -> None:
@@ -113,8 +116,7 @@ def _describe(processing: Processing, model: Any, run: Run) -> None:
     np.save(folder / LOGITS, logits, allow_pickle=False)
     opsets = onnx.load(folder / processing.file).opset_import
     opset = next(item.version for item in opsets if item.domain in ("", "ai.onnx"))
-    spacing = run.preparation.spacing
-    describe(processing, f"{run.settings.network} of {run.folder.resolve().name}", opset, spacing)
+    describe(processing, f"{run.settings.network} of {run.folder.resolve().name}", opset)
 
 
 def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
@@ -145,9 +147,7 @@ def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
         preparation=run.preparation,
     )
     name = re.sub(r"\W", "", run.folder.resolve().name) or "run"
-    with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
-        place = Path(beside) / "export"
-        place.mkdir()
+    with _becoming(folder) as place:
         written = write_folder(place, f"Dataset001_{name}", trained)
         x = _drawn(run)
         expected = np.asarray(first_output(model.predict_on_batch(x)), "float32")
@@ -155,9 +155,6 @@ def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
         logits = load_nnunet(written).models[0].predict_on_batch(x.transpose(axes))
         back = np.asarray(logits).transpose(np.argsort(axes))
         difference = _compared(back, expected, written.name, "this package's reader of nnU-Net")
-        if folder.is_dir():
-            folder.rmdir()
-        shutil.move(place, folder)
     return Exported(folder, str(written.relative_to(place)), "nnU-Net's network", difference)
 
 
@@ -169,15 +166,18 @@ def check_export(
     Returns: the run, and the file of its network.
     Raises: as ``export``.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format {format!r}: expected one of {', '.join(FORMATS)}.")
+    if format not in EXPORTS:
+        raise ValueError(f"format {format!r}: expected one of {', '.join(EXPORTS)}.")
     record = Run.read(run)
     saved = record.model_file(which)
     check_saved(saved)
-    packages, install = NEEDED[format]
+    packages = NEEDED.get(format, ())
     if lacking := [name for name in packages if find_spec(name) is None]:
-        raise ValueError(f"format {format}: {lacking[0]} is not installed; run {install}.")
-    if format not in ("keras", "nnunet") and (backend := keras_backend()) != "tensorflow":
+        raise ValueError(
+            f"format {format}: {lacking[0]} is not installed; run "
+            f"pip install 'unetzoo[{packages[-1].removesuffix('runtime')}]'."
+        )
+    if format not in WITHOUT_TENSORFLOW and (backend := keras_backend()) != "tensorflow":
         raise ValueError(
             f"format {format}: Keras cannot write it on {backend}; set KERAS_BACKEND=tensorflow, "
             "which reads the same run."

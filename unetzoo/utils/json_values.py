@@ -1,8 +1,10 @@
 """The content of JSON files, which anybody may have written."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from unetzoo.utils.files import missing
 from unetzoo.utils.text import short
 
 
@@ -25,6 +27,23 @@ def parsed(text: str | bytes) -> Any:
         raise ValueError(f"not JSON, {error}; correct that line") from None
     except RecursionError:
         raise ValueError("lists nested too deeply") from None
+
+
+def read_json(path: Path, expected: str) -> Any:
+    """The value of a JSON file.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for the error.
+
+    Raises: ValueError, one sentence, where there is no file or it is not JSON.
+    """
+    if reason := missing(path):
+        raise ValueError(f"{path}: {reason}; expected {expected}.")
+    try:
+        return parsed(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; expected {expected}.") from error
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

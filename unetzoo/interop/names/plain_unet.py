@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 class NnunetNames(OwnNames):
+    """nnU-Net's names, which its own reader knows."""
+
     def translated(
         self, state: "Mapping[str, np.ndarray]", model: "keras.Model"
     ) -> "Mapping[str, np.ndarray]":

@@ -58,6 +58,7 @@ class Names:
         return state
 
     def is_unused(self, key: str) -> bool:
+        """Whether a tensor may be left over."""
         return any(re.fullmatch(pattern, key) for pattern in self.unused)
 
 
