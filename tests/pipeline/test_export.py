@@ -224,6 +224,12 @@ def test_what_cannot_be_exported_is_one_sentence(exported, tmp_path):
         export(exported / "run", tmp_path / "o", "x")
 
 
+def test_options_of_nnunet_are_refused_for_an_export(exported):
+    done = command("predict", exported / "export", exported, "-o", exported / "x", "--folds", "0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--folds is for a folder that nnU-Net has trained" in done.stderr
+
+
 def test_logits_that_differ_leave_nothing(exported, tmp_path, monkeypatch):
     from unetzoo.interop import formats
 

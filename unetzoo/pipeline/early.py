@@ -127,15 +127,15 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int,
                 options["folds"] = options["folds"].split(",")
             check_folds(place, options.get("folds"), options.get("checkpoint", FINAL))
             return channel_count(place), True
-    if is_exported(folder):
-        processing = Processing.read(folder)
-        processing.check_files()
-        return processing.channels, processing.layout == "nnunet"
     if given := [f"--{name}" for name in ("folds", "checkpoint") if name in options]:
         raise ValueError(
             f"{folder}: {given[0]} is for a folder that nnU-Net has trained; give --model best or "
             "last for a run."
         )
+    if is_exported(folder):
+        processing = Processing.read(folder)
+        processing.check_files()
+        return processing.channels, processing.layout == "nnunet"
     run = Run.read(folder)
     check_saved(run.model_file(which))
     return run.channels, run.layout == "nnunet"
