@@ -290,7 +290,16 @@ def places_of(content, path=()):
 
 
 @pytest.mark.parametrize("file", ["plans.json", "dataset.json"])
-@pytest.mark.parametrize("value", ["gone", None, "x", [0.5, "x", None]], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "gone",
+        pytest.param(None, marks=pytest.mark.slow),
+        pytest.param("x", marks=pytest.mark.slow),
+        [0.5, "x", None],
+    ],
+    ids=str,
+)
 def test_files_that_lack_or_spoil_anything_are_a_sentence_or_load(folder, file, value):
     whole = json.loads((folder / file).read_text())
     for *before, last in places_of(whole):

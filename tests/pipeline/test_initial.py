@@ -36,6 +36,7 @@ def two_classes(tmp_path_factory):
 # === Runs and files ===
 
 
+@pytest.mark.slow
 def test_a_run_from_trained_weights_begins_with_a_lower_loss(small_run, tmp_path):
     """On other pictures of the same kind, after an epoch."""
     write_dataset(tmp_path / "data", 10, (48, 41), classes=3, layout="pictures", seed=5)
@@ -65,6 +66,7 @@ def test_a_run_and_its_file_give_the_same_weights(small_run, kind):
         np.testing.assert_array_equal(value, expected[path])
 
 
+@pytest.mark.slow
 def test_frozen_blocks_stay_as_the_source_has_them(small_run, two_classes, tmp_path):
     choice = settings(two_classes, init=str(small_run), freeze=("enc", "bneck"), epochs=2)
     with interrupted(after=1):
@@ -79,6 +81,7 @@ def test_frozen_blocks_stay_as_the_source_has_them(small_run, two_classes, tmp_p
     assert Run.read(tmp_path).settings.freeze == ("enc", "bneck")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_its_source(small_run, two_classes, tmp_path):
     source = tmp_path / "source.keras"
     shutil.copy(small_run / "best.keras", source)
@@ -168,6 +171,7 @@ def test_the_plan_of_a_folder_is_on_our_axes():
     assert (found.patch, found.spacing[2]) == ((40, 40, 1), None)
 
 
+@pytest.mark.slow
 def test_a_folder_goes_on_with_its_own_plan_on_other_data(tmp_path):
     """Of other classes; all but the heads is taken."""
     write_dataset(tmp_path / "data", 5, (40, 36, 18), classes=2)

@@ -348,6 +348,7 @@ def test_a_file_of_splits_says_which_cases_are_held_out(small_data, tmp_path):
             training_data(replace(chosen, fold=fold)).check()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_another_working_directory(small_data, tmp_path, monkeypatch):
     """With the same files under another path; other files are refused by their content."""
     shutil.copytree(small_data, tmp_path / "data")

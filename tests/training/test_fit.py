@@ -84,6 +84,7 @@ def forms(labels):
     }
 
 
+@pytest.mark.slow
 def test_one_model_takes_every_form_of_the_labels_one_after_another():
     """Its rate is 0: so each form must give the loss of the first."""
     x, y = data()
