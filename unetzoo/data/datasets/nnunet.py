@@ -5,6 +5,7 @@ Source: documentation/dataset_format.md of nnU-Net v2.
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ from unetzoo.utils.text import counted, few
 
 
 def find_nnunet(place: Path, *, regions: bool = False) -> Listing:
-    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs.
+    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs, with
+    the labels of labelsTs where it has them.
 
     Without a dataset.json the folders speak for themselves.
 
@@ -50,7 +52,9 @@ def find_nnunet(place: Path, *, regions: bool = False) -> Listing:
         cases, faults = _named(place, manifest, path), list[str]()
     else:
         cases, faults = _cases(place, "imagesTr", "labelsTr", ending)
-    test, more = _cases(place, "imagesTs", None, ending)
+    labels_of_test = "labelsTs" if (place / "labelsTs").is_dir() else None
+    test, more = _cases(place, "imagesTs", labels_of_test, ending)
+    test = [replace(case, label=None) if _lacks_label(case) else case for case in test]
     if manifest is None:
         return Listing(tuple(cases), tuple(test), faults=(*faults, *more))
     names = object_of(manifest, "channel_names", path)
@@ -59,6 +63,11 @@ def find_nnunet(place: Path, *, regions: bool = False) -> Listing:
     faults += _count_faults(manifest, len(cases))
     labels, ignore = _labels(object_of(manifest, "labels", path), path, regions)
     return Listing(tuple(cases), tuple(test), labels, ignore, channels, (*faults, *more))
+
+
+def _lacks_label(case: Case) -> bool:
+    """Whether a case's label file is not there, which a test case may do without."""
+    return case.label is None or not case.label.exists()
 
 
 def _ending(manifest: dict[str, Any], path: Path) -> str:
