@@ -1,10 +1,14 @@
 """``unetzoo evaluate``: whole cases are compared with their references on their own grids."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from unetzoo.evaluation.results import Evaluation
+from unetzoo.evaluation.scores import ClassScores
 from unetzoo.pipeline.early import training_data
 from unetzoo.pipeline.predictor import Predictor
+from unetzoo.pipeline.run import Run
 from unetzoo.visualization.figures import case_figure
 
 
@@ -43,10 +47,18 @@ def evaluate(
             reference,
             prediction,
             title=name,
-            scores=scored.scores[name],
-            class_names=run.class_names,
+            scores=_drawn(scored.scores[name], run),
+            class_names=run.scheme.drawn_names(run.class_names),
             spacing=spacing,
             ignore_label=run.scheme.ignore,
             tolerance=tolerance,
         )
     return scored
+
+
+def _drawn(scores: Sequence[ClassScores], run: Run) -> list[ClassScores]:
+    """Scores with the numbers that a picture has: of a region that of the class it writes."""
+    painting = run.scheme.painting
+    if not painting:
+        return list(scores)
+    return [replace(each, label=painting[each.label - 1]) for each in scores]

@@ -12,7 +12,12 @@ from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.datasets.reading import read_case, write_case_labels
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
-from unetzoo.data.preprocessing.inverse import resampling, restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.inverse import (
+    resampling,
+    restore_labels,
+    restore_probabilities,
+    restore_regions,
+)
 from unetzoo.data.preprocessing.preparation import Grid, prepare
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
@@ -86,7 +91,10 @@ class Predictor:
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
         slabs, grid = self._slabs(image)
-        return self._cleaned(restore_labels(slabs, grid, resampling(grid)))
+        scheme, progress = self.run.scheme, resampling(grid)
+        if scheme.regions:
+            return self._cleaned(restore_regions(slabs, grid, scheme.painting, progress))
+        return self._cleaned(restore_labels(slabs, grid, progress))
 
     def segment_prepared(self, image: np.ndarray) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
@@ -98,11 +106,15 @@ class Predictor:
         )  # fmt: skip
 
     def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
-        """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes."""
+        """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes.
+
+        Those of regions, which may lie over each other, are independent.
+        """
         slabs, grid = self._slabs(image)
         single = first_output(self.model.output_shape)[-1] == 1
+        sigmoid = single or self.run.scheme.regions
         return restore_probabilities(
-            slabs, grid, "sigmoid" if single else "softmax", resampling(grid)
+            slabs, grid, "sigmoid" if sigmoid else "softmax", resampling(grid)
         )
 
     def write(self, case: Case, folder: Path) -> Path:
@@ -112,11 +124,17 @@ class Predictor:
         if self.probabilities:
             probabilities = self.predict_probabilities(image)
             _write_probabilities(folder / f"{case.name}_probabilities", probabilities, image)
-            classes = self._cleaned(classes_of(probabilities, threshold=0.5))
+            classes = self._cleaned(self._classes(probabilities))
         else:
             classes = self.segment(image)
         write_case_labels(path, classes, image, self.run.scheme)
         return path
+
+    def _classes(self, probabilities: np.ndarray) -> np.ndarray:
+        scheme = self.run.scheme
+        if scheme.regions:
+            return scheme.painted(probabilities > 0.5)
+        return classes_of(probabilities, threshold=0.5)
 
     def _cleaned(self, classes: np.ndarray) -> np.ndarray:
         return largest_component(classes) if self.largest else classes
@@ -184,7 +202,7 @@ def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
         ("axis", "", run.rank, len(model.inputs[0].shape) - 2),
         ("channel", "", run.channels, channels),
         ("class", "", len(run.class_names), classes),
-        ("class", " of the labels", run.scheme.num_classes or len(run.class_names), classes),
+        ("class", " of the labels", run.scheme.channels or len(run.class_names), classes),
     ):
         if recorded != needed:
             raise ValueError(
