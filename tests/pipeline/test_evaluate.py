@@ -87,3 +87,23 @@ def test_of_data_that_have_moved_only_the_held_out_cases_are_scored(
     assert result.returncode == 0, result.stderr
     scored = json.loads((tmp_path / "out" / "scores.json").read_text())["cases"]
     assert set(scored) == set(record["held_out"])
+
+
+def test_the_test_cases_of_a_data_set_are_scored_where_they_have_labels(
+    small_run, small_data, tmp_path
+):
+    names = ["case_001", "case_002", "case_003"]
+    for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
+        (tmp_path / part).mkdir()
+    for name in names:
+        shutil.copy(small_data / "images" / f"{name}.png", tmp_path / f"imagesTs/{name}_0000.png")
+    for name in names[:2]:
+        shutil.copy(small_data / "masks" / f"{name}.png", tmp_path / "labelsTs")
+    result = evaluate(small_run, "--data", tmp_path, "--test", "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "1 test case without labels" in result.stderr
+    scored = json.loads((tmp_path / "out" / "scores.json").read_text())["cases"]
+    assert list(scored) == names[:2]
+    done = evaluate(small_run, "--test", "-o", tmp_path / "none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no test case with labels; expected images in imagesTs" in done.stderr

@@ -229,3 +229,35 @@ def test_a_record_of_another_network_is_refused(tmp_path, key, value, sentence, 
     done = commands.command("unetzoo", *given, "-o", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
     assert f"run.json: {sentence}" in done.stderr
+
+
+# === Options ===
+
+
+def test_infinite_voxels_are_replaced_where_they_may_be(small_run, tmp_path):
+    image = np.random.default_rng(0).normal(100, 9, (48, 41)).astype("float32")
+    paths = [tmp_path / "zeros.tif", tmp_path / "gaps.tif"]
+    for path, value in zip(paths, (0, np.nan), strict=True):
+        image[3:5, 7] = value
+        Image.fromarray(image).save(path)
+    plain = predict(small_run, *paths, "-o", tmp_path / "refused")
+    assert plain.returncode == 1
+    assert "give --fill 0 to replace them" in plain.stderr
+    result = predict(small_run, *paths, "-o", tmp_path / "masks", "--fill", "0")
+    assert result.returncode == 0, result.stderr
+    masks = [Image.open(tmp_path / "masks" / f"{path.stem}.png") for path in paths]
+    np.testing.assert_array_equal(*masks)
+
+
+def test_the_device_is_chosen_before_keras_is_loaded(small_run, small_data, tmp_path):
+    image = small_data / "images" / "case_003.png"
+    expected = {
+        "cpu": (0, ""),
+        "gpu:7": (2, "error: --device gpu:7: tensorflow sees no such GPU; expected its build for"),
+        "cuda": (2, "error: --device 'cuda': expected cpu, gpu, or gpu:1 for the second."),
+    }
+    for device, (code, sentence) in expected.items():
+        words = ["predict", small_run, image, "-o", tmp_path / device, "--device", device]
+        returncode, _, out, err = commands.started("unetzoo", *words)
+        assert (returncode, bool(out)) == (code, code == 0)
+        assert sentence in err.splitlines()[-1]

@@ -91,6 +91,7 @@ class NnunetPredictor:
     overlap: float = 0.5
     largest: bool = False
     probabilities: bool = False
+    fill: float | None = None
     previous: "NnunetPredictor | None" = None  # of a cascade
 
     def segment(self, image: Volume) -> np.ndarray:
@@ -108,7 +109,7 @@ class NnunetPredictor:
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
-        image, path = read_image(case.images), target(case, folder)
+        image, path = read_image(case.images, fill=self.fill), target(case, folder)
         file = image.files[0]
         if self.probabilities:
             values = self.predict_probabilities(image)
@@ -207,6 +208,7 @@ def load_nnunet(
     checkpoint: str = FINAL,
     largest: bool = False,
     probabilities: bool = False,
+    fill: float | None = None,
 ) -> NnunetPredictor:
     """A trained folder of nnU-Net, ready to be applied.
 
@@ -219,6 +221,7 @@ def load_nnunet(
         checkpoint: the name of the file in each fold.
         largest: whether to keep only the largest component of each label.
         probabilities: whether to write the probabilities, too.
+        fill: replaces NaN and infinite voxels; None makes them an error.
 
     Raises: ValueError for what is no such folder, is damaged, or cannot be built.
     """
@@ -240,7 +243,7 @@ def load_nnunet(
         for weights in trained.weights
     )  # fmt: skip
     return NnunetPredictor(
-        trained, models, preparation, mirror, overlap, largest, probabilities, previous
+        trained, models, preparation, mirror, overlap, largest, probabilities, fill, previous
     )
 
 

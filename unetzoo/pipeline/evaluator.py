@@ -19,6 +19,7 @@ def evaluate(
     *,
     tolerance: float = 1.0,
     worst: int = 3,
+    test: bool = False,
 ) -> Evaluation:
     """Segment labeled cases, score them, and draw the worst.
 
@@ -32,12 +33,15 @@ def evaluate(
         folder: where the results are written.
         tolerance: of the surface Dice, in mm or pixels.
         worst: how many cases to draw.
+        test: whether the test cases of the data are scored: imagesTs and labelsTs, or TFDS's split.
 
     Raises: ValueError for data without labeled cases that the network was not trained on.
     """
     folder = Path(folder)
     run = predictor.own_run
-    scored, shown = training_data(run.settings, data).evaluate(predictor, folder, tolerance)
+    scored, shown = training_data(run.settings, data, test=test).evaluate(
+        predictor, folder, tolerance
+    )
     scored.write(folder)
     for number, name in enumerate(scored.worst(worst), 1):
         image, reference, prediction, spacing = shown(name)

@@ -27,7 +27,7 @@ from unetzoo.interop.nnunet_zip import trained_place
 from unetzoo.interop.onnx_network import OnnxNetwork
 from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.pipeline.run import RUN, Run
-from unetzoo.utils.checks import check
+from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.files import make_folder, replacing
 from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
@@ -66,8 +66,9 @@ class Predictor:
         overlap: as in ``sliding_window``.
         largest: whether to keep only the largest component of each class.
         probabilities: whether to write the probabilities, too.
+        fill: replaces NaN and infinite voxels; None for what the run was trained with.
 
-    Raises: ValueError for an overlap outside [0, 1).
+    Raises: ValueError for an overlap outside [0, 1), or a fill that is not finite.
     """
 
     run: Run | Processing
@@ -76,10 +77,13 @@ class Predictor:
     overlap: float | None = None
     largest: bool = False
     probabilities: bool = False
+    fill: float | None = None
 
     def __post_init__(self) -> None:
         holds = self.overlap is None or 0 <= self.overlap < 1
         check(holds, "overlap", self.overlap, "a fraction in [0, 1)")
+        holds = self.fill is None or is_number(self.fill)
+        check(holds, "fill", self.fill, "a finite number, such as 0")
 
     @property
     def own_run(self) -> Run:
@@ -87,6 +91,11 @@ class Predictor:
         if isinstance(self.run, Run):
             return self.run
         raise ValueError(f"{self.run.folder}: an export; expected the folder of a run.")
+
+    def read(self, case: Case) -> Volume | Picture:
+        """The image of a case. Raises: ValueError as ``read_case``."""
+        fill = self.run.preparation.fill if self.fill is None else self.fill
+        return read_case(case, fill=fill)
 
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
@@ -119,7 +128,7 @@ class Predictor:
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
-        image = read_case(case, fill=self.run.preparation.fill)
+        image = self.read(case)
         path = target(case, folder)
         if self.probabilities:
             probabilities = self.predict_probabilities(image)

@@ -34,14 +34,15 @@ class Dataset:
 
     layout: str  # "msd", "nnunet", "brats", "csv", "glob" or "pictures"
     cases: tuple[Case, ...]  # those with labels
-    test: tuple[Case, ...]  # those without labels
+    test: tuple[Case, ...]  # the others: most have no labels
     scheme: LabelScheme  # which numbers the label files hold
     class_names: tuple[str, ...]  # of class 0, 1 ..., or of the regions; () if unknown
     channel_names: tuple[str, ...]  # ("CT",), ("T1", "FLAIR") ...; () if unknown
 
     def __str__(self) -> str:
         cases = counted(len(self.cases), "case")
-        text = f"{self.layout}: {cases} with labels, {len(self.test)} without"
+        text = f"{self.layout}: {cases} with labels, {len(self.test)} "
+        text += "for the test" if any(case.label for case in self.test) else "without"
         kind = "regions" if self.scheme.regions else "classes"
         parts = {"channels": self.channel_names, kind: self.class_names}
         return text + "".join(

@@ -34,7 +34,8 @@ from unetzoo.utils.text import counted, few
 
 
 def find_nnunet(place: Path, *, regions: bool = True) -> Listing:
-    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs.
+    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs, with
+    the labels of labelsTs where it has them.
 
     Without a dataset.json the folders speak for themselves.
 
@@ -52,7 +53,9 @@ def find_nnunet(place: Path, *, regions: bool = True) -> Listing:
         cases, faults = _named(place, manifest, path), list[str]()
     else:
         cases, faults = _cases(place, "imagesTr", "labelsTr", ending)
-    test, more = _cases(place, "imagesTs", None, ending)
+    labels_of_test = "labelsTs" if (place / "labelsTs").is_dir() else None
+    test, more = _cases(place, "imagesTs", labels_of_test, ending)
+    test = [replace(case, label=None) if _lacks_label(case) else case for case in test]
     if manifest is None:
         return Listing(tuple(cases), tuple(test), faults=(*faults, *more))
     names = object_of(manifest, "channel_names", path)
@@ -67,6 +70,11 @@ def find_nnunet(place: Path, *, regions: bool = True) -> Listing:
         return replace(listing, **_regions(labels, manifest, path))
     single = {name: numbers[0] for name, numbers in labels.items() if len(numbers) == 1}
     return replace(listing, labels=single)
+
+
+def _lacks_label(case: Case) -> bool:
+    """Whether a case's label file is not there, which a test case may do without."""
+    return case.label is None or not case.label.exists()
 
 
 def _ending(manifest: dict[str, Any], path: Path) -> str:
