@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, softmax
 
+from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.files import replacing
 from unetzoo.utils.json_values import read_json
@@ -78,12 +79,13 @@ def adaptive_bins(probabilities: np.ndarray, truth: np.ndarray, count: int = BIN
     return _binned(probabilities, truth, rank * count // max(len(probabilities), 1), count)
 
 
-def scaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+def scaled(probabilities: np.ndarray, temperature: float, *, regions: bool = False) -> np.ndarray:
     """The probabilities that logits give when they are divided by a temperature.
 
     Args:
         probabilities: ``(..., C)``, of a softmax; of a sigmoid where there is one class, C = 1.
         temperature: above 0; above 1 makes a network less sure.
+        regions: whether each channel is of a sigmoid.
 
     Returns: the same shape, float32. The largest class stays the largest.
     Source: Guo et al. 2017.
@@ -95,41 +97,48 @@ def scaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     if temperature == 1:
         return np.asarray(probabilities, "float32")
     clipped = np.maximum(np.asarray(probabilities, "float64"), LEAST)
-    if clipped.shape[-1] == 1:
+    if regions or clipped.shape[-1] == 1:
         return expit(logit(np.minimum(clipped, 1 - 1e-15)) / temperature).astype("float32")
     return softmax(np.log(clipped) / temperature, axis=-1).astype("float32")
 
 
-def fitted_temperature(probabilities: np.ndarray, classes: np.ndarray) -> float:
-    """The temperature at which the true classes are most likely.
+def fitted_temperature(
+    probabilities: np.ndarray, truth: np.ndarray, *, regions: bool = False
+) -> float:
+    """The temperature at which what is true is most likely.
 
     Args:
-        probabilities: ``(N, C)`` as in ``scaled``.
-        classes: the true ones, ``(N,)``.
+        probabilities, regions: as in ``scaled``, ``(N, C)``.
+        truth: whether each voxel has each class, ``(N, C)``, bool.
 
     >>> rng = np.random.default_rng(0)
-    >>> truth = (rng.random(20000) < 0.7).astype(int)
+    >>> first = rng.random(20000) < 0.3
+    >>> truth = np.stack([first, ~first], -1)
     >>> sure = np.tile([0.1, 0.9], (20000, 1))  # but right seven times in ten
     >>> round(scaled(sure, fitted_temperature(sure, truth))[0, 1].item(), 2)
     0.7
     """
 
     def loss(exponent: float) -> float:
-        return negative_log_likelihood(scaled(probabilities, math.exp(exponent)), classes)
+        values = scaled(probabilities, math.exp(exponent), regions=regions)
+        return negative_log_likelihood(values, truth, regions=regions)
 
     limits = (math.log(COOLEST), math.log(HOTTEST))
     return math.exp(minimize_scalar(loss, bounds=limits, method="bounded").x)
 
 
-def negative_log_likelihood(probabilities: np.ndarray, classes: np.ndarray) -> float:
-    """The mean of minus the logarithm of the true class's probability, nats.
+def negative_log_likelihood(
+    probabilities: np.ndarray, truth: np.ndarray, *, regions: bool = False
+) -> float:
+    """The mean of minus the logarithm of what is true, nats; of regions of each channel.
 
-    >>> round(negative_log_likelihood(np.array([[0.5, 0.5]]), np.array([1])), 4)
+    >>> round(negative_log_likelihood(np.array([[0.5, 0.5]]), np.array([[False, True]])), 4)
     0.6931
     """
-    true = _truth(classes, probabilities.shape[-1])
-    of_truth = np.where(true, probabilities, 1 - probabilities)
-    likely = of_truth[:, 0] if probabilities.shape[-1] == 1 else probabilities[true]
+    if regions or probabilities.shape[-1] == 1:
+        likely = np.where(truth, probabilities, 1 - probabilities)
+    else:
+        likely = probabilities[truth]
     return float(-np.log(np.maximum(likely.astype("float64"), LEAST)).mean())
 
 
@@ -139,41 +148,47 @@ class Calibration(Shown):
 
     Args:
         probabilities: of voxels, ``(N, C)``; as many of each case as there is room for.
-        classes: the true ones, ``(N,)``.
-        class_names: of classes 0, 1 ...
-        temperature: fitted on other cases; None to fit it on these.
+        truth: whether each voxel has each class, ``(N, C)``, bool.
+        names: of the channels.
+        temperature: fitted on these cases, or on others.
+        regions: whether each channel is of a sigmoid.
     """
 
     probabilities: np.ndarray
-    classes: np.ndarray
-    class_names: tuple[str, ...]
+    truth: np.ndarray
+    names: tuple[str, ...]
     temperature: float
-
-    def bins(self, label: int, *, adaptive: bool = False, tempered: bool = False) -> Bins:
-        """Of a class; ``tempered``: at the temperature."""
-        values = scaled(self.probabilities, self.temperature) if tempered else self.probabilities
-        single = values.shape[-1] == 1
-        column, truth = values[:, 0 if single else label], self.classes == label
-        return (adaptive_bins if adaptive else equal_bins)(column, truth)
+    regions: bool = False
 
     @property
-    def labels(self) -> range:
-        """The classes that are looked at: without the background, if there are others."""
-        return range(1, max(2, self.probabilities.shape[-1]))
+    def channels(self) -> range:
+        """Those that are looked at: all but the background's."""
+        apart = self.regions or self.truth.shape[-1] == 1
+        return range(0 if apart else 1, self.truth.shape[-1])
+
+    @property
+    def tempered(self) -> np.ndarray:
+        """The probabilities at the temperature."""
+        return scaled(self.probabilities, self.temperature, regions=self.regions)
+
+    def bins(self, channel: int, *, adaptive: bool = False, tempered: bool = False) -> Bins:
+        """Of a channel's probabilities, as they are or at the temperature."""
+        values = self.tempered if tempered else self.probabilities
+        binned = adaptive_bins if adaptive else equal_bins
+        return binned(values[:, channel], self.truth[:, channel])
 
     def __str__(self) -> str:
-        heads = ["class", "ECE", "adaptive ECE", "ECE at T", "adaptive ECE at T"]
-        rows = [heads]
-        for label in self.labels:
-            name = printable(self.class_names[label]) if label < len(self.class_names) else ""
-            kinds = ((a, c) for c in (False, True) for a in (False, True))
-            errors = (self.bins(label, adaptive=a, tempered=c).error for a, c in kinds)
-            rows.append([f"{label} {name}".rstrip(), *(f"{error:.4f}" for error in errors)])
-        before = negative_log_likelihood(self.probabilities, self.classes)
-        tempered = scaled(self.probabilities, self.temperature)
-        after = negative_log_likelihood(tempered, self.classes)
+        rows = [["class", "ECE", "adaptive ECE", "ECE at T", "adaptive ECE at T"]]
+        for channel in self.channels:
+            kinds = ((a, t) for t in (False, True) for a in (False, True))
+            errors = (self.bins(channel, adaptive=a, tempered=t).error for a, t in kinds)
+            rows.append([printable(self.names[channel]), *(f"{error:.4f}" for error in errors)])
+        before, after = (
+            negative_log_likelihood(values, self.truth, regions=self.regions)
+            for values in (self.probabilities, self.tempered)
+        )
         return "\n".join([
-            f"Calibration over {len(self.classes):,} voxels; T, the temperature, is "
+            f"Calibration over {len(self.truth):,} voxels; T, the temperature, is "
             f"{self.temperature:.3f}: the negative log-likelihood goes from {before:.4f} to "
             f"{after:.4f}.\n",
             *aligned(rows, left=1),
@@ -185,24 +200,30 @@ class Sampler:
 
     Args:
         cases: how many there will be.
+        scheme: of their labels.
         most: numbers to keep in all.
     """
 
-    def __init__(self, cases: int, most: int = 2**24):
+    def __init__(self, cases: int, scheme: LabelScheme, most: int = 2**24):
         self.numbers = max(1, most // max(cases, 1))
+        self.scheme = scheme
         self.probabilities: list[np.ndarray] = []
-        self.classes: list[np.ndarray] = []
+        self.truth: list[np.ndarray] = []
 
-    def add(self, probabilities: np.ndarray, classes: np.ndarray, ignore: int | None) -> None:
+    def add(self, probabilities: np.ndarray, classes: np.ndarray) -> None:
         """A case's ``(*spatial, C)`` and ``(*spatial)``; voxels to ignore are left out."""
-        places = np.arange(classes.size)
-        if ignore is not None:
-            places = places[classes.ravel() != ignore]
-        count = max(1, self.numbers // probabilities.shape[-1])
+        places, channels = np.arange(classes.size), probabilities.shape[-1]
+        if self.scheme.ignore is not None:
+            places = places[classes.ravel() != self.scheme.ignore]
+        count = max(1, self.numbers // channels)
         if len(places) > count:
             places = np.sort(np.random.default_rng(0).choice(places, count, replace=False))
-        self.probabilities.append(probabilities.reshape(-1, probabilities.shape[-1])[places])
-        self.classes.append(classes.ravel()[places])
+        drawn = classes.ravel()[places]
+        labels = [1] if channels == 1 else np.arange(channels)
+        in_regions = self.scheme.regions is not None
+        truth = self.scheme.in_regions(drawn) if in_regions else drawn[:, None] == labels
+        self.probabilities.append(probabilities.reshape(-1, channels)[places])
+        self.truth.append(truth)
 
     def calibration(
         self, class_names: Sequence[str], temperature: float | None = None
@@ -210,16 +231,19 @@ class Sampler:
         """Of all that was added.
 
         Args:
-            class_names: of classes 0, 1 ...
+            class_names: of classes 0, 1 ..., or of the regions.
             temperature: to look at; None to fit it.
 
         Raises: ValueError if nothing was added.
         """
-        if not sum(map(len, self.classes)):
+        if not sum(map(len, self.truth)):
             raise ValueError("no voxels with a label; expected at least one case to calibrate by.")
-        probabilities, classes = np.concatenate(self.probabilities), np.concatenate(self.classes)
-        fitted = temperature or fitted_temperature(probabilities, classes)
-        return Calibration(probabilities, classes, tuple(class_names), fitted)
+        probabilities, truth = np.concatenate(self.probabilities), np.concatenate(self.truth)
+        regions = self.scheme.regions is not None
+        if temperature is None:
+            temperature = fitted_temperature(probabilities, truth, regions=regions)
+        names = tuple(class_names)[-truth.shape[-1] :]
+        return Calibration(probabilities, truth, names, temperature, regions)
 
 
 def write_temperature(folder: Path, temperature: float, model: str) -> None:
@@ -255,9 +279,3 @@ def _binned(probabilities: np.ndarray, truth: np.ndarray, bins: np.ndarray, coun
         confidence = np.bincount(bins, probabilities, count) / voxels
         frequency = np.bincount(bins, truth, count) / voxels
     return Bins(voxels, confidence, frequency)
-
-
-def _truth(classes: np.ndarray, channels: int) -> np.ndarray:
-    """Whether each voxel has each class; of a single channel, whether it has class 1."""
-    labels = [1] if channels == 1 else np.arange(channels)
-    return np.asarray(classes)[:, None] == labels

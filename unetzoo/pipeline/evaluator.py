@@ -1,13 +1,16 @@
 """``unetzoo evaluate``: whole cases are compared with their references on their own grids."""
 
-import dataclasses
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from unetzoo.evaluation.calibration import Calibration, Sampler, write_temperature
 from unetzoo.evaluation.results import Evaluation
+from unetzoo.evaluation.scores import ClassScores
 from unetzoo.pipeline.early import training_data
 from unetzoo.pipeline.predictor import Predictor
+from unetzoo.pipeline.run import Run
 from unetzoo.utils.text import write_text
 from unetzoo.visualization.figures import case_figure
 
@@ -51,8 +54,8 @@ def evaluate(
             reference,
             prediction,
             title=name,
-            scores=scored.scores[name],
-            class_names=run.class_names,
+            scores=_drawn(scored.scores[name], run),
+            class_names=run.scheme.drawn_names(run.class_names),
             spacing=spacing,
             ignore_label=run.scheme.ignore,
             tolerance=tolerance,
@@ -87,8 +90,8 @@ def calibrate(
     cases = source.to_score(run)
     if not isinstance(cases, list):
         raise ValueError(f"{source.place}: expected files to calibrate by, not examples of TFDS.")
-    sampler = Sampler(len(cases))
-    plain = dataclasses.replace(predictor, sampler=sampler, temperature=1.0)
+    sampler = Sampler(len(cases), run.scheme)
+    plain = replace(predictor, sampler=sampler, temperature=1.0)
     scored = evaluate(plain, data, folder, test=test, **options)
     known = None if source.own else predictor.temperature
     calibration = sampler.calibration(run.class_names, known)
@@ -97,3 +100,11 @@ def calibrate(
     write_text(folder / "calibration.txt", f"{calibration}\n")
     reliability_figure(folder / "reliability.png", calibration)
     return scored, calibration
+
+
+def _drawn(scores: Sequence[ClassScores], run: Run) -> list[ClassScores]:
+    """Scores with the numbers that a picture has: of a region that of the class it writes."""
+    painting = run.scheme.painting
+    if not painting:
+        return list(scores)
+    return [replace(each, label=painting[each.label - 1]) for each in scores]

@@ -113,6 +113,7 @@ class Files(TrainingData):
                 batch_size=settings.batch_size,
                 augment=Augmentation() if settings.augment else None,
                 ignore_label=run.scheme.ignore,
+                regions=run.scheme.table if run.scheme.regions else None,
                 output=outputs.sizes,
                 outputs=outputs.count,
                 seed=settings.seed,

@@ -12,7 +12,12 @@ from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.datasets.reading import read_case, read_case_labels, write_case_labels
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
-from unetzoo.data.preprocessing.inverse import resampling, restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.inverse import (
+    resampling,
+    restore_labels,
+    restore_probabilities,
+    restore_regions,
+)
 from unetzoo.data.preprocessing.preparation import Grid, prepare
 from unetzoo.evaluation.calibration import Sampler, read_temperature, scaled
 from unetzoo.inference.postprocessing import largest_component
@@ -105,7 +110,10 @@ class Predictor:
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
         slabs, grid = self._slabs(image)
-        return self._cleaned(restore_labels(slabs, grid, resampling(grid)))
+        scheme, progress = self.run.scheme, resampling(grid)
+        if scheme.regions:
+            return self._cleaned(restore_regions(slabs, grid, scheme.painting, progress))
+        return self._cleaned(restore_labels(slabs, grid, progress))
 
     def segment_prepared(self, image: np.ndarray) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
@@ -117,13 +125,17 @@ class Predictor:
         )  # fmt: skip
 
     def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
-        """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes."""
+        """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes.
+
+        Those of regions, which may lie over each other, are independent.
+        """
         slabs, grid = self._slabs(image)
         single = first_output(self.model.output_shape)[-1] == 1
+        regions = self.run.scheme.regions is not None
         probabilities = restore_probabilities(
-            slabs, grid, "sigmoid" if single else "softmax", resampling(grid)
+            slabs, grid, "sigmoid" if single or regions else "softmax", resampling(grid)
         )
-        return scaled(probabilities, self.temperature)
+        return scaled(probabilities, self.temperature, regions=regions)
 
     def spread(self, image: Volume | Picture) -> Spread:
         """The probabilities over mirror images, if the predictor mirrors, or else of one."""
@@ -140,13 +152,14 @@ class Predictor:
         path = target(case, folder)
         if self.probabilities or self.sampler is not None:
             probabilities = self.predict_probabilities(image)
-            classes = self._cleaned(classes_of(probabilities, threshold=0.5))
+            classes = self._cleaned(self._classes(probabilities))
             self._keep(probabilities, case, image, folder)
         else:
             classes = self.segment(image)
         if self.uncertainty:
             spread = self.spread(image)
-            _write_values(folder / f"{case.name}_entropy", spread.entropy()[..., None], image)
+            entropy = spread.entropy(regions=self.run.scheme.regions is not None)
+            _write_values(folder / f"{case.name}_entropy", entropy[..., None], image)
             if spread.count > 1:
                 variance = spread.variance[..., None]
                 _write_values(folder / f"{case.name}_variance", variance, image)
@@ -160,8 +173,13 @@ class Predictor:
         if self.probabilities:
             _write_values(folder / f"{case.name}_probabilities", probabilities, image)
         if self.sampler is not None:
-            scheme = self.run.scheme
-            self.sampler.add(probabilities, read_case_labels(case, scheme).data, scheme.ignore)
+            self.sampler.add(probabilities, read_case_labels(case, self.run.scheme).data)
+
+    def _classes(self, probabilities: np.ndarray) -> np.ndarray:
+        scheme = self.run.scheme
+        if scheme.regions:
+            return scheme.painted(probabilities > 0.5)
+        return classes_of(probabilities, threshold=0.5)
 
     def _cleaned(self, classes: np.ndarray) -> np.ndarray:
         return largest_component(classes) if self.largest else classes
@@ -230,7 +248,7 @@ def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
         ("axis", "", run.rank, len(model.inputs[0].shape) - 2),
         ("channel", "", run.channels, channels),
         ("class", "", len(run.class_names), classes),
-        ("class", " of the labels", run.scheme.num_classes or len(run.class_names), classes),
+        ("class", " of the labels", run.scheme.channels or len(run.class_names), classes),
     ):
         if recorded != needed:
             raise ValueError(

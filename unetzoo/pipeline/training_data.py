@@ -139,7 +139,7 @@ class TrainingData(ABC):
             folder=folder,
             settings=self.settings.located(),
             scheme=scheme,
-            class_names=class_names or ("background", *others),
+            class_names=class_names or ("background", *others),  # a name for each channel
             channels=len(preparation.normalisation),
             preparation=preparation,
             train=dict.fromkeys(train, ""),

@@ -28,26 +28,25 @@ def reliability_figure(path: Path | str, calibration: Calibration) -> Figure:
     Raises: ValueError for a file that cannot be written.
 
     >>> import tempfile
-    >>> given, classes = np.tile([[0.2, 0.8]], (50, 1)), np.arange(50) % 2
-    >>> calibration = Calibration(given, classes, ("background", "nucleus"), 3.0)
+    >>> given, truth = np.tile([[0.2, 0.8]], (50, 1)), np.tile([[0, 1], [1, 0]], (25, 1)) > 0
+    >>> calibration = Calibration(given, truth, ("background", "nucleus"), 3.0)
     >>> figure = reliability_figure(Path(tempfile.mkdtemp()) / "reliability.png", calibration)
     >>> [axes.get_title() for axes in figure.axes]
     ['nucleus: ECE 0.300, 0.114 at T 3']
     """
-    labels = list(calibration.labels)[:MOST_CLASSES]
-    columns = min(4, len(labels))
-    rows = -(-len(labels) // columns)
+    channels = calibration.channels[:MOST_CLASSES]
+    columns = min(4, len(channels))
+    rows = -(-len(channels) // columns)
     figure = Figure((max(4.5, WIDTH * columns), WIDTH * rows + 0.4), dpi=DPI, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, label in zip(panels, labels, strict=False):
-        before = calibration.bins(label)
-        after = calibration.bins(label, tempered=True)
-        _draw(axes, before, color_of(label), "-")
-        _draw(axes, after, color_of(label), "--")
-        name = class_name(label, calibration.class_names)
+    for number, (axes, channel) in enumerate(zip(panels, channels, strict=False), 1):
+        before, after = (calibration.bins(channel, tempered=tempered) for tempered in (False, True))
+        _draw(axes, before, color_of(number), "-")
+        _draw(axes, after, color_of(number), "--")
+        name = class_name(channel, calibration.names)
         errors = f"ECE {before.error:.3f}, {after.error:.3f} at T {calibration.temperature:.3g}"
         axes.set_title(f"{name}: {errors}", fontsize=9, parse_math=False)
-    for axes in panels[len(labels) :]:
+    for axes in panels[len(channels) :]:
         axes.set_axis_off()
     entries = [
         ("as it is", Line2D([], [], color="#404040", linestyle="-")),
