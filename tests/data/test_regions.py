@@ -15,6 +15,7 @@ from unetzoo.data.preprocessing.preparation import Grid
 from unetzoo.data.regions import Regions
 from unetzoo.data.sample import Sample
 from unetzoo.evaluation.regions import region_overlaps, score_regions
+from unetzoo.inference.postprocessing import largest_of_regions
 from unetzoo.losses import DiceCrossentropy
 
 sys.path.insert(0, str(SCRIPTS))
@@ -54,6 +55,13 @@ def test_masks_are_painted_as_nnunet_paints_them():
         grid = Grid(shape, tuple((0, n) for n in shape), (1.0,) * 3, shape)
         np.testing.assert_array_equal(restore_regions([each], grid, SCHEME.painting), masks[case])
         np.testing.assert_array_equal(restore_regions([each], grid, ORDER), expected[case])
+
+
+def test_the_largest_components_of_regions_are_nnunets():
+    """Its neighbors share a face, an edge or a corner, as here."""
+    for mask, expected in zip(FROZEN["masks"], FROZEN["largest"], strict=True):
+        found = largest_of_regions(np.array(mask), REGIONS.members)
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_counts_are_nnunets():

@@ -34,6 +34,9 @@ def main():
         compute_tp_fp_fn_tn,
         region_or_label_to_mask,
     )
+    from nnunetv2.postprocessing.remove_connected_components import (
+        remove_all_but_largest_component_from_segmentation,
+    )
     from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss
     from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
@@ -58,12 +61,18 @@ def main():
         [int(n) for n in compute_tp_fp_fn_tn(a, b, ignored)]
         for a, b in zip(maps, predicted, strict=True)
     ]
+    cleaned = []
+    for mask in masks:
+        for region in manager.foreground_regions:
+            mask = remove_all_but_largest_component_from_segmentation(mask, region)
+        cleaned.append(mask)
     found = {
         "nnunetv2": importlib.metadata.version("nnunetv2"),
         "regions": [np.atleast_1d(region).tolist() for region in manager.foreground_regions],
         "heads": manager.num_segmentation_heads,
         "losses": losses,
         "masks": np.stack(masks).tolist(),
+        "largest": np.stack(cleaned).tolist(),
         "counts": counts,  # of true positive, false positive, false negative, true negative voxels
     }
     OUT.write_text(json.dumps(found) + "\n")
