@@ -15,11 +15,12 @@ from unetzoo.data.preprocessing.preparation import Grid
 from unetzoo.data.regions import Regions
 from unetzoo.data.sample import Sample
 from unetzoo.evaluation.regions import region_overlaps, score_regions
+from unetzoo.inference.postprocessing import largest_of_regions
 from unetzoo.losses import DiceCrossentropy
 
 sys.path.insert(0, str(SCRIPTS))
 
-from nnunet_regions import ORDER, example
+from nnunet_regions import ORDER, example, pieces
 
 FROZEN = json.loads((GOLDEN / "nnunet_regions.json").read_text())
 REGIONS = Regions(tuple(map(tuple, FROZEN["regions"])), tuple(ORDER))
@@ -54,6 +55,13 @@ def test_masks_are_painted_as_nnunet_paints_them():
         grid = Grid(shape, tuple((0, n) for n in shape), (1.0,) * 3, shape)
         np.testing.assert_array_equal(restore_regions([each], grid, SCHEME.painting), masks[case])
         np.testing.assert_array_equal(restore_regions([each], grid, ORDER), expected[case])
+
+
+def test_the_largest_components_of_regions_are_nnunets():
+    """Its neighbors share a face, an edge or a corner, as here."""
+    expected = np.array(FROZEN["largest"])
+    np.testing.assert_array_equal(largest_of_regions(pieces(), REGIONS.members), expected)
+    assert 0 < (expected > 0).sum() < (pieces() > 0).sum()
 
 
 def test_counts_are_nnunets():

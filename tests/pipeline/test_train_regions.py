@@ -77,6 +77,8 @@ def test_regions_are_trained_resumed_predicted_and_scored(tmp_path, ignore):
     assert done.returncode == 0, done.stderr
     done = command("unetzoo", "predict", run, *images, "-o", tmp_path / "plain")
     assert done.returncode == 0, done.stderr
+    done = command("unetzoo", "predict", run, images[0], "-o", tmp_path / "large", "--largest")
+    assert done.returncode == 0, done.stderr
     for name in ("case_000", "case_001"):
         mask = array(tmp_path / "m" / f"{name}.nii.gz")
         likely = array(tmp_path / "m" / f"{name}_probabilities.nii.gz")

@@ -27,12 +27,23 @@ def example():
     return labels, (3 * waves(*SHAPE, 3, pace=0.9)).astype("float32")
 
 
+def pieces():
+    """A mask ``(9, 8, 7)`` of many small components."""
+    shape = (9, 8, 7)
+    numbers = np.array([0, 1, 2, 4])
+    mask = numbers[np.floor(2 * waves(*shape, pace=1.7) + 2).clip(0, 3).astype(int)]
+    return np.where(waves(*shape, pace=2.3) > 0.7, mask, 0)
+
+
 def main():
     """The loss with and without ignored voxels, and what is painted."""
     import torch
     from nnunetv2.evaluation.evaluate_predictions import (
         compute_tp_fp_fn_tn,
         region_or_label_to_mask,
+    )
+    from nnunetv2.postprocessing.remove_connected_components import (
+        remove_all_but_largest_component_from_segmentation,
     )
     from nnunetv2.training.loss.compound_losses import DC_and_BCE_loss
     from nnunetv2.utilities.label_handling.label_handling import LabelManager
@@ -58,12 +69,16 @@ def main():
         [int(n) for n in compute_tp_fp_fn_tn(a, b, ignored)]
         for a, b in zip(maps, predicted, strict=True)
     ]
+    cleaned = pieces()
+    for region in manager.foreground_regions:
+        cleaned = remove_all_but_largest_component_from_segmentation(cleaned, region)
     found = {
         "nnunetv2": importlib.metadata.version("nnunetv2"),
         "regions": [np.atleast_1d(region).tolist() for region in manager.foreground_regions],
         "heads": manager.num_segmentation_heads,
         "losses": losses,
         "masks": np.stack(masks).tolist(),
+        "largest": cleaned.tolist(),
         "counts": counts,  # of true positive, false positive, false negative, true negative voxels
     }
     OUT.write_text(json.dumps(found) + "\n")

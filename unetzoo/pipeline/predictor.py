@@ -20,7 +20,7 @@ from unetzoo.data.preprocessing.inverse import (
 )
 from unetzoo.data.preprocessing.preparation import Grid, prepare
 from unetzoo.evaluation.calibration import Sampler, read_temperature, scaled
-from unetzoo.inference.postprocessing import largest_component
+from unetzoo.inference.postprocessing import largest_component, largest_of_regions
 from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
@@ -182,7 +182,12 @@ class Predictor:
         return classes_of(probabilities, threshold=0.5)
 
     def _cleaned(self, classes: np.ndarray) -> np.ndarray:
-        return largest_component(classes) if self.largest else classes
+        if not self.largest:
+            return classes
+        scheme = self.run.scheme
+        if scheme.regions:
+            return largest_of_regions(classes, map(np.flatnonzero, scheme.table.T))
+        return largest_component(classes)
 
     def _slabs(self, image: Volume | Picture) -> tuple[Iterator[np.ndarray], Grid]:
         """The logits of the prepared image, and how to get back to the image's grid."""
