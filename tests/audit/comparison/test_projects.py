@@ -52,8 +52,7 @@ def test_a_stale_table_fails_with_the_explained_diff(tmp_path):
         "rows: 2 changed; parameters: +96\n"
         "why the counts differ:\n"
         "            194  the first\n"
-        "            +80  widths (Conv2d-1)\n"
-        "            +16  input channels (Conv2d-2)\n"
+        "            +96  widths (Conv2d-1, Conv2d-2)\n"
         "            290  the second"
     )
 
