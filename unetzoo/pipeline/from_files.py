@@ -57,6 +57,8 @@ class Files(TrainingData):
             labels=settings.labels,
             classes=settings.classes,
             ignore=settings.ignore,
+            threshold=settings.threshold,
+            geometry=settings.geometry,
         )
 
     def check(self) -> None:

@@ -58,7 +58,7 @@ def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
     """
     if case.label is None:
         raise ValueError(f"case {case.name!r}: it has no labels; expected a label file.")
-    check_grid(case.label, case.images[0])
+    check_label_grid(case.label, case.images[0], scheme)
     return read_label_file(case.label, scheme, image=case.images[0])
 
 
@@ -70,13 +70,27 @@ def read_label_file(
     Args:
         path: of the labels.
         scheme: which numbers the file may hold, and which class each is.
-        image: of a volume, whose canonical axes the classes get; None for its own.
+        image: of a volume, whose canonical axes the classes get, and with the scheme's geometry
+            "image" its grid; None for its own.
 
     Raises: ValueError for a damaged file, and unknown labels.
     """
     if is_picture(path):
         return read_mask(path, scheme)
     return read_labels(path, scheme, image=image)
+
+
+def check_label_grid(path: Path, image: Path, scheme: LabelScheme) -> None:
+    """As ``check_grid``; of a volume that takes its image's place in space, the shapes alone."""
+    if scheme.geometry == "header" or is_picture(path):
+        check_grid(path, image)
+        return
+    shapes = read_header(path).shape, read_header(image).shape
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{path}: shape {shapes[0]}, but {image} has {shapes[1]} (as stored); expected a voxel "
+            "for every voxel."
+        )
 
 
 def check_grid(path: Path, image: Path) -> None:
