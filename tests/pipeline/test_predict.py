@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import commands
@@ -14,6 +15,7 @@ from small_runs import threshold_run
 
 from unetzoo.data.datasets.inputs import cases_of, shard
 from unetzoo.data.datasets.reading import read_case
+from unetzoo.data.io.pictures import read_picture
 from unetzoo.pipeline.predictor import load_predictor, predict_cases
 from unetzoo.pipeline.run import Run
 
@@ -261,3 +263,23 @@ def test_the_device_is_chosen_before_keras_is_loaded(small_run, small_data, tmp_
         returncode, _, out, err = commands.started("unetzoo", *words)
         assert (returncode, bool(out)) == (code, code == 0)
         assert sentence in err.splitlines()[-1]
+
+
+def test_uncertainty_is_that_of_the_mirror_images(small_run, small_data, tmp_path):
+    image = small_data / "images" / "case_003.png"
+    result = predict(small_run, image, "-o", tmp_path, "--uncertainty", "--mirror")
+    assert result.returncode == 0, result.stderr
+    maps = [np.load(tmp_path / f"case_003_{name}.npy") for name in ("entropy", "variance")]
+    predictor = load_predictor(small_run)
+    members = []
+    for axes in ((), (0,), (1,), (0, 1)):
+        picture = read_picture([image])
+        flipped = replace(picture, data=np.flip(picture.data, axes))
+        members.append(np.flip(predictor.predict_probabilities(flipped), axes))
+    mean = np.mean(members, 0)
+    np.testing.assert_allclose(maps[0][..., 0], -(mean * np.log(mean)).sum(-1), atol=2e-3)
+    np.testing.assert_allclose(maps[1][..., 0], np.var(members, 0).mean(-1), atol=1e-3)
+
+    alone = tmp_path / "alone"
+    assert predict(small_run, image, "-o", alone, "--uncertainty").returncode == 0
+    assert {path.name for path in alone.iterdir()} == {"case_003.png", "case_003_entropy.npy"}

@@ -172,6 +172,11 @@ def train(
 @click.option(
     "--probabilities", is_flag=True, help="Also write probabilities: NIfTI, or .npy for pictures."
 )
+@click.option(
+    "--uncertainty",
+    is_flag=True,
+    help="Also write the entropy; with --mirror or several folds the variance, too.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
 @click.option(
     "--shard", default="1/1", help="This job's share of the images: 2/8 is the second of 8."
@@ -244,6 +249,9 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
 )
 @click.option("--test", is_flag=True, help="Score the test cases: imagesTs with labelsTs.")
 @click.option(
+    "--calibration", is_flag=True, help="Also say whether the probabilities can be trusted."
+)
+@click.option(
     "-o", "--out", "folder", type=FOLDER, help="Folder for the scores. Default: RUN/evaluation."
 )
 @model_options
@@ -254,8 +262,9 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
 @labels_options
 def evaluate(
     run_folder: Path | None, masks: Path | None, against: Path | None, data: str | None,
-    test: bool, folder: Path | None, which: str, tolerance: float, worst: int, labels: Any,
-    classes: int | None, ignore: int | None, device: str | None, **options: bool | float,
+    test: bool, calibration: bool, folder: Path | None, which: str, tolerance: float, worst: int,
+    labels: Any, classes: int | None, ignore: int | None, device: str | None,
+    **options: bool | float,
 ) -> None:  # fmt: skip
     """Segment labeled cases with the network of the folder RUN, and score them.
 
@@ -263,7 +272,8 @@ def evaluate(
     a folder of masks is scored instead, whoever made them.
     """
     numbers = {"labels": labels, "classes": classes, "ignore": ignore}
-    check_evaluation(run_folder, masks, against, data, numbers)
+    of_run = {"test": test, "calibration": calibration}
+    check_evaluation(run_folder, masks, against, data, numbers, of_run)
     if masks is not None or run_folder is None:
         _evaluate_masks([path for path in (masks, against) if path], data, folder,
                         tolerance=tolerance, **numbers)  # fmt: skip
@@ -280,12 +290,17 @@ def evaluate(
     check_saved(run.model_file(which))
     check_folder(out)
     load_keras(f"scoring {run_folder} on {scored_on.place}", device)
+    from unetzoo.pipeline.evaluator import calibrate
     from unetzoo.pipeline.evaluator import evaluate as run_evaluation
     from unetzoo.pipeline.predictor import predictor_of_run
 
     predictor = predictor_of_run(run_folder, which, **options)
-    evaluation = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst, test=test)
-    say(evaluation)
+    measured: dict[str, Any] = {"tolerance": tolerance, "worst": worst, "test": test}
+    if calibration:
+        evaluation, trusted = calibrate(predictor, data, out, **measured)
+        say(f"{evaluation}\n\n{trusted}")
+    else:
+        say(evaluation := run_evaluation(predictor, data, out, **measured))
     failed = evaluation.failed
     _tell(failed, f"{counted(len(failed), 'case')} could not be scored" if failed else out)
 

@@ -258,12 +258,16 @@ def check_evaluation(
     against: Path | None,
     data: str | None,
     numbers: Mapping[str, Any],
+    of_run: Mapping[str, bool],
 ) -> None:
     """Whether the options of ``evaluate`` name a run, or a folder of masks and its labels."""
     if (run_folder is None) == (masks is None):
         raise ValueError("expected the folder of a RUN, or --masks DIR with --data, and not both.")
     if masks is not None and data is None:
         raise ValueError(f"--masks {masks}: expected --data, which has the labels to compare with.")
+    for name, value in of_run.items():
+        if masks is not None and value:
+            raise ValueError(f"--{name}: expected a RUN with it, not --masks.")
     for name, value in {"against": against, **numbers}.items():
         if masks is None and value is not None:
             raise ValueError(f"--{name} {value}: expected --masks with it, not a RUN.")

@@ -1,7 +1,7 @@
 """``unetzoo predict``: masks on the grids of the images, one case after the other."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import check_apart, check_targets, target
-from unetzoo.data.datasets.reading import read_case, write_case_labels
+from unetzoo.data.datasets.reading import read_case, read_case_labels, write_case_labels
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
 from unetzoo.data.preprocessing.inverse import (
@@ -19,8 +19,10 @@ from unetzoo.data.preprocessing.inverse import (
     restore_regions,
 )
 from unetzoo.data.preprocessing.preparation import Grid, prepare
+from unetzoo.evaluation.calibration import Sampler, read_temperature, scaled
 from unetzoo.inference.postprocessing import largest_component, largest_of_regions
 from unetzoo.inference.shapes import Network, first_output
+from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
 from unetzoo.interop.nnunet_folder import is_trained_folder
 from unetzoo.interop.nnunet_zip import trained_place
@@ -67,6 +69,10 @@ class Predictor:
         largest: whether to keep only the largest component of each class.
         probabilities: whether to write the probabilities, too.
         fill: replaces NaN and infinite voxels; None for what the run was trained with.
+        uncertainty: whether to write the entropy, too, and with mirror the variance.
+        temperature: of the probabilities; see ``unetzoo.evaluation.calibration``.
+        sampler: gathers the probabilities of labeled cases, for a calibration.
+        file: the name of the network's file, where it is known.
 
     Raises: ValueError for an overlap outside [0, 1), or a fill that is not finite.
     """
@@ -78,6 +84,10 @@ class Predictor:
     largest: bool = False
     probabilities: bool = False
     fill: float | None = None
+    uncertainty: bool = False
+    temperature: float = 1.0
+    sampler: Sampler | None = None
+    file: str = ""
 
     def __post_init__(self) -> None:
         holds = self.overlap is None or 0 <= self.overlap < 1
@@ -122,20 +132,37 @@ class Predictor:
         slabs, grid = self._slabs(image)
         single = first_output(self.model.output_shape)[-1] == 1
         sigmoid = single or self.run.scheme.regions
-        return restore_probabilities(
+        probabilities = restore_probabilities(
             slabs, grid, "sigmoid" if sigmoid else "softmax", resampling(grid)
         )
+        return scaled(probabilities, self.temperature)
+
+    def spread(self, image: Volume | Picture) -> Spread:
+        """The probabilities over mirror images, if the predictor mirrors, or else of one."""
+        spread = Spread()
+        axes = tuple(range(len(self.run.patch))) if self.mirror else ()
+        for flipped in mirror_images(axes):
+            single = replace(self, model=Mirrored(self.model, flipped), mirror=False)
+            spread.add(single.predict_probabilities(image))
+        return spread
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
         image = self.read(case)
         path = target(case, folder)
-        if self.probabilities:
+        if self.probabilities or self.sampler is not None:
             probabilities = self.predict_probabilities(image)
-            _write_probabilities(folder / f"{case.name}_probabilities", probabilities, image)
             classes = self._cleaned(self._classes(probabilities))
+            self._keep(probabilities, case, image, folder)
         else:
             classes = self.segment(image)
+        if self.uncertainty:
+            spread = self.spread(image)
+            entropy = spread.entropy(regions=bool(self.run.scheme.regions))[..., None]
+            _write_values(folder / f"{case.name}_entropy", entropy, image)
+            if spread.count > 1:
+                variance = spread.variance[..., None]
+                _write_values(folder / f"{case.name}_variance", variance, image)
         write_case_labels(path, classes, image, self.run.scheme)
         return path
 
@@ -144,6 +171,16 @@ class Predictor:
         if scheme.regions:
             return scheme.painted(probabilities > 0.5)
         return classes_of(probabilities, threshold=0.5)
+
+    def _keep(
+        self, probabilities: np.ndarray, case: Case, image: Volume | Picture, folder: Path
+    ) -> None:
+        """Write the probabilities, and draw voxels of them, as was asked for."""
+        if self.probabilities:
+            _write_values(folder / f"{case.name}_probabilities", probabilities, image)
+        if self.sampler is not None:
+            scheme = self.run.scheme
+            self.sampler.add(probabilities, read_case_labels(case, scheme).data, scheme.ignore)
 
     def _cleaned(self, classes: np.ndarray) -> np.ndarray:
         if not self.largest:
@@ -203,7 +240,8 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     path = run.model_file(which)
     model = load_model(path)
     _check_record(run, model, path)
-    return Predictor(run, hasten(fuse(model)), **options)
+    options = {"temperature": read_temperature(run.folder, path.name), **options}
+    return Predictor(run, hasten(fuse(model)), file=path.name, **options)
 
 
 def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
@@ -262,10 +300,10 @@ def predict_cases(
     return outcome
 
 
-def _write_probabilities(stem: Path, probabilities: np.ndarray, image: Volume | Picture) -> None:
-    """As NIfTI with a channel for each class; those of a picture as numpy's ``.npy``."""
+def _write_values(stem: Path, values: np.ndarray, image: Volume | Picture) -> None:
+    """``(*spatial, C)`` as NIfTI with C channels; those of a picture as numpy's ``.npy``."""
     if isinstance(image, Volume):
-        write_image(stem.with_name(f"{stem.name}.nii.gz"), probabilities, image)
+        write_image(stem.with_name(f"{stem.name}.nii.gz"), values, image)
         return
     with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
-        np.save(file, probabilities, allow_pickle=False)
+        np.save(file, values, allow_pickle=False)
