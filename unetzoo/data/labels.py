@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from unetzoo.data.regions import Regions, paint
+from unetzoo.data import regions as overlaid
+from unetzoo.data.regions import Overlapping, Regions, paint
 from unetzoo.utils.checks import check, is_number, is_whole
 from unetzoo.utils.choices import GEOMETRIES
 from unetzoo.utils.json_values import short
@@ -44,7 +45,7 @@ class LabelScheme:
     classes: int | None = None
     labels: Mapping[int, int] | None = None
     ignore: int | None = None
-    regions: Regions | None = None
+    regions: Regions | Overlapping | None = None
     threshold: float | None = None
     geometry: str = "header"
 
@@ -155,7 +156,7 @@ class LabelScheme:
             values["classes"],
             labels and labels_of(labels),
             values["ignore"],
-            None if regions is None else Regions.from_json(regions),
+            None if regions is None else overlaid.from_json(regions),
             values.get("threshold"),
             values.get("geometry", "header"),
         )
@@ -240,15 +241,17 @@ class LabelScheme:
         [[0, 0], [1, 0], [1, 1]]
         """
         assert self.regions is not None
-        table = np.zeros((self.num_classes, len(self.regions)), "bool")
-        for region, numbers in enumerate(self.regions.members):
-            table[[self._class(number) for number in numbers], region] = True
-        return table
+        return self.regions.table(self.mapping or {})
 
     @property
     def painting(self) -> tuple[int, ...]:
         """The class that each region writes into a mask, in the order of channels."""
-        return tuple(self._class(number) for number in self.regions.order) if self.regions else ()
+        return self.regions.painting(self.mapping or {}) if self.regions else ()
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a voxel may have several labels: then files have a channel for each."""
+        return isinstance(self.regions, Overlapping)
 
     def in_regions(self, classes: np.ndarray) -> np.ndarray:
         """Where each region is, ``(*spatial, regions)``, bool; ignored voxels are in none.
@@ -267,7 +270,8 @@ class LabelScheme:
         array([0, 1, 2, 2], dtype=uint8)
         """
         dtype = "uint8" if self.num_classes <= 256 else "uint16"
-        return paint(np.moveaxis(masks, -1, 0), self.painting, np.zeros(masks.shape[:-1], dtype))
+        result = np.zeros(masks.shape[:-1], dtype)
+        return paint(np.moveaxis(masks, -1, 0), self.painting, result, self.overlapping)
 
     def drawn_names(self, names: Sequence[str]) -> tuple[str, ...]:
         """A name for each class of a picture: of regions that of the last one that writes it.
@@ -278,12 +282,24 @@ class LabelScheme:
         """
         if not self.regions:
             return tuple(names)
+        if self.overlapping:
+            rows = self.table[1:]
+            joined = (" + ".join(names[n] for n in np.flatnonzero(row).tolist()) for row in rows)
+            return ("background", *joined)
         written = dict(zip(self.painting, names, strict=True))
         others = (written.get(label, f"class {label}") for label in range(1, self.num_classes))
         return ("background", *others)
 
-    def _class(self, number: int) -> int:
-        return (self.mapping or {})[number]
+    def seen(self, classes: Iterable[int]) -> set[int]:
+        """The numbers, from 1, of the regions in which classes are; without regions the classes.
+
+        >>> LabelScheme(4, regions=Overlapping(2)).seen([0, 3])
+        {1, 2}
+        """
+        known = {label for label in classes if label != self.ignore}
+        if not self.regions:
+            return known
+        return set((np.flatnonzero(self.table[sorted(known)].any(axis=0)) + 1).tolist())
 
     def _written_as(self, *numbers: int) -> str:
         """The type of all masks of the scheme, and of more numbers: uint8, or uint16."""

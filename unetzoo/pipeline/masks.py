@@ -40,7 +40,7 @@ def evaluate_masks(
     )
     files = {stem_of(path): path for path in listed(Path(masks))}
     pairs = [
-        (case.name, case.label, files[case.name])
+        (case.name, case.labels, files[case.name])
         for case in dataset.cases
         if case.name in files and case.label is not None
     ]
@@ -57,7 +57,7 @@ def evaluate_masks(
         if others := sorted(names - scored):
             text = f"{counted(len(others), what)} {where}, not scored: {few(others)}."
             warnings.warn(text, stacklevel=2)
-    scheme = _scheme(dataset, [label for _, label, _ in pairs])
+    scheme = _scheme(dataset, [labels[0] for _, labels, _ in pairs])
     return evaluate_files(
         pairs, scheme, dataset.class_names, tolerance=tolerance, progress=bar("scoring")
     )

@@ -107,7 +107,7 @@ def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: La
 
     Raises: ValueError for a wrong shape, an unknown class, or a file that cannot be written.
     """
-    file = _target(path, classes, like, classes.shape)
+    file = target_of(path, classes, like, classes.shape)
     write_values(path, file.from_canonical(scheme.to_numbers(classes, path)), file)
 
 
@@ -116,7 +116,7 @@ def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
 
     Raises: ValueError for a wrong shape or a file that cannot be written.
     """
-    file = _target(path, data, like, data.shape[:-1])
+    file = target_of(path, data, like, data.shape[:-1])
     values = file.from_canonical(np.asarray(data, "float32"))
     write_values(path, values[..., 0] if values.shape[-1] == 1 else values, file)
 
@@ -169,7 +169,7 @@ def _check_voxels(part: np.ndarray, file: NiftiFile, fill: float | None) -> None
             )
 
 
-def _target(
+def target_of(
     path: Path | str, data: np.ndarray, like: Volume, spatial: tuple[int, ...]
 ) -> NiftiFile:
     file = like.files[0]
