@@ -149,6 +149,33 @@ def diff(first: Table, second: Table) -> Diff:
     return Diff(first, second, tuple(_aligned(*rows)))
 
 
+def regrouped(aligned: Diff) -> tuple[Pair, ...]:
+    """The pairs with equal rows paired wherever they stand, and what is left in order.
+
+    Empty if there is nothing to pair so.
+    """
+    loose = [pair for pair in aligned.pairs if pair.status != "same"]
+    sides = [pair.first for pair in loose if pair.first], [p.second for p in loose if p.second]
+    waiting: dict[tuple[Any, ...], list[Row]] = {}
+    for row in sides[1]:
+        waiting.setdefault(_likeness(row), []).append(row)
+    found = [
+        _pair(row, waiting[_likeness(row)].pop(0))
+        for row in sides[0]
+        if row.total and waiting.get(_likeness(row))
+    ]
+    if not found:
+        return ()
+    paired = {id(row) for pair in found for row in (pair.first, pair.second)}
+    rest = [[row for row in side if id(row) not in paired] for side in sides]
+    return (*found, *_aligned(*rest))
+
+
+def _likeness(row: Row) -> tuple[Any, ...]:
+    """What two rows of equal layers have in common."""
+    return (_family(row), row.without_moving, row.shape[-1:], bool(row.call))
+
+
 def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
     torch = first.of_pytorch or second.of_pytorch
     keras = not (first.of_pytorch and second.of_pytorch)
