@@ -2,13 +2,15 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unetzoo.data.regions import Regions, paint
 from unetzoo.utils.checks import is_whole
 from unetzoo.utils.json_values import short
 
@@ -24,6 +26,7 @@ class LabelScheme:
         classes: the number of classes, if the file numbers them 0, 1, 2 ... as well.
         labels: the class of each number in the file, if the file numbers them otherwise.
         ignore: the number that marks voxels that do not count; it is kept as it is.
+        regions: sets of these numbers that are trained as one channel each; None: the classes are.
 
     With neither classes nor labels, any numbers from 0 without a gap will do.
     Raises: ValueError for numbers that are not whole, classes that leave a gap, or too many.
@@ -35,6 +38,7 @@ class LabelScheme:
     classes: int | None = None
     labels: Mapping[int, int] | None = None
     ignore: int | None = None
+    regions: Regions | None = None
 
     def __post_init__(self) -> None:
         numbers = [self.ignore, *(self.labels or {}), *(self.labels or {}).values()]
@@ -54,9 +58,19 @@ class LabelScheme:
         mapping = self.mapping
         if mapping and (self.ignore in mapping or self.ignore in mapping.values()):
             raise ValueError(f"{self}: expected ignore to be neither a label nor a class.")
+        if self.regions and (unknown := set(self.regions.numbers) - set(mapping or {})):
+            raise ValueError(
+                f"regions with the labels {short(sorted(unknown))}: expected numbers of the label "
+                f"files, {short(sorted(mapping or {}))}."
+            )
 
     def __str__(self) -> str:
-        parts = {"classes": self.classes, "labels": self.labels, "ignore": self.ignore}
+        parts: dict[str, Any] = {
+            "classes": self.classes,
+            "labels": self.labels,
+            "ignore": self.ignore,
+        }
+        parts["regions"] = self.regions and len(self.regions)
         return ", ".join(f"{name}={value}" for name, value in parts.items() if value is not None)
 
     @property
@@ -71,11 +85,16 @@ class LabelScheme:
         """The number of classes; 0 if any numbers will do."""
         return len(set((self.mapping or {}).values()))
 
+    @property
+    def channels(self) -> int:
+        """The number of a network's output channels: one a region, or one a class; 0 as above."""
+        return len(self.regions) if self.regions else self.num_classes
+
     def with_classes(self, count: int) -> "LabelScheme":
         """The same scheme; if any numbers would do, one of this many classes.
 
         >>> LabelScheme(ignore=9).with_classes(3)
-        LabelScheme(classes=3, labels=None, ignore=9)
+        LabelScheme(classes=3, labels=None, ignore=9, regions=None)
         """
         return self if self.mapping is not None else LabelScheme(count, ignore=self.ignore)
 
@@ -89,7 +108,8 @@ class LabelScheme:
         True
         """
         labels = None if self.labels is None else {str(k): int(v) for k, v in self.labels.items()}
-        return {"classes": self.classes, "labels": labels, "ignore": self.ignore}
+        regions = {"regions": self.regions.to_json()} if self.regions else {}
+        return {"classes": self.classes, "labels": labels, "ignore": self.ignore, **regions}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "LabelScheme":
@@ -98,7 +118,13 @@ class LabelScheme:
         Raises: ValueError, KeyError, TypeError or AttributeError for anything that is not a scheme.
         """
         labels = values["labels"]
-        return cls(values["classes"], labels and labels_of(labels), values["ignore"])
+        regions = values.get("regions")
+        return cls(
+            values["classes"],
+            labels and labels_of(labels),
+            values["ignore"],
+            None if regions is None else Regions.from_json(regions),
+        )
 
     def numbers(self, values: np.ndarray, name: Path | str) -> np.ndarray:
         """The values of a label file as whole numbers, all of them known to the scheme.
@@ -166,6 +192,62 @@ class LabelScheme:
                 )
         numbers = _renamed(classes, back)
         return numbers.astype(self._written_as(int(numbers.min()), int(numbers.max())))
+
+    # === Regions ===
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """Whether a class belongs to a region, ``(classes, regions)``, bool.
+
+        >>> three = LabelScheme(3, regions=Regions(((1, 2), (2,)), order=(1, 2)))
+        >>> three.table.astype(int).tolist()
+        [[0, 0], [1, 0], [1, 1]]
+        """
+        assert self.regions is not None
+        table = np.zeros((self.num_classes, len(self.regions)), "bool")
+        for region, numbers in enumerate(self.regions.members):
+            table[[self._class(number) for number in numbers], region] = True
+        return table
+
+    @property
+    def painting(self) -> tuple[int, ...]:
+        """The class that each region writes into a mask, in the order of channels."""
+        return tuple(self._class(number) for number in self.regions.order) if self.regions else ()
+
+    def in_regions(self, classes: np.ndarray) -> np.ndarray:
+        """Where each region is, ``(*spatial, regions)``, bool; ignored voxels are in none.
+
+        >>> three = LabelScheme(3, ignore=9, regions=Regions(((1, 2), (2,)), order=(1, 2)))
+        >>> three.in_regions(np.array([0, 1, 2, 9])).astype(int).tolist()
+        [[0, 0], [1, 0], [1, 1], [0, 0]]
+        """
+        return self.table[np.where(classes == self.ignore, 0, classes)]
+
+    def painted(self, masks: np.ndarray) -> np.ndarray:
+        """The class of each voxel, from where each region is, ``(*spatial, regions)``, bool.
+
+        >>> three = LabelScheme(3, regions=Regions(((1, 2), (2,)), order=(1, 2)))
+        >>> three.painted(np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) > 0)
+        array([0, 1, 2, 2], dtype=uint8)
+        """
+        dtype = "uint8" if self.num_classes <= 256 else "uint16"
+        return paint(np.moveaxis(masks, -1, 0), self.painting, np.zeros(masks.shape[:-1], dtype))
+
+    def drawn_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """A name for each class of a picture: of regions that of the last one that writes it.
+
+        >>> three = LabelScheme(3, regions=Regions(((1, 2), (2,)), order=(1, 2)))
+        >>> three.drawn_names(("whole", "core"))
+        ('background', 'whole', 'core')
+        """
+        if not self.regions:
+            return tuple(names)
+        written = dict(zip(self.painting, names, strict=True))
+        others = (written.get(label, f"class {label}") for label in range(1, self.num_classes))
+        return ("background", *others)
+
+    def _class(self, number: int) -> int:
+        return (self.mapping or {})[number]
 
     def _written_as(self, *numbers: int) -> str:
         """The type of all masks of the scheme, and of more numbers: uint8, or uint16."""

@@ -19,6 +19,7 @@ from rich.cells import cell_len
 
 from unetzoo.data.datasets.reading import check_grid, is_picture, read_label_file
 from unetzoo.data.labels import LabelScheme
+from unetzoo.evaluation.regions import score_regions
 from unetzoo.evaluation.scores import ClassScores, Summary, counted_mean, score_case, summarize
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.notebook import Shown, frame
@@ -223,7 +224,8 @@ def evaluate_files(
     Args:
         pairs: name, reference and prediction of each case.
         scheme: which numbers the files hold, both references and predictions.
-        class_names: of classes 0 (the background, which is not scored), 1 ...
+        class_names: of classes 0 (the background, which is not scored), 1 ...; or of the scheme's
+            regions.
         tolerance: of the surface Dice, in mm or pixels.
         progress: wraps the list of pairs, to show progress.
 
@@ -242,6 +244,8 @@ def evaluate_files(
     0.6666666666666666
     """
     cases = [(str(name), Path(reference), Path(path)) for name, reference, path in pairs]
+    if scheme.regions:
+        class_names = ("background", *class_names)
     scheme, count = _complete(scheme, class_names)
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance {tolerance}: expected a distance, 0 or more.")
@@ -276,6 +280,8 @@ def _score_files(
         thin = truth.data.shape.index(1)  # the axis across a single slice
         masks = [mask.squeeze(thin) for mask in masks]
         spacing = (*spacing[:thin], *spacing[thin + 1 :])
+    if scheme.regions:
+        return score_regions(masks[0], masks[1], scheme, spacing, tolerance)
     return score_case(masks[0], masks[1], range(1, count), spacing, tolerance, scheme.ignore)
 
 
@@ -287,7 +293,7 @@ def _complete(scheme: LabelScheme, class_names: Sequence[str]) -> tuple[LabelSch
             "classes or labels."
         )
     scheme = scheme.with_classes(len(class_names))
-    count = scheme.num_classes
+    count = scheme.channels + bool(scheme.regions)
     if count < 2 or len(class_names) not in (0, count):
         raise ValueError(
             f"class names {list(class_names)} for {counted(count, 'class')} ({scheme}): expected "

@@ -36,6 +36,12 @@ STEPS = (
 )
 
 
+LAST_OF_REGIONS = (
+    "Resample the logits back linearly, put the box back, and write the number of each region in "
+    "labels.regions.order where its sigmoid is above 0.5, later regions over earlier ones."
+)
+
+
 @dataclass(frozen=True)
 class Processing:
     """What ``processing.json`` says."""
@@ -64,7 +70,7 @@ class Processing:
             "version": VERSION,
             "file": self.file,
             "axes": "RAS, channels last" if len(self.patch) == 3 else "rows, columns, channels",
-            "steps": STEPS,
+            "steps": (*STEPS[:-1], LAST_OF_REGIONS) if self.scheme.regions else STEPS,
             "channels": self.channels,
             "classes": self.class_names,
             "labels": self.scheme.to_json(),

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from unetzoo.data.augmentation import Augmentation
 from unetzoo.data.datasets import Case, Dataset, find_dataset
-from unetzoo.data.datasets.reading import read_case, read_case_labels
+from unetzoo.data.datasets.reading import read_case_labels
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.cache import key_of, prepare_cases
 from unetzoo.data.preprocessing.preparation import preparation_for
 from unetzoo.data.preprocessing.survey import Look, Survey
-from unetzoo.data.splits import folds, read_splits
+from unetzoo.data.splits import grouped_folds, read_splits
 from unetzoo.evaluation.results import Evaluation, evaluate_files
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
@@ -44,7 +44,8 @@ class Files(TrainingData):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.own = os.path.realpath(self.place) == os.path.realpath(self.settings.data)
+        same = os.path.realpath(self.place) == os.path.realpath(self.settings.data)
+        self.own = same and not self.test
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -112,6 +113,7 @@ class Files(TrainingData):
                 batch_size=settings.batch_size,
                 augment=Augmentation() if settings.augment else None,
                 ignore_label=run.scheme.ignore,
+                regions=run.scheme.table if run.scheme.regions else None,
                 output=outputs.sizes,
                 outputs=outputs.count,
                 seed=settings.seed,
@@ -124,12 +126,27 @@ class Files(TrainingData):
         return run
 
     def to_score(self, run: Run) -> list[Case]:
-        """The held-out cases of a run's own files, or all cases of other files."""
+        """The held-out cases of a run's own files, all cases of other files, or test cases."""
+        if self.test:
+            return self._test_cases()
         self.own = self.own or self._moved(run)
         if not self.own:
             return list(self.dataset.cases)
         self._check_held_out(run)
         return self._named(run, run.held_out)
+
+    def _test_cases(self) -> list[Case]:
+        """Raises: ValueError where none has labels."""
+        cases = [case for case in self.dataset.test if case.label is not None]
+        if not cases:
+            raise ValueError(
+                f"{self.place}: no test case with labels; expected images in imagesTs and their "
+                "labels in labelsTs."
+            )
+        if len(cases) < len(self.dataset.test):
+            others = counted(len(self.dataset.test) - len(cases), "test case")
+            warnings.warn(f"{self.place}: {others} without labels, not scored.", stacklevel=2)
+        return cases
 
     def _moved(self, run: Run) -> bool:
         """Whether these are the run's own files in another place, from where none may be scored
@@ -161,7 +178,7 @@ class Files(TrainingData):
 
         def shown(name: str) -> Shown:
             case = cases[name]
-            image = read_case(case, fill=run.preparation.fill)
+            image = predictor.read(case)
             written = dataclasses.replace(case, label=masks.written[name])
             reference, prediction = (read_case_labels(c, run.scheme).data for c in (case, written))
             return image.data, reference, prediction, image.spacing
@@ -202,7 +219,7 @@ class Files(TrainingData):
         if fold is None:
             return names, []
         if self.settings.splits is None:
-            return folds(names, self.settings.folds)[fold]
+            return grouped_folds(names, self.settings.groups, self.settings.folds)[fold]
         parts = read_splits(self.settings.splits, names)
         if fold >= len(parts):
             raise ValueError(

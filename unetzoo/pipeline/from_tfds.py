@@ -42,11 +42,12 @@ class Tfds(TrainingData):
 
     def check(self) -> None:
         self._check_axes(2)
-        if (splits := self.settings.splits) is not None:
-            raise ValueError(
-                f"splits {splits}: examples of {self.settings.data} have no names to list; "
-                "expected fold and folds alone."
-            )
+        for name, value in {"splits": self.settings.splits, "groups": self.settings.groups}.items():
+            if value is not None:
+                raise ValueError(
+                    f"{name} {value}: examples of {self.settings.data} have no names to go by; "
+                    "expected fold and folds alone."
+                )
 
     def begin(self, folder: Path, workers: int, survey: Survey) -> Run:
         settings, source = self.settings, self.source

@@ -29,6 +29,8 @@ class Settings:
         fold: which fold is held out, counted from 0; None trains on all cases.
         folds: how many folds the cases are dealt into.
         splits: a file that lists the folds, such as nnU-Net's splits_final.json; or None.
+        groups: a regular expression; cases whose names share what it matches, such as a patient's,
+            stay in one fold. None if each case is its own.
         layout: of the data; None to detect it.
         labels, classes, ignore: as in ``LabelScheme``; None to follow the data.
         spacing: millimeters to resample to, with None for an axis that stays as it is; "median" for
@@ -65,6 +67,7 @@ class Settings:
     fold: int | None = 0
     folds: int = 5
     splits: str | None = None
+    groups: str | None = None
     layout: str | None = None
     labels: Mapping[int, int] | None = None
     classes: int | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unetzoo.data.io.pictures import SUFFIXES
 from unetzoo.data.labels import LabelScheme
+from unetzoo.data.regions import Regions
 from unetzoo.utils.text import counted, few
 
 ENDINGS = (".nii.gz", ".nii", *SUFFIXES)  # of the files that can be read
@@ -33,15 +34,17 @@ class Dataset:
 
     layout: str  # "msd", "nnunet", "brats", "csv", "glob" or "pictures"
     cases: tuple[Case, ...]  # those with labels
-    test: tuple[Case, ...]  # those without labels
+    test: tuple[Case, ...]  # the others: most have no labels
     scheme: LabelScheme  # which numbers the label files hold
-    class_names: tuple[str, ...]  # of class 0, 1 ...; () if unknown
+    class_names: tuple[str, ...]  # of class 0, 1 ..., or of the regions; () if unknown
     channel_names: tuple[str, ...]  # ("CT",), ("T1", "FLAIR") ...; () if unknown
 
     def __str__(self) -> str:
         cases = counted(len(self.cases), "case")
-        text = f"{self.layout}: {cases} with labels, {len(self.test)} without"
-        parts = {"channels": self.channel_names, "classes": self.class_names}
+        text = f"{self.layout}: {cases} with labels, {len(self.test)} "
+        text += "for the test" if any(case.label for case in self.test) else "without"
+        kind = "regions" if self.scheme.regions else "classes"
+        parts = {"channels": self.channel_names, kind: self.class_names}
         return text + "".join(
             f"; {key} {', '.join(names)}" for key, names in parts.items() if names
         )
@@ -56,6 +59,8 @@ class Listing:
     labels: Mapping[str, int] | None = None  # the number of each name, background included
     ignore: int | None = None
     channel_names: tuple[str, ...] = ()
+    regions: Regions | None = None  # in place of labels
+    region_names: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()  # a sentence each
 
 

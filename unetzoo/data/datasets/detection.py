@@ -50,7 +50,7 @@ def find_dataset(
     name = layout or layout_of(place)
     if name not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}.")
-    listing = _listing(name, place, regions=given.mapping is not None)
+    listing = _listing(name, place, regions=given.mapping is None)
     check_listing(listing, _text(place))
     scheme = _scheme(given, listing)
     return Dataset(
@@ -58,7 +58,7 @@ def find_dataset(
         cases=tuple(sorted(listing.cases, key=lambda case: case.name)),
         test=tuple(sorted(listing.test, key=lambda case: case.name)),
         scheme=scheme,
-        class_names=_class_names(scheme, listing.labels or {}),
+        class_names=_class_names(scheme, listing),
         channel_names=listing.channel_names,
     )
 
@@ -143,16 +143,22 @@ def _scheme(given: LabelScheme, listing: Listing) -> LabelScheme:
         ignore = given.ignore if given.ignore is not None else usual
         return LabelScheme(given.classes, given.labels, ignore)
     ignore = given.ignore if given.ignore is not None else listing.ignore
-    if not listing.labels:
+    regions = listing.regions
+    known = (0, *regions.numbers) if regions else (listing.labels or {}).values()
+    numbers = sorted({*known} - {ignore})
+    if not numbers:
         return LabelScheme(ignore=ignore)
-    numbers = sorted({number for number in listing.labels.values() if number != ignore})
     if numbers == list(range(len(numbers))):
-        return LabelScheme(classes=len(numbers), ignore=ignore)
-    return LabelScheme(labels={n: label for label, n in enumerate(numbers)}, ignore=ignore)
+        return LabelScheme(classes=len(numbers), ignore=ignore, regions=regions)
+    labels = {n: label for label, n in enumerate(numbers)}
+    return LabelScheme(labels=labels, ignore=ignore, regions=regions)
 
 
-def _class_names(scheme: LabelScheme, labels: Mapping[str, int]) -> tuple[str, ...]:
-    """The name of each class; several names joined by + if labels= puts them together."""
+def _class_names(scheme: LabelScheme, listing: Listing) -> tuple[str, ...]:
+    """The name of each class or region; several joined by + if labels= puts them together."""
+    if scheme.regions:
+        return listing.region_names
+    labels = listing.labels or {}
     mapping = scheme.mapping or {}
     names: dict[int, list[str]] = {label: [] for label in sorted(set(mapping.values()))}
     for name, number in sorted(labels.items(), key=lambda item: item[1]):

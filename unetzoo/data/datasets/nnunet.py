@@ -5,6 +5,7 @@ Source: documentation/dataset_format.md of nnU-Net v2.
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +28,23 @@ from unetzoo.data.datasets.manifest import (
     read_manifest,
 )
 from unetzoo.data.io.pictures import is_picture
+from unetzoo.data.regions import Regions
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
 
-def find_nnunet(place: Path, *, regions: bool = False) -> Listing:
-    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs.
+def find_nnunet(place: Path, *, regions: bool = True) -> Listing:
+    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs, with
+    the labels of labelsTs where it has them.
 
     Without a dataset.json the folders speak for themselves.
 
     Args:
         place: the folder that holds them.
-        regions: skip labels that are regions; for a caller that knows the numbers.
+        regions: whether regions are read; if not, labels that are regions are skipped, for a
+            caller that knows the numbers.
 
-    Raises: ValueError for JSON that lacks keys, labels that are regions, and files that cannot be
-    read.
+    Raises: ValueError for JSON that lacks keys, and files that cannot be read.
     """
     path = place / "dataset.json"
     manifest = read_manifest(path) if path.exists() else None
@@ -50,15 +53,28 @@ def find_nnunet(place: Path, *, regions: bool = False) -> Listing:
         cases, faults = _named(place, manifest, path), list[str]()
     else:
         cases, faults = _cases(place, "imagesTr", "labelsTr", ending)
-    test, more = _cases(place, "imagesTs", None, ending)
+    labels_of_test = "labelsTs" if (place / "labelsTs").is_dir() else None
+    test, more = _cases(place, "imagesTs", labels_of_test, ending)
+    test = [replace(case, label=None) if _lacks_label(case) else case for case in test]
     if manifest is None:
         return Listing(tuple(cases), tuple(test), faults=(*faults, *more))
     names = object_of(manifest, "channel_names", path)
     channels = ordered_names(names, "channel_names", path)
     faults += _channel_faults([*cases, *test], len(channels))
     faults += _count_faults(manifest, len(cases))
-    labels, ignore = _labels(object_of(manifest, "labels", path), path, regions)
-    return Listing(tuple(cases), tuple(test), labels, ignore, channels, (*faults, *more))
+    labels, ignore = _labels(object_of(manifest, "labels", path), path)
+    listing = Listing(
+        tuple(cases), tuple(test), channel_names=channels, ignore=ignore, faults=(*faults, *more)
+    )
+    if regions and any(len(numbers) > 1 for numbers in labels.values()):
+        return replace(listing, **_regions(labels, manifest, path))
+    single = {name: numbers[0] for name, numbers in labels.items() if len(numbers) == 1}
+    return replace(listing, labels=single)
+
+
+def _lacks_label(case: Case) -> bool:
+    """Whether a case's label file is not there, which a test case may do without."""
+    return case.label is None or not case.label.exists()
 
 
 def _ending(manifest: dict[str, Any], path: Path) -> str:
@@ -69,23 +85,36 @@ def _ending(manifest: dict[str, Any], path: Path) -> str:
     raise ValueError(f"{path}: 'file_ending' {fault}; expected one of {', '.join(ENDINGS)}.")
 
 
-def _labels(
-    names: dict[str, object], path: Path, regions: bool
-) -> tuple[dict[str, int], int | None]:
-    several = {name: number for name, number in names.items() if isinstance(number, list)}
-    for name, number in several.items():
-        if not regions:
-            raise ValueError(
-                f"{path}: label {short(name)} is {short(number)}, a region of several; expected a "
-                "number for each label: give labels= or classes= to train on plain classes."
-            )
-    numbers = {
-        name_in(name, "labels", path): label_number(number, path)
-        for name, number in names.items()
-        if name not in several
-    }
+def _labels(names: dict[str, object], path: Path) -> tuple[dict[str, tuple[int, ...]], int | None]:
+    """The numbers of each name, one or those of a region; and the ignored number."""
+    numbers = {}
+    for name, value in names.items():
+        listed = value if isinstance(value, list) and value else [value]
+        several = tuple(label_number(number, path) for number in listed)
+        numbers[name_in(name, "labels", path)] = tuple(dict.fromkeys(several))
     ignore = numbers.pop("ignore", None)
-    return numbers, ignore
+    if ignore is not None and len(ignore) > 1:
+        raise ValueError(f"{path}: 'ignore' is {short(list(ignore))}; expected one number.")
+    return numbers, None if ignore is None else ignore[0]
+
+
+def _regions(
+    labels: dict[str, tuple[int, ...]], manifest: dict[str, Any], path: Path
+) -> dict[str, Any]:
+    """The regions and their names, in the order of the file; the background alone is none."""
+    if "regions_class_order" not in manifest:
+        raise ValueError(
+            f"{path}: labels has regions, but 'regions_class_order' is missing; expected the "
+            "number that each region writes into a mask, in the order of labels, later ones over "
+            "earlier ones; or give labels= or classes= to train on plain classes."
+        )
+    regions = {name: numbers for name, numbers in labels.items() if set(numbers) != {0}}
+    order = [label_number(n, path) for n in list_of(manifest, "regions_class_order", path)]
+    try:
+        made = Regions(tuple(regions.values()), tuple(order))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return {"regions": made, "region_names": tuple(regions)}
 
 
 def _named(place: Path, manifest: dict[str, Any], path: Path) -> list[Case]:

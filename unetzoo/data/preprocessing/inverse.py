@@ -17,6 +17,7 @@ from unetzoo.data.preprocessing.axes import Resizing, resizing, slices
 from unetzoo.data.preprocessing.normalization import undo
 from unetzoo.data.preprocessing.preparation import Grid, Prepared
 from unetzoo.data.preprocessing.resampling import resample_image
+from unetzoo.data.regions import paint
 from unetzoo.utils.progress import Progress, inner
 from unetzoo.utils.text import counted
 
@@ -88,9 +89,8 @@ def restore_regions(
 
     def painted(rows: slice, logits: np.ndarray, part: Resizing) -> None:
         inside = result[slices(grid.box)][rows]
-        for channel, number in enumerate(numbers):
-            value = part(np.asarray(logits[..., channel], "float32"))
-            inside[expit(value) > 0.5] = number
+        channels = (np.asarray(logits[..., n], "float32") for n in range(logits.shape[-1]))
+        paint((expit(part(values)) > 0.5 for values in channels), numbers, inside)
 
     _finish(progress(_threaded(painted, _pieces(slabs, grid))))
     return result

@@ -18,7 +18,7 @@ def job(case: Case, scheme: LabelScheme) -> dict:
     >>> case_of(one)
     Case(name='a', images=(PosixPath('a.nii'),), label=None, weight=None)
     >>> scheme_of(one)
-    LabelScheme(classes=None, labels={0: 0, 4: 1}, ignore=9)
+    LabelScheme(classes=None, labels={0: 0, 4: 1}, ignore=9, regions=None)
     """
     return {
         "name": case.name,
