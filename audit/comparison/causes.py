@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 
-from audit.comparison.diff import Diff, Pair
+from audit.comparison.alignment import Pair
+from audit.comparison.diff import Diff
 from audit.comparison.forms import (
     Form,
     Forms,
