@@ -32,7 +32,7 @@ def read_overlapping(
             f"{pictures[0]}: a picture; labels that overlap are read from NIfTI files alone."
         )
     grid = None if image is None else read_header(image)
-    files = [_file(path, grid) for path in paths]
+    files = [_file(path, grid, scheme.geometry == "image") for path in paths]
     classes = np.zeros(files[0].canonical_shape, "int32")
     ignored = np.zeros(classes.shape, "bool")
     wanted, number = len(scheme.regions), 0
@@ -69,9 +69,11 @@ def write_overlapping(
     write_values(path, file.from_canonical(masks), file)
 
 
-def _file(path: Path, grid: NiftiFile | None) -> NiftiFile:
+def _file(path: Path, grid: NiftiFile | None, placed: bool) -> NiftiFile:
     file = read_header(path)
-    return file if grid is None else file.on_axes_of(grid)
+    if grid is None:
+        return file
+    return file.in_place_of(grid) if placed else file.on_axes_of(grid)
 
 
 def _check_mask(mask: np.ndarray, path: Path) -> None:
