@@ -308,3 +308,21 @@ def test_a_network_of_another_name_says_which_it_is():
     model = unetzoo.build("unet2d_small", input_shape=(16, 16, 3), num_classes=2, name="mine")
     unetzoo.load_weights(model, twin.state_dict(), network="unet2d-small")
     assert_same_logits(twin, model, [(16, 16)])
+
+
+def test_a_network_of_ones_own_comes_with_names():
+    """Its layers on the left, the modules on the right; all that does not fit is listed, too."""
+    twin = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(4, 3, 2, 2))
+    randomise(twin, seed=1)
+    inputs = keras.Input((None, None, 2))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="level1-conv")(inputs)
+    outputs = keras.layers.Conv2DTranspose(3, 2, 2, name="level2-up")(x)
+    model = keras.Model(inputs, outputs, name="mine")
+    names = {"level{n}-conv": "{n-1}", "level{n}-up": "{n}"}
+    assert unetzoo.load_weights(model, twin.state_dict(), names=names) is model
+    assert_same_logits(twin, model, [(8, 12)])
+    with pytest.raises(ValueError, match=r"'mine' is no network .*, or names for its layers\.$"):
+        unetzoo.load_weights(model, twin.state_dict())
+    sentence = "of the given names, do not fit 'mine'; missing: level2-up, level2-up; left over: 2"
+    with pytest.raises(ValueError, match=sentence):
+        unetzoo.load_weights(model, twin.state_dict(), names={"level{n}-conv": "{n-1}"})
