@@ -263,7 +263,8 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
 def evaluate(
     run_folder: Path | None, masks: Path | None, against: Path | None, data: str | None,
     test: bool, calibration: bool, folder: Path | None, which: str, tolerance: float, worst: int,
-    labels: Any, classes: int | None, ignore: int | None, device: str | None,
+    labels: Any, classes: int | None, ignore: int | None, threshold: float | None, geometry: str,
+    device: str | None,
     **options: bool | float,
 ) -> None:  # fmt: skip
     """Segment labeled cases with the network of the folder RUN, and score them.
@@ -271,7 +272,9 @@ def evaluate(
     Of the run's own data only the held-out cases are scored, of other data all cases. With --masks,
     a folder of masks is scored instead, whoever made them.
     """
-    numbers = {"labels": labels, "classes": classes, "ignore": ignore}
+    numbers = {"labels": labels, "classes": classes, "ignore": ignore, "threshold": threshold}
+    if geometry != "header":
+        numbers["geometry"] = geometry
     of_run = {"test": test, "calibration": calibration}
     check_evaluation(run_folder, masks, against, data, numbers, of_run)
     if masks is not None or run_folder is None:

@@ -9,3 +9,4 @@ EXPORTS = ("onnx", "openvino", "litert", "saved_model", "keras", "nnunet", "bioi
 MODELS = ("best", "last")  # of a run
 TFDS = "tfds:"  # prefix of a data set in TensorFlow Datasets
 LAST_SEED = 2**32 - 1  # that keras.utils.set_random_seed takes
+GEOMETRIES = ("header", "image")  # what says where labels lie

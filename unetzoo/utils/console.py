@@ -157,8 +157,9 @@ def as_options(text: str) -> str:
     text = re.sub(
         r"\blabels={([-\d:, ]+)}", lambda found: f"--labels {found[1].replace(' ', '')}", text
     )
-    text = re.sub(r"\b(labels|classes|ignore|fill)=(-?\d+)", r"--\1 \2", text)
-    return re.sub(r"\b(labels|classes|ignore|fill)=(?![\w{(\[])", r"--\1", text)
+    names = "labels|classes|ignore|threshold|geometry|fill"
+    text = re.sub(rf"\b({names})=(-?\d+|image\b)", r"--\1 \2", text)
+    return re.sub(rf"\b({names})=(?![\w{{(\[])", r"--\1", text)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unetzoo.data.io.pictures import SUFFIXES
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.regions import Regions
+from unetzoo.data.regions import Overlapping, Regions
 from unetzoo.utils.text import counted, few
 
 ENDINGS = (".nii.gz", ".nii", *SUFFIXES)  # of the files that can be read
@@ -21,11 +21,18 @@ class Case:
     images: tuple[Path, ...]  # files of one image, one or more channels each, in order
     label: Path | None = None
     weight: Path | None = None  # a volume of voxel weights, or None
+    more_labels: tuple[Path, ...] = ()  # of labels that overlap, where each has a file
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All files of the case."""
-        return *self.images, *(path for path in (self.label, self.weight) if path is not None)
+        others = (path for path in (self.label, self.weight) if path is not None)
+        return *self.images, *others, *self.more_labels
+
+    @property
+    def labels(self) -> tuple[Path, ...]:
+        """The files of its labels: one, or one for each of labels that overlap."""
+        return () if self.label is None else (self.label, *self.more_labels)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Listing:
     labels: Mapping[str, int] | None = None  # the number of each name, background included
     ignore: int | None = None
     channel_names: tuple[str, ...] = ()
-    regions: Regions | None = None  # in place of labels
+    regions: Regions | Overlapping | None = None  # in place of labels
     region_names: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()  # a sentence each
 

@@ -33,7 +33,8 @@ def check_geometry(image: NiftiFile, other: NiftiFile) -> None:
     if distance > APART * min(spacings[0]):
         raise ValueError(
             f"{other.path}: its affine puts voxels up to {distance:.3g} mm away from where "
-            f"{image.path} has them; expected the same affine: fix the header or resample."
+            f"{image.path} has them; expected the same affine: fix the header or resample; of "
+            "labels that were drawn on the image's voxels, give geometry=image."
         )
 
 

@@ -5,7 +5,7 @@ and up (RAS+), as nearly as an oblique scan allows. Nothing is resampled here.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +73,12 @@ def read_labels(
     Args:
         path: .nii or .nii.gz with one channel.
         scheme: which numbers the file may hold, and which class each is.
-        image: whose canonical axes the classes get; None for the mask's own.
+        image: whose canonical axes the classes get, and where the scheme's geometry is "image" also
+            its place in space; None for the mask's own.
 
     Raises: ValueError for a damaged file, several channels, and numbers that are not labels.
     """
-    file = _of_one_channel(path, image)
+    file = _of_one_channel(path, image, placed=scheme.geometry == "image")
     numbers = scheme.numbers(read_values(file)[..., 0], path)  # voxels named as in the file
     classes = np.ascontiguousarray(scheme.to_classes(file.to_canonical(numbers)))
     return Volume(classes, file.canonical_affine, (file,))
@@ -106,7 +107,7 @@ def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: La
 
     Raises: ValueError for a wrong shape, an unknown class, or a file that cannot be written.
     """
-    file = _target(path, classes, like, classes.shape)
+    file = target_of(path, classes, like, classes.shape)
     write_values(path, file.from_canonical(scheme.to_numbers(classes, path)), file)
 
 
@@ -115,7 +116,7 @@ def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
 
     Raises: ValueError for a wrong shape or a file that cannot be written.
     """
-    file = _target(path, data, like, data.shape[:-1])
+    file = target_of(path, data, like, data.shape[:-1])
     values = file.from_canonical(np.asarray(data, "float32"))
     write_values(path, values[..., 0] if values.shape[-1] == 1 else values, file)
 
@@ -138,10 +139,14 @@ def _headers(paths: Paths) -> tuple[NiftiFile, ...]:
     return files
 
 
-def _of_one_channel(path: Path | str, image: Path | str | None) -> NiftiFile:
+def _of_one_channel(
+    path: Path | str, image: Path | str | None, *, placed: bool = False
+) -> NiftiFile:
+    """A file on the axes of an image, or in its place."""
     file = read_header(path)
     if image is not None:
-        file = file.on_axes_of(read_header(image))
+        like = read_header(image)
+        file = (replace(file, affine=like.affine) if placed else file).on_axes_of(like)
     if file.channels != 1:
         raise ValueError(f"{path}: {file.channels} volumes; expected one, on the image's grid.")
     return file
@@ -164,7 +169,7 @@ def _check_voxels(part: np.ndarray, file: NiftiFile, fill: float | None) -> None
             )
 
 
-def _target(
+def target_of(
     path: Path | str, data: np.ndarray, like: Volume, spatial: tuple[int, ...]
 ) -> NiftiFile:
     file = like.files[0]

@@ -16,9 +16,9 @@ def job(case: Case, scheme: LabelScheme) -> dict:
 
     >>> one = job(Case("a", (Path("a.nii"),)), LabelScheme(labels={0: 0, 4: 1}, ignore=9))
     >>> case_of(one)
-    Case(name='a', images=(PosixPath('a.nii'),), label=None, weight=None)
+    Case(name='a', images=(PosixPath('a.nii'),), label=None, weight=None, more_labels=())
     >>> scheme_of(one)
-    LabelScheme(classes=None, labels={0: 0, 4: 1}, ignore=9, regions=None)
+    LabelScheme(labels={0: 0, 4: 1}, ignore=9)
     """
     return {
         "name": case.name,
@@ -26,6 +26,7 @@ def job(case: Case, scheme: LabelScheme) -> dict:
         "label": None if case.label is None else str(case.label),
         "weight": None if case.weight is None else str(case.weight),
         "scheme": scheme.to_json(),
+        **({"more_labels": [str(path) for path in case.more_labels]} if case.more_labels else {}),
     }
 
 
@@ -45,7 +46,8 @@ def by_name(cases: Sequence[Case], scheme: LabelScheme) -> dict[str, dict]:
 def case_of(job: dict) -> Case:
     """The case of a job."""
     label, weight = (job[kind] and Path(job[kind]) for kind in ("label", "weight"))
-    return Case(job["name"], tuple(Path(path) for path in job["images"]), label, weight)
+    images, more = (tuple(map(Path, job.get(kind, ()))) for kind in ("images", "more_labels"))
+    return Case(job["name"], images, label, weight, more)
 
 
 def scheme_of(job: dict) -> LabelScheme:
@@ -61,12 +63,14 @@ def contents(job: dict) -> dict[str, Any]:
         "label": job["label"] and _digest(job["label"]),
         "weight": job["weight"] and _digest(job["weight"]),
     }
+    if "more_labels" in job:
+        digests["more_labels"] = [_digest(path) for path in job["more_labels"]]
     return {"state": before, "digests": digests}
 
 
 def state(job: dict) -> list[list[int]]:
     """Numbers that change when a file is written to or replaced."""
-    paths = [*job["images"], job["label"], job["weight"]]
+    paths = [*job["images"], job["label"], job["weight"], *job.get("more_labels", ())]
     states = [os.stat(path) for path in paths if path]
     return [[s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in states]
 
