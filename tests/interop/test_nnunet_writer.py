@@ -15,10 +15,10 @@ from scipy.ndimage import gaussian_filter
 import unetzoo
 from unetzoo.data.datasets import Case
 from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing import inverse
 from unetzoo.data.preprocessing.normalization import CT
 from unetzoo.data.preprocessing.preparation import Preparation, ZScore
 from unetzoo.data.regions import Regions
-from unetzoo.data.preprocessing import inverse
 from unetzoo.inference import windows
 from unetzoo.interop import read_torch
 from unetzoo.interop.nnunet_folder import FINAL, read_folder
