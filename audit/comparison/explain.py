@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from audit.comparison.alignment import regrouped
 from audit.comparison.causes import UNKNOWN, Delta, deltas, total_of
-from audit.comparison.diff import Diff, diff, regrouped, shown
+from audit.comparison.diff import Diff, diff, shown
 from audit.comparison.quirks import quirks
 from audit.comparison.scaling import factors, scaled, words
 from audit.tables import Table
@@ -100,7 +101,7 @@ def _ways(first: Table, second: Table) -> Iterator[Way]:
             starts.append((_widened(first, table, words(factor)), diff(table, second)))
     for known, rest in [*starts, ([], aligned)]:
         yield known, rest
-        if pairs := regrouped(rest):
+        if pairs := regrouped(rest.pairs):
             yield known, replace(rest, pairs=pairs)
 
 

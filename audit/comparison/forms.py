@@ -68,7 +68,7 @@ def forms_of(table: Table) -> Forms:
     """
     known = {row.key: row for row in reversed(table.rows)}
     forms: dict[str, list[Form]] = {}
-    widths: list[int] = []  # of the rows so far
+    widths: dict[int, None] = {}  # of the rows so far, the last one last
     started = False
     for row in table:
         if is_conv(row) and row.total:
@@ -78,7 +78,8 @@ def forms_of(table: Table) -> Forms:
             started = True
         shown = started or row.layer_class == "InputLayer"
         if shown and row.shape and (width := row.shape[-1]):
-            widths.append(width)
+            widths.pop(width, None)
+            widths[width] = None
     return forms
 
 
@@ -102,7 +103,7 @@ def _inputs_of(row: Row, known: Mapping[str, Row]) -> int | None:
     return source.shape[-1] if source and source.shape else None
 
 
-def _forms(row: Row, inputs: int | None, widths: list[int], first: bool) -> Iterator[Form]:
+def _forms(row: Row, inputs: int | None, widths: dict[int, None], first: bool) -> Iterator[Form]:
     biases = ("bias" in row.parameters,) if "kernel" in row.parameters else (True, False)
     for taps, bias in product(_taps(row), biases):
         width = row.shape[-1] if row.shape else None
@@ -131,17 +132,17 @@ def _taps(row: Row) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*(k**rank for k in KERNELS[sort]), *FLAT[sort] * (rank == 3)]))
 
 
-def _fit(reads: int, inputs: int | None, widths: list[int], first: bool) -> int:
+def _fit(reads: int, inputs: int | None, widths: dict[int, None], first: bool) -> int:
     """How well a number of channels fits: the row before it, or a concatenation."""
     if inputs is not None:
         return CERTAIN if reads == inputs else UNLIKELY
-    last = widths[-1] if widths else 0
+    last = next(reversed(widths), 0)
     if reads == last:
         return CERTAIN
     if first:
         return CERTAIN if reads < IMAGE and not last else LIKELY
-    sums = {last + many * width for many in SEVERAL for width in set(widths)}
-    return LIKELY if reads in sums or reads in widths else UNLIKELY
+    sums = any((reads - last) % n == 0 and (reads - last) // n in widths for n in SEVERAL)
+    return LIKELY if sums or reads in widths else UNLIKELY
 
 
 def matched(first: Row, second: Row, forms: tuple[Forms, Forms]) -> tuple[Form, Form] | None:
@@ -168,7 +169,7 @@ def _choices(row: Row, partner: Row, forms: Forms) -> list[Form]:
     if row.shape and row.shape[-1] is None and partner.shape and partner.shape[-1]:
         shape = (*row.shape[:-1], partner.shape[-1])
         whole = Row(row.name, row.layer_class, shape, row.parameters, settings=row.settings)
-        return list(_forms(whole, _inputs_of(row, {}), [], first=False))
+        return list(_forms(whole, _inputs_of(row, {}), {}, first=False))
     return []
 
 

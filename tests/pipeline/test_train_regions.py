@@ -7,10 +7,13 @@ import nibabel
 import numpy as np
 import pytest
 from commands import command
-from small_runs import losses
+from small_runs import interrupted, losses
 
+from unetzoo.data.datasets import find_dataset
+from unetzoo.data.datasets.reading import read_case_labels
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.evaluation.scores import overlaps
+from unetzoo.inference.postprocessing import largest_component
 from unetzoo.pipeline.run import Run
 from unetzoo.training.history import read_history
 
@@ -114,8 +117,6 @@ def test_a_planned_run_of_regions_is_resumed_as_if_it_had_not_been_stopped(tmp_p
     data, one, two = regions(tmp_path / "data", 5), tmp_path / "one", tmp_path / "two"
     planned = ["--network", "planned", "--configuration", "2d"]
     trained(data, one, *planned, epochs=2)
-    from small_runs import interrupted
-
     with interrupted(after=1):
         from unetzoo.pipeline.trainer import train
 
@@ -126,3 +127,107 @@ def test_a_planned_run_of_regions_is_resumed_as_if_it_had_not_been_stopped(tmp_p
     plan = json.loads((one / "plan.json").read_text())
     assert plan["num_classes"] == 4  # with the background, as nnU-Net counts
     assert len(plan["measured"]["class_voxels"]) == 4
+
+
+# === Labels that overlap ===
+
+
+def overlapping(folder, layout, ignore=False):
+    """Labels "body" and "core", of which a voxel may have both: a 4D file, or a file for each."""
+    write_dataset(folder, 5, (24, 20, 16), classes=4)
+    for path in sorted((folder / "labelsTr").iterdir()):
+        file = nibabel.load(path)
+        labels = np.asarray(file.dataobj)
+        masks = {"body": np.isin(labels, (1, 2)), "core": np.isin(labels, (2, 3))}
+        if ignore:
+            masks["ignore"] = np.indices(labels.shape)[0] < 6
+        masks = {name: mask.astype("uint8") for name, mask in masks.items()}
+        if layout == "4D":
+            values = np.stack(list(masks.values()), -1)
+            nibabel.save(nibabel.Nifti1Image(values, file.affine), path)
+            continue
+        path.unlink()
+        for name, mask in masks.items():
+            place = path.with_name(path.name.replace(".nii.gz", f"_{name}.nii.gz"))
+            nibabel.save(nibabel.Nifti1Image(mask, file.affine), place)
+    path = folder / "dataset.json"
+    names = {"background": 0, "body": 1, "core": 2, **({"ignore": 3} if ignore else {})}
+    about = {**json.loads(path.read_text()), "labels": names, "overlapping_labels": True}
+    path.write_text(json.dumps(about))
+    return folder
+
+
+def classes_of(data):
+    dataset = find_dataset(data)
+    return [read_case_labels(case, dataset.scheme).data for case in dataset.cases]
+
+
+def test_a_4d_file_and_a_file_for_each_label_are_the_same(tmp_path):
+    for ignore in (False, True):
+        one, two = (
+            classes_of(overlapping(tmp_path / f"{layout}{ignore}", layout, ignore))
+            for layout in ("4D", "files")
+        )
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
+            assert set(np.unique(a)) == ({0, 1, 2, 3, 4} if ignore else {0, 1, 2, 3})
+
+
+def test_overlapping_labels_that_cannot_be(tmp_path):
+    data = overlapping(tmp_path / "data", "4D")
+    path = data / "labelsTr" / "case_000.nii.gz"
+    file = nibabel.load(path)
+    for values, words in (
+        (np.asarray(file.dataobj)[..., :1], "1 channel in 1 file; expected 2, one for each label"),
+        (np.asarray(file.dataobj) * 7, "the value 7 in a mask of a label; expected 0 and 1"),
+    ):
+        nibabel.save(nibabel.Nifti1Image(values, file.affine), path)
+        with pytest.raises(ValueError, match=words):
+            classes_of(data)
+    files = overlapping(tmp_path / "files", "files")
+    (files / "labelsTr" / "case_001_core.nii.gz").unlink()
+    with pytest.raises(ValueError, match=r"case_001_core.nii.gz: there is no such file"):
+        find_dataset(files)
+    path = data / "dataset.json"
+    about = json.loads(path.read_text())
+    for numbers, words in (
+        ({"a": 1, "b": 3}, r"\[\[1\], \[3\]\]; expected 1, 2, 3 ..., one"),
+        ({f"l{n}": n for n in range(1, 18)}, "17 labels that overlap: exp"),
+    ):
+        path.write_text(json.dumps({**about, "labels": numbers}))
+        with pytest.raises(ValueError, match=words):
+            find_dataset(data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("layout", "ignore"), [("4D", False), ("files", True)])
+def test_overlapping_labels_are_trained_predicted_and_scored(tmp_path, layout, ignore):
+    data, run = overlapping(tmp_path / "data", layout, ignore), tmp_path / "run"
+    trained(data, run, "--network", "planned")
+    begun = Run.read(run)
+    assert begun.class_names == ("body", "core")
+    assert begun.scheme.overlapping
+    image = data / "imagesTr" / "case_000_0000.nii.gz"
+    for name, words in {"m": ["--probabilities"], "plain": [], "large": ["--largest"]}.items():
+        done = command("unetzoo", "predict", run, image, "-o", tmp_path / name, *words)
+        assert done.returncode == 0, done.stderr
+    mask = array(tmp_path / "m" / "case_000.nii.gz")
+    likely = array(tmp_path / "m" / "case_000_probabilities.nii.gz")
+    assert mask.dtype == "uint8"
+    np.testing.assert_array_equal(mask, likely > 0.5)
+    np.testing.assert_array_equal(mask, array(tmp_path / "plain" / "case_000.nii.gz"))
+    large = array(tmp_path / "large" / "case_000.nii.gz")
+    for label in range(2):
+        np.testing.assert_array_equal(
+            large[..., label], largest_component(mask[..., label].astype("uint8"))
+        )
+    done = command("unetzoo", "evaluate", run)
+    assert done.returncode == 0, done.stderr
+    assert "2 core" in done.stdout
+    (name,) = json.loads((run / "evaluation" / "scores.json").read_text())["cases"]
+    done = command("unetzoo", "evaluate", "--masks", run / "evaluation" / "masks", "--data", data)
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
+    done = command("unetzoo", "export", run, "--format", "nnunet", "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "labels that overlap: nnU-Net has no counterpart" in done.stderr

@@ -9,7 +9,15 @@ from click import Choice
 from click.core import ParameterSource
 
 from unetzoo.utils.arguments import NORMS
-from unetzoo.utils.choices import CONFIGURATIONS, LAST_SEED, MODELS, PRECISIONS, RATES, SCHEDULES
+from unetzoo.utils.choices import (
+    CONFIGURATIONS,
+    GEOMETRIES,
+    LAST_SEED,
+    MODELS,
+    PRECISIONS,
+    RATES,
+    SCHEDULES,
+)
 from unetzoo.utils.console import Finite, PairsType, SizesType
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -18,7 +26,7 @@ WHOLE = click.IntRange(1)
 ABOVE_0 = Finite(0, min_open=True)
 FROM_0 = Finite(0)
 SHARE = Finite(0, 1, max_open=True)
-DATA = ("layout", "labels", "classes", "ignore", "fill")
+DATA = ("layout", "labels", "classes", "ignore", "threshold", "geometry", "fill")
 
 
 def together(*options: Callable) -> Callable:
@@ -38,6 +46,13 @@ labels_options = together(
     ),
     click.option("--classes", type=int, help="Number of classes, if the data do not say."),
     click.option("--ignore", type=int, help="Number in the label files to ignore."),
+    click.option("--threshold", type=FROM_0, help="Of masks in gray: what is above is class 1."),
+    click.option(
+        "--geometry",
+        default="header",
+        type=Choice(GEOMETRIES),
+        help="image: labels lie on the voxels of their image whatever their headers say.",
+    ),
 )
 fill_option = click.option("--fill", type=Finite(), help="Replaces NaN and infinite voxels.")
 data_options = together(

@@ -1,4 +1,7 @@
-"""Regions: sets of labels that are trained as one channel each and may lie over each other."""
+"""Labels that are trained as a channel each, because they may lie over each other.
+
+They are regions, sets of the labels in ordinary files; or labels that overlap in the files.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from unetzoo.utils.checks import whole
 from unetzoo.utils.json_values import short
+from unetzoo.utils.text import counted
+
+MOST_OVERLAPPING = 15
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,21 @@ class Regions:
         """All numbers that a region holds or writes."""
         return tuple(sorted({*self.order, *(n for numbers in self.members for n in numbers)}))
 
+    def table(self, mapping: Mapping[int, int]) -> np.ndarray:
+        """Whether a class belongs to a region, ``(classes, regions)``, bool.
+
+        Args:
+            mapping: the class of each number.
+        """
+        table = np.zeros((len(set(mapping.values())), len(self)), "bool")
+        for region, numbers in enumerate(self.members):
+            table[[mapping[number] for number in numbers], region] = True
+        return table
+
+    def painting(self, mapping: Mapping[int, int]) -> tuple[int, ...]:
+        """The class that each region writes."""
+        return tuple(mapping[number] for number in self.order)
+
     def to_json(self) -> dict[str, Any]:
         """A plain dict.
 
@@ -64,13 +86,69 @@ class Regions:
         return cls(tuple(map(tuple, values["members"])), tuple(values["order"]))
 
 
-def paint(masks: Iterable[np.ndarray], numbers: Sequence[int], result: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class Overlapping:
+    """Labels of which a voxel may have several; its class is a sum of 1, 2, 4 ..., one for each.
+
+    Args:
+        count: of labels.
+
+    Raises: ValueError for more than 15 labels.
+
+    >>> Overlapping(2).table({}).astype(int).tolist()
+    [[0, 0], [1, 0], [0, 1], [1, 1]]
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST_OVERLAPPING:
+            raise ValueError(
+                f"{counted(self.count, 'label')} that overlap: expected 1 to {MOST_OVERLAPPING}."
+            )
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """All sums."""
+        return tuple(range(2**self.count))
+
+    def table(self, mapping: Mapping[int, int]) -> np.ndarray:
+        """Whether a sum holds a label, ``(classes, labels)``, bool."""
+        return (np.arange(2**self.count)[:, None] >> np.arange(self.count)) % 2 == 1
+
+    def painting(self, mapping: Mapping[int, int]) -> tuple[int, ...]:
+        """What each label adds."""
+        return tuple(2**label for label in range(self.count))
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dict."""
+        return {"overlapping": self.count}
+
+
+def from_json(values: Mapping[str, Any]) -> Regions | Overlapping:
+    """What ``to_json`` of either gave.
+
+    >>> from_json(Overlapping(3).to_json())
+    Overlapping(count=3)
+    """
+    if "overlapping" in values:
+        return Overlapping(whole("overlapping", values["overlapping"]))
+    return Regions.from_json(values)
+
+
+def paint(
+    masks: Iterable[np.ndarray], numbers: Sequence[int], result: np.ndarray, add: bool = False
+) -> np.ndarray:
     """Write the number of each mask where it is True, over those before it.
 
     Args:
         masks: ``(*spatial)``, bool; one is looked at at a time.
         numbers: one for each mask.
         result: ``(*spatial)``, changed in place.
+        add: whether numbers are added instead.
 
     Returns: the result.
 
@@ -78,5 +156,5 @@ def paint(masks: Iterable[np.ndarray], numbers: Sequence[int], result: np.ndarra
     array([2, 1, 0])
     """
     for mask, number in zip(masks, numbers, strict=True):
-        result[mask] = number
+        result[mask] = result[mask] + number if add else number
     return result

@@ -96,6 +96,7 @@ def check_trained(trained: Trained) -> None:
         f"upsampling {build.get('upsampling')!r}":
             build.get("upsampling", "transposed") != "transposed",
         "an activation of the output": build.get("activation") is not None,
+        "labels that overlap": trained.scheme is not None and trained.scheme.overlapping,
         "one channel for two classes": _outputs(trained) == 1 and _regions(trained) is None,
     }  # fmt: skip
     if wrong := [fault for fault, holds in faults.items() if holds]:
@@ -106,7 +107,8 @@ def check_trained(trained: Trained) -> None:
 
 
 def _regions(trained: Trained) -> Regions | None:
-    return None if trained.scheme is None else trained.scheme.regions
+    regions = None if trained.scheme is None else trained.scheme.regions
+    return regions if isinstance(regions, Regions) else None
 
 
 def _outputs(trained: Trained) -> int:

@@ -101,7 +101,10 @@ def check_values(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
     if values["splits"] is None:  # or else the file says how many there are
         known = fold is None or (is_whole(fold, least=0) and fold < folds)
         check(known, "fold", fold, f"0 to {folds - 1}, or None to train on all cases")
-    LabelScheme(values["classes"], values["labels"], values["ignore"])
+    LabelScheme(
+        values["classes"], values["labels"], values["ignore"], threshold=values["threshold"],
+        geometry=values["geometry"],
+    )  # fmt: skip
     check_spacing(None if spacing == "median" else spacing)
     schedule = "constant" if values["schedule"] is None else values["schedule"]
     if values["freeze"] and values["init"] is None:

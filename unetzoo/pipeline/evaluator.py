@@ -1,7 +1,7 @@
 """``unetzoo evaluate``: whole cases are compared with their references on their own grids."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +80,23 @@ def calibrate(
     Args:
         predictor, data, folder, test, options: as in ``evaluate``.
 
-    Raises: ValueError for data of TensorFlow Datasets, and as in ``evaluate``.
+    Raises: ValueError for data of TensorFlow Datasets, a run of regions, and as in ``evaluate``.
     Source: Guo et al. 2017.
     """
     from unetzoo.visualization.reliability import reliability_figure
 
     folder, run = Path(folder), predictor.own_run
+    if run.scheme.regions:
+        raise ValueError(
+            f"{folder}: the run has regions, which lie over each other: a temperature is fitted "
+            "for classes alone; leave out --calibration."
+        )
     source = training_data(run.settings, data, test=test)
     cases = source.to_score(run)
     if not isinstance(cases, list):
         raise ValueError(f"{source.place}: expected files to calibrate by, not examples of TFDS.")
     sampler = Sampler(len(cases), run.scheme)
-    plain = replace(predictor, sampler=sampler, temperature=1.0)
+    plain = dataclasses.replace(predictor, sampler=sampler, temperature=1.0)
     scored = evaluate(plain, data, folder, test=test, **options)
     known = None if source.own else predictor.temperature
     calibration = sampler.calibration(run.class_names, known)
@@ -107,4 +112,4 @@ def _drawn(scores: Sequence[ClassScores], run: Run) -> list[ClassScores]:
     painting = run.scheme.painting
     if not painting:
         return list(scores)
-    return [replace(each, label=painting[each.label - 1]) for each in scores]
+    return [dataclasses.replace(each, label=painting[each.label - 1]) for each in scores]

@@ -57,6 +57,8 @@ class Files(TrainingData):
             labels=settings.labels,
             classes=settings.classes,
             ignore=settings.ignore,
+            threshold=settings.threshold,
+            geometry=settings.geometry,
         )
 
     def check(self) -> None:
@@ -171,7 +173,7 @@ class Files(TrainingData):
             overwrite=True,
             progress=bar("segmenting"),
         )
-        pairs = [(name, cases[name].label or "", path) for name, path in masks.written.items()]
+        pairs = [(name, cases[name].labels, path) for name, path in masks.written.items()]
         scored = evaluate_files(
             pairs, run.scheme, run.class_names, tolerance=tolerance, progress=bar("scoring")
         )
@@ -179,7 +181,7 @@ class Files(TrainingData):
         def shown(name: str) -> Shown:
             case = cases[name]
             image = predictor.read(case)
-            written = dataclasses.replace(case, label=masks.written[name])
+            written = dataclasses.replace(case, label=masks.written[name], more_labels=())
             reference, prediction = (read_case_labels(c, run.scheme).data for c in (case, written))
             return image.data, reference, prediction, image.spacing
 
@@ -192,8 +194,9 @@ class Files(TrainingData):
 
     def _tell_classes(self, train: Iterable[str]) -> None:
         """Warn of classes that training never sees, and of labels that look like objects."""
+        scheme = self.dataset.scheme
         seen = {
-            name: {label for label, _ in look.measured["voxels"]}
+            name: scheme.seen(label for label, _ in look.measured["voxels"])
             for name, look in self.looks.items()
         }
         every, trained = set[int]().union(*seen.values()), set[int]()

@@ -112,7 +112,9 @@ class Predictor:
         slabs, grid = self._slabs(image)
         scheme, progress = self.run.scheme, resampling(grid)
         if scheme.regions:
-            return self._cleaned(restore_regions(slabs, grid, scheme.painting, progress))
+            return self._cleaned(
+                restore_regions(slabs, grid, scheme.painting, progress, add=scheme.overlapping)
+            )
         return self._cleaned(restore_labels(slabs, grid, progress))
 
     def segment_prepared(self, image: np.ndarray) -> np.ndarray:
@@ -185,6 +187,9 @@ class Predictor:
         if not self.largest:
             return classes
         scheme = self.run.scheme
+        if scheme.overlapping:
+            masks = np.moveaxis(scheme.in_regions(classes), -1, 0).astype("uint8")
+            return scheme.painted(np.stack([largest_component(mask) > 0 for mask in masks], -1))
         if scheme.regions:
             return largest_of_regions(classes, map(np.flatnonzero, scheme.table.T))
         return largest_component(classes)

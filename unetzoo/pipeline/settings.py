@@ -33,6 +33,7 @@ class Settings:
             stay in one fold. None if each case is its own.
         layout: of the data; None to detect it.
         labels, classes, ignore: as in ``LabelScheme``; None to follow the data.
+        threshold, geometry: as in ``LabelScheme``.
         spacing: millimeters to resample to, with None for an axis that stays as it is; "median" for
             the median of the training cases; None for no resampling.
         normalisation: one for each channel; None to choose it by the training cases.
@@ -72,6 +73,8 @@ class Settings:
     labels: Mapping[int, int] | None = None
     classes: int | None = None
     ignore: int | None = None
+    threshold: float | None = None
+    geometry: str = "header"
     spacing: str | Spacing | None = "median"
     normalisation: tuple[Normalization, ...] | None = None
     fill: float | None = None

@@ -28,6 +28,8 @@ def plan_dataset(
     labels: Mapping[int, int] | None = None,
     classes: int | None = None,
     ignore: int | None = None,
+    threshold: float | None = None,
+    geometry: str = "header",
     fill: float | None = None,
     workers: int = 1,
     survey: Survey | None = None,
@@ -45,6 +47,8 @@ def plan_dataset(
         labels: as in ``find_dataset``, if data is a place.
         classes: as in ``find_dataset``, if data is a place.
         ignore: as in ``find_dataset``, if data is a place.
+        threshold: as in ``find_dataset``, if data is a place.
+        geometry: as in ``find_dataset``, if data is a place.
         fill: replaces NaN and infinite voxels; without it they are an error.
         workers: processes that read.
         survey: does the reading, so that whoever uses it next need not read again.
@@ -65,11 +69,16 @@ def plan_dataset(
     check(fill is None or is_number(fill), "fill", fill, "a finite number, such as 0")
     _check_place(data)
     if isinstance(data, Dataset):
-        if (layout, labels, classes, ignore) != (None,) * 4:
-            raise ValueError(f"{data}: expected no layout, labels, classes or ignore with it.")
+        if (layout, labels, classes, ignore, threshold, geometry) != (*(None,) * 5, "header"):
+            raise ValueError(
+                f"{data}: expected no layout, labels, classes, ignore, threshold or geometry."
+            )
         dataset = data
     else:
-        dataset = find_dataset(data, layout, labels=labels, classes=classes, ignore=ignore)
+        dataset = find_dataset(
+            data, layout, labels=labels, classes=classes, ignore=ignore, threshold=threshold,
+            geometry=geometry,
+        )  # fmt: skip
     findings = (survey or Survey()).look_through(
         dataset.cases,
         dataset.scheme,

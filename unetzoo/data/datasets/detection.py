@@ -1,6 +1,7 @@
 """Which layout a data set has, and what its labels mean."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from unetzoo.data.datasets.brats import find_brats, has_brats
@@ -25,6 +26,8 @@ def find_dataset(
     labels: Mapping[int, int] | None = None,
     classes: int | None = None,
     ignore: int | None = None,
+    threshold: float | None = None,
+    geometry: str = "header",
 ) -> Dataset:
     """Find the cases of a data set: their files, and what their labels mean. No image is read.
 
@@ -35,6 +38,8 @@ def find_dataset(
         labels: the class of each number in the label files, in place of what the layout says.
         classes: the number of classes, in place of what the layout says.
         ignore: the number that marks voxels that do not count, in place of what the layout says.
+        threshold: of masks in gray: what is above is class 1.
+        geometry: "image" if labels lie on the voxels of their image whatever their headers say.
 
     Raises: ValueError, one sentence, or a line for each of several faults.
 
@@ -46,7 +51,7 @@ def find_dataset(
     >>> print(find_dataset(folder, classes=2))
     pictures: 1 case with labels, 0 without
     """
-    given = LabelScheme(classes, labels, ignore)
+    given = LabelScheme(classes, labels, ignore, threshold=threshold, geometry=geometry)
     name = layout or layout_of(place)
     if name not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}.")
@@ -141,17 +146,17 @@ def _scheme(given: LabelScheme, listing: Listing) -> LabelScheme:
     if given.mapping is not None:
         usual = listing.ignore if listing.ignore not in given.mapping else None
         ignore = given.ignore if given.ignore is not None else usual
-        return LabelScheme(given.classes, given.labels, ignore)
+        return replace(given, ignore=ignore)
     ignore = given.ignore if given.ignore is not None else listing.ignore
     regions = listing.regions
     known = (0, *regions.numbers) if regions else (listing.labels or {}).values()
     numbers = sorted({*known} - {ignore})
     if not numbers:
-        return LabelScheme(ignore=ignore)
+        return replace(given, ignore=ignore)
     if numbers == list(range(len(numbers))):
-        return LabelScheme(classes=len(numbers), ignore=ignore, regions=regions)
+        return replace(given, classes=len(numbers), ignore=ignore, regions=regions)
     labels = {n: label for label, n in enumerate(numbers)}
-    return LabelScheme(labels=labels, ignore=ignore, regions=regions)
+    return replace(given, labels=labels, ignore=ignore, regions=regions)
 
 
 def _class_names(scheme: LabelScheme, listing: Listing) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ Source: documentation/dataset_format.md of nnU-Net v2.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,14 @@ from unetzoo.data.datasets.case import (
 )
 from unetzoo.data.datasets.manifest import (
     file_in,
-    label_number,
     list_of,
-    name_in,
     object_of,
     ordered_names,
     read_manifest,
 )
+from unetzoo.data.datasets.meaning import meaning_of
 from unetzoo.data.io.pictures import is_picture
-from unetzoo.data.regions import Regions
+from unetzoo.data.regions import Overlapping
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
@@ -49,27 +48,29 @@ def find_nnunet(place: Path, *, regions: bool = True) -> Listing:
     path = place / "dataset.json"
     manifest = read_manifest(path) if path.exists() else None
     ending = None if manifest is None else _ending(manifest, path)
+    meaning = {} if manifest is None else meaning_of(manifest, path, regions)
+    overlapping = isinstance(meaning.get("regions"), Overlapping)
+    parts = (*meaning["region_names"], "ignore") if overlapping else ()
     if manifest is not None and "dataset" in manifest:
         cases, faults = _named(place, manifest, path), list[str]()
     else:
-        cases, faults = _cases(place, "imagesTr", "labelsTr", ending)
+        cases, faults = _cases(place, "imagesTr", "labelsTr", ending, parts)
     labels_of_test = "labelsTs" if (place / "labelsTs").is_dir() else None
-    test, more = _cases(place, "imagesTs", labels_of_test, ending)
-    test = [replace(case, label=None) if _lacks_label(case) else case for case in test]
+    test, more = _cases(place, "imagesTs", labels_of_test, ending, parts)
+    test = [_without_labels(case) if _lacks_label(case) else case for case in test]
     if manifest is None:
         return Listing(tuple(cases), tuple(test), faults=(*faults, *more))
     names = object_of(manifest, "channel_names", path)
     channels = ordered_names(names, "channel_names", path)
     faults += _channel_faults([*cases, *test], len(channels))
     faults += _count_faults(manifest, len(cases))
-    labels, ignore = _labels(object_of(manifest, "labels", path), path)
-    listing = Listing(
-        tuple(cases), tuple(test), channel_names=channels, ignore=ignore, faults=(*faults, *more)
+    return Listing(
+        tuple(cases), tuple(test), channel_names=channels, faults=(*faults, *more), **meaning
     )
-    if regions and any(len(numbers) > 1 for numbers in labels.values()):
-        return replace(listing, **_regions(labels, manifest, path))
-    single = {name: numbers[0] for name, numbers in labels.items() if len(numbers) == 1}
-    return replace(listing, labels=single)
+
+
+def _without_labels(case: Case) -> Case:
+    return replace(case, label=None, more_labels=())
 
 
 def _lacks_label(case: Case) -> bool:
@@ -85,38 +86,6 @@ def _ending(manifest: dict[str, Any], path: Path) -> str:
     raise ValueError(f"{path}: 'file_ending' {fault}; expected one of {', '.join(ENDINGS)}.")
 
 
-def _labels(names: dict[str, object], path: Path) -> tuple[dict[str, tuple[int, ...]], int | None]:
-    """The numbers of each name, one or those of a region; and the ignored number."""
-    numbers = {}
-    for name, value in names.items():
-        listed = value if isinstance(value, list) and value else [value]
-        several = tuple(label_number(number, path) for number in listed)
-        numbers[name_in(name, "labels", path)] = tuple(dict.fromkeys(several))
-    ignore = numbers.pop("ignore", None)
-    if ignore is not None and len(ignore) > 1:
-        raise ValueError(f"{path}: 'ignore' is {short(list(ignore))}; expected one number.")
-    return numbers, None if ignore is None else ignore[0]
-
-
-def _regions(
-    labels: dict[str, tuple[int, ...]], manifest: dict[str, Any], path: Path
-) -> dict[str, Any]:
-    """The regions and their names, in the order of the file; the background alone is none."""
-    if "regions_class_order" not in manifest:
-        raise ValueError(
-            f"{path}: labels has regions, but 'regions_class_order' is missing; expected the "
-            "number that each region writes into a mask, in the order of labels, later ones over "
-            "earlier ones; or give labels= or classes= to train on plain classes."
-        )
-    regions = {name: numbers for name, numbers in labels.items() if set(numbers) != {0}}
-    order = [label_number(n, path) for n in list_of(manifest, "regions_class_order", path)]
-    try:
-        made = Regions(tuple(regions.values()), tuple(order))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return {"regions": made, "region_names": tuple(regions)}
-
-
 def _named(place: Path, manifest: dict[str, Any], path: Path) -> list[Case]:
     cases = []
     for name, entry in object_of(manifest, "dataset", path).items():
@@ -127,17 +96,17 @@ def _named(place: Path, manifest: dict[str, Any], path: Path) -> list[Case]:
 
 
 def _cases(
-    place: Path, images: str, labels: str | None, ending: str | None
+    place: Path, images: str, labels: str | None, ending: str | None, parts: Sequence[str]
 ) -> tuple[list[Case], list[str]]:
-    """The cases of a folder of images, and what is wrong with it."""
+    """The cases of a folder of images, and what is wrong with it; a label file may have parts."""
     files = _with_ending(place / images, ending)
     masks = {stem_of(f): f for f in _with_ending(place / labels, ending)} if labels else {}
     channels: dict[str, dict[int, Path]] = {}
     faults = []
     for file in files:
-        parts = re.fullmatch(r"(.+)_(\d{4})", stem_of(file), re.ASCII)
-        if parts:
-            channels.setdefault(parts[1], {})[int(parts[2])] = file
+        named = re.fullmatch(r"(.+)_(\d{4})", stem_of(file), re.ASCII)
+        if named:
+            channels.setdefault(named[1], {})[int(named[2])] = file
         else:
             faults.append(
                 f"{file}: expected the channel's number at the end of the name, such as "
@@ -147,10 +116,26 @@ def _cases(
     for name, numbered in sorted(channels.items()):
         faults += _gaps(name, numbered)
         suffix = ending or ending_of(next(iter(numbered.values())))
-        label = masks.pop(name, place / labels / f"{name}{suffix}") if labels else None
-        cases.append(Case(name, tuple(numbered[number] for number in sorted(numbered)), label))
+        found = _label_files(place / labels, name, suffix, masks, parts) if labels else []
+        image = tuple(numbered[number] for number in sorted(numbered))
+        label = found[0] if found else None
+        cases.append(Case(name, image, label, more_labels=tuple(found[1:])))
     faults += [f"{mask}: labels without an image in {images}." for mask in masks.values()]
     return cases, faults
+
+
+def _label_files(
+    folder: Path, name: str, suffix: str, masks: dict[str, Path], parts: Sequence[str]
+) -> list[Path]:
+    """The label file of a case, or one for each of the parts; those that are there are taken out.
+
+    The last part, what is to be ignored, may be missing.
+    """
+    several = [f"{name}_{part}" for part in parts]
+    if name in masks or not set(several) & set(masks):
+        return [masks.pop(name, folder / f"{name}{suffix}")]
+    needed = [stem for stem in several if stem in masks or stem != several[-1]]
+    return [masks.pop(stem, folder / f"{stem}{suffix}") for stem in needed]
 
 
 def _with_ending(folder: Path, ending: str | None) -> list[Path]:
