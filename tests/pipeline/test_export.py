@@ -224,6 +224,52 @@ def test_what_cannot_be_exported_is_one_sentence(exported, tmp_path):
         export(exported / "run", tmp_path / "o", "x")
 
 
+def test_an_export_is_replaced_when_the_new_one_is_whole(exported, tmp_path, monkeypatch):
+    from unetzoo.interop import formats
+
+    folder = tmp_path / "out"
+    export(exported / "run", folder, "keras")
+    (folder / "old").touch()
+    words = ["export", exported / "run", "-o", folder, "--format", "keras"]
+    done = command(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "it has an export; expected a new folder, or --overwrite" in done.stderr
+    with monkeypatch.context() as patch:
+
+        def broken(model, folder, patch):
+            raise ValueError("broken")
+
+        patch.setitem(formats.WRITERS, "keras", broken)
+        with pytest.raises(ValueError, match="broken"):
+            export(exported / "run", folder, "keras", overwrite=True)
+    assert (folder / "old").exists()
+    assert command(*words, "--overwrite").returncode == 0
+    assert not (folder / "old").exists()
+    Processing.read(folder).check_files()
+    assert list(tmp_path.iterdir()) == [folder]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").touch()
+    with pytest.raises(ValueError, match="it has files; expected a new folder"):
+        export(exported / "run", other, "keras", overwrite=True)
+    assert (other / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("format", ["onnx", "bioimageio"])
+def test_a_network_too_large_for_onnx_is_refused_first(exported, tmp_path, monkeypatch, format):
+    """A file of protobuf ends before 2 GiB; tf2onnx would fail after minutes."""
+    from unetzoo.interop import formats
+    from unetzoo.pipeline import export as module
+
+    assert 0 < 2**31 - module.ONNX_BYTES < 2**25
+    monkeypatch.setattr(module, "ONNX_BYTES", 23)  # it has 2 * 2 + 2 numbers
+    monkeypatch.setitem(formats.WRITERS, "onnx", None)
+    told = "an ONNX file holds less than 2; use --format openvino or saved_model"
+    with pytest.raises(ValueError, match=told):
+        export(exported / "run", tmp_path / "out", format)
+    assert not list(tmp_path.iterdir())
+
+
 def test_options_of_nnunet_are_refused_for_an_export(exported):
     done = command("predict", exported / "export", exported, "-o", exported / "x", "--folds", "0")
     assert (done.returncode, done.stdout) == (2, "")

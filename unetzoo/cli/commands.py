@@ -227,7 +227,8 @@ def predict(
 @click.option("-o", "--out", "folder", required=True, type=FOLDER, help="New folder for the files.")
 @click.option("--format", default="onnx", type=Choice(EXPORTS), help="What to write.")
 @which_option
-def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace an export that is there, when done.")
+def export(run_folder: Path, folder: Path, format: str, which: str, overwrite: bool) -> None:
     """Write the network of the folder RUN for another runtime, and compare it there.
 
     The file is run on a test pair that lies beside it, with processing.json, which says what is
@@ -237,11 +238,11 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
 
     if format not in WITHOUT_TENSORFLOW and find_spec("tensorflow") is not None:
         os.environ["KERAS_BACKEND"] = "tensorflow"  # which writes all formats, of any run
-    check_export(run_folder, folder, format, which)
+    check_export(run_folder, folder, format, which, overwrite)
     load_keras(f"exporting {run_folder} as {format}")
     from unetzoo.pipeline.export import export as run_export
 
-    say(run_export(run_folder, folder, format, which=which))
+    say(run_export(run_folder, folder, format, which=which, overwrite=overwrite))
 
 
 @cli.command()

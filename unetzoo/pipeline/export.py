@@ -2,7 +2,6 @@
 
 import math
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from unetzoo.inference.shapes import first_output
-from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest
+from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest, is_exported
 from unetzoo.model_files import check_saved
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.choices import EXPORTS
@@ -23,6 +22,7 @@ from unetzoo.utils.kernels import keras_backend
 
 TOLERANCE = 1e-4  # of the largest logit
 ONNX = ("tf2onnx", "onnx", "onnxruntime")
+ONNX_BYTES = 2**31 - 2**24  # of weights, with room for the graph
 NEEDED = {"onnx": ONNX, "bioimageio": ONNX, "openvino": ("openvino",)}  # packages
 WITHOUT_TENSORFLOW = ("keras", "nnunet")  # which any backend writes
 
@@ -44,7 +44,12 @@ class Exported:
 
 
 def export(
-    run: Path | str, folder: Path | str, format: str = "onnx", *, which: str = "best"
+    run: Path | str,
+    folder: Path | str,
+    format: str = "onnx",
+    *,
+    which: str = "best",
+    overwrite: bool = False,
 ) -> Exported:
     """Write a run's network for another runtime, with ``processing.json`` and a test pair.
 
@@ -59,20 +64,23 @@ def export(
             nnU-Net takes for one that it has trained, or "bioimageio" for a package of the BioImage
             Model Zoo.
         which: "best" or "last", as in ``unetzoo.load_predictor``.
+        overwrite: whether to replace an export that is there, once the new one is whole.
 
     Returns: what was written, and the difference.
     Raises: ValueError for another format, packages that are not installed, another backend than
-        TensorFlow's but for "keras" and "nnunet", a network that nnU-Net does not have, a folder
-        with files, or logits that differ.
+        TensorFlow's but for "keras" and "nnunet", a network that nnU-Net does not have, one too
+        large for ONNX, a folder with files, or logits that differ.
     """
     folder = Path(folder)
-    record, saved = check_export(run, folder, format, which)
+    record, saved = check_export(run, folder, format, which, overwrite)
     if format == "nnunet":
         return _export_nnunet(record, saved, folder)
     from unetzoo.interop.formats import WRITERS
 
     write: Callable = WRITERS["onnx" if format == "bioimageio" else format]
     model = _network(saved)
+    if "onnx" in NEEDED.get(format, ()):
+        _check_size(model, format)
     with _becoming(folder) as place:
         x = _drawn(record)
         file, runtime, run_file = write(model, place, x.shape[1:])
@@ -92,15 +100,20 @@ def export(
 
 @contextmanager
 def _becoming(folder: Path) -> Iterator[Path]:
-    """A folder beside, which takes the place of an empty one when everything in it is written."""
+    """A folder beside, which takes the place of another one when everything in it is written."""
     make_folder(folder.parent)
     with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
-        place = Path(beside) / "export"
+        place, before = Path(beside) / "export", Path(beside) / "before"
         place.mkdir()
         yield place
         if folder.is_dir():
-            folder.rmdir()  # it is empty
-        shutil.move(place, folder)
+            folder.rename(before)
+        try:
+            place.rename(folder)
+        except OSError:
+            if before.is_dir():
+                before.rename(folder)
+            raise
 
 
 def _describe(processing: Processing, model: Any, run: Run) -> None:
@@ -160,7 +173,7 @@ def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
 
 
 def check_export(
-    run: Path | str, folder: Path, format: str, which: str = "best"
+    run: Path | str, folder: Path, format: str, which: str = "best", overwrite: bool = False
 ) -> tuple[Run, Path]:
     """All that can be said before Keras is loaded.
 
@@ -184,9 +197,29 @@ def check_export(
             "which reads the same run."
         )
     if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"{folder}: it has files; expected a new folder for the export.")
+        _check_replaced(folder, overwrite)
     check_folder(folder)
     return record, saved
+
+
+def _check_replaced(folder: Path, overwrite: bool) -> None:
+    """Raises: ValueError for a folder with files, but for an export that is to be replaced."""
+    nnunet = folder.glob("Dataset*_*/nnUNetTrainer__nnUNetPlans__*/plans.json")
+    if not (is_exported(folder) or any(nnunet)):
+        raise ValueError(f"{folder}: it has files; expected a new folder for the export.")
+    if not overwrite:
+        raise ValueError(
+            f"{folder}: it has an export; expected a new folder, or --overwrite to replace it."
+        )
+
+
+def _check_size(model: Any, format: str) -> None:
+    """Raises: ValueError for more weights than a file of ONNX holds."""
+    if (size := 4 * model.count_params()) > ONNX_BYTES:
+        raise ValueError(
+            f"format {format}: weights of {size / 2**30:.1f} GiB, and an ONNX file holds less than "
+            "2; use --format openvino or saved_model."
+        )
 
 
 def _network(path: Path) -> Any:
