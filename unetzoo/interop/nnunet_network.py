@@ -116,15 +116,18 @@ def trained_network(
     channels: int,
     classes: int,
     path: Path,
+    deep_supervision: bool = False,
 ) -> keras.Model:
     """The network of the zoo with nnU-Net's weights, for patches of any size.
+
+    With ``deep_supervision`` it has all of nnU-Net's heads, else the first.
 
     Raises: ValueError for weights that are missing, that are left over, or of another shape.
     """
     batch = any(key.endswith("running_mean") for key in weights)
     arguments = {
         "input_shape": (None, None, None, channels), "num_classes": classes,
-        "norm": "batch" if batch else "instance", **stages,
+        "norm": "batch" if batch else "instance", "deep_supervision": deep_supervision, **stages,
     }  # fmt: skip
     arrays = {
         renamed(key, len(stages["features"])): array
@@ -141,7 +144,7 @@ def trained_network(
 def _matched(
     model: keras.Model, arrays: dict[str, np.ndarray], path: Path
 ) -> dict[str, np.ndarray]:
-    """The value of each variable; the heads of deep supervision stay behind.
+    """The value of each variable; heads that the network does not have stay behind.
 
     Raises: ValueError that lists what does not fit.
     """
