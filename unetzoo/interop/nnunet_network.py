@@ -143,14 +143,17 @@ def trained_network(
     channels: int,
     classes: int,
     path: Path,
+    deep_supervision: bool = False,
 ) -> keras.Model:
     """The network of the zoo with nnU-Net's weights, for patches of any size.
+
+    With ``deep_supervision`` it has all of nnU-Net's heads, else the first.
 
     Raises: ValueError for weights that are missing, that are left over, or of another shape.
     """
     arguments = {
         "input_shape": (None, None, None, channels), "num_classes": classes,
-        "norm": _norm(weights), **stages,
+        "norm": _norm(weights), "deep_supervision": deep_supervision, **stages,
     }  # fmt: skip
     arrays = {
         renamed(key, len(stages["features"])): array
@@ -174,7 +177,7 @@ def _norm(weights: Mapping[str, np.ndarray]) -> str | None:
 def _matched(
     model: keras.Model, arrays: dict[str, np.ndarray], path: Path
 ) -> dict[str, np.ndarray]:
-    """The value of each variable; the heads of deep supervision stay behind.
+    """The value of each variable; heads that the network does not have stay behind.
 
     Raises: ValueError that lists what does not fit.
     """

@@ -63,8 +63,24 @@ def check_init(init: str | None, folder: Path) -> None:
 
     Raises: ValueError where there is no such run, file or folder, or it is damaged.
     """
-    if init is not None and not checkpoints(folder):
+    if init is None or checkpoints(folder):
+        return
+    try:
         check_trained(init)
+    except ValueError as error:
+        if not _was_begun_from(init, folder):
+            raise
+        raise ValueError(
+            f"{folder}: the run there was stopped in its first epoch and needs its initial weights "
+            f"once more, but {error}"
+        ) from error
+
+
+def _was_begun_from(init: str, folder: Path) -> bool:
+    try:
+        return Run.read(folder).settings.init == init
+    except ValueError:
+        return False
 
 
 def check_trained(path: Path | str) -> None:

@@ -13,7 +13,7 @@ from unetzoo import registry
 from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.inference.shapes import output_shape
-from unetzoo.pipeline.early import run_to_resume, training_data
+from unetzoo.pipeline.early import check_init, run_to_resume, training_data
 from unetzoo.pipeline.initial import INIT, check_fits, init_from
 from unetzoo.pipeline.run import PLAN, PREPARED, Run
 from unetzoo.pipeline.settings import Settings
@@ -86,7 +86,7 @@ def _begun(
 ) -> Run:
     """Resume or begin the run in a folder, and open its data."""
     resumed = run_to_resume(data.settings, folder, cache)
-    outputs = _outputs(data.settings, begun=resumed is not None)  # before the data are looked at
+    outputs = _outputs(data.settings, folder)  # before the data are looked at
     data.check()
     with survey or Survey(cache) as looking:
         run = resumed or data.begin(folder, workers, looking)
@@ -102,7 +102,7 @@ def _begun(
     return run
 
 
-def _outputs(settings: Settings, begun: bool) -> Outputs:
+def _outputs(settings: Settings, folder: Path) -> Outputs:
     """Raises: ValueError for a patch, initial weights or frozen blocks that do not fit."""
     model = registry.skeleton(
         settings.network,
@@ -110,7 +110,8 @@ def _outputs(settings: Settings, begun: bool) -> Outputs:
         **{"name": settings.network, **(settings.build or {})},
     )
     freeze(model, *settings.freeze)
-    if settings.init is not None and not begun:
+    check_init(settings.init, folder)
+    if settings.init is not None and not checkpoints(folder):
         check_fits(model, settings.init)
     return Outputs(output_shape(model, settings.patch)[:-1], len(model.outputs))
 
