@@ -8,6 +8,7 @@ from pathlib import Path
 from unetzoo.data.io.dicom import is_series
 from unetzoo.data.io.formats import FORMATS
 from unetzoo.data.io.pictures import SUFFIXES
+from unetzoo.data.io.units import Spacing
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.regions import Overlapping, Regions
 from unetzoo.utils.text import counted, few
@@ -25,6 +26,7 @@ class Case:
     label: Path | None = None
     weight: Path | None = None  # a volume of voxel weights, or None
     more_labels: tuple[Path, ...] = ()  # of labels that overlap, where each has a file
+    spacing: Spacing | None = None  # of the axes Z, Y, X, mm, for volumes that state none
     ending: str | None = field(default=None, repr=False)  # of its mask, if not the image's own
 
     @property
