@@ -40,7 +40,8 @@ def read_overlapping(
         )
     spacing = spacing or stated_spacing(*paths, *([] if image is None else [image]))
     grid = None if image is None else read_header(image, spacing)
-    files = [_file(path, grid, spacing) for path in paths]
+    placed = scheme.geometry == "image"
+    files = [_file(read_header(path, spacing), grid, placed) for path in paths]
     classes = np.zeros(files[0].canonical_shape, "int32")
     ignored = np.zeros(classes.shape, "bool")
     wanted, number = len(scheme.regions), 0
@@ -77,9 +78,10 @@ def write_overlapping(
     write_values(path, file.from_canonical(masks), file)
 
 
-def _file(path: Path, grid: VolumeFile | None, spacing: Spacing | None) -> VolumeFile:
-    file = read_header(path, spacing)
-    return file if grid is None else file.on_axes_of(grid)
+def _file(file: VolumeFile, grid: VolumeFile | None, placed: bool) -> VolumeFile:
+    if grid is None:
+        return file
+    return file.in_place_of(grid) if placed else file.on_axes_of(grid)
 
 
 def _check_mask(mask: np.ndarray, path: Path) -> None:

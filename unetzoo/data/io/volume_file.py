@@ -57,6 +57,10 @@ class VolumeFile:
         """The same file, turned to the canonical axes of another one."""
         return replace(self, canon=first.canonical_affine)
 
+    def in_place_of(self, image: "VolumeFile") -> Self:
+        """The same file, whose voxels are where those of an image are."""
+        return replace(self, affine=image.affine).on_axes_of(image)
+
     @property
     def canonical_shape(self) -> tuple[int, ...]:
         """The shape once the axes run to the right, front and up, as nearly as possible."""

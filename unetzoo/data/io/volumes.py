@@ -5,7 +5,7 @@ and up (RAS+), as nearly as an oblique scan allows. Nothing is resampled here.
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +162,7 @@ def _of_one_channel(
     file = read_header(path, spacing)
     if image is not None:
         like = read_header(image, spacing)
-        file = (replace(file, affine=like.affine) if placed else file).on_axes_of(like)
+        file = file.in_place_of(like) if placed else file.on_axes_of(like)
     if file.channels != 1:
         raise ValueError(f"{path}: {file.channels} volumes; expected one, on the image's grid.")
     return file
