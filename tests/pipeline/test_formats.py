@@ -12,7 +12,8 @@ from small_runs import threshold_run
 from unetzoo.data import find_dataset
 from unetzoo.data.datasets.inputs import cases_of, in_format, target
 from unetzoo.data.datasets.reading import read_case, read_case_labels
-from unetzoo.data.io.formats import read_header
+from unetzoo.data.io.formats import read_header, write_values
+from unetzoo.data.io.volumes import read_image
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.jobs import case_of, contents, job, state
 from unetzoo.pipeline.predictor import load_predictor, predict_cases
@@ -110,6 +111,34 @@ def test_a_tiff_stack_is_a_volume_whose_spacing_may_be_given(tmp_path):
     mask = tifffile.imread(tmp_path / "out" / "a.tif")
     np.testing.assert_array_equal(mask, 4 * (SCAN.mean() < SCAN))
     np.testing.assert_allclose(read_header(tmp_path / "out" / "a.tif").affine[2, 2], 2)
+
+
+@pytest.mark.parametrize("name", ["a.ome.zarr", "a.h5"])
+def test_zarr_and_hdf5_are_images_and_masks(name, predictor, tmp_path):
+    pytest.importorskip("zarr")
+    pytest.importorskip("h5py")
+    both = np.stack([SCAN, SCAN]).transpose(3, 2, 1, 0)
+    like = read_image(save(tmp_path / "a.gipl"))
+    (tmp_path / "in").mkdir()
+    write_values(tmp_path / "in" / name, both, like.files[0])
+    cases = cases_of([tmp_path / "in"], 2)
+    done = predict_cases(predictor, cases, tmp_path / "out")
+    assert done.failed == {}
+    assert done.written["a"].name == name
+    mask = read_header(done.written["a"])
+    np.testing.assert_array_equal(mask.values()[..., 0].T, 4 * (SCAN.mean() < SCAN))
+    one = job(cases[0], LabelScheme())
+    before = contents(one)["digests"]
+    write_values(tmp_path / "in" / name, both + 1, like.files[0])
+    assert contents(one)["digests"] != before
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "labelsTr").mkdir()
+    ending = name.partition(".")[2]
+    write_values(tmp_path / f"imagesTr/a_0000.{ending}", both[..., 0], like.files[0])
+    bright = (both[..., 0] > 500).astype("uint8")
+    write_values(tmp_path / f"labelsTr/a.{ending}", bright, like.files[0])
+    (case,) = find_dataset(tmp_path, classes=2).cases
+    assert read_case_labels(case, LabelScheme(2)).data.sum() == bright.sum()
 
 
 def test_a_data_set_of_stacks_is_read_with_the_spacing_that_was_given(tmp_path):

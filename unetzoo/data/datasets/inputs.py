@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unetzoo.data.datasets.case import ENDINGS, Case, ending_of, listed, stem_of, tell_unused
 from unetzoo.data.datasets.reading import file_ending
+from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.dicom import is_series
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.io.units import Spacing
@@ -68,7 +69,7 @@ def check_apart(cases: Iterable[Case], folder: Path | str) -> None:
     """
     place = Path(folder).resolve()
     for path in (path for case in cases for path in case.files):
-        if path.parent.resolve() == place:
+        if container_of(path).parent.resolve() == place:
             raise ValueError(
                 f"{folder}: the masks would be written beside {path.name} or over it; expected "
                 "another folder for them."
@@ -123,7 +124,7 @@ def check_targets(cases: Sequence[Case], folder: Path) -> None:
 
 
 def _files(place: Path) -> list[Path]:
-    if not place.exists():
+    if not container_of(place).exists():
         raise ValueError(f"{place}: does not exist; expected an image or a folder of images.")
     if not place.is_dir() or ending_of(place) or is_series(place):
         return [place]

@@ -31,12 +31,15 @@ from unetzoo.data.io.volumes import (
 from unetzoo.data.labels import LabelScheme
 
 
-def read_case(case: Case, *, fill: float | None = None) -> Volume | Picture:
+def read_case(
+    case: Case, *, fill: float | None = None, near: Sequence[float | None] | None = None
+) -> Volume | Picture:
     """A case's image on canonical axes: ``.data`` ``(*spatial, C)``, float32, and ``.spacing``.
 
     Args:
         case: its images are volumes or pictures.
         fill: takes the place of NaN and infinite voxels; without it they are an error.
+        near: as in ``read_image``.
 
     Raises: ValueError, one sentence that names the file and what is wrong with it.
 
@@ -50,7 +53,7 @@ def read_case(case: Case, *, fill: float | None = None) -> Volume | Picture:
     """
     if is_picture(case.images[0]):
         return read_picture(case.images, fill=fill)
-    return read_image(case.images, fill=fill, spacing=case.spacing)
+    return read_image(case.images, fill=fill, spacing=case.spacing, near=near)
 
 
 def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:

@@ -1,12 +1,14 @@
 """The formats of volumes: a file's name tells which of them reads it, and writes it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from unetzoo.data.io import dicom, itk, nifti, tiff
+from unetzoo.data.io import dicom, hdf5, itk, nifti, tiff, zarr
+from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.itk_headers import data_file
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.io.units import Spacing, Unstated
@@ -16,17 +18,25 @@ FORMATS: dict[str, ModuleType] = {
     ".nii.gz": nifti, ".nii": nifti,
     **dict.fromkeys(itk.READERS, itk),
     **dict.fromkeys(tiff.ENDINGS, tiff),
+    **dict.fromkeys(zarr.ENDINGS, zarr),
+    **dict.fromkeys(hdf5.ENDINGS, hdf5),
 }  # fmt: skip
-ASKED = (tiff,)  # formats whose files need not state their spacing
+ASKED = (tiff, zarr, hdf5)  # formats whose files need not state their spacing
 WRITTEN = {".nii": ".nii.gz", ".mhd": ".mha", ".nhdr": ".nrrd"}  # of a mask, if not the image's own
 
 
-def read_header(path: Path | str, spacing: Spacing | None = None) -> VolumeFile:
+def read_header(
+    path: Path | str,
+    spacing: Spacing | None = None,
+    near: Sequence[float | None] | None = None,
+) -> VolumeFile:
     """Read a volume's header, and check it, without reading the data.
 
     Args:
         path: its ending tells the format.
         spacing: of the axes Z, Y, X, millimeters; for a file that states none.
+        near: of a pyramid, the spacing X, Y, Z for which the coarsest level will do that is not
+            coarser; by default the finest level.
 
     Raises: ValueError, one sentence that names the file and what is wrong with it.
     """
@@ -34,6 +44,8 @@ def read_header(path: Path | str, spacing: Spacing | None = None) -> VolumeFile:
     if dicom.is_series(path):
         return dicom.read_header(path)
     module = _format_of(path)
+    if module is zarr:
+        return zarr.read_header(path, spacing, near)
     return module.read_header(path, spacing) if module in ASKED else module.read_header(path)
 
 
@@ -76,7 +88,7 @@ def volume_ending(path: Path | str) -> str:
     >>> volume_ending("scan.v2.NII.gz"), volume_ending("scan.png")
     ('.NII.gz', '')
     """
-    name = Path(path).name
+    name = container_of(path).name
     return next((name[-len(end) :] for end in FORMATS if name.lower().endswith(end)), "")
 
 
@@ -85,7 +97,7 @@ def parts_of(path: Path | str) -> list[Path]:
 
     Raises: ValueError for data beside a header that are not there.
     """
-    path = Path(path)
+    path = container_of(path)
     if path.is_dir():
         return sorted(part for part in path.rglob("*") if part.is_file())
     if path.is_file() and path.name.lower().endswith((".mhd", ".nhdr")):

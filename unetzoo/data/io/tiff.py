@@ -1,7 +1,6 @@
 """3D TIFF and OME-TIFF through tifffile, which an extra installs.
 
-A TIFF has no directions of axes. Its columns run to the left and its rows to the back, as ITK has
-them, so that a mask written as NIfTI or NRRD lies over the TIFF in ITK-SNAP and 3D Slicer.
+A TIFF has no directions of axes: ``straight_affine`` gives it ITK's.
 """
 
 import logging
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from unetzoo.data.io.units import Spacing, asked, millimeters, spacing_beside
-from unetzoo.data.io.volume_file import DEFLATE, VolumeFile
+from unetzoo.data.io.volume_file import DEFLATE, VolumeFile, straight_affine, straight_spacing
 from unetzoo.utils.extras import MissingExtra, extra
 from unetzoo.utils.files import missing, replacing
 
@@ -23,7 +22,6 @@ ENDINGS = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
 UNKNOWN = "QI"  # tifffile's letters for an axis of pages
 BOUNDED = {1: 1, 5: DEFLATE, 8: DEFLATE, 32946: DEFLATE, 32773: 64}  # ratios of compressions
 IMAGEJ = ("uint8", "uint16", "float32")  # the types that ImageJ knows
-TURN = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +88,7 @@ def read_header(path: Path | str, given: Spacing | None = None) -> TiffVolume:
         raise asked(path, _ending(path))
     shape = (by_axis["X"], by_axis["Y"], depth)
     channels = math.prod(size for axis, size in by_axis.items() if axis not in "XYZ")
-    affine = TURN @ np.diag([*reversed(spacing), 1.0])
+    affine = straight_affine(spacing)
     return TiffVolume(path, shape, channels, affine, kind, axes, ome, unit, given=given)
 
 
@@ -103,14 +101,9 @@ def write_values(path: Path | str, values: np.ndarray, like: VolumeFile) -> None
     Raises: ValueError if it cannot be written, or not on this grid.
     """
     path, tifffile = Path(path), _tifffile()
-    straight = np.linalg.norm(like.affine[:3, :3], axis=0)
-    if not np.allclose(TURN[:3, :3] @ np.diag(straight), like.affine[:3, :3], atol=1e-6):
-        raise ValueError(
-            f"{path}: TIFF holds no directions of axes, and those of {like.path} are not the usual "
-            "ones; write nii.gz or nrrd."
-        )
+    straight = straight_spacing(like, path, "TIFF")
     unit = like.unit if isinstance(like, TiffVolume) else "mm"
-    x, y, z = (float(size) / (millimeters(unit) or 1.0) for size in straight)
+    x, y, z = (size / (millimeters(unit) or 1.0) for size in straight)
     ome = ".ome." in path.name.lower() or (isinstance(like, TiffVolume) and like.ome)
     array = np.ascontiguousarray(values.T if values.ndim == 3 else values.transpose(3, 2, 1, 0))
     options: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib"}

@@ -5,6 +5,7 @@ and up (RAS+), as nearly as an oblique scan allows. Nothing is resampled here.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +36,21 @@ class Volume:
 
 
 def read_image(
-    paths: Paths, *, fill: float | None = None, spacing: Spacing | None = None
+    paths: Paths,
+    *,
+    fill: float | None = None,
+    spacing: Spacing | None = None,
+    near: Sequence[float | None] | None = None,
 ) -> Volume:
     """Read one image from a file, or from several that hold its channels; a 4D file holds several.
 
     Args:
-        paths: NIfTI, NRRD, MetaImage, GIPL or a folder of DICOM slices, all on one grid; a 2D
-            file is one slice.
+        paths: NIfTI, NRRD, MetaImage, GIPL, TIFF, OME-Zarr, HDF5 or folders of DICOM slices, all
+            on one grid; a 2D file is one slice.
         fill: replaces NaN and infinite voxels; without it they are an error.
-        spacing: of the axes Z, Y, X, millimeters, for a TIFF that states none.
+        spacing: of the axes Z, Y, X, millimeters, for a file that states none, such as a TIFF.
+        near: of a pyramid of OME-Zarr, the spacing X, Y, Z for which the coarsest level will do
+            that is not coarser; by default the finest level.
 
     Warns of a channel whose voxels are all the same.
     Raises: ValueError, one sentence that names the file and what is wrong with it.
@@ -57,13 +64,13 @@ def read_image(
     ((2, 3, 4, 1), (1.0, 1.0, 2.0))
     >>> write_labels(path.with_name("mask.nii.gz"), image.data[..., 0] > 9, image, LabelScheme())
     """
-    files = _headers(paths, spacing)
+    files = _headers(paths, spacing, near)
     shape = (*files[0].canonical_shape, sum(file.channels for file in files))
     data = np.empty(shape, "float32")
     first = 0
     for file in files:
         part = data[..., first : first + file.channels]
-        part[...] = file.to_canonical(file.values("float32"))
+        file.read_into(file.from_canonical(part))
         _check_voxels(part, file, fill)
         first += file.channels
     return Volume(data, files[0].canonical_affine, files)
@@ -134,12 +141,14 @@ def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
     write_values(path, values[..., 0] if values.shape[-1] == 1 else values, file)
 
 
-def _headers(paths: Paths, spacing: Spacing | None) -> tuple[VolumeFile, ...]:
+def _headers(
+    paths: Paths, spacing: Spacing | None, near: Sequence[float | None] | None
+) -> tuple[VolumeFile, ...]:
     listed = [paths] if isinstance(paths, str | Path) else paths
     if not listed:
         raise ValueError("an image without files: expected at least one path.")
     spacing = spacing or stated_spacing(*listed)
-    first, *others = (read_header(path, spacing) for path in listed)
+    first, *others = (read_header(path, spacing, near) for path in listed)
     for file in others:
         check_geometry(first, file)
     files = (first, *(file.on_axes_of(first) for file in others))
