@@ -21,6 +21,7 @@ from unetzoo.cli.options import (
     check_evaluation,
     chosen_settings,
     data_options,
+    file_spacing_option,
     given,
     labels_options,
     model_options,
@@ -177,6 +178,7 @@ def train(
     is_flag=True,
     help="Also write the entropy; with --mirror or several folds the variance, too.",
 )
+@file_spacing_option
 @click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
 @click.option(
     "--format", type=Choice(MASKS), help="Format of the masks of volumes. Default: the image's own."
@@ -186,7 +188,8 @@ def train(
 )
 def predict(
     run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
-    shard: str, device: str | None, format: str | None, **options: Any,
+    shard: str, device: str | None, format: str | None,
+    file_spacing: tuple[float, float, float] | None, **options: Any,
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
 
@@ -200,7 +203,8 @@ def predict(
 
     options = {name: value for name, value in options.items() if value is not None}
     channels, numbered = channels_of(run_folder, which, options)
-    cases = share(cases_of(images, channels, numbered=numbered), shard)
+    found = cases_of(images, channels, numbered=numbered, file_spacing=file_spacing)
+    cases = share(found, shard)
     cases = in_format(cases, format)
     check_targets(cases, folder)
     check_apart(cases, folder)

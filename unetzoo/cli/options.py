@@ -18,7 +18,7 @@ from unetzoo.utils.choices import (
     RATES,
     SCHEDULES,
 )
-from unetzoo.utils.console import Finite, PairsType, SizesType
+from unetzoo.utils.console import Finite, PairsType, SizesType, SpacingType
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -26,7 +26,7 @@ WHOLE = click.IntRange(1)
 ABOVE_0 = Finite(0, min_open=True)
 FROM_0 = Finite(0)
 SHARE = Finite(0, 1, max_open=True)
-DATA = ("layout", "labels", "classes", "ignore", "threshold", "geometry", "fill")
+DATA = ("layout", "labels", "classes", "ignore", "threshold", "geometry", "file_spacing", "fill")
 
 
 def together(*options: Callable) -> Callable:
@@ -54,12 +54,18 @@ labels_options = together(
         help="image: labels lie on the voxels of their image whatever their headers say.",
     ),
 )
+file_spacing_option = click.option(
+    "--file-spacing",
+    type=SpacingType(),
+    help="Voxel size in mm of volumes whose files state none: TIFF, HDF5.",
+)
 fill_option = click.option("--fill", type=Finite(), help="Replaces NaN and infinite voxels.")
 data_options = together(
     click.option(
         "--layout", help="msd, nnunet, brats, csv, glob or pictures; detected by default."
     ),
     labels_options,
+    file_spacing_option,
     fill_option,
 )
 workers_option = click.option(

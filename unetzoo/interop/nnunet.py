@@ -121,7 +121,8 @@ class NnunetPredictor:
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
-        image, path = read_image(case.images, fill=self.fill), target(case, folder)
+        image = read_image(case.images, fill=self.fill, spacing=case.spacing)
+        path = target(case, folder)
         file = image.files[0]
         if self.probabilities:
             values = self.predict_probabilities(image)

@@ -6,6 +6,7 @@ from typing import Any
 
 from unetzoo import registry
 from unetzoo.data.datasets.detection import LAYOUTS
+from unetzoo.data.io.units import is_spacing
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.normalization import Normalization, is_number
 from unetzoo.data.preprocessing.preparation import check_spacing
@@ -52,6 +53,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "layout": (
         lambda layout: layout is None or layout in LAYOUTS,
         f"one of {', '.join(LAYOUTS)}, or None to detect it",
+    ),
+    "file_spacing": (
+        lambda sizes: sizes is None or is_spacing(sizes),
+        "three sizes in mm, in the order z, y, x, such as (3, 1, 1), or None",
     ),
     "splits": (
         lambda path: path is None or (isinstance(path, str) and path != ""),

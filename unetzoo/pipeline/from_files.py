@@ -59,6 +59,7 @@ class Files(TrainingData):
             ignore=settings.ignore,
             threshold=settings.threshold,
             geometry=settings.geometry,
+            file_spacing=settings.file_spacing,
         )
 
     def check(self) -> None:

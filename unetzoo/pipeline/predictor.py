@@ -105,7 +105,7 @@ class Predictor:
     def read(self, case: Case) -> Volume | Picture:
         """The image of a case. Raises: ValueError as ``read_case``."""
         fill = self.run.preparation.fill if self.fill is None else self.fill
-        return read_case(case, fill=fill)
+        return read_case(case, fill=fill, near=self.run.preparation.spacing)
 
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""

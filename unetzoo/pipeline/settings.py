@@ -34,6 +34,7 @@ class Settings:
         layout: of the data; None to detect it.
         labels, classes, ignore: as in ``LabelScheme``; None to follow the data.
         threshold, geometry: as in ``LabelScheme``.
+        file_spacing: of the axes Z, Y, X, millimeters, for volumes that state none, such as TIFF.
         spacing: millimeters to resample to, with None for an axis that stays as it is; "median" for
             the median of the training cases; None for no resampling.
         normalisation: one for each channel; None to choose it by the training cases.
@@ -75,6 +76,7 @@ class Settings:
     ignore: int | None = None
     threshold: float | None = None
     geometry: str = "header"
+    file_spacing: tuple[float, float, float] | None = None
     spacing: str | Spacing | None = "median"
     normalisation: tuple[Normalization, ...] | None = None
     fill: float | None = None
