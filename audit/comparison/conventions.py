@@ -9,7 +9,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from audit.comparison import variations
-from audit.comparison.variations import UP, Net, Variation, net_of
+from audit.comparison.nets import UP, Net, net_of
+from audit.comparison.variations import Variation
 from audit.tables import Table
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.text import counted

@@ -1,6 +1,7 @@
 """The waterfall of causes: as a PNG, and in the page of two networks."""
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import commands
@@ -23,7 +24,7 @@ def test_each_bar_begins_where_the_last_one_ends(tmp_path):
     _, explanation = halved()
     bars = steps(explanation)
     assert [bar.end for bar in bars[:-1]][-1] == explanation.second == bars[-1].end
-    assert all(after.start == before.end for before, after in zip(bars, bars[1:-1], strict=False))
+    assert all(after.start == before.end for before, after in pairwise(bars[:-1]))
     figure = waterfall_figure(tmp_path / "w.png", explanation)
     (axes,) = figure.axes
     drawn = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in axes.patches]
