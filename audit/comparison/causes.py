@@ -32,6 +32,9 @@ def total_of(table: Table) -> int:
 def deltas(aligned: Diff) -> Iterator[Delta]:
     """What each pair adds to the first count, by cause."""
     tables = (aligned.first, aligned.second)
+    sides = (tables[0].of_pytorch, tables[1].of_pytorch)
+    pairs = tuple(_as_counted(pair, *sides) for pair in aligned.pairs)
+    aligned = replace(aligned, pairs=pairs)
     optimizers = [table.stated.get("optimizer", 0) for table in tables]
     yield "optimizer variables", optimizers[1] - optimizers[0], "the total"
     heads = tuple(head_of(table) for table in tables)
@@ -44,6 +47,17 @@ def deltas(aligned: Diff) -> Iterator[Delta]:
             continue
         for pair in run:
             yield from _deltas(pair, forms, heads, rewired)
+
+
+def _as_counted(pair: Pair, *of_pytorch: bool) -> Pair:
+    """The pair, without the statistics that PyTorch does not count."""
+    rows = [
+        replace(row, parameters={"all": row.without_moving})
+        if row and torch and "moving" in row.parameters
+        else row
+        for row, torch in zip((pair.first, pair.second), of_pytorch, strict=True)
+    ]
+    return replace(pair, first=rows[0], second=rows[1]) if any(of_pytorch) else pair
 
 
 def head_of(table: Table) -> Row | None:

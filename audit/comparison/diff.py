@@ -25,6 +25,7 @@ HOLDERS = {
     "SpectralNormalization", "StackedRNNCells", "TFSMLayer", "TimeDistributed",
     "TorchModuleWrapper",
 }  # fmt: skip
+UNORDERED = {"torchrepr", "state dict"}  # their rows are not in the order of use
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+", "unshown": " "}
 
 
@@ -128,9 +129,9 @@ def diff(first: Table, second: Table) -> Diff:
     """
     rows = [_comparable(table, first, second) for table in (first, second)]
     pairs = tuple(aligned(*rows))
-    if "torchrepr" in (first.style, second.style) and (others := regrouped(pairs)):
+    if UNORDERED & {first.style, second.style} and (others := regrouped(pairs)):
         together = tuple(pair for pair in pairs if pair.status == "same") + others
-        pairs = min((pairs, together), key=_differences)  # print(model) is not in the order of use
+        pairs = min((pairs, together), key=_differences)  # not in the order of use
     return Diff(first, second, tuple(marked(pairs, first, second)))
 
 
@@ -148,7 +149,7 @@ def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
     if partner.once_a_layer:
         rows = [row for row in rows if row.call == 0]
     if partner.of_pytorch and not table.of_pytorch:
-        rows = list(as_printed(rows) if partner.style == "torchrepr" else in_blocks(rows))
+        rows = list(as_printed(rows) if partner.style in UNORDERED else in_blocks(rows))
     if torch:
         rows = [row for row in rows if family_of(row) != "function"]
     if keras:

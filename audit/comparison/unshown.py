@@ -55,7 +55,9 @@ class _Side:
             return False
         if FUNCTIONS.search(row.layer_class):
             return self.pytorch
-        return "Dropout" in row.layer_class or is_block(row) or bool(FITTING.match(row.layer_class))
+        return (
+            "Dropout" in row.layer_class or is_block(row) or bool(FITTING.search(row.layer_class))
+        )
 
     def _activates(self, number: int) -> bool:
         """Whether the layer before it may hold the activation."""

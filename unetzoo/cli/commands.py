@@ -29,7 +29,7 @@ from unetzoo.cli.options import (
     which_option,
     workers_option,
 )
-from unetzoo.utils.choices import EXPORTS, PLANNED
+from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
 from unetzoo.utils.console import as_options, load_keras, run, say
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.lock import check_free, owned
@@ -179,18 +179,21 @@ def train(
 )
 @click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
 @click.option(
+    "--format", type=Choice(MASKS), help="Format of the masks of volumes. Default: the image's own."
+)
+@click.option(
     "--shard", default="1/1", help="This job's share of the images: 2/8 is the second of 8."
 )
 def predict(
     run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
-    shard: str, device: str | None, **options: Any,
+    shard: str, device: str | None, format: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
 
     RUN may also be a folder that nnU-Net has trained, a zip of one, or an export as ONNX. Each mask
     has the grid of its image. Files that fail are listed at the end.
     """
-    from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets
+    from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets, in_format
     from unetzoo.data.datasets.inputs import shard as share
     from unetzoo.interop.processing import is_exported
     from unetzoo.pipeline.early import channels_of
@@ -198,6 +201,7 @@ def predict(
     options = {name: value for name, value in options.items() if value is not None}
     channels, numbered = channels_of(run_folder, which, options)
     cases = share(cases_of(images, channels, numbered=numbered), shard)
+    cases = in_format(cases, format)
     check_targets(cases, folder)
     check_apart(cases, folder)
     check_folder(folder)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 
 from unetzoo.data import regions as overlaid
+from unetzoo.data.label_values import (
+    WHITES,
+    black_and_white,
+    first_voxel,
+    renamed,
+    smallest,
+    whole_numbers,
+)
 from unetzoo.data.regions import Overlapping, Regions, paint
 from unetzoo.utils.checks import check, is_number, is_whole
 from unetzoo.utils.choices import GEOMETRIES
 from unetzoo.utils.json_values import short
 
 MOST = 2**16  # classes
-WHITES = (1, 255, 65535)  # of masks in black and white
-ROUNDING = 1e-4  # how far float32 scaling may move a whole number
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,13 +174,13 @@ class LabelScheme:
         """
         mapping = self.mapping
         if self.threshold is not None:
-            return _black_and_white(values, self.threshold, max(mapping or {}), name)
-        values = _as_whole_numbers(values, name)
+            return black_and_white(values, self.threshold, max(mapping or {}), name)
+        values = whole_numbers(values, name)
         for value in np.unique(values):
             fault = self._fault(int(value), mapping)
             if fault:
                 raise ValueError(
-                    f"{name}: label {value} at voxel {_first_voxel(values == value)} {fault}."
+                    f"{name}: label {value} at voxel {first_voxel(values == value)} {fault}."
                 )
         return values
 
@@ -209,7 +215,7 @@ class LabelScheme:
 
     def to_classes(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers that passed the check, as classes: uint8, or a larger type if they need it."""
-        return _renamed(numbers, self.mapping or {})
+        return renamed(numbers, self.mapping or {})
 
     def to_numbers(self, classes: np.ndarray, name: Path | str) -> np.ndarray:
         """The way back; if several numbers have one class, the first of them in labels.
@@ -223,11 +229,11 @@ class LabelScheme:
             known = int(label) in back if back else label >= 0
             if not known and label != self.ignore:
                 raise ValueError(
-                    f"{name}: class {label} at voxel {_first_voxel(classes == label)} cannot be "
+                    f"{name}: class {label} at voxel {first_voxel(classes == label)} cannot be "
                     f"written; expected {short(sorted(back)) if back else 'numbers from 0'}, "
                     f"or ignore={label}."
                 )
-        numbers = _renamed(classes, back)
+        numbers = renamed(classes, back)
         return numbers.astype(self._written_as(int(numbers.min()), int(numbers.max())))
 
     # === Regions ===
@@ -306,7 +312,7 @@ class LabelScheme:
         needed = {*numbers, *(self.mapping or {})}
         if min(needed) >= 0 and max(needed) < 2**16:
             return "uint8" if max(needed) < 2**8 else "uint16"
-        return _smallest(needed)
+        return smallest(needed)
 
 
 def _or_gray(numbers: list[int]) -> str:
@@ -327,61 +333,3 @@ def labels_of(texts: Mapping[str, Any]) -> dict[int, Any]:
     if wrong := [text for text in texts if not re.fullmatch(r"-?\d+", text, re.ASCII)]:
         raise ValueError(f"labels {short(wrong)}: expected whole numbers.")
     return {int(text): label for text, label in texts.items()}
-
-
-def _black_and_white(
-    values: np.ndarray, threshold: float, white: int, name: Path | str
-) -> np.ndarray:
-    wrong = ~np.isfinite(values)
-    if wrong.any():
-        raise ValueError(f"{name}: voxel {_first_voxel(wrong)} is NaN or infinite; expected gray.")
-    return np.where(values > threshold, white, 0).astype("uint8" if white < 256 else "uint16")
-
-
-def _as_whole_numbers(values: np.ndarray, name: Path | str) -> np.ndarray:
-    if values.dtype.kind in "iu":
-        return values
-    numbers = np.zeros_like(values, "int32")
-    wrong = np.zeros_like(values, "bool")
-    for plane in range(values.shape[-1]):  # one at a time, for the memory
-        floats = values[..., plane]
-        with np.errstate(invalid="ignore"):  # infinite ones
-            off = np.abs(floats - np.rint(floats))
-        if np.any(np.isfinite(floats) & (np.abs(floats) >= 2**31 - 1)):
-            large = floats[np.isfinite(floats)]
-            large = large[np.argmax(np.abs(large))]
-            raise ValueError(
-                f"{name}: label {large:g} is too large; expected labels, all below 2^31."
-            )
-        wrong[..., plane] = ~((off <= ROUNDING) & (np.abs(floats) < 2**31 - 1))
-        numbers[..., plane] = np.where(wrong[..., plane], 0, np.rint(floats))
-    if wrong.any():
-        first = _first_voxel(wrong)
-        raise ValueError(
-            f"{name}: label {values[first]:g} at voxel {first} is not a whole number (one of "
-            f"{np.count_nonzero(wrong)} such voxels); save the labels as whole numbers, unscaled "
-            "and resampled by nearest neighbor."
-        )
-    return numbers
-
-
-def _renamed(numbers: np.ndarray, names: Mapping[int, int]) -> np.ndarray:
-    """Each number replaced by its new one, if it has one, in the smallest type that fits."""
-    new = {int(number): names.get(int(number), int(number)) for number in np.unique(numbers)}
-    renamed = np.empty(numbers.shape, _smallest(new.values()))
-    for number, name in new.items():
-        renamed[numbers == number] = name
-    return renamed
-
-
-def _smallest(numbers: Collection[int]) -> str:
-    """The smallest type that fits, among those that every program reads."""
-    for dtype in ("uint8", "int16", "int32"):
-        limits = np.iinfo(dtype)
-        if limits.min <= min(numbers) and max(numbers) <= limits.max:
-            return dtype
-    return "int64"
-
-
-def _first_voxel(where: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(n) for n in np.unravel_index(np.argmax(where), where.shape))

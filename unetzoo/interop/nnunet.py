@@ -19,8 +19,8 @@ from scipy.ndimage import gaussian_filter
 
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import target
+from unetzoo.data.io.formats import write_values
 from unetzoo.data.io.geometry import spacing_of
-from unetzoo.data.io.nifti import write_values
 from unetzoo.data.io.volumes import Volume, read_image
 from unetzoo.data.preprocessing.axes import slices
 from unetzoo.data.preprocessing.inverse import (

@@ -79,11 +79,6 @@ def test_a_1x1_convolution_without_bias_is_known_by_its_inputs():
     assert causes_of(audit.explain(text, table)) == {}
 
 
-def test_heads_at_every_level_are_tried():
-    found = audit.explain("plain_unet", count=31_195_594)
-    assert [match.ways for match in found.matches] == [("a head at every level",)]
-
-
 def test_a_known_story_with_two_causes():
     """unet3d_19m is unet3d_original with 1 channel in and 4 classes."""
     explanation = audit.explain("unet3d_original", DOCUMENTS / "unet3d_19m.keras2.txt")
@@ -274,49 +269,6 @@ def test_torchsummarys_own_size():
     assert f"the sum wrapped at 2^32 elements, as on Windows; unwrapped it is {stated:,.2f}" in note
 
 
-# === A number ===
-
-
-@pytest.mark.parametrize(
-    ("name", "count", "simplest"),
-    [
-        ("unet3d_original", 19_069_955, ("norms not counted",)),
-        ("unet3d_90m", 90_309_763, ()),
-        ("unet3d_19m", 19_077_636, ("moving statistics counted",)),
-        ("unet2d_original", 31_030_593, ("1 class",)),
-    ],
-)
-def test_the_simplest_way_to_a_number(name, count, simplest):
-    search = audit.explain(name, count=count)
-    assert search.matches[0].ways == simplest
-    lengths = [len(match.ways) for match in search.matches]
-    assert lengths == sorted(lengths)
-
-
-def test_a_number_of_what_is_no_network_of_the_zoo():
-    for first in (unetzoo.skeleton("unet2d_small"), audit.table("unet2d_small"), 5):
-        with pytest.raises(
-            ValueError, match=r"first network .*: expected an id of the zoo, because"
-        ) as error:
-            audit.explain(first, count=63_972)
-        assert len(str(error.value)) < 200
-    with pytest.raises(ValueError, match="network 'unet': expected a name of the zoo"):
-        audit.explain("unet", count=5)
-
-
-def test_a_number_that_nothing_gives():
-    search = audit.explain("unet2d_textbook", count=7_700_000)
-    assert search.matches == ()
-    assert search.tried > 100
-    assert str(search).endswith("  none")
-
-
-def test_an_optimizer_in_keras_3s_total():
-    trainable = unetzoo.card("unet2d_small").trainable_params
-    search = audit.explain("unet2d_small", count=3 * trainable + 328 + 2)
-    assert search.matches[0].ways == ("moving statistics counted", "Adam's variables counted")
-
-
 command = partial(commands.command, "unetzoo-audit", "explain")
 
 
@@ -328,7 +280,7 @@ def test_the_command():
     ]
     found = json.loads(command("unet3d_original", "--count", "19069955", "--json").stdout)
     assert found["matches"][0] == ["norms not counted"]
-    assert found["tried"] == 480
+    assert found["tried"] > 10_000
     bad = command("unet3d_original")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "give a second network, or else count=" in bad.stderr

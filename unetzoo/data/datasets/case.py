@@ -2,15 +2,18 @@
 
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from unetzoo.data.io.dicom import is_series
+from unetzoo.data.io.formats import FORMATS
 from unetzoo.data.io.pictures import SUFFIXES
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.regions import Overlapping, Regions
 from unetzoo.utils.text import counted, few
 
-ENDINGS = (".nii.gz", ".nii", *SUFFIXES)  # of the files that can be read
+ENDINGS = tuple(dict.fromkeys((*FORMATS, *SUFFIXES)))  # of the files that can be read
+BESIDE = (".raw", ".zraw", ".json")  # of files that belong to others
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Case:
     label: Path | None = None
     weight: Path | None = None  # a volume of voxel weights, or None
     more_labels: tuple[Path, ...] = ()  # of labels that overlap, where each has a file
+    ending: str | None = field(default=None, repr=False)  # of its mask, if not the image's own
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -94,12 +98,16 @@ def stem_of(path: Path | str) -> str:
 def tell_unused(folder: Path, used: Collection[Path], endings: Collection[str] = ENDINGS) -> None:
     """Warn of the files of a folder that are not used; hidden ones are not spoken of."""
     names = [path.name for path in folder.iterdir() if path not in used and path.is_file()]
-    if unused := sorted(name for name in names if not name.startswith(".")):
+    if unused := sorted(name for name in names if not _is_known(name)):
         warnings.warn(
             f"{folder}: {counted(len(unused), 'file')} not used, such as {few(unused)}; expected "
             f"names that end in {', '.join(endings)}.",
             stacklevel=2,
         )
+
+
+def _is_known(name: str) -> bool:
+    return name.startswith(".") or name.lower().endswith(BESIDE)
 
 
 def listed(folder: Path) -> list[Path]:
@@ -115,4 +123,4 @@ def listed(folder: Path) -> list[Path]:
         paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise ValueError(f"{folder}: {error.strerror or error}; expected a folder.") from error
-    return sorted(path for path in paths if ending_of(path))
+    return sorted(path for path in paths if ending_of(path) or is_series(path))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.datasets.case import Case
+from unetzoo.data.io.formats import mask_ending, read_header
 from unetzoo.data.io.geometry import check_geometry
-from unetzoo.data.io.nifti import read_header
 from unetzoo.data.io.overlapping import read_overlapping, write_overlapping
 from unetzoo.data.io.pictures import (
     Picture,
@@ -149,4 +149,4 @@ def write_case_labels(
 
 def file_ending(image: Path) -> str:
     """The ending of the file name of a mask for an image."""
-    return ".png" if is_picture(image) else ".nii.gz"
+    return ".png" if is_picture(image) else mask_ending(image)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.io.nifti import NiftiFile, read_header, read_values, write_values
+from unetzoo.data.io.formats import read_header, write_values
 from unetzoo.data.io.pictures import is_picture
+from unetzoo.data.io.volume_file import VolumeFile
 from unetzoo.data.io.volumes import Volume, target_of
 from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.text import counted
@@ -29,10 +30,10 @@ def read_overlapping(
     assert scheme.regions is not None
     if pictures := [path for path in paths if is_picture(path)]:
         raise ValueError(
-            f"{pictures[0]}: a picture; labels that overlap are read from NIfTI files alone."
+            f"{pictures[0]}: a picture; labels that overlap are read from volumes alone."
         )
     grid = None if image is None else read_header(image)
-    files = [_file(path, grid) for path in paths]
+    files = [_file(path, grid, scheme.geometry == "image") for path in paths]
     classes = np.zeros(files[0].canonical_shape, "int32")
     ignored = np.zeros(classes.shape, "bool")
     wanted, number = len(scheme.regions), 0
@@ -44,7 +45,7 @@ def read_overlapping(
             f"{' or '.join(map(str, allowed))}, one for each label that dataset.json names."
         )
     for file in files:
-        for mask in np.moveaxis(file.to_canonical(read_values(file)), -1, 0):
+        for mask in np.moveaxis(file.to_canonical(file.values()), -1, 0):
             _check_mask(mask, file.path)
             if number == wanted:
                 ignored = mask > 0
@@ -69,9 +70,11 @@ def write_overlapping(
     write_values(path, file.from_canonical(masks), file)
 
 
-def _file(path: Path, grid: NiftiFile | None) -> NiftiFile:
+def _file(path: Path, grid: VolumeFile | None, placed: bool) -> VolumeFile:
     file = read_header(path)
-    return file if grid is None else file.on_axes_of(grid)
+    if grid is None:
+        return file
+    return file.in_place_of(grid) if placed else file.on_axes_of(grid)
 
 
 def _check_mask(mask: np.ndarray, path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo.data.datasets.case import Case
+from unetzoo.data.io.formats import parts_of
 from unetzoo.data.labels import LabelScheme
 
 
@@ -71,10 +72,17 @@ def contents(job: dict) -> dict[str, Any]:
 def state(job: dict) -> list[list[int]]:
     """Numbers that change when a file is written to or replaced."""
     paths = [*job["images"], job["label"], job["weight"], *job.get("more_labels", ())]
-    states = [os.stat(path) for path in paths if path]
+    states = [os.stat(part) for path in paths if path for part in parts_of(path)]
     return [[s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in states]
 
 
 def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Of a volume in several files, of their digests and names."""
+    digests = []
+    for part in (parts := parts_of(path)):
+        with open(part, "rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(parts) == 1:
+        return digests[0]
+    named = [f"{part.name} {digest}" for part, digest in zip(parts, digests, strict=True)]
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()
