@@ -171,6 +171,11 @@ train_options = together(
         type=Choice(PRECISIONS),
         help="Precision of the computation.",
     ),
+    click.option(
+        "--batch-dice/--no-batch-dice",
+        default=None,
+        help="Dice of a whole batch, or the mean of its patches. Default: no, or as planned.",
+    ),
     click.option("--no-augment", is_flag=True, help="Do not vary the patches."),
     click.option(
         "--patience", type=WHOLE, help="Stop after this many epochs without a better Dice."

@@ -67,7 +67,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "neighbors": (lambda count: is_whole(count, least=0), "a whole number of at least 0"),
     "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     **dict.fromkeys(
-        ("boundary_weights", "augment"),
+        ("boundary_weights", "augment", "batch_dice"),
         (lambda flag: isinstance(flag, bool), "True or False"),
     ),
     "init": (

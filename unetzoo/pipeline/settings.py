@@ -53,6 +53,7 @@ class Settings:
         batch_size: patches per batch.
         optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
             schedule None is "constant" with Adam and "poly" with SGD.
+        batch_dice: whether the loss's Dice is that of a whole batch, as if it were one patch.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
         augment: whether to augment the patches.
         patience: epochs without a better held-out Dice after which the run ends, or None.
@@ -103,6 +104,7 @@ class Settings:
     init: str | None = None
     freeze: tuple[str, ...] = ()
     neighbors: int = 0
+    batch_dice: bool = False
 
     def __post_init__(self) -> None:
         self.check(**vars(self))
@@ -167,6 +169,7 @@ class Settings:
             "normalisation": plan.normalisation,
             "batch_size": chosen.batch_size,
             "optimizer": "sgd",
+            "batch_dice": chosen.batch_dice,
         }
         build = {
             "features": chosen.features,

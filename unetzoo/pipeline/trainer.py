@@ -142,9 +142,14 @@ def build(run: Run) -> keras.Model:
             steps=settings.epochs * settings.steps,
             clip=settings.clip,
         )
-        if run.scheme.regions:  # their batches have weights where a label is ignored
-            return compile_model(model, optimizer=optimizer, activation="sigmoid")
-        return compile_model(model, optimizer=optimizer, ignore_label=run.scheme.ignore)
+        regions = run.scheme.regions  # their batches have weights where a label is ignored
+        return compile_model(
+            model,
+            optimizer=optimizer,
+            ignore_label=None if regions else run.scheme.ignore,
+            activation="sigmoid" if regions else None,
+            batch_dice=settings.batch_dice,
+        )
 
 
 @contextlib.contextmanager
