@@ -118,7 +118,17 @@ train_options = together(
         type=ABOVE_0,
         help="With --network planned: accelerator memory, GB. Default: 8.",
     ),
-    click.option("--patch", type=SizesType(), help="Patch size in voxels."),
+    click.option(
+        "--patch",
+        type=SizesType(),
+        help="Patch size in voxels; 64,64,1 for slices of volumes.",
+    ),
+    click.option(
+        "--neighbors",
+        default=0,
+        type=click.IntRange(0),
+        help="2.5D: slices on either side of a slice that are channels, too.",
+    ),
     click.option("--out", "folder", required=True, type=FOLDER, help="Folder for the run."),
     click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
     click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
@@ -166,6 +176,11 @@ train_options = together(
         default="float32",
         type=Choice(PRECISIONS),
         help="Precision of the computation.",
+    ),
+    click.option(
+        "--batch-dice/--no-batch-dice",
+        default=None,
+        help="Dice of a whole batch, or the mean of its patches. Default: no, or as planned.",
     ),
     click.option("--no-augment", is_flag=True, help="Do not vary the patches."),
     click.option(

@@ -159,7 +159,8 @@ def sliding_window_slabs(
     Args:
         model: takes ``(batch_size, *patch, C)`` and gives logits, or several outputs of which the
             first has the full size.
-        image: ``(*spatial, C)``, two or three spatial axes; may be memory-mapped.
+        image: ``(*spatial, C)``, two or three spatial axes; may be memory-mapped, or anything
+            with a shape of which ``numpy.ix_`` reads a part.
         patch: sizes that the network takes, in voxels.
         overlap: of neighboring outputs, a fraction in [0, 1); None: 0.5, or 0 where the output is
             smaller than the input.

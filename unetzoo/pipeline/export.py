@@ -183,6 +183,13 @@ def check_export(
     if format not in EXPORTS:
         raise ValueError(f"format {format!r}: expected one of {', '.join(EXPORTS)}.")
     record = Run.read(run)
+    settings = record.settings
+    if settings.slicing is not None or settings.neighbors:
+        raise ValueError(
+            f"format {format}: the run in {record.folder} goes through volumes slice by slice with "
+            "a 2D network or the slices beside them, which an export does not say yet; expected a "
+            "run without."
+        )
     saved = record.model_file(which)
     check_saved(saved)
     packages = NEEDED.get(format, ())

@@ -22,6 +22,7 @@ from unetzoo.data.preprocessing.preparation import Grid, prepare
 from unetzoo.evaluation.calibration import Sampler, read_temperature, scaled
 from unetzoo.inference.postprocessing import largest_component, largest_of_regions
 from unetzoo.inference.shapes import Network, first_output
+from unetzoo.inference.slices import SliceNetwork
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
 from unetzoo.interop.nnunet_folder import is_trained_folder
@@ -202,8 +203,9 @@ class Predictor:
                 f"{self.run.folder} was trained with {self.run.channels}."
             )
         prepared = prepare(image, self.run.preparation)
+        seen = self.run.seen(prepared.image) if isinstance(self.run, Run) else prepared.image
         slabs = sliding_window_slabs(
-            self.model, prepared.image, self.run.patch,
+            self.model, seen, self.run.patch,
             overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),
         )  # fmt: skip
         return slabs, prepared.grid
@@ -245,7 +247,10 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     model = load_model(path)
     _check_record(run, model, path)
     options = {"temperature": read_temperature(run.folder, path.name), **options}
-    return Predictor(run, hasten(fuse(model)), file=path.name, **options)
+    network: Network = hasten(fuse(model))
+    if run.settings.slicing is not None:
+        network = SliceNetwork(network, run.settings.slicing)
+    return Predictor(run, network, file=path.name, **options)
 
 
 def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
@@ -255,8 +260,8 @@ def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
     """
     channels, classes = model.inputs[0].shape[-1], model.outputs[0].shape[-1]
     for thing, whose, recorded, needed in (
-        ("axis", "", run.rank, len(model.inputs[0].shape) - 2),
-        ("channel", "", run.channels, channels),
+        ("axis", "", len(run.settings.network_patch), len(model.inputs[0].shape) - 2),
+        ("channel", "", run.network_channels, channels),
         ("class", "", len(run.class_names), classes),
         ("class", " of the labels", run.scheme.channels or len(run.class_names), classes),
     ):

@@ -104,16 +104,20 @@ def _begun(
 
 def _outputs(settings: Settings, folder: Path) -> Outputs:
     """Raises: ValueError for a patch, initial weights or frozen blocks that do not fit."""
+    patch = settings.network_patch
     model = registry.skeleton(
         settings.network,
-        input_shape=(*settings.patch, 1),  # the sizes do not depend on the channels
+        input_shape=(*patch, 1),  # the sizes do not depend on the channels
         **{"name": settings.network, **(settings.build or {})},
     )
     freeze(model, *settings.freeze)
     check_init(settings.init, folder)
     if settings.init is not None and not checkpoints(folder):
         check_fits(model, settings.init)
-    return Outputs(output_shape(model, settings.patch)[:-1], len(model.outputs))
+    sizes = list(output_shape(model, patch)[:-1])
+    if settings.slicing is not None:
+        sizes.insert(settings.slicing, 1)
+    return Outputs(tuple(sizes), len(model.outputs))
 
 
 def build(run: Run) -> keras.Model:
@@ -123,7 +127,7 @@ def build(run: Run) -> keras.Model:
     with _precision(settings.precision):
         model = registry.build(
             settings.network,
-            input_shape=(*[None] * run.rank, run.channels),
+            input_shape=(*[None] * len(settings.network_patch), run.network_channels),
             num_classes=len(run.class_names),
             **(settings.build or {}),
         )
@@ -139,9 +143,14 @@ def build(run: Run) -> keras.Model:
             steps=settings.epochs * settings.steps,
             clip=settings.clip,
         )
-        if run.scheme.regions:  # their batches have weights where a label is ignored
-            return compile_model(model, optimizer=optimizer, activation="sigmoid")
-        return compile_model(model, optimizer=optimizer, ignore_label=run.scheme.ignore)
+        regions = run.scheme.regions  # their batches have weights where a label is ignored
+        return compile_model(
+            model,
+            optimizer=optimizer,
+            ignore_label=None if regions else run.scheme.ignore,
+            activation="sigmoid" if regions else None,
+            batch_dice=settings.batch_dice,
+        )
 
 
 @contextlib.contextmanager
@@ -220,6 +229,7 @@ def _callbacks(run: Run, data: TrainingData, done: int) -> list[keras.callbacks.
                 folder=folder,
                 class_names=run.scheme.drawn_names(run.class_names),
                 scheme=run.scheme,
+                slicing=settings.slicing,
             )
         )
     callbacks += [

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -77,6 +77,17 @@ class Preparation:
             raise ValueError(f"crop {short(self.crop)}: expected True or False.")
         if self.fill is not None and not is_number(self.fill):
             raise ValueError(f"fill {short(self.fill)}: expected a finite number, such as 0.")
+
+    def keeping(self, axis: int | None) -> "Preparation":
+        """The same, but an axis keeps its spacing.
+
+        >>> Preparation((1.0, 1.0, 2.0), (ZScore(),)).keeping(2).spacing
+        (1.0, 1.0, None)
+        """
+        if self.spacing is None:
+            return self
+        kept = tuple(None if n == axis else size for n, size in enumerate(self.spacing))
+        return replace(self, spacing=kept)
 
     def to_json(self) -> dict:
         """A plain dict, for ``run.json``."""
