@@ -4,15 +4,17 @@ Source: dynamic-network-architectures 0.4.4, ``PlainConvUNet`` and ``ResidualEnc
 2.8.1, ``ConfigurationManager`` for plans without an architecture.
 """
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from unetzoo.registry import build, skeleton
+from unetzoo.interop.nnunet_variant import EPSILON, Details, details_of, listed, variant
+from unetzoo.registry import build, without_weights
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
@@ -29,7 +31,9 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
     """The network's id in the zoo, and what ``build`` needs to know of its stages.
 
     A 2D network becomes a 3D one whose kernels are one voxel thick: it goes slice by slice.
-    Raises: ValueError for a network that nnU-Net's planner does not make.
+    Where it is not the zoo's own, "details" says how it differs.
+
+    Raises: ValueError for another network of nnU-Net, and for arguments that are not known.
     """
     given = configuration.get("architecture") or _old_architecture(configuration, path)
     kind = str(given.get("network_class_name")).rpartition(".")[-1]
@@ -38,50 +42,32 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
             f"{path}: network {short(kind)}: expected {' or '.join(NETWORKS)}; other networks of "
             "nnU-Net cannot be built."
         )
-    arguments = given["arch_kwargs"]
-    if not str(nonlinearity := arguments.get("nonlin", "LeakyReLU")).endswith("LeakyReLU"):
-        raise ValueError(f"{path}: nonlinearity {short(nonlinearity)}: expected LeakyReLU.")
-    _check_details(arguments, path)
-    stages = arguments["n_stages"]
-    convs = arguments.get("n_conv_per_stage", arguments.get("n_blocks_per_stage"))
-    name = NETWORKS[kind]
-    if name == "plain_unet":
-        expected, up = [2] * stages, [2] * (stages - 1)
-    else:
-        expected, up = [1, 3, 4, *[6] * stages][:stages], [1] * (stages - 1)
-    if (_listed(convs, stages), _listed(arguments["n_conv_per_stage_decoder"], stages - 1)) != (
-        expected,
-        up,
-    ):
-        raise ValueError(
-            f"{path}: convolutions a stage {short(convs)}: expected {expected}, and {up} in the "
-            "decoder; other numbers cannot be built."
-        )
-    return name, {
-        "features": tuple(arguments["features_per_stage"]),
-        "kernels": tuple(_thick(size) for size in arguments["kernel_sizes"]),
-        "strides": tuple(_thick(step) for step in arguments["strides"]),
+    arguments, name, rank = given["arch_kwargs"], NETWORKS[kind], len(configuration["patch_size"])
+    details, count = details_of(name, arguments, path), arguments["n_stages"]
+    sizes = {
+        ours: tuple(_thick(size, rank) for size in _listed(arguments[theirs], count))
+        for ours, theirs in (("kernels", "kernel_sizes"), ("strides", "strides"))
     }
+    features = listed("features_per_stage", arguments, count, path)
+    own = details.norm and dataclasses.replace(details, norm="instance") == _own(name, count)
+    rest = {"norm": details.norm} if own else {"details": details}
+    return name, {"features": features, **sizes, **rest}
 
 
-def _check_details(arguments: Mapping[str, Any], path: Path) -> None:
-    """Raises: ValueError for numbers of norms and nonlinearities that the zoo does not build."""
-    norm, slope = arguments.get("norm_op_kwargs") or {}, arguments.get("nonlin_kwargs") or {}
-    for name, value, expected in (
-        ("eps", norm.get("eps", 1e-5), 1e-5),
-        ("affine", norm.get("affine", True), True),
-        ("negative_slope", slope.get("negative_slope", 0.01), 0.01),
-    ):
-        if value != expected:
-            raise ValueError(f"{path}: {name} {short(value)}: expected {expected}.")
+def _own(name: str, count: int) -> Details:
+    """Those of the zoo's network with so many stages."""
+    if name == "plain_unet":
+        return Details((2,) * count, (2,) * (count - 1))
+    return Details((1, 3, 4, *[6] * count)[:count], (1,) * (count - 1))
 
 
-def _listed(value: Any, count: int) -> list[int]:
+def _listed(value: Any, count: int) -> list[Any]:
     return [value] * count if isinstance(value, int) else list(value)
 
 
-def _thick(sizes: Any) -> tuple[int, ...]:
-    """Three numbers, of two those of a slice."""
+def _thick(sizes: Any, rank: int) -> tuple[int, ...]:
+    """Three numbers, of two those of a slice; one number is that of each axis."""
+    sizes = [sizes] * rank if isinstance(sizes, int) else sizes
     return (1, *sizes) if len(sizes) == 2 else tuple(sizes)
 
 
@@ -92,6 +78,7 @@ def _old_architecture(configuration: Mapping[str, Any], path: Path) -> dict[str,
         base, most = (
             configuration[key] for key in ("UNet_base_num_features", "unet_max_num_features")
         )
+        plain = configuration["UNet_class_name"] == "PlainConvUNet"
         return {
             "network_class_name": configuration["UNet_class_name"],
             "arch_kwargs": {
@@ -99,8 +86,12 @@ def _old_architecture(configuration: Mapping[str, Any], path: Path) -> dict[str,
                 "features_per_stage": [min(base * 2**n, most) for n in range(len(convs))],
                 "kernel_sizes": configuration["conv_kernel_sizes"],
                 "strides": configuration["pool_op_kernel_sizes"],
-                "n_conv_per_stage": convs,
+                "n_conv_per_stage" if plain else "n_blocks_per_stage": convs,
                 "n_conv_per_stage_decoder": configuration["n_conv_per_stage_decoder"],
+                "conv_bias": True,
+                "norm_op": "InstanceNorm3d",
+                "norm_op_kwargs": {"eps": EPSILON, "affine": True},
+                "nonlin": "LeakyReLU",
             },
         }
     except KeyError as error:
@@ -122,20 +113,34 @@ def trained_network(
     Raises: ValueError for weights that are missing, that are left over, or of another shape.
     """
     batch = any(key.endswith("running_mean") for key in weights)
-    arguments = {
-        "input_shape": (None, None, None, channels), "num_classes": classes,
-        "norm": "batch" if batch else "instance", **stages,
-    }  # fmt: skip
+    shapes = {"input_shape": (None, None, None, channels), "num_classes": classes}
+    built, arguments = _builder(name, {**stages, **shapes}, batch)
     arrays = {
         renamed(key, len(stages["features"])): array
         for key, array in weights.items()
         if is_used(key)
     }
-    values = _matched(skeleton(name, **arguments), arrays, path)  # before memory is taken for them
-    model = build(name, **arguments)
+    with without_weights():  # before memory is taken for them
+        values = _matched(built(name, **arguments), arrays, path)
+    model = built(name, **arguments)
     for variable in model.weights:
         variable.assign(values[variable.path])
     return model
+
+
+def _builder(
+    name: str, arguments: dict[str, Any], batch: bool
+) -> tuple[Callable[..., keras.Model], dict[str, Any]]:
+    """What builds the network, and its arguments.
+
+    The trainers of batch norm write none of it into their plans; their weights tell.
+    """
+    details = arguments.pop("details", None)
+    if details is None:
+        return build, {**arguments, **({"norm": "batch"} if batch else {})}
+    if batch and details.norm != "batch":
+        details = dataclasses.replace(details, norm="batch", epsilon=EPSILON, affine=True)
+    return variant, {**arguments, "details": details}
 
 
 def _matched(

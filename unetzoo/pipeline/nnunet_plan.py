@@ -35,6 +35,11 @@ def plan_of_folder(folder: Path) -> Plan:
     trained = read_folder(folder, [check_folds(folder)[0].removeprefix("fold_")])
     with reading_plans(folder):
         network, stages = architecture_of(trained.configuration, folder / "plans.json")
+        if "details" in stages:
+            raise ValueError(
+                f"{folder / 'plans.json'}: convolutions, norm or nonlinearity are not those of "
+                f"{network!r}; expected a network as nnU-Net's planner plans it."
+            )
         kinds = preparation_of(trained).normalisation
         chosen = _configuration(trained, network, stages)
     name = "2d" if len(chosen.patch) == 2 else "3d_fullres"
