@@ -30,7 +30,7 @@ from unetzoo.data.preprocessing.inverse import (
 )
 from unetzoo.data.preprocessing.normalization import CT, Normalization, Rescaled, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
-from unetzoo.data.preprocessing.resampling import coarse_axis, resample_labels
+from unetzoo.data.preprocessing.resampling import resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
@@ -113,8 +113,8 @@ class NnunetPredictor:
         if self.probabilities:
             values = self.predict_probabilities(image)
             write_values(folder / f"{case.name}_probabilities.nii.gz", values, file)
-        dtype = "uint8" if max(self.trained.numbers) < 255 else "uint16"
-        write_values(path, self.segment(image).astype(dtype), file)
+        labels = self.segment(image)
+        write_values(path, labels.astype("uint8" if labels.max() < 255 else "uint16"), file)
         return path
 
     def _scan(self, image: Volume) -> Scan:
@@ -149,19 +149,28 @@ class NnunetPredictor:
 
     def _logits(self, scan: Scan) -> tuple[Iterator[np.ndarray], Grid]:
         """The logits of the prepared image, and the way back from it."""
-        prepared = prepare(scan, self.preparation)
+        rule = self.trained.resampling.data
+        prepared = prepare(scan, self.preparation, coarse_of=rule.coarse, resampled=rule.resampled)
         image = prepared.image
         if self.previous is not None:  # a channel for each label of the stage before
-            before = _resampled(self.previous._labels(scan), scan, prepared.grid)
+            before = _resampled(
+                self.previous._labels(scan), scan, prepared.grid,
+                self.trained.resampling.seg.coarse(scan.spacing, self._planned(scan.spacing)),
+            )  # fmt: skip
             channels = [before[..., None] == number for number in self.trained.numbers]
             image = np.concatenate([image, *channels], axis=-1, dtype="float32")
         return self._slabs(image), self._way_back(prepared.grid)
 
     def _way_back(self, grid: Grid) -> Grid:
         """The same grid; thick slices are now looked for in the plan's spacing first."""
-        spacing = tuple(self.trained.configuration["spacing"])
-        planned = spacing[:1] * (3 - len(spacing)) + spacing
-        return dataclasses.replace(grid, coarse=coarse_axis(planned, grid.spacing))
+        rule = self.trained.resampling.probabilities
+        coarse = rule.coarse(self._planned(grid.spacing), grid.spacing)
+        return dataclasses.replace(grid, coarse=coarse)
+
+    def _planned(self, spacing: tuple[float, ...]) -> tuple[float, ...]:
+        """The plan's spacing; that between slices, which a 2D network does not change, is kept."""
+        planned = tuple(self.trained.configuration["spacing"])
+        return spacing[: 3 - len(planned)] + planned
 
     def _slabs(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """The mean of the logits of all folds."""
@@ -175,12 +184,12 @@ class NnunetPredictor:
         )  # fmt: skip
 
 
-def _resampled(labels: np.ndarray, scan: Scan, grid: Grid) -> np.ndarray:
+def _resampled(labels: np.ndarray, scan: Scan, grid: Grid, coarse: int | None) -> np.ndarray:
     """Labels on the grid of the prepared image; -1 is what is empty in every channel."""
     inside = slices(grid.box)
     cropped = labels[inside].astype("int16")
     cropped[(cropped == 0) & ~nonzero_mask(scan.data[inside])] = -1
-    return resample_labels(cropped, grid.prepared, grid.coarse, ties="nearest")
+    return resample_labels(cropped, grid.prepared, coarse, ties="nearest")
 
 
 def importance(patch: Sequence[int]) -> np.ndarray:
@@ -263,6 +272,8 @@ def preparation_of(trained: TrainedFolder) -> Preparation:
             )
         )
     )
+    if trained.resampling.data.none:
+        return Preparation(None, kinds)
     spacing = tuple(configuration["spacing"])
     return Preparation((None,) * (3 - len(spacing)) + spacing, kinds)
 
