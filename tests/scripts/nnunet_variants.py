@@ -1,151 +1,145 @@
-"""nnU-Net's networks with other options than its planner's, in ``tests/golden/nnunet/variants/``.
+"""nnU-Net's own networks at every option of a plan, in ``tests/golden/nnunet_variants.npz``.
 
-Run in an environment with nnunetv2, which needs seconds:
-
-    python tests/scripts/nnunet_variants.py
-
-Each is the real class, made from a plan by nnU-Net's own function, with drawn weights, in a
-checkpoint as nnU-Net writes it, zipped as it exports a model; and beside it the logits of a patch.
+Run in an environment with nnunetv2: ``python tests/scripts/nnunet_variants.py``. The weights are
+drawn, in numbers that float16 holds; each network is asked for the logits of one patch.
 """
 
-import io
 import json
-import shutil
-import zlib
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+import torch
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
-OUT = Path(__file__).parents[1] / "golden" / "nnunet" / "variants"
-FOLDER = "Dataset001_ct/nnUNetTrainer__nnUNetPlans__3d_fullres"
-PLANNED = Path(__file__).parents[1] / "golden/nnunet/ct/nnUNetTrainer__nnUNetPlans__3d_fullres"
-INSTANCE, BATCH = (f"torch.nn.modules.{kind}Norm3d" for kind in ("instancenorm.Instance",
-                                                                 "batchnorm.Batch"))  # fmt: skip
-BASE = {
-    "n_stages": 3,
-    "features_per_stage": [2, 3, 4],
-    "conv_op": "torch.nn.modules.conv.Conv3d",
-    "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
-    "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
-    "n_conv_per_stage": [2, 2, 2],
-    "n_conv_per_stage_decoder": [2, 2],
-    "conv_bias": True,
-    "norm_op": INSTANCE,
-    "norm_op_kwargs": {"eps": 1e-5, "affine": True},
-    "dropout_op": None,
-    "dropout_op_kwargs": None,
-    "nonlin": "torch.nn.LeakyReLU",
-    "nonlin_kwargs": {"inplace": True},
+OUT = Path(__file__).parents[1] / "golden" / "nnunet_variants.npz"
+CHANNELS, CLASSES = 2, 3
+PLACE = "dynamic_network_architectures.architectures.unet."
+PLAIN, RESIDUAL = f"{PLACE}PlainConvUNet", f"{PLACE}ResidualEncoderUNet"
+
+
+def configuration(network, rank=3, **changed):
+    """A configuration as nnU-Net 2.8 writes it."""
+    stages = len(changed.get("features_per_stage", (2, 3, 4)))
+    blocks = "n_conv_per_stage" if network == PLAIN else "n_blocks_per_stage"
+    arguments = {
+        "n_stages": stages,
+        "features_per_stage": [2, 3, 4],
+        "conv_op": f"torch.nn.modules.conv.Conv{rank}d",
+        "kernel_sizes": [[3] * rank] * stages,
+        "strides": [[1] * rank, *[[2] * rank] * (stages - 1)],
+        blocks: [2] * stages if network == PLAIN else [1, 3, 4][:stages],
+        "n_conv_per_stage_decoder": [2 if network == PLAIN else 1] * (stages - 1),
+        "conv_bias": True,
+        "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{rank}d",
+        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+        "dropout_op": None,
+        "dropout_op_kwargs": None,
+        "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": {"inplace": True},
+        **changed,
+    }
+    arguments = {key: value for key, value in arguments.items() if value != "absent"}
+    return {
+        "architecture": {
+            "network_class_name": network,
+            "arch_kwargs": arguments,
+            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+        }
+    }
+
+
+OLD = {  # as nnU-Net 2.0 to 2.4 wrote it
+    "UNet_class_name": "PlainConvUNet",
+    "UNet_base_num_features": 2,
+    "unet_max_num_features": 5,
+    "n_conv_per_stage_encoder": [2, 3, 1],
+    "n_conv_per_stage_decoder": [1, 2],
+    "num_pool_per_axis": [2, 2, 2],
+    "pool_op_kernel_sizes": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+    "conv_kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+    "patch_size": [8, 16, 16],
 }
-RESIDUAL = {
-    **{key: value for key, value in BASE.items() if key != "n_conv_per_stage"},
-    "n_blocks_per_stage": [1, 3, 2], "n_conv_per_stage_decoder": [1, 1],
-}  # fmt: skip
-BLOCK = "dynamic_network_architectures.building_blocks.residual."
-GONE = "gone"  # the argument is not in the plan
-VARIANTS = {  # name: the network's arguments that are other ones
-    "convs": {"n_conv_per_stage": [1, 3, 11], "n_conv_per_stage_decoder": [3, 1]},
-    "one_number": {"n_conv_per_stage": 1, "n_conv_per_stage_decoder": 1, "kernel_sizes": 3,
-                   "strides": [1, 2, 2], "features_per_stage": 2},
-    "relu": {"nonlin": "torch.nn.ReLU"},
-    "slope": {"nonlin_kwargs": {"negative_slope": 0.2, "inplace": True}},
-    "elu": {"nonlin": "torch.nn.ELU"},
-    "gelu": {"nonlin": "torch.nn.GELU", "nonlin_kwargs": None},
-    "silu": {"nonlin": "torch.nn.SiLU", "nonlin_kwargs": {}},
-    "no_bias": {"conv_bias": False},
-    "defaults": dict.fromkeys(("conv_bias", "norm_op_kwargs", "nonlin_kwargs", "dropout_op",
-                               "dropout_op_kwargs"), GONE),
-    "bare": dict.fromkeys(("conv_bias", "norm_op", "norm_op_kwargs", "nonlin", "nonlin_kwargs",
-                           "dropout_op", "dropout_op_kwargs"), GONE),
-    "nonlin_first": {"nonlin_first": True},
-    "dropout": {"dropout_op": "torch.nn.Dropout3d", "dropout_op_kwargs": {"p": 0.5}},
-    "batch": {"norm_op": BATCH, "norm_op_kwargs": {}, "nonlin_first": True},
-    "batch_epsilon": {"norm_op": BATCH, "norm_op_kwargs": {"eps": 1e-3, "affine": False}},
-    "trainer_bn": {"norm_op": BATCH, "nonlin": "torch.nn.ReLU"},  # the plan says another norm
-    "tracked": {"norm_op_kwargs": {"track_running_stats": True}},
-    "epsilon": {"norm_op_kwargs": {"eps": 1e-2, "affine": True}},
-    "not_affine": {"norm_op_kwargs": {"eps": 1e-5, "affine": False}},
-    "thin": {"kernel_sizes": [[1, 1, 3], [1, 3, 1], [3, 3, 3]]},
-    "blocks": {"n_blocks_per_stage": [2, 1, 11], "n_conv_per_stage_decoder": [2, 3]},
-    "stem": {"n_blocks_per_stage": 1, "stem_channels": 5},
-    "residual_bare": {"nonlin": GONE, "nonlin_kwargs": GONE, "conv_bias": False,
-                      "dropout_op": "torch.nn.Dropout3d", "dropout_op_kwargs": {"p": 0.2}},
-    "bottleneck": {"block": BLOCK + "BottleneckD", "bottleneck_channels": [2, 1, 3],
-                   "features_per_stage": [3, 4, 6], "n_blocks_per_stage": [1, 2, 2]},
-    "bottleneck_relu": {"block": BLOCK + "BottleneckD", "bottleneck_channels": 2,
-                        "nonlin": "torch.nn.ReLU", "stem_channels": 2, "conv_bias": False},
+BATCH = "torch.nn.modules.batchnorm.BatchNorm2d"
+VARIANTS = {
+    "convolutions": configuration(
+        PLAIN, n_conv_per_stage=[1, 3, 2], n_conv_per_stage_decoder=[1, 3], nonlin="torch.nn.ReLU"
+    ),
+    "eleven": configuration(PLAIN, n_conv_per_stage=[11, 1, 1], n_conv_per_stage_decoder=1),
+    "no_bias": configuration(PLAIN, conv_bias=False, n_conv_per_stage=2),
+    "bias_unsaid": configuration(PLAIN, conv_bias="absent"),
+    "no_norm": configuration(PLAIN, norm_op=None, norm_op_kwargs=None),
+    "dropout": configuration(
+        PLAIN, dropout_op="torch.nn.Dropout3d", dropout_op_kwargs={"p": 0.5}
+    ),
+    "thin": configuration(
+        PLAIN, kernel_sizes=[[1, 3, 3], [3, 1, 3], [3, 3, 5]],
+        strides=[[1, 1, 1], [1, 2, 2], [2, 1, 2]],
+    ),
+    "batch_2d": configuration(PLAIN, 2, norm_op=BATCH),
+    "blocks": configuration(
+        RESIDUAL, n_blocks_per_stage=[2, 1, 3], n_conv_per_stage_decoder=[2, 1], stem_channels=3,
+        nonlin="torch.nn.ReLU", nonlin_kwargs={"inplace": True},
+    ),
+    "blocks_no_bias": configuration(
+        RESIDUAL, n_blocks_per_stage=2, conv_bias=False, dropout_op="torch.nn.Dropout3d",
+        dropout_op_kwargs={"p": 0.2},
+    ),
+    "blocks_2d": configuration(RESIDUAL, 2, norm_op=BATCH),
+    "old": OLD,
+    "old_residual": {
+        **OLD, "UNet_class_name": "ResidualEncoderUNet", "n_conv_per_stage_encoder": [1, 2, 3],
+        "n_conv_per_stage_decoder": [1, 1],
+    },
 }  # fmt: skip
 
 
-def made(name):
-    """The class's name and its arguments."""
-    change = VARIANTS[name]
-    residual = name == "residual_bare" or {"n_blocks_per_stage", "block"} & set(change)
-    kind = "ResidualEncoderUNet" if residual else "PlainConvUNet"
-    arguments = {**(RESIDUAL if residual else BASE), **change}
-    return kind, {key: value for key, value in arguments.items() if value != GONE}
+def network_of(configuration):
+    manager = ConfigurationManager(configuration)
+    return get_network_from_plans(
+        manager.network_arch_class_name,
+        manager.network_arch_init_kwargs,
+        manager.network_arch_init_kwargs_req_import,
+        CHANNELS,
+        CLASSES,
+        deep_supervision=False,
+    )
 
 
-def drawn(network):
-    """Weights by their names, so that each differs; running statistics are positive."""
-    import torch
-
-    seen = {}
-    for name, values in network.state_dict(keep_vars=True).items():
-        if values.is_floating_point() and id(values) not in seen:
-            random = np.random.RandomState(zlib.crc32(name.encode()))
-            array = random.uniform(0.5, 1.5, values.shape) if "running_var" in name else (
-                random.normal(0, 0.5, values.shape))  # fmt: skip
-            with torch.no_grad():
-                values.copy_(torch.from_numpy(array))
-            seen[id(values)] = values
-
-
-def write(name):
-    import torch
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
-    kind, arguments = made(name)
-    imported = [key for key in ("conv_op", "norm_op", "dropout_op", "nonlin", "block")
-                if key in arguments]  # fmt: skip
-    network = get_network_from_plans(
-        f"dynamic_network_architectures.architectures.unet.{kind}", arguments, imported, 1, 3,
-        allow_init=False, deep_supervision=False,
-    )  # fmt: skip
-    drawn(network)
-    shape = (1, 1, 8, 16, 16)
-    patch = np.random.RandomState(0).randn(*shape).astype("float32")
+def draw(network):
+    """Weights, and running statistics, that float16 holds."""
     with torch.no_grad():
-        logits = network.eval()(torch.from_numpy(patch)).numpy()
-    np.savez_compressed(OUT / f"{name}.npz", shape=shape, logits=logits[..., ::2, ::4, ::4])
-    if name == "trainer_bn":
-        arguments["norm_op"] = INSTANCE
-    plans = json.loads((PLANNED / "plans.json").read_text())
-    full = plans["configurations"]["3d_fullres"]
-    full["patch_size"] = list(shape[2:])
-    full["architecture"] = {
-        "network_class_name": f"dynamic_network_architectures.architectures.unet.{kind}",
-        "arch_kwargs": arguments, "_kw_requires_import": imported,
-    }  # fmt: skip
-    plans["configurations"] = {"3d_fullres": full}
-    checkpoint = {
-        "network_weights": network.state_dict(), "optimizer_state": {}, "grad_scaler_state": None,
-        "logging": {}, "_best_ema": None, "current_epoch": 1, "trainer_name": "nnUNetTrainer",
-        "init_args": {"configuration": "3d_fullres", "device": torch.device("cpu")},
-        "inference_allowed_mirroring_axes": (0, 1, 2),
-    }  # fmt: skip
-    held = io.BytesIO()
-    torch.save(checkpoint, held)
-    with ZipFile(OUT / f"{name}.zip", "w", ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr(f"{FOLDER}/plans.json", json.dumps(plans))
-        archive.write(PLANNED / "dataset.json", f"{FOLDER}/dataset.json")
-        archive.writestr(f"{FOLDER}/fold_0/checkpoint_final.pth", held.getvalue())
-    print(name, (OUT / f"{name}.zip").stat().st_size, np.abs(logits).max())
+        for name, value in network.state_dict().items():
+            if not name.endswith("num_batches_tracked"):
+                drawn = torch.randn_like(value) * 0.3
+                drawn = drawn.abs() + 0.5 if name.endswith("running_var") else drawn
+                value.copy_(drawn.half().float())
+
+
+def main():
+    torch.manual_seed(0)
+    kept = {}
+    for name, given in VARIANTS.items():
+        network = network_of(given).eval()
+        draw(network)
+        first = next(iter(network.parameters()))
+        shape = (1, CHANNELS, 8, 16, 16)[: first.ndim]
+        patch = np.random.RandomState(0).randn(*shape).astype("float32")
+        with torch.no_grad():
+            logits = network(torch.from_numpy(patch)).numpy()
+        kept[f"{name}/configuration"] = np.array(json.dumps(given))
+        kept[f"{name}/logits"] = logits
+        state = {
+            key: value.half().numpy()
+            for key, value in network.state_dict().items()
+            if "all_modules" not in key and "decoder.encoder" not in key
+        }
+        shapes = {key: value.shape for key, value in state.items()}
+        kept[f"{name}/shapes"] = np.array(json.dumps(shapes))
+        kept[f"{name}/weights"] = np.concatenate([value.ravel() for value in state.values()])
+        print(name, sum(p.numel() for p in network.parameters()), abs(logits).max())
+    np.savez_compressed(OUT, **kept)
 
 
 if __name__ == "__main__":
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
-    for each in VARIANTS:
-        write(each)
+    main()

@@ -19,6 +19,8 @@ from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
 NETWORKS = {"PlainConvUNet": "plain_unet", "ResidualEncoderUNet": "residual_unet"}
+NONLINEARITIES = {"LeakyReLU": "leaky_relu", "ReLU": "relu"}  # of the zoo
+STAGES = ("features", "kernels", "strides")
 PARTS = {  # of a layer: PyTorch's name of a weight, and Keras's
     "weight": ("kernel", "gamma"),
     "bias": ("bias", "beta"),
@@ -31,7 +33,7 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
     """The network's id in the zoo, and what ``build`` needs to know of its stages.
 
     A 2D network becomes a 3D one whose kernels are one voxel thick: it goes slice by slice.
-    Where it is not the zoo's own, "details" says how it differs.
+    Where the zoo's builder has no argument for something, "details" says everything.
 
     Raises: ValueError for another network of nnU-Net, and for arguments that are not known.
     """
@@ -42,23 +44,42 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
             f"{path}: network {short(kind)}: expected {' or '.join(NETWORKS)}; other networks of "
             "nnU-Net cannot be built."
         )
-    arguments, name, rank = given["arch_kwargs"], NETWORKS[kind], len(configuration["patch_size"])
+    arguments, name = given["arch_kwargs"], NETWORKS[kind]
     details, count = details_of(name, arguments, path), arguments["n_stages"]
-    sizes = {
-        ours: tuple(_thick(size, rank) for size in _listed(arguments[theirs], count))
-        for ours, theirs in (("kernels", "kernel_sizes"), ("strides", "strides"))
+    rank = 2 if "2d" in str(arguments.get("conv_op")) else 3
+    build: dict[str, Any] = {
+        "features": listed("features_per_stage", arguments, count, path),
+        "kernels": tuple(_thick(size, rank) for size in _listed(arguments["kernel_sizes"], count)),
+        "strides": tuple(_thick(step, rank) for step in _listed(arguments["strides"], count)),
+        "nonlinearity": details.nonlinearity,
+        "bias": details.bias,
+        "convs" if name == "plain_unet" else "residuals": details.convs,
+        "decoder_convs": details.up_convs,
     }
-    features = listed("features_per_stage", arguments, count, path)
-    own = details.norm and dataclasses.replace(details, norm="instance") == _own(name, count)
-    rest = {"norm": details.norm} if own else {"details": details}
-    return name, {"features": features, **sizes, **rest}
+    if details.stem is not None:
+        build["stem"] = details.stem
+    return name, build if _is_ours(details) else {**build, "details": details}
 
 
-def _own(name: str, count: int) -> Details:
-    """Those of the zoo's network with so many stages."""
+def _is_ours(details: Details) -> bool:
+    """Whether the zoo's builder has an argument for everything."""
+    default = Details(details.convs, details.up_convs)
+    others = ("epsilon", "affine", "slope", "nonlinearity_first", "bottlenecks")
+    same = all(getattr(details, name) == getattr(default, name) for name in others)
+    return same and details.nonlinearity in NONLINEARITIES.values()
+
+
+def is_planned(name: str, build: Mapping[str, Any]) -> bool:
+    """Whether a network is built as the zoo builds it by default, but for its stages."""
+    stages = len(build["features"])
     if name == "plain_unet":
-        return Details((2,) * count, (2,) * (count - 1))
-    return Details((1, 3, 4, *[6] * count)[:count], (1,) * (count - 1))
+        counted = {"convs": (2,) * stages, "decoder_convs": (2,) * (stages - 1)}
+    else:
+        planned = (1, 3, 4, *[6] * stages)[:stages]
+        counted = {"residuals": planned, "decoder_convs": (1,) * (stages - 1)}
+    default = {"nonlinearity": "leaky_relu", "bias": True, **counted}
+    rest = {key: value for key, value in build.items() if key not in STAGES}
+    return rest == default
 
 
 def _listed(value: Any, count: int) -> list[Any]:
@@ -112,9 +133,8 @@ def trained_network(
 
     Raises: ValueError for weights that are missing, that are left over, or of another shape.
     """
-    batch = any(key.endswith("running_mean") for key in weights)
     shapes = {"input_shape": (None, None, None, channels), "num_classes": classes}
-    built, arguments = _builder(name, {**stages, **shapes}, batch)
+    built, arguments = _builder(name, {**stages, **shapes}, _norm(weights))
     arrays = {
         renamed(key, len(stages["features"])): array
         for key, array in weights.items()
@@ -128,19 +148,27 @@ def trained_network(
     return model
 
 
+def _norm(weights: Mapping[str, np.ndarray]) -> str | None:
+    """A batch norm has running means; trainers may choose another norm than the plan's."""
+    if any(key.endswith("running_mean") for key in weights):
+        return "batch"
+    return "instance" if any(".norm." in key for key in weights) else None
+
+
 def _builder(
-    name: str, arguments: dict[str, Any], batch: bool
+    name: str, arguments: dict[str, Any], norm: str | None
 ) -> tuple[Callable[..., keras.Model], dict[str, Any]]:
     """What builds the network, and its arguments.
 
     The trainers of batch norm write none of it into their plans; their weights tell.
     """
-    details = arguments.pop("details", None)
+    details = arguments.get("details")
     if details is None:
-        return build, {**arguments, **({"norm": "batch"} if batch else {})}
-    if batch and details.norm != "batch":
+        return build, {**arguments, "norm": norm}
+    if norm == "batch" and details.norm != "batch":
         details = dataclasses.replace(details, norm="batch", epsilon=EPSILON, affine=True)
-    return variant, {**arguments, "details": details}
+    known = ("input_shape", "num_classes", *STAGES)
+    return variant, {"details": details, **{key: arguments[key] for key in known}}
 
 
 def _matched(

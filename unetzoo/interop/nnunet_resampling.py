@@ -26,7 +26,7 @@ from unetzoo.utils.text import few
 SPLINE, TORCH = "resample_data_or_seg_to_shape", "resample_torch_fornnunet"
 NONE = "no_resampling_hack"
 LABELS, FORCE, FACTOR = "is_seg", "force_separate_z", "separate_z_anisotropy_threshold"
-KNOWN = {  # function: its arguments and their defaults
+KNOWN: dict[str, dict[str, Any]] = {  # function: its arguments and their defaults
     SPLINE: {LABELS: False, "order": 3, "order_z": 0, FORCE: False, FACTOR: THICK},
     TORCH: {
         LABELS: False, FORCE: None, FACTOR: THICK, "mode": "linear",
