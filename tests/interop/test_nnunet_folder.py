@@ -43,7 +43,9 @@ def edited(edit, place):
 
 @pytest.mark.parametrize("name", EDITS)
 def test_masks_are_nnu_nets_to_the_voxel(name, tmp_path):
-    predictor = load_nnunet(edited(EDITS[name], tmp_path), [0])
+    predictor = load_nnunet(
+        edited(EDITS[name], tmp_path), [0], canonical=EDITS[name].get("canonical", False)
+    )
     for case in ("case11", "case12"):
         images = sorted((FOLDERS / EDITS[name]["folder"] / "images").glob(f"{case}_*"))
         ours = nibabel.load(predictor.write(Case(case, tuple(images)), tmp_path))
@@ -69,7 +71,7 @@ def test_edits_change_masks():
             != plain[edit["folder"], case]).any()
     }  # fmt: skip
     assert {name for name in EDITS if name.startswith("resampling")} <= other
-    assert {"nibabel_reorient", "sitk_reorient", "transposed", "rescaled"} <= other
+    assert {"nibabel_reorient", "sitk_reorient", "canonical", "transposed", "rescaled"} <= other
     assert not {"overwrite", "ignore"} & other
 
 

@@ -44,6 +44,27 @@ def edited(edit, place):
     return folder
 
 
+def turned(image, place):
+    """A copy of an image on canonical axes, as TotalSegmentator gives it to nnU-Net."""
+    import nibabel
+
+    path = place / Path(image).name
+    nibabel.save(nibabel.as_closest_canonical(nibabel.load(image)), path)
+    return str(path)
+
+
+def turn_back(mask, image):
+    """Write a mask again in the order of axes of an image."""
+    import nibabel
+    from nibabel.orientations import io_orientation, ornt_transform
+
+    held, like = nibabel.load(mask), nibabel.load(f"{image}.nii.gz")
+    way = ornt_transform(io_orientation(held.affine), io_orientation(like.affine))
+    result = held.as_reoriented(way)
+    values = nibabel.Nifti1Image(result.get_fdata().astype("uint8"), like.affine)
+    nibabel.save(values, mask)
+
+
 def main(names):
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
@@ -58,9 +79,13 @@ def main(names):
             predictor.initialize_from_trained_model_folder(str(folder), [0])
             for case in CASES:
                 images = sorted(map(str, (GOLDEN / edit["folder"] / "images").glob(f"{case}_*")))
+                if edit.get("canonical"):
+                    images = [turned(image, Path(place)) for image in images]
                 out = Path(place) / "masks" / case
                 out.parent.mkdir(exist_ok=True)
                 predictor.predict_from_files_sequential([images], [str(out)])
+                if edit.get("canonical"):
+                    turn_back(f"{out}.nii.gz", GOLDEN / edit["folder"] / "images" / f"{case}_0000")
                 shutil.copy(f"{out}.nii.gz", OUT / f"{name}_{case}.nii.gz")
 
 

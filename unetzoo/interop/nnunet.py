@@ -38,10 +38,12 @@ from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import sliding_window_slabs
+from unetzoo.interop.nnunet_cascade import GivenMasks, Scan, in_order, stage_before
 from unetzoo.interop.nnunet_folder import (
     FINAL,
     RESCALINGS,
     TrainedFolder,
+    is_trained_folder,
     read_folder,
     reading_plans,
 )
@@ -52,14 +54,6 @@ from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
 
 DEVIATION = 1e-8  # the least that nnU-Net divides by
-
-
-@dataclass(frozen=True)
-class Scan:
-    """An image as nnU-Net holds it, ``(*spatial, C)`` in the plan's order of axes."""
-
-    data: np.ndarray
-    spacing: tuple[float, ...]
 
 
 class Ensemble:
@@ -95,7 +89,8 @@ class NnunetPredictor:
     probabilities: bool = False
     fill: float | None = None
     uncertainty: bool = False
-    previous: "NnunetPredictor | None" = None  # of a cascade
+    previous: "NnunetPredictor | GivenMasks | None" = None  # of a cascade
+    canonical: bool = False  # whether images are turned to canonical axes, whatever the plan says
 
     def segment(self, image: Volume) -> np.ndarray:
         """The labels ``(X, Y, Z)`` of an image, in the file's own order of axes."""
@@ -146,18 +141,23 @@ class NnunetPredictor:
                 f"{file.path}: {counted(data.shape[-1], 'channel')}; {self.trained.path.name} was "
                 f"trained with {channels}."
             )
-        if not self.trained.reorients:
+        if not self._turns:
             data, spacing = file.from_canonical(data), spacing_of(file.affine)
         axes = self.trained.plans["transpose_forward"]
-        data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
-        return Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
+        data = np.ascontiguousarray(in_order(data, axes))
+        return Scan(data, tuple(spacing[::-1][axis] for axis in axes), file.path)
+
+    @property
+    def _turns(self) -> bool:
+        """Whether images are turned to canonical axes."""
+        return self.canonical or self.trained.reorients
 
     def _back(self, values: np.ndarray, image: Volume) -> np.ndarray:
         """Values of voxels from the plan's order of axes to the file's."""
         rest = range(3, values.ndim)
         values = values.transpose(*self.trained.plans["transpose_backward"], *rest)
         values = values.transpose(2, 1, 0, *rest)
-        return image.files[0].from_canonical(values) if self.trained.reorients else values
+        return image.files[0].from_canonical(values) if self._turns else values
 
     def _labels(self, scan: Scan) -> np.ndarray:
         """The labels of an image, both in the plan's order of axes."""
@@ -243,6 +243,8 @@ def load_nnunet(
     probabilities: bool = False,
     fill: float | None = None,
     uncertainty: bool = False,
+    previous: Path | str | None = None,
+    canonical: bool = False,
 ) -> NnunetPredictor:
     """A trained folder of nnU-Net, ready to be applied.
 
@@ -253,6 +255,10 @@ def load_nnunet(
         mirror: whether to take the mean over mirror images, where training allowed them.
         overlap: of neighbouring patches, a fraction in [0, 1).
         checkpoint: the name of the file in each fold.
+        previous: of a cascade, the folder of the stage before, or a folder with masks of it; None
+            for the folder beside its own.
+        canonical: whether images are turned to canonical axes before, and masks back, as
+            TotalSegmentator does it.
         largest: whether to keep only the largest component of each label.
         probabilities: whether to write the probabilities, too.
         fill: replaces NaN and infinite voxels; None makes them an error.
@@ -266,10 +272,15 @@ def load_nnunet(
         name, stages = architecture_of(trained.configuration, plans)
         preparation = preparation_of(trained)
     stage = trained.configuration.get("previous_stage")
-    previous = None
-    if stage is not None:
-        before = trained.path.with_name(f"{trained.path.name.rpartition('__')[0]}__{stage}")
-        previous = load_nnunet(before, mirror=mirror, overlap=overlap, checkpoint=checkpoint)
+    before = stage_before(trained, previous)
+    first: NnunetPredictor | GivenMasks | None = None
+    if before is not None and is_trained_folder(before):
+        first = load_nnunet(
+            before, mirror=mirror, overlap=overlap, checkpoint=checkpoint, fill=fill,
+            canonical=canonical,
+        )  # fmt: skip
+    elif before is not None:
+        first = GivenMasks(before, trained, canonical)
     channels = len(preparation.normalisation) + (len(trained.numbers) if stage else 0)
     models = tuple(
         hasten(fuse(trained_network(
@@ -279,7 +290,8 @@ def load_nnunet(
     )  # fmt: skip
     return NnunetPredictor(
         trained, models, preparation, mirror, overlap, largest, probabilities,
-        fill=fill, uncertainty=uncertainty, previous=previous,
+        fill=fill, uncertainty=uncertainty, previous=first,
+        canonical=canonical,
     )  # fmt: skip
 
 
