@@ -106,3 +106,9 @@ def test_resampling_that_would_give_other_masks_is_a_sentence(tmp_path, change, 
     configuration = merged(configuration_of(plans, "3d_fullres", tmp_path), change)
     with pytest.raises(ValueError, match=f"^{tmp_path}: .*{told}"):
         rules_of(configuration, tmp_path)
+
+
+def test_a_reader_that_is_not_known_is_a_sentence(tmp_path):
+    folder = edited({"folder": "ct", "plans": {"image_reader_writer": "Tiff3DIO"}}, tmp_path)
+    with pytest.raises(ValueError, match=r"images are read by 'Tiff3DIO': expected one of Simple"):
+        load_nnunet(folder)

@@ -19,9 +19,12 @@ from scipy.ndimage import gaussian_filter
 
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import target
+from unetzoo.data.datasets.reading import read_case
 from unetzoo.data.io.formats import write_values
 from unetzoo.data.io.geometry import spacing_of
-from unetzoo.data.io.volumes import Volume, read_image
+from unetzoo.data.io.pictures import Picture, is_picture, write_mask
+from unetzoo.data.io.volumes import Volume
+from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.axes import slices
 from unetzoo.data.preprocessing.inverse import (
     resampling,
@@ -38,9 +41,10 @@ from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import sliding_window_slabs
-from unetzoo.interop.nnunet_cascade import GivenMasks, Scan, in_order, stage_before
+from unetzoo.interop.nnunet_cascade import GivenMasks, Scan, as_volume, in_order, stage_before
 from unetzoo.interop.nnunet_folder import (
     FINAL,
+    PICTURES,
     RESCALINGS,
     TrainedFolder,
     is_trained_folder,
@@ -49,6 +53,7 @@ from unetzoo.interop.nnunet_folder import (
 )
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.layers.onednn import hasten
+from unetzoo.utils.files import replacing
 from unetzoo.utils.json_values import short
 from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
@@ -92,12 +97,12 @@ class NnunetPredictor:
     previous: "NnunetPredictor | GivenMasks | None" = None  # of a cascade
     canonical: bool = False  # whether images are turned to canonical axes, whatever the plan says
 
-    def segment(self, image: Volume) -> np.ndarray:
+    def segment(self, image: Volume | Picture) -> np.ndarray:
         """The labels ``(X, Y, Z)`` of an image, in the file's own order of axes."""
         labels = self._back(self._labels(self._scan(image)), image)
         return largest_component(labels) if self.largest else labels
 
-    def predict_probabilities(self, image: Volume) -> np.ndarray:
+    def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
         """Of each class or region, ``(X, Y, Z, C)``, float32, in the file's own order of axes."""
         slabs, grid = self._logits(self._scan(image))
         probabilities = restore_probabilities(
@@ -105,7 +110,7 @@ class NnunetPredictor:
         )
         return self._back(probabilities, image)
 
-    def spread(self, image: Volume) -> Spread:
+    def spread(self, image: Volume | Picture) -> Spread:
         """The probabilities over folds and mirror images."""
         spread = Spread()
         axes = self._axes() if self.mirror else ()
@@ -117,46 +122,63 @@ class NnunetPredictor:
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
-        image, path = read_image(case.images, fill=self.fill), target(case, folder)
-        file = image.files[0]
+        self._check_kind(case.images[0])
+        image, path = read_case(case, fill=self.fill), target(case, folder)
         if self.probabilities:
             values = self.predict_probabilities(image)
-            write_values(folder / f"{case.name}_probabilities.nii.gz", values, file)
+            _write(folder / f"{case.name}_probabilities", values, image)
         if self.uncertainty:
             spread = self.spread(image)
             entropy = spread.entropy(regions=bool(self.trained.regions))
-            write_values(folder / f"{case.name}_entropy.nii.gz", entropy, file)
+            _write(folder / f"{case.name}_entropy", entropy, image)
             if spread.count > 1:
-                write_values(folder / f"{case.name}_variance.nii.gz", spread.variance, file)
+                _write(folder / f"{case.name}_variance", spread.variance, image)
         labels = self.segment(image)
-        write_values(path, labels.astype("uint8" if labels.max() < 255 else "uint16"), file)
+        labels = labels.astype("uint8" if labels.max() < 255 else "uint16")
+        if isinstance(image, Picture):
+            write_mask(path, labels, image, LabelScheme())
+        else:
+            write_values(path, labels, image.files[0])
         return path
 
-    def _scan(self, image: Volume) -> Scan:
+    def _check_kind(self, path: Path) -> None:
+        """Raises: ValueError for a volume where nnU-Net was trained with pictures, or for one."""
+        pictures = self.trained.reader == PICTURES
+        if is_picture(path) != pictures:
+            raise ValueError(
+                f"{path}: {self.trained.path.name} was trained with "
+                f"{'pictures' if pictures else 'volumes'}; expected one."
+            )
+
+    def _scan(self, image: Volume | Picture) -> Scan:
         """An image in the order of axes in which the plan has it."""
-        file = image.files[0]
-        data, spacing = image.data, image.spacing
+        path, data, spacing = image.files[0].path, image.data, image.spacing
         if data.shape[-1] != (channels := len(self.preparation.normalisation)):
             raise ValueError(
-                f"{file.path}: {counted(data.shape[-1], 'channel')}; {self.trained.path.name} was "
+                f"{path}: {counted(data.shape[-1], 'channel')}; {self.trained.path.name} was "
                 f"trained with {channels}."
             )
-        if not self._turns:
+        if isinstance(image, Picture):
+            data, spacing = as_volume(image)
+        elif not self._turns:
+            file = image.files[0]
             data, spacing = file.from_canonical(data), spacing_of(file.affine)
         axes = self.trained.plans["transpose_forward"]
         data = np.ascontiguousarray(in_order(data, axes))
-        return Scan(data, tuple(spacing[::-1][axis] for axis in axes), file.path)
+        return Scan(data, tuple(spacing[::-1][axis] for axis in axes), path)
 
     @property
     def _turns(self) -> bool:
         """Whether images are turned to canonical axes."""
         return self.canonical or self.trained.reorients
 
-    def _back(self, values: np.ndarray, image: Volume) -> np.ndarray:
+    def _back(self, values: np.ndarray, image: Volume | Picture) -> np.ndarray:
         """Values of voxels from the plan's order of axes to the file's."""
         rest = range(3, values.ndim)
         values = values.transpose(*self.trained.plans["transpose_backward"], *rest)
         values = values.transpose(2, 1, 0, *rest)
+        if isinstance(image, Picture):
+            return values[:, :, 0].swapaxes(0, 1)
         return image.files[0].from_canonical(values) if self._turns else values
 
     def _labels(self, scan: Scan) -> np.ndarray:
@@ -207,6 +229,15 @@ class NnunetPredictor:
             network, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch),
             progress=inner("  windows"),
         )  # fmt: skip
+
+
+def _write(stem: Path, values: np.ndarray, image: Volume | Picture) -> None:
+    """Values of voxels as NIfTI; those of a picture as numpy's ``.npy``."""
+    if not isinstance(image, Picture):
+        write_values(stem.with_name(f"{stem.name}.nii.gz"), values, image.files[0])
+        return
+    with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
 
 
 def _resampled(labels: np.ndarray, scan: Scan, grid: Grid, coarse: int | None) -> np.ndarray:

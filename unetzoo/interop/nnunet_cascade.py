@@ -14,6 +14,7 @@ from unetzoo.data.datasets.case import stem_of
 from unetzoo.data.datasets.inputs import CHANNEL
 from unetzoo.data.datasets.reading import check_grid
 from unetzoo.data.io.formats import read_header
+from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import read_voxel_weights
 from unetzoo.interop.nnunet_folder import TrainedFolder, is_trained_folder
 from unetzoo.utils.text import counted
@@ -61,6 +62,15 @@ class GivenMasks:
         if not (self.canonical or self.trained.reorients):
             labels = read_header(scan.path).from_canonical(labels)
         return in_order(labels, self.trained.plans["transpose_forward"])[..., 0].astype("int32")
+
+
+def as_volume(picture: Picture) -> tuple[np.ndarray, tuple[float, ...]]:
+    """A picture as nnU-Net has it, ``(X, Y, Z, C)``: one slice, far from any other; its spacing.
+
+    >>> as_volume(Picture(np.zeros((2, 3, 1)), ()))[0].shape
+    (3, 2, 1, 1)
+    """
+    return picture.data[None].transpose(2, 1, 0, 3), (1.0, 1.0, 999.0)
 
 
 def in_order(values: np.ndarray, axes: Sequence[int]) -> np.ndarray:

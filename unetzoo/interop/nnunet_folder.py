@@ -20,7 +20,8 @@ from unetzoo.utils.text import few
 
 FINAL = "checkpoint_final.pth"
 REORIENTING = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
-READERS = ("SimpleITKIO", "NibabelIO", *REORIENTING)
+PICTURES = "NaturalImage2DIO"
+READERS = ("SimpleITKIO", "NibabelIO", *REORIENTING, PICTURES)
 RESCALINGS = {
     "NoNormalization": "none",
     "RescaleTo01Normalization": "range",
