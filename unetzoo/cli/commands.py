@@ -170,7 +170,9 @@ def train(
 @click.option("--folds", help="Of a folder of nnU-Net: 0,1 or all. Default: every fold.")
 @click.option("--checkpoint", help="Of a folder of nnU-Net. Default: checkpoint_final.pth.")
 @click.option(
-    "--previous", type=FOLDER, help="Of a cascade of nnU-Net: the stage before, or masks of it."
+    "--previous",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of a cascade of nnU-Net: the stage before, or masks of it.",
 )
 @click.option(
     "--canonical",

@@ -11,7 +11,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -32,7 +31,6 @@ from unetzoo.data.preprocessing.inverse import (
     restore_probabilities,
     restore_regions,
 )
-from unetzoo.data.preprocessing.normalization import CT, Normalization, Rescaled, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 from unetzoo.data.preprocessing.resampling import resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
@@ -45,20 +43,17 @@ from unetzoo.interop.nnunet_cascade import GivenMasks, Scan, as_volume, in_order
 from unetzoo.interop.nnunet_folder import (
     FINAL,
     PICTURES,
-    RESCALINGS,
     TrainedFolder,
     is_trained_folder,
     read_folder,
     reading_plans,
 )
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
+from unetzoo.interop.nnunet_preparation import preparation_of
 from unetzoo.layers.onednn import hasten
 from unetzoo.utils.files import replacing
-from unetzoo.utils.json_values import short
 from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
-
-DEVIATION = 1e-8  # the least that nnU-Net divides by
 
 
 class Ensemble:
@@ -324,42 +319,3 @@ def load_nnunet(
         fill=fill, uncertainty=uncertainty, previous=first,
         canonical=canonical,
     )  # fmt: skip
-
-
-def preparation_of(trained: TrainedFolder) -> Preparation:
-    """Crop, normalization and resampling, as the plan says.
-
-    Raises: ValueError for a scheme of normalization that is not known.
-    """
-    configuration, plans = trained.configuration, trained.plans
-    properties = plans.get("foreground_intensity_properties_per_channel") or plans.get(
-        "foreground_intensity_properties_by_modality", {}
-    )
-    kinds = tuple(
-        _normalization(scheme, masked, properties.get(str(channel), {}), trained.path)
-        for channel, (scheme, masked) in enumerate(
-            zip(
-                configuration["normalization_schemes"],
-                configuration["use_mask_for_norm"],
-                strict=True,
-            )
-        )
-    )
-    if trained.resampling.data.none:
-        return Preparation(None, kinds)
-    spacing = tuple(configuration["spacing"])
-    return Preparation((None,) * (3 - len(spacing)) + spacing, kinds)
-
-
-def _normalization(scheme: str, masked: bool, numbers: dict[str, Any], path: Path) -> Normalization:
-    if scheme == "ZScoreNormalization":
-        return ZScore(masked)
-    if scheme == "CTNormalization":
-        return CT(
-            numbers["percentile_00_5"], numbers["percentile_99_5"],
-            numbers["mean"], max(numbers["std"], DEVIATION),
-        )  # fmt: skip
-    if scheme in RESCALINGS:
-        return Rescaled(RESCALINGS[scheme])
-    known = ", ".join(("ZScoreNormalization", "CTNormalization", *RESCALINGS))
-    raise ValueError(f"{path}: normalization {short(scheme)}: expected one of {known}.")
