@@ -204,7 +204,7 @@ def test_masks_are_those_of_the_run(runs, tmp_path, name):
         ({"preparation": Preparation(None, (ZScore(False),))}, "no resampling"),
         ({"preparation": Preparation((1.0, 1.0, 1.0), (ZScore(False),), crop=False)}, "no crop"),
         ({"build": {"norm": "group"}}, "norm 'group'"),
-        ({"build": {"nonlinearity": "relu"}}, "nonlinearity 'relu'"),
+        ({"build": {"nonlinearity": "prelu"}}, "nonlinearity 'prelu'"),
         ({"patch": (8, 8)}, "2D pictures"),
     ],
 )

@@ -171,6 +171,17 @@ def train(
 @click.option("--folds", help="Of a folder of nnU-Net: 0,1 or all. Default: every fold.")
 @click.option("--checkpoint", help="Of a folder of nnU-Net. Default: checkpoint_final.pth.")
 @click.option(
+    "--previous",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of a cascade of nnU-Net: the stage before, or masks of it.",
+)
+@click.option(
+    "--canonical",
+    is_flag=True,
+    default=None,
+    help="Of a folder of nnU-Net: turn images to canonical axes first, as TotalSegmentator does.",
+)
+@click.option(
     "--probabilities", is_flag=True, help="Also write probabilities: NIfTI, or .npy for pictures."
 )
 @click.option(

@@ -25,6 +25,8 @@ from unetzoo.training.checkpoints import checkpoints
 from unetzoo.utils.choices import TFDS
 from unetzoo.utils.files import check_folder, missing
 
+NNUNET = ("folds", "checkpoint", "previous", "canonical")  # options of its folders alone
+
 
 def training_data(
     settings: Settings, place: str | None = None, *, test: bool = False
@@ -150,7 +152,7 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int,
                 options["folds"] = options["folds"].split(",")
             check_folds(place, options.get("folds"), options.get("checkpoint", FINAL))
             return channel_count(place), True
-    if given := [f"--{name}" for name in ("folds", "checkpoint") if name in options]:
+    if given := [f"--{name}" for name in NNUNET if name in options]:
         raise ValueError(
             f"{folder}: {given[0]} is for a folder that nnU-Net has trained; give --model best or "
             "last for a run."

@@ -29,8 +29,8 @@ def plan_of_folder(folder: Path) -> Plan:
 
     Raises: ValueError for a damaged folder, or one whose network cannot be built.
     """
-    from unetzoo.interop.nnunet import preparation_of
     from unetzoo.interop.nnunet_network import architecture_of, is_planned
+    from unetzoo.interop.nnunet_preparation import preparation_of
 
     trained = read_folder(folder, [check_folds(folder)[0].removeprefix("fold_")])
     with reading_plans(folder):

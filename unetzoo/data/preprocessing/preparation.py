@@ -1,7 +1,7 @@
 """From a scan to what a network sees: cropped, normalized and resampled, in this order."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -205,6 +205,9 @@ def prepare(
     preparation: Preparation,
     labels: np.ndarray | None = None,
     weight: np.ndarray | None = None,
+    *,
+    coarse_of: Callable[[Sequence[float], Sequence[float]], int | None] = coarse_axis,
+    resampled: Callable[..., np.ndarray] = resample_image,
 ) -> Prepared:
     """Crop to the nonzero box, normalize and resample; the scan itself is not changed.
 
@@ -213,6 +216,8 @@ def prepare(
         preparation: how to prepare it.
         labels: ``(*spatial)``, classes and perhaps an ignored number; or None.
         weight: ``(*spatial)``, each voxel's weight in the loss; or None.
+        coarse_of: the axis of thick slices, from the scan's spacing and the new one.
+        resampled: a channel on another grid, as ``resample_image`` gives it.
 
     Raises: ValueError for shapes that do not fit together, or a result of more than 8 GiB.
     Source: nnU-Net 2.8.1, ``DefaultPreprocessor``.
@@ -232,7 +237,7 @@ def prepare(
         pairs = zip(preparation.spacing, scan.spacing, strict=True)
         target = tuple(old if new is None else new for new, old in pairs)
         shape = new_shape(shape, scan.spacing, target)
-        coarse = coarse_axis(scan.spacing, target)
+        coarse = coarse_of(scan.spacing, target)
     _check_memory((*shape, image.shape[-1]), scan, preparation)
     inside = slices(box)
     masked = ZScore(masked=True) in preparation.normalisation
@@ -241,7 +246,7 @@ def prepare(
     scale = []
     for channel, kind in enumerate(preparation.normalisation):
         values, scale_out = kind.apply(np.ascontiguousarray(image[inside][..., channel]), mask)
-        result[..., channel] = resample_image(values, shape, coarse)
+        result[..., channel] = resampled(values, shape, coarse)
         scale.append(scale_out)
     return Prepared(
         result,
