@@ -34,9 +34,13 @@ def small(num_classes=2):
 # === The implementations ===
 
 
-@pytest.mark.parametrize("name", [n for n in TWINS if n not in ("unet3d_90m", "unet2d_original")])
+LARGE = ("unet3d_90m", "unet2d_original")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in TWINS]
+)
 def test_the_documents_networks_by_their_modules_names(name, tmp_path):
-    """The two left out are large; their names are those of the others."""
     twin = randomise(TWINS[name](), seed=1)
     size, channels = SIZES[name][0], unetzoo.card(name).input_shape[-1]
     model = unetzoo.build(name, input_shape=(*size, channels))
