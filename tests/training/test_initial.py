@@ -172,6 +172,21 @@ def test_nothing_that_fits_is_an_error():
 # === The patch ===
 
 
+@pytest.mark.parametrize("name", sorted([*SIZES, *VARIANTS]))
+def test_another_patch_is_taken_whole(name):
+    """But for position embeddings, which are resized."""
+    choice = {**VARIANTS[name][0]} if name in VARIANTS else {}
+    card = unetzoo.card(name)
+    rank = 2 if 2 in card.ranks else 3
+    model, source = (
+        unetzoo.skeleton(name, input_shape=(*[max(card.sizes.nearest(size))] * rank, 1), **choice)
+        for size in (64, 112)
+    )
+    fits = compare(model, source)
+    other = {fit.layer: fit.kind for fit in fits if fit.kind != "taken"}
+    assert other == ({"positions": "adapted"} if name == "transunet" else {})
+
+
 def test_positions_of_another_grid_give_what_the_source_gives_for_that_size():
     """Which Keras's network does itself for an image of another size (its PyTorch twin, too)."""
     source, model = (
