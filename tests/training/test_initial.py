@@ -124,6 +124,18 @@ def test_heads_of_deep_supervision_come_and_go():
     np.testing.assert_array_equal(logits(back, x), expected)
 
 
+def test_a_head_at_another_scale_is_fresh():
+    """Of a source whose level has other strides, along the same axis of the image."""
+    choice = {"input_shape": (None, None, None, 1), "features": (4, 6, 8), "kernels": (3, 3, 3)}
+    model = plain(1, deep_supervision=True, strides=(1, (2, 2, 1), 2), **choice)
+    same = plain(2, deep_supervision=True, strides=(1, (1, 2, 2), 2), **choice)
+    other = plain(3, deep_supervision=True, strides=(1, 2, 2), **choice)
+    assert init_weights(model, same, axes=(2, 1, 0)).notes == ()
+    notes = init_weights(model, other).notes
+    assert "head2: fresh, at another scale in the source" in notes
+    assert not any("head1" in note for note in notes)
+
+
 @pytest.mark.parametrize(("norm", "other"), [("instance", "batch"), ("batch", "group")])
 def test_norms_of_another_kind_are_fresh_and_said(norm, other):
     wide = {"features": (16, 16, 16)}
