@@ -34,9 +34,13 @@ def small(num_classes=2):
 # === The implementations ===
 
 
-@pytest.mark.parametrize("name", [n for n in TWINS if n not in ("unet3d_90m", "unet2d_original")])
+LARGE = ("unet3d_90m", "unet2d_original")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in TWINS]
+)
 def test_the_documents_networks_by_their_modules_names(name, tmp_path):
-    """The two left out are large; their names are those of the others."""
     twin = randomise(TWINS[name](), seed=1)
     size, channels = SIZES[name][0], unetzoo.card(name).input_shape[-1]
     model = unetzoo.build(name, input_shape=(*size, channels))
@@ -163,13 +167,26 @@ def test_the_plus_plus_of_the_paper_has_the_zoos_names(tmp_path):
         lambda state: {"state_dict": state},
         lambda state: {"model_state_dict": state, "optimizer_state_dict": {"state": {}}},
         lambda state: {"model": state, "epoch": 1},
+        lambda state: {"state_dict": state, "best_acc1": torch.tensor(0.5)},
+        lambda state: {**state, "mask_values": [0, 1]},
         lambda state: {f"module.{key}": value for key, value in state.items()},
         lambda state: {f"module._orig_mod.{key}": value for key, value in state.items()},
         lambda state: {key: value.numpy() for key, value in state.items()},
     ],
-    ids=["plain", "state_dict", "model_state_dict", "model", "module", "compiled", "numpy"],
+    ids=[
+        "plain",
+        "state_dict",
+        "model_state_dict",
+        "model",
+        "best",
+        "milesial",
+        "module",
+        "compiled",
+        "numpy",
+    ],
 )
 def test_wrappers_and_prefixes_are_opened(wrapped, tmp_path):
+    """Also with what training scripts save beside the weights, or among them."""
     twin = randomise(UNetSmall(3, 2), seed=1)
     state, model = wrapped(twin.state_dict()), small()
     unetzoo.load_weights(model, state)

@@ -270,7 +270,7 @@ def test_a_folder_goes_on_with_its_own_plan_on_other_data(tmp_path):
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "run" / "init.txt").read_text()
     assert "encoder1 to decoder1" in report
-    assert "head1: fresh, of 2 channels, not 3" in report
+    assert "head1, head2, head3: fresh, of 2 channels, not 3" in report
     again = command("unetzoo", *words)
     assert again.returncode == 0, again.stderr
     assert "nothing was done" in again.stderr
