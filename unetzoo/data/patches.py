@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from unetzoo.data.augmentation import Augmentation, Draw
 
 
+OUTSIDE = -(2**31)  # marks voxels outside a mask until they are augmented; no label
+
+
 class PatchDataset(keras.utils.PyDataset):
     """Endless batches of random patches; on average, one in three is centered on the foreground.
 
@@ -47,6 +50,8 @@ class PatchDataset(keras.utils.PyDataset):
         augment: an ``unetzoo.data.Augmentation``, drawn anew for each patch; or None.
         ignore_label: a label that is not foreground: no patch is centered on it.
         pad_label: the label of voxels outside the volume.
+        masked: channels with z-scores of a mask, the samples' ``inside``: after the augmentation
+            they are 0 again outside, and outside the volume, except where a label is.
         slicing: the axis of the volumes along which a patch is one voxel thick, and which a batch
             of 2D slices lacks; None: a batch has the patch's axes.
         regions: whether a class belongs to a region, ``(classes, regions)``, bool: labels are then
@@ -80,6 +85,7 @@ class PatchDataset(keras.utils.PyDataset):
         augment: "Augmentation | None" = None,
         ignore_label: int | None = None,
         pad_label: int = 0,
+        masked: Sequence[int] = (),
         slicing: int | None = None,
         regions: np.ndarray | None = None,
         output: Sequence[int] | None = None,
@@ -97,6 +103,7 @@ class PatchDataset(keras.utils.PyDataset):
         self.foreground = foreground
         self.augment = augment
         self.pad_label = pad_label
+        self.masked = [] if augment is None else list(masked)
         self.slicing = slicing
         self.regions = regions
         self.ignored = None if regions is None else ignore_label
@@ -149,7 +156,16 @@ class PatchDataset(keras.utils.PyDataset):
             return self._cut(sample, corner, self.patch)
         draw = self._drawn(self.augment, random, sample.image)
         margin = np.floor_divide(np.subtract(draw.source, self.patch), 2)
-        return draw.apply(*self._cut(sample, np.subtract(corner, margin), draw.source))
+        image, labels, weight = draw.apply(
+            *self._cut(sample, np.subtract(corner, margin), draw.source)
+        )
+        if not self.masked:
+            return image, labels, weight
+        outside = labels == OUTSIDE
+        image = np.array(image)
+        for channel in self.masked:
+            image[..., channel][outside] = 0
+        return image, np.where(outside, 0, labels), weight
 
     def _drawn(
         self, augment: "Augmentation", random: np.random.Generator, image: np.ndarray | Neighbors
@@ -193,6 +209,10 @@ class PatchDataset(keras.utils.PyDataset):
         labels = np.full(sizes, self.pad_label, "int32")
         image[place] = sample.image[inside]
         labels[place] = sample.labels[inside]
+        if self.masked:
+            within = np.zeros(sizes, "bool")
+            within[place] = True if sample.inside is None else sample.inside[inside]
+            labels[~within & (labels == 0)] = OUTSIDE
         if not self.weighted:
             return image, labels, None
         weight = np.zeros(sizes, "float32")
@@ -209,7 +229,9 @@ class PatchDataset(keras.utils.PyDataset):
             )
         )
         image = np.asarray(sample.image[window], "float32")
-        labels = np.asarray(sample.labels[window], "int32")
+        labels = np.array(sample.labels[window], "int32")
+        if self.masked and sample.inside is not None:
+            labels[~sample.inside[window] & (labels == 0)] = OUTSIDE
         if not self.weighted:
             return image, labels, None
         if sample.weight is None:
@@ -268,10 +290,10 @@ def _sample(number: int, sample: Sample | tuple) -> Sample:
         raise ValueError(
             f"sample {number}: expected a Sample, or a tuple of image, labels and perhaps weights."
         )
-    image, labels, weight, voxels, _ = Sample(*sample)
+    image, labels, weight, voxels, _, inside = Sample(*sample)
     image = image if isinstance(image, Neighbors) else np.asanyarray(image)
     weight = None if weight is None else np.asanyarray(weight)
-    return Sample(image, np.asanyarray(labels), weight, voxels)
+    return Sample(image, np.asanyarray(labels), weight, voxels, inside=inside)
 
 
 def _check_sample(number: int, sample: Sample, patch: tuple[int, ...], channels: int) -> None:

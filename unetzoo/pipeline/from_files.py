@@ -121,6 +121,7 @@ class Files(TrainingData):
                 batch_size=settings.batch_size,
                 augment=Augmentation() if settings.augment else None,
                 ignore_label=run.scheme.ignore,
+                masked=[n + settings.neighbors * run.channels for n in run.preparation.masked],
                 slicing=settings.slicing,
                 regions=run.scheme.table if run.scheme.regions else None,
                 output=outputs.sizes,

@@ -78,6 +78,16 @@ class Preparation:
         if self.fill is not None and not is_number(self.fill):
             raise ValueError(f"fill {short(self.fill)}: expected a finite number, such as 0.")
 
+    @property
+    def masked(self) -> tuple[int, ...]:
+        """The channels whose z-scores are those of a mask.
+
+        >>> Preparation(None, (ZScore(), ZScore(masked=True))).masked
+        (1,)
+        """
+        pairs = enumerate(self.normalisation)
+        return tuple(channel for channel, kind in pairs if kind == ZScore(masked=True))
+
     def keeping(self, axis: int | None) -> "Preparation":
         """The same, but an axis keeps its spacing.
 
@@ -148,6 +158,7 @@ class Prepared:
     weight: np.ndarray | None = None  # (*spatial), float32
     scale: tuple[Scale, ...] = ()  # mean and deviation of each channel, for ``restore_image``
     mask: np.ndarray | None = None  # for masked z-scores: bool, the shape of the box
+    inside: np.ndarray | None = None  # the same on the prepared grid
 
 
 class Scan(Protocol):
@@ -255,6 +266,7 @@ def prepare(
         None if weight is None else resample_linearly(weight[inside], shape, coarse),
         tuple(scale),
         mask,
+        None if mask is None else resample_labels(mask.astype("uint8"), shape, coarse) > 0,
     )
 
 
