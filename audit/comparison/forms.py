@@ -173,8 +173,10 @@ def _choices(row: Row, partner: Row, forms: Forms) -> list[Form]:
     return []
 
 
-def _cost(before: Form, after: Form) -> int:
-    return 3 * (before.fit + after.fit) + _differences(before, after)
+def _cost(before: Form, after: Form) -> tuple[int, bool]:
+    """Of equals, another kernel is more likely than other inputs, but for those of an image."""
+    other = before.inputs != after.inputs and max(before.inputs, after.inputs) >= IMAGE
+    return 3 * (before.fit + after.fit) + _differences(before, after), other
 
 
 def _differences(before: Form, after: Form) -> int:
