@@ -83,6 +83,11 @@ def forms_of(table: Table) -> Forms:
     return forms
 
 
+def forms_reading(row: Row, inputs: int | None) -> list[Form]:
+    """The forms of a convolution that reads so many channels, those that fit best first."""
+    return sorted(_forms(row, inputs, {}, first=False), key=lambda form: form.fit)
+
+
 def _reads_input(row: Row, known: Mapping[str, Row]) -> bool:
     """Whether only layers that keep the channels stand between it and the input."""
     source: Row | None = row
