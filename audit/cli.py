@@ -191,6 +191,35 @@ def report(source: str | None, pair: tuple[str, str] | None, output: Path) -> No
     say(audit.report(first, output, against=second))
 
 
+@cli.command()
+@click.argument("source", metavar="FILE")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The code, a Python file.")
+def rebuild(source: str, output: Path | None) -> None:
+    """Build a published table of Keras back into a network, and print the code that builds it.
+
+    With -o the code goes into a file, and how the network's table compares with the published one
+    is printed; else that goes to stderr. Exits with 0 if every row is the same, 1 if not.
+    """
+    import audit
+    from audit.sources.resolve import as_table
+    from unetzoo.utils.files import replacing
+
+    if output:
+        check_writable(output)
+    ready(source)
+    published = as_table(source)
+    load_keras(f"building {source}")
+    result = audit.rebuild(published)
+    if output:
+        with replacing(output) as beside:
+            beside.write_text(result.code, encoding="utf-8")
+        say(result)
+    else:
+        say(result, err=True)
+        say(result.code.rstrip("\n"))
+    sys.exit(0 if result.diff.same else 1)
+
+
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:
     """The table of a zoo id, built without weights, of a ``.keras`` file or of a text."""
     if not arguments:
