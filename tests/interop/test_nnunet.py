@@ -275,7 +275,7 @@ def full(plans):
         ),
         (
             lambda p: full(p)["architecture"]["arch_kwargs"].update(n_conv_per_stage_decoder=3),
-            "other numbers cannot be built",
+            "do not fit the plans: .* is missing",
         ),
         (
             lambda p: full(p)["architecture"]["arch_kwargs"]["features_per_stage"].reverse(),

@@ -28,6 +28,8 @@ RESCALINGS = {
 RESAMPLED = {  # what: order of the spline, and whether labels are resampled
     "data": (3, False), "seg": (1, True), "probabilities": (1, False)
 }  # fmt: skip
+DEFAULTS = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": False}
+"""Of ``resample_data_or_seg_to_shape``."""
 NEEDED = ("network_weights", "trainer_name", "init_args", "inference_allowed_mirroring_axes")
 
 
@@ -138,11 +140,12 @@ def _check_steps(trained: TrainedFolder) -> None:
             for what in RESAMPLED
         ),
         *(
-            (f"resampling of {what}", configuration[f"resampling_fn_{what}_kwargs"], kwargs)
+            (
+                f"resampling of {what}",
+                {**DEFAULTS, **configuration[f"resampling_fn_{what}_kwargs"]},
+                {**DEFAULTS, "is_seg": labels, "order": order, "force_separate_z": None},
+            )
             for what, (order, labels) in RESAMPLED.items()
-            for kwargs in [
-                {"is_seg": labels, "order": order, "order_z": 0, "force_separate_z": None}
-            ]
         ),
     ]
     for what, value, expected in steps:

@@ -17,6 +17,8 @@ from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
 NETWORKS = {"PlainConvUNet": "plain_unet", "ResidualEncoderUNet": "residual_unet"}
+NONLINEARITIES = {"LeakyReLU": "leaky_relu", "ReLU": "relu"}
+STAGES = ("features", "kernels", "strides")
 PARTS = {  # of a layer: PyTorch's name of a weight, and Keras's
     "weight": ("kernel", "gamma"),
     "bias": ("bias", "beta"),
@@ -39,45 +41,70 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
             "nnU-Net cannot be built."
         )
     arguments = given["arch_kwargs"]
-    if not str(nonlinearity := arguments.get("nonlin", "LeakyReLU")).endswith("LeakyReLU"):
-        raise ValueError(f"{path}: nonlinearity {short(nonlinearity)}: expected LeakyReLU.")
     _check_details(arguments, path)
     stages = arguments["n_stages"]
-    convs = arguments.get("n_conv_per_stage", arguments.get("n_blocks_per_stage"))
     name = NETWORKS[kind]
-    if name == "plain_unet":
-        expected, up = [2] * stages, [2] * (stages - 1)
-    else:
-        expected, up = [1, 3, 4, *[6] * stages][:stages], [1] * (stages - 1)
-    if (_listed(convs, stages), _listed(arguments["n_conv_per_stage_decoder"], stages - 1)) != (
-        expected,
-        up,
-    ):
-        raise ValueError(
-            f"{path}: convolutions a stage {short(convs)}: expected {expected}, and {up} in the "
-            "decoder; other numbers cannot be built."
-        )
-    return name, {
-        "features": tuple(arguments["features_per_stage"]),
+    plain = name == "plain_unet"
+    blocks = arguments.get("n_conv_per_stage", arguments.get("n_blocks_per_stage"))
+    build = {
+        "features": _listed(arguments["features_per_stage"], stages),
         "kernels": tuple(_thick(size) for size in arguments["kernel_sizes"]),
         "strides": tuple(_thick(step) for step in arguments["strides"]),
+        "nonlinearity": _nonlinearity(arguments, path),
+        "bias": bool(arguments.get("conv_bias", "architecture" not in configuration)),
+        "convs" if plain else "residuals": _listed(blocks, stages),
+        "decoder_convs": _listed(arguments["n_conv_per_stage_decoder"], stages - 1)[::-1],
     }
+    if not plain and arguments.get("stem_channels") is not None:
+        build["stem"] = arguments["stem_channels"]
+    return name, build
+
+
+def is_planned(name: str, build: Mapping[str, Any]) -> bool:
+    """Whether a network is built as the zoo builds it by default, but for its stages."""
+    stages = len(build["features"])
+    if name == "plain_unet":
+        counted = {"convs": (2,) * stages, "decoder_convs": (2,) * (stages - 1)}
+    else:
+        planned = (1, 3, 4, *[6] * stages)[:stages]
+        counted = {"residuals": planned, "decoder_convs": (1,) * (stages - 1)}
+    default = {"nonlinearity": "leaky_relu", "bias": True, **counted}
+    rest = {key: value for key, value in build.items() if key not in STAGES}
+    return rest == default
+
+
+def _nonlinearity(arguments: Mapping[str, Any], path: Path) -> str:
+    """Raises: ValueError for one that the zoo does not have."""
+    given = arguments.get("nonlin", "LeakyReLU")
+    kind = str(given).rpartition(".")[-1]
+    if kind not in NONLINEARITIES:
+        known = " or ".join(NONLINEARITIES)
+        raise ValueError(f"{path}: nonlinearity {short(given)}: expected {known}.")
+    return NONLINEARITIES[kind]
 
 
 def _check_details(arguments: Mapping[str, Any], path: Path) -> None:
-    """Raises: ValueError for numbers of norms and nonlinearities that the zoo does not build."""
+    """Raises: ValueError for what nnU-Net's classes could be, and the zoo does not build."""
     norm, slope = arguments.get("norm_op_kwargs") or {}, arguments.get("nonlin_kwargs") or {}
+    block = str(arguments.get("block") or "BasicBlockD").rpartition(".")[-1]
     for name, value, expected in (
         ("eps", norm.get("eps", 1e-5), 1e-5),
         ("affine", norm.get("affine", True), True),
         ("negative_slope", slope.get("negative_slope", 0.01), 0.01),
+        ("nonlin_first", bool(arguments.get("nonlin_first")), False),
+        ("block", block, "BasicBlockD"),
+        ("bottleneck_channels", arguments.get("bottleneck_channels"), None),
+        ("pool_type", arguments.get("pool_type", "conv"), "conv"),
+        ("pool", arguments.get("pool", "conv"), "conv"),
+        ("squeeze_excitation", bool(arguments.get("squeeze_excitation")), False),
+        ("disable_default_stem", bool(arguments.get("disable_default_stem")), False),
     ):
         if value != expected:
             raise ValueError(f"{path}: {name} {short(value)}: expected {expected}.")
 
 
-def _listed(value: Any, count: int) -> list[int]:
-    return [value] * count if isinstance(value, int) else list(value)
+def _listed(value: Any, count: int) -> tuple[int, ...]:
+    return (value,) * count if isinstance(value, int) else tuple(value)
 
 
 def _thick(sizes: Any) -> tuple[int, ...]:
@@ -121,10 +148,9 @@ def trained_network(
 
     Raises: ValueError for weights that are missing, that are left over, or of another shape.
     """
-    batch = any(key.endswith("running_mean") for key in weights)
     arguments = {
         "input_shape": (None, None, None, channels), "num_classes": classes,
-        "norm": "batch" if batch else "instance", **stages,
+        "norm": _norm(weights), **stages,
     }  # fmt: skip
     arrays = {
         renamed(key, len(stages["features"])): array
@@ -136,6 +162,13 @@ def trained_network(
     for variable in model.weights:
         variable.assign(values[variable.path])
     return model
+
+
+def _norm(weights: Mapping[str, np.ndarray]) -> str | None:
+    """A batch norm has running means; trainers may choose another norm than the plan's."""
+    if any(key.endswith("running_mean") for key in weights):
+        return "batch"
+    return "instance" if any(".norm." in key for key in weights) else None
 
 
 def _matched(
