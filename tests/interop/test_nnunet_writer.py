@@ -1,7 +1,6 @@
 """Runs as folders of nnU-Net: its own classes and names, and back again."""
 
 import os
-import shutil
 import subprocess
 from importlib import import_module
 
@@ -275,9 +274,14 @@ def test_the_real_nnunet_gives_the_masks(runs, tmp_path, name):
             mask_of(runs[name], images, tmp_path / "run", "last"),
         )
     ]
-    installed = tmp_path / "results" / "Dataset001_x" / folder.name
-    shutil.copytree(folder, installed)
     places = {f"nnUNet_{name}": str(tmp_path / name) for name in ("raw", "preprocessed", "results")}
+    (tmp_path / "results").mkdir()
+    (archive,) = (tmp_path / "out").glob("*.zip")
+    install = program.replace("predict_from_modelfolder", "install_pretrained_model_from_zip")
+    subprocess.run([install, archive], check=True, env={**os.environ, **places})
+    (installed,) = (tmp_path / "results").glob("Dataset001_*/*")
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        assert (installed / path.relative_to(folder)).read_bytes() == path.read_bytes()
     subprocess.run(
         [program.replace("predict_from_modelfolder", "export_model_to_zip"), "-d", "1", "-o",
          tmp_path / "model.zip", "-c", folder.name.rpartition("__")[2], "-f", "0"],
