@@ -30,7 +30,7 @@ from unetzoo.data.preprocessing.inverse import (
 )
 from unetzoo.data.preprocessing.normalization import CT, Normalization, Rescaled, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
-from unetzoo.data.preprocessing.resampling import coarse_axis, resample_labels
+from unetzoo.data.preprocessing.resampling import resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
@@ -174,13 +174,7 @@ class NnunetPredictor:
             before = _resampled(self.previous._labels(scan), scan, prepared.grid)
             channels = [before[..., None] == number for number in self.trained.numbers]
             image = np.concatenate([image, *channels], axis=-1, dtype="float32")
-        return self._slabs(image), self._way_back(prepared.grid)
-
-    def _way_back(self, grid: Grid) -> Grid:
-        """The same grid; thick slices are now looked for in the plan's spacing first."""
-        spacing = tuple(self.trained.configuration["spacing"])
-        planned = spacing[:1] * (3 - len(spacing)) + spacing
-        return dataclasses.replace(grid, coarse=coarse_axis(planned, grid.spacing))
+        return self._slabs(image), self.preparation.way_back(prepared.grid)
 
     def _axes(self) -> tuple[int, ...]:
         """Those that training mirrored, of the three of an image."""

@@ -206,7 +206,7 @@ class Predictor:
             self.model, prepared.image, self.run.patch,
             overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),
         )  # fmt: skip
-        return slabs, prepared.grid
+        return slabs, self.run.preparation.way_back(prepared.grid)
 
 
 def load_predictor(
