@@ -215,7 +215,7 @@ def assert_same_masks(run, affine, tmp_path):
         ({"preparation": Preparation(None, (ZScore(False),))}, "no resampling"),
         ({"preparation": Preparation((1.0, 1.0, 1.0), (ZScore(False),), crop=False)}, "no crop"),
         ({"build": {"norm": "group"}}, "norm 'group'"),
-        ({"build": {"nonlinearity": "relu"}}, "nonlinearity 'relu'"),
+        ({"build": {"nonlinearity": "elu"}}, "nonlinearity 'elu'"),
         ({"patch": (8, 8)}, "2D pictures"),
     ],
 )
