@@ -310,6 +310,25 @@ def test_a_network_too_large_for_onnx_is_refused_first(exported, tmp_path, monke
     assert not list(tmp_path.iterdir())
 
 
+def test_what_a_backend_or_an_installation_cannot_do_is_said_first(exported, tmp_path, monkeypatch):
+    from unetzoo.pipeline import export as module
+
+    monkeypatch.setattr(module, "_network", None)  # nothing is loaded
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "keras_backend", lambda: "torch")
+        for format in ("onnx", "openvino", "litert", "saved_model", "bioimageio"):
+            patch.setattr(module, "NEEDED", {})
+            told = f"format {format}: Keras cannot write it on torch; set KERAS_BACKEND=tensorflow"
+            with pytest.raises(ValueError, match=told):
+                export(exported / "run", tmp_path / "out", format)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    for format, extra in (("onnx", "onnx"), ("bioimageio", "onnx"), ("openvino", "openvino")):
+        told = rf"format {format}: \w+ is not installed; run pip install 'unetzoo\[{extra}\]'"
+        with pytest.raises(ValueError, match=told):
+            export(exported / "run", tmp_path / "out", format)
+    assert not list(tmp_path.iterdir())
+
+
 def test_options_of_nnunet_are_refused_for_an_export(exported):
     done = command("predict", exported / "export", exported, "-o", exported / "x", "--folds", "0")
     assert (done.returncode, done.stdout) == (2, "")
