@@ -12,6 +12,7 @@ import unetzoo
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.shapes import strides
 from unetzoo.interop.keras_only import only_keras
+from unetzoo.layers import convolutions
 
 STAGES = VARIANTS["plain_unet"][0]
 NETWORKS = {  # patch, arguments
@@ -59,6 +60,16 @@ def test_keras_alone_gives_the_logits(tmp_path, name):
     for path, logits in expected.items():
         found = np.load(f"{path}.out.npy")
         np.testing.assert_allclose(found, logits, atol=1e-5 * np.abs(logits).max())
+
+
+def test_convolutions_of_a_run_on_pytorch_are_kerass():
+    inputs = keras.Input((None, None, 2))
+    own = convolutions.Conv2D(3, 3, padding="same", data_format="channels_last", name="own")
+    model = keras.Model(inputs, own(inputs))
+    copy = only_keras(model, (8, 8))
+    assert type(copy.get_layer("own")) is keras.layers.Conv2D
+    x = np.random.default_rng(0).normal(size=(1, 12, 8, 2)).astype("float32")
+    np.testing.assert_allclose(copy.predict_on_batch(x), model.predict_on_batch(x), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["unet2d_textbook", "transunet"])

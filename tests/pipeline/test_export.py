@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tracemalloc
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +21,7 @@ import unetzoo
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.normalization import CT, Rescaled
 from unetzoo.data.preprocessing.preparation import Preparation, ZScore
+from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.bioimageio import IMAGE, LOGITS, KerasFile, describe
 from unetzoo.interop.onnx_network import ELSEWHERE, OnnxNetwork
 from unetzoo.interop.pooling import without_pooling
@@ -223,6 +225,20 @@ def test_masks_are_those_of_the_run_without_keras(exported, tmp_path):
     np.testing.assert_array_equal(one.get_fdata(), two.get_fdata())
     assert 0 < np.mean(one.get_fdata() == 4) < 1
     np.testing.assert_array_equal(one.affine, two.affine)
+
+
+def test_memory_is_that_of_a_slab(exported):
+    network = OnnxNetwork(Processing.read(exported / "export"))
+    image = np.random.default_rng(0).normal(size=(96, 64, 64, 2)).astype("float32")
+    list(sliding_window_slabs(network, image[:8, :16, :16], (8, 16, 16)))  # what comes once
+    tracemalloc.start()
+    try:
+        rows = sum(len(slab) for slab in sliding_window_slabs(network, image, (8, 16, 16)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rows == 96
+    assert peak < 0.5 * 96 * 64 * 64 * 2 * 4  # of all logits
 
 
 def test_masks_of_pictures_are_those_of_the_run(small_run, small_data, tmp_path):
