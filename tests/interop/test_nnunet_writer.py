@@ -1,7 +1,6 @@
 """Runs as folders of nnU-Net: its own classes and names, and back again."""
 
 import os
-import shutil
 import subprocess
 from importlib import import_module
 
@@ -182,13 +181,25 @@ def test_the_names_are_those_that_nnunet_writes(folder):
 @pytest.mark.parametrize("name", ["plain", "regions"])
 def test_masks_are_those_of_the_run(runs, tmp_path, name):
     """To the voxel: both are laid out and weighted as nnU-Net does it."""
+    affine = np.array([[0, -1.2, 0, 9], [1, 0, 0, 1], [0, 0, 2, -5], [0, 0, 0, 1.0]])
+    assert_same_masks(runs[name], affine, tmp_path)
+
+
+def test_masks_of_slices_across_another_axis_are_those_of_the_run(tmp_path, monkeypatch):
+    """Logits are taken slice by slice across the axis of the plan's thick slices."""
+    network, patch, _, *rest = RUNS["batch"]
+    monkeypatch.setitem(RUNS, "thick", (network, patch, (1.0, 1.2, 4.0), *rest))
+    run = run_of(tmp_path / "run", "thick")
+    assert_same_masks(run, np.diag([1.0, 5.0, 1.1, 1]), tmp_path)
+
+
+def assert_same_masks(run, affine, tmp_path):
     generator = np.random.default_rng(0)
     values = gaussian_filter(generator.normal(size=(40, 20, 21)), 1.5) * 6
-    affine = np.array([[0, -1.2, 0, 9], [1, 0, 0, 1], [0, 0, 2, -5], [0, 0, 0, 1.0]])
     nibabel.save(nibabel.Nifti1Image(values.astype("float32"), affine), tmp_path / "x.nii.gz")
-    export(runs[name], tmp_path / "out", "nnunet", which="last")
+    export(run, tmp_path / "out", "nnunet", which="last")
     case = Case("x", (tmp_path / "x.nii.gz",))
-    for model, folder in ((runs[name], "a"), (written(tmp_path / "out"), "b")):
+    for model, folder in ((run, "a"), (written(tmp_path / "out"), "b")):
         predictor = load_predictor(model, "last") if folder == "a" else load_predictor(model)
         predict_cases(predictor, [case], tmp_path / folder)
     one, two = (nibabel.load(tmp_path / name / "x.nii.gz") for name in "ab")
@@ -275,9 +286,14 @@ def test_the_real_nnunet_gives_the_masks(runs, tmp_path, name):
             mask_of(runs[name], images, tmp_path / "run", "last"),
         )
     ]
-    installed = tmp_path / "results" / "Dataset001_x" / folder.name
-    shutil.copytree(folder, installed)
     places = {f"nnUNet_{name}": str(tmp_path / name) for name in ("raw", "preprocessed", "results")}
+    (tmp_path / "results").mkdir()
+    (archive,) = (tmp_path / "out").glob("*.zip")
+    install = program.replace("predict_from_modelfolder", "install_pretrained_model_from_zip")
+    subprocess.run([install, archive], check=True, env={**os.environ, **places})
+    (installed,) = (tmp_path / "results").glob("Dataset001_*/*")
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        assert (installed / path.relative_to(folder)).read_bytes() == path.read_bytes()
     subprocess.run(
         [program.replace("predict_from_modelfolder", "export_model_to_zip"), "-d", "1", "-o",
          tmp_path / "model.zip", "-c", folder.name.rpartition("__")[2], "-f", "0"],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from unetzoo.pipeline.run import Run
 from unetzoo.utils.choices import EXPORTS
 from unetzoo.utils.files import check_folder, make_folder
 from unetzoo.utils.kernels import keras_backend
+
+if TYPE_CHECKING:
+    from unetzoo.interop.bioimageio import KerasFile
 
 TOLERANCE = 1e-4  # of the largest logit
 ONNX = ("tf2onnx", "onnx", "onnxruntime")
@@ -86,6 +89,7 @@ def export(
         file, runtime, run_file = write(model, place, x.shape[1:])
         expected = np.asarray(model.predict_on_batch(x), "float32")
         difference = _compared(run_file(x), expected, file, runtime)
+        keras_file = _keras_alone(model, place, x, expected) if format == "bioimageio" else None
         np.save(place / INPUT, x, allow_pickle=False)
         np.save(place / OUTPUT, expected, allow_pickle=False)
         processing = _processing(record, model, place, file, x.shape[1:-1], expected.shape[1:-1])
@@ -93,8 +97,8 @@ def export(
         sums = {path.relative_to(place).as_posix(): digest(path) for path in files}
         processing = replace(processing, checksums=sums)
         processing.write(runtime=runtime, difference=difference)
-        if format == "bioimageio":
-            _describe(processing, model, record)
+        if keras_file is not None:
+            _describe(processing, model, record, keras_file)
     return Exported(folder, file, runtime, difference)
 
 
@@ -116,7 +120,26 @@ def _becoming(folder: Path) -> Iterator[Path]:
             raise
 
 
-def _describe(processing: Processing, model: Any, run: Run) -> None:
+def _keras_alone(model: Any, place: Path, x: np.ndarray, expected: np.ndarray) -> "KerasFile":
+    """The network as ``.keras`` without this package's layers, if there is such a one."""
+    import keras
+    import tensorflow as tf
+
+    from unetzoo.interop.bioimageio import KerasFile
+    from unetzoo.interop.keras_only import only_keras
+
+    file = "network.keras"
+    try:
+        plain = only_keras(model, x.shape[1:-1])
+    except ValueError as error:
+        return KerasFile(lacking=str(error).removesuffix("."))
+    plain.save(place / file)
+    logits = np.asarray(keras.models.load_model(place / file).predict_on_batch(x))
+    _compared(logits, expected, file, "Keras alone")
+    return KerasFile(file, keras.__version__, ("tensorflow", tf.__version__))
+
+
+def _describe(processing: Processing, model: Any, run: Run, keras_file: "KerasFile") -> None:
     """The package's own description and sample."""
     import onnx
 
@@ -129,7 +152,8 @@ def _describe(processing: Processing, model: Any, run: Run) -> None:
     np.save(folder / LOGITS, logits, allow_pickle=False)
     opsets = onnx.load(folder / processing.file).opset_import
     opset = next(item.version for item in opsets if item.domain in ("", "ai.onnx"))
-    describe(processing, f"{run.settings.network} of {run.folder.resolve().name}", opset)
+    name = f"{run.settings.network} of {run.folder.resolve().name}"
+    describe(processing, name, opset, keras_file)
 
 
 def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:

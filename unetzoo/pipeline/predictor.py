@@ -208,7 +208,7 @@ class Predictor:
             self.model, seen, self.run.patch,
             overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),
         )  # fmt: skip
-        return slabs, prepared.grid
+        return slabs, self.run.preparation.way_back(prepared.grid)
 
 
 def load_predictor(

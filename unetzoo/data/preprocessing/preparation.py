@@ -126,6 +126,17 @@ class Preparation:
             )
         return cls(tuples(spacing), tuple(from_json(kind) for kind in kinds), crop, fill)
 
+    def way_back(self, grid: "Grid") -> "Grid":
+        """The grid for logits, which look for thick slices in this spacing before the file's.
+
+        Source: nnU-Net 2.8.1, ``convert_predicted_logits_to_segmentation_with_correct_shape``.
+        """
+        if self.spacing is None:
+            return grid
+        pairs = zip(self.spacing, grid.spacing, strict=True)
+        prepared = tuple(old if new is None else new for new, old in pairs)
+        return replace(grid, coarse=coarse_axis(prepared, grid.spacing))
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -135,7 +146,7 @@ class Grid:
     box: Box  # the part that the crop left
     spacing: tuple[float, ...]  # of the file
     prepared: tuple[int, ...]  # shape after cropping and resampling
-    coarse: int | None = None  # the axis that is resampled by the nearest slice, both ways
+    coarse: int | None = None  # the axis that is resampled by the nearest slice
 
     @property
     def prepared_spacing(self) -> tuple[float, ...]:
