@@ -11,21 +11,18 @@ import click
 from click import Choice
 
 from unetzoo import __version__, registry
+from unetzoo.cli.asked import asked_for
+from unetzoo.cli.folds import best, cross_validate
 from unetzoo.cli.options import (
     ABOVE_0,
-    DATA,
     FILE,
     FOLDER,
     WHOLE,
-    check_choice,
     check_evaluation,
-    chosen_settings,
     data_options,
     file_spacing_option,
-    given,
     labels_options,
     model_options,
-    overridden,
     train_options,
     which_option,
     workers_option,
@@ -122,38 +119,13 @@ def train(
 
     Patch and spacing are given along the axes that run to the right, to the front and up.
     """
-    from unetzoo.data.preprocessing.survey import Survey
-    from unetzoo.pipeline.early import check_init, plan_of_run, run_to_resume, training_data
-    from unetzoo.pipeline.nnunet_plan import plan_at
-    from unetzoo.pipeline.run import PREPARED, settings_at
-    from unetzoo.pipeline.settings import Settings
+    from unetzoo.pipeline.early import plan_of_run, run_to_resume, training_data
     from unetzoo.training.checkpoints import checkpoints
 
-    planned, chosen = options["network"] == "planned", chosen_settings(**options)
-    if base is not None:
-        if planned or path is not None:
-            raise ValueError(f"--settings {base}: they name a network; expected no plan with them.")
-        typed = given(click.get_current_context())
-        chosen = overridden(vars(settings_at(base)), chosen, typed)
-    Settings.check(**chosen)  # before a plan is made
-    check_choice(path, planned, chosen, configuration, memory_gb)
-    check_init(options["init"], folder)
-    network_plan = None if path is None else plan_at(path)
-    check_free(folder)
-    survey = Survey(cache or folder / PREPARED)
-    if planned:
-        context = click.get_current_context()
-        if not checkpoints(folder):  # the data are measured before the run is begun
-            context.with_resource(owned(folder))
-        context.with_resource(survey)
-        data = {name: options[name] for name in ("data", *DATA)}
-        if memory_gb is not None:
-            data["memory_gb"] = memory_gb
-        network_plan = plan_of_run(folder, workers=workers, survey=survey, **data)
-    if network_plan is None:
-        settings = Settings(**chosen)
-    else:
-        settings = Settings.from_plan(network_plan, configuration, **chosen)
+    settings, network_plan, survey = asked_for(
+        folder, cache, workers, path, configuration, memory_gb, base, planner=plan_of_run,
+        lock=lambda folder: None if checkpoints(folder) else owned(folder), **options,
+    )  # fmt: skip
     run_to_resume(settings, folder, cache)
     training_data(settings).check()
     load_keras(f"training on {settings.data} into {folder}", device)
@@ -161,6 +133,10 @@ def train(
 
     run_training(settings, folder, cache=cache, workers=workers, plan=network_plan, survey=survey)
     say(folder)
+
+
+cli.add_command(cross_validate)
+cli.add_command(best)
 
 
 @cli.command()

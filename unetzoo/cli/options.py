@@ -93,7 +93,7 @@ model_options = together(
     fill_option,
     device_option,
 )
-train_options = together(
+_network_options = together(
     click.option("--data", help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME."),
     click.option(
         "--settings",
@@ -130,8 +130,8 @@ train_options = together(
         help="2.5D: slices on either side of a slice that are channels, too.",
     ),
     click.option("--out", "folder", required=True, type=FOLDER, help="Folder for the run."),
-    click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
-    click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
+)
+_training_options = together(
     click.option("--splits", help="File that lists the folds, such as splits_final.json."),
     click.option(
         "--groups",
@@ -203,6 +203,20 @@ train_options = together(
     ),
     workers_option,
     device_option,
+)
+train_options = together(
+    _network_options,
+    click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
+    click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
+    _training_options,
+)
+cross_options = together(
+    _network_options,
+    click.option("--fold", metavar="FOLDS", help="Folds to train now: 1, or 0,2. Default: all."),
+    click.option(
+        "--folds", default="5", metavar="FOLDS", help="Number of folds; or some of five: 0-4."
+    ),
+    _training_options,
 )
 
 

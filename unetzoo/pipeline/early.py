@@ -13,6 +13,7 @@ from unetzoo.interop.nnunet_folder import (
 from unetzoo.interop.nnunet_zip import trained_place
 from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.model_files import check_saved
+from unetzoo.pipeline.chosen import Chosen, is_chosen
 from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.from_tfds import Tfds
 from unetzoo.pipeline.run import PLAN, RUN, Run
@@ -161,6 +162,9 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int,
         processing = Processing.read(folder)
         processing.check_files()
         return processing.channels, processing.layout == "nnunet"
+    if is_chosen(folder):
+        first = Chosen.read(folder).first
+        return first.channels, first.layout == "nnunet"
     run = Run.read(folder)
     check_saved(run.model_file(which))
     return run.channels, run.layout == "nnunet"

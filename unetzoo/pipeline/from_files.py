@@ -236,15 +236,19 @@ class Files(TrainingData):
                 stacklevel=2,
             )
 
+    def parts(self) -> list[tuple[list[str], list[str]]]:
+        """Of each fold, the names of the cases to train on and of those to hold out."""
+        names, settings = [case.name for case in self.dataset.cases], self.settings
+        if settings.splits is not None:
+            return read_splits(settings.splits, names)
+        return grouped_folds(names, settings.groups, settings.folds)
+
     def _dealt(self) -> tuple[list[str], list[str]]:
         """The names of the cases to train on, and of those to hold out."""
-        names = [case.name for case in self.dataset.cases]
         fold = self.settings.fold
         if fold is None:
-            return names, []
-        if self.settings.splits is None:
-            return grouped_folds(names, self.settings.groups, self.settings.folds)[fold]
-        parts = read_splits(self.settings.splits, names)
+            return [case.name for case in self.dataset.cases], []
+        parts = self.parts()
         if fold >= len(parts):
             raise ValueError(
                 f"fold {fold}: {self.settings.splits} lists {counted(len(parts), 'fold')}, "

@@ -63,7 +63,7 @@ def train(
         using; RunStopped for a run that cannot continue.
     """
     folder, data = Path(folder), training_data(settings)
-    if end := _end(settings, folder):
+    if end := end_of(settings, folder):
         model = _finished(data, folder)
         print(
             f"{folder}: the run there is finished, {end}: nothing was done; give its folder to "
@@ -163,7 +163,7 @@ def _precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _end(settings: Settings, folder: Path) -> str:
+def end_of(settings: Settings, folder: Path) -> str:
     """Why a run is finished; empty if it is not."""
     done = max(checkpoints(folder), default=0)
     if done >= settings.epochs:
