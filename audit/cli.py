@@ -87,9 +87,8 @@ def explain(first: str, second: str | None, count: int | None, as_json: bool) ->
 
     if count is None:
         ready(first, *([second] if second else []))
-    elif second is None:
-        check_search(first, count)
-        load_keras(f"building {first} in many ways")
+    elif second is None and len(check_search(first, count).ranks) > 1:
+        load_keras(f"building {first} with a head at every level")
     result = audit.explain(first, second, count=count)
     say(result.to_json() if as_json else result)
 

@@ -38,6 +38,12 @@ class Style:
 
 STYLES: dict[str, Style] = {}
 READ_ONLY: dict[str, Style] = {}
+# Tables of files that are no text; nothing prints them.
+FILES = {
+    "state dict": Style("state dict", "PyTorch's weights", lambda table: "", (), pytorch=True),
+    "onnx": Style("onnx", "an ONNX file", lambda table: "", ()),
+    "tflite": Style("tflite", "a LiteRT file", lambda table: "", ()),
+}
 MADE_HERE = Style("", "a network itself", lambda table: "", (), trainable=True)
 
 
@@ -48,7 +54,7 @@ def register(style: Style) -> None:
 
 def style_of(name: str) -> Style:
     """The style that a table was read in; the name is "" for a table made from a network."""
-    return STYLES.get(name) or READ_ONLY.get(name, MADE_HERE)
+    return STYLES.get(name) or READ_ONLY.get(name) or FILES.get(name, MADE_HERE)
 
 
 def render(table: Any, style: str, width: int | None = None) -> str:

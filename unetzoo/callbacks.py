@@ -13,9 +13,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from unetzoo.data.labels import LabelScheme
 from unetzoo.data.sample import Sample
+from unetzoo.evaluation.regions import region_overlaps
 from unetzoo.evaluation.scores import Overlap, counted_mean, overlaps
-from unetzoo.inference.windows import segment
+from unetzoo.inference.windows import segment, sliding_window_slabs
 from unetzoo.model_files import check_saved
 from unetzoo.saving import load_model
 from unetzoo.training.checkpoints import BEST, CHECKPOINT, checkpoints
@@ -132,6 +134,7 @@ class WholeCases(keras.callbacks.Callback):
         ignore_label: a label whose voxels are ignored, or None.
         folder: where to draw the first three cases, as ``overlay-1.png`` ..., or None.
         class_names: for the drawings.
+        scheme: if it has regions, the network's channels are these.
     """
 
     def __init__(
@@ -143,8 +146,10 @@ class WholeCases(keras.callbacks.Callback):
         ignore_label: int | None = None,
         folder: Path | str | None = None,
         class_names: Sequence[str] = (),
+        scheme: LabelScheme | None = None,
     ):
         super().__init__()
+        self.scheme = scheme if scheme is not None and scheme.regions else None
         self.cases = cases
         self.patch = tuple(patch)
         self.every = every
@@ -163,8 +168,15 @@ class WholeCases(keras.callbacks.Callback):
         labels = range(1, max(classes, 2))
         overlaps_of_cases = []
         for number, (name, sample) in enumerate(self.cases.items()):
-            prediction = segment(self.model, sample.image, self.patch)
-            overlaps_of_cases.append(overlaps(sample.labels, prediction, labels, self.ignore_label))
+            if self.scheme is None:
+                prediction = segment(self.model, sample.image, self.patch)
+                counts = overlaps(sample.labels, prediction, labels, self.ignore_label)
+            else:
+                slabs = sliding_window_slabs(self.model, sample.image, self.patch)
+                masks = np.concatenate([slab > 0 for slab in slabs])
+                counts = region_overlaps(sample.labels, masks, self.scheme)
+                prediction = self.scheme.painted(masks)
+            overlaps_of_cases.append(counts)
             if self.folder is not None and number < 3:
                 place = self.folder / f"overlay-{number + 1}.png"
                 self._draw(place, name, sample, prediction)

@@ -45,6 +45,7 @@ class OverlapScore(keras.metrics.Metric):
         name: str | None = None,
         dtype: Any = None,
         pooled: bool = False,
+        first_label: int | None = None,
     ):
         check_activation(activation)
         super().__init__(name=name or self.measure.lower(), dtype=dtype)
@@ -54,8 +55,10 @@ class OverlapScore(keras.metrics.Metric):
         self.ignore_label = ignore_label
         self.threshold = threshold
         self.pooled = pooled
-        first = 0 if include_background or activation == "sigmoid" else 1
-        self.labels = tuple(range(first, num_classes))
+        self.first_label = first_label
+        self.first = 0 if include_background or activation == "sigmoid" else 1
+        begin = self.first if first_label is None else first_label
+        self.labels = tuple(range(begin, begin + num_classes - self.first))
         shape = (len(self.labels),)
         self.sums = self.add_variable(shape, "zeros", name="sums", dtype="float32")
         self.weights = self.add_variable(shape, "zeros", name="weights", dtype="float32")
@@ -78,7 +81,7 @@ class OverlapScore(keras.metrics.Metric):
             predicted = ops.one_hot(ops.argmax(logits, axis=-1), self.num_classes, dtype="float32")
         else:
             predicted = ops.cast(logits > self.threshold, "float32")
-        first = self.labels[0]
+        first = self.first
         weight = voxel_weight[..., None]
         axes = tuple(range(1, len(voxel_weight.shape)))
         both = ops.sum((weight * predicted * targets)[..., first:], axis=axes)
@@ -127,6 +130,7 @@ class OverlapScore(keras.metrics.Metric):
             "name": self.name,
             "dtype": self.dtype,
             "pooled": self.pooled,
+            "first_label": self.first_label,
         }
 
 
@@ -150,6 +154,7 @@ class DiceScore(OverlapScore):
         pooled: whether to add up the voxels of all updates and divide once, as if they were one
             case: for patches, many of which have no foreground (nnU-Net's score during training),
             or for one case that comes in pieces.
+        first_label: the number of the first channel that counts, in names; None: its index.
 
     Update with what ``DiceCrossentropy`` takes; a voxel of weight 0 does not count.
     Raises: ValueError for shapes or values that do not match.

@@ -1,25 +1,49 @@
 """Which counting conventions and usual variations of a network give a published number."""
 
 import json
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from audit.comparison import variations
+from audit.comparison.variations import UP, Net, Variation, net_of
 from audit.tables import Table
 from unetzoo.utils.notebook import Shown
+from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
     from unetzoo.cards import Card
 
-NORMS = {
-    "": ("scale", "shift"),
-    "moving statistics counted": ("scale", "shift", "moving"),
-    "norms not counted": (),
-}
-BIASES = {"": 1, "{} not counted": 0, "{} counted where there are none": 2}
-OPTIMIZERS = {"": (0, 0), "Adam's variables counted": (2, 2)}
+CHANNELS = (1, 2, 3, 4)
+CLASSES = (*range(1, 11), 19, 20, 21)
+NORMS = ("", "moving statistics counted", "norms not counted")
+BIASES = {"": "", "not": "{} biases not counted", "all": "{} biases counted where there are none"}
+OPTIMIZERS = ("", "Adam's variables counted")
+CONVENTIONS = sorted(
+    (
+        (words, norm, conv, up, optimizer)
+        for norm, conv, up, optimizer in product(NORMS, BIASES, BIASES, OPTIMIZERS)
+        if (norm, conv) != (NORMS[2], "all")  # as a network without norms has them
+        for words in [
+            tuple(filter(None, (
+                norm, BIASES[conv].format("convolution"), BIASES[up].format("up-convolution"),
+                optimizer,
+            )))
+        ]
+        if len(words) <= 2
+    ),
+    key=lambda convention: len(convention[0]),
+)  # fmt: skip
+MOST = 5  # changes in one way
+CHANCE = 0.01  # of numbers that mean nothing, at most this part is explained
+NEAR = 0.1  # of the number: how far around it ways are counted
+LISTED = 12
+
+
+Way = tuple[tuple[str, ...], int]  # what differs, in words, and the count
 
 
 @dataclass(frozen=True)
@@ -34,63 +58,76 @@ class Match:
 
 @dataclass(frozen=True)
 class Search(Shown):
-    """All ways to a published number.
+    """The ways to a published number.
+
+    A way is left out if chance gives it too easily: if ways with as few changes give more than one
+    in a hundred of the numbers within a tenth of this one.
 
     Attributes:
         name: the network's id.
         count: the number.
         tried: how many ways were tried.
         matches: the ways that give the number, the simplest first.
+        chance: the part of numbers nearby that ways as simple as the last one give.
+        doubtful: how many ways gave the number and were left out.
     """
 
     name: str
     count: int
     tried: int
     matches: tuple[Match, ...]
+    chance: float = 0.0
+    doubtful: int = 0
 
     def to_json(self) -> str:
         """The search as JSON."""
         ways = [list(match.ways) for match in self.matches]
-        return json.dumps({"count": self.count, "tried": self.tried, "matches": ways}, indent=2)
+        whole = {"count": self.count, "tried": self.tried, "matches": ways, "chance": self.chance}
+        return json.dumps(whole, indent=2)
 
     def __str__(self) -> str:
-        ways = [f"  {match}" for match in self.matches] or ["  none"]
-        head = f"{self.name}: {self.count:,} parameters, {self.tried} ways tried"
+        ways = [f"  {match}" for match in self.matches[:LISTED]] or ["  none"]
+        if len(self.matches) > LISTED:
+            ways.append(f"  and {len(self.matches) - LISTED} more")
+        head = f"{self.name}: {self.count:,} parameters, {self.tried:,} ways tried"
+        if self.matches and self.chance:
+            ways.append(f"  (ways as simple give 1 in {round(1 / self.chance):,} numbers nearby)")
+        if self.doubtful and not self.matches:
+            ways.append(f"  ({counted(self.doubtful, 'way')} with so many changes that chance may)")
         return "\n".join([head, *ways])
 
 
 def search(name: Any, count: int) -> Search:
-    """Try the counting conventions, and the usual channels and classes, on a network of the zoo.
+    """Try the counting conventions and the usual variations on a network of the zoo.
 
     Raises: ValueError for an unknown name.
 
     >>> search("unet2d_small", 64_300).matches[0]
     Match(ways=('moving statistics counted',))
     """
-    from audit.sources.keras_model import table_of
-    from unetzoo.registry import skeleton
-    from unetzoo.utils.text import counted
-
     known = check_search(name, count)
-    tried = 0
-    matches = []
-    channels = _first(known.input_shape[-1], (1, 2, 3, 4))
-    classes = _first(known.num_classes, (1, 2, 3, 4, 5))
-    heads = [{}, *([{"deep_supervision": True}] if len(known.ranks) > 1 else [])]
-    for inputs, outputs, more in product(channels, classes, heads):
-        if more and inputs != known.input_shape[-1]:
-            continue
-        shape = (*known.input_shape[:-1], inputs)
-        table = table_of(skeleton(name, input_shape=shape, num_classes=outputs, **more))
-        built = [f"{counted(inputs, 'channel')} in"] * (inputs != known.input_shape[-1])
-        built += [counted(outputs, "class")] * (outputs != known.num_classes)
-        built += ["a head at every level"] * len(more)
-        for ways, total in _counts(table):
-            tried += 1
-            if total == count:
-                matches.append(Match((*built, *ways)))
-    matches.sort(key=lambda match: len(match.ways))
-    return Search(known.name, count, tried, tuple(matches))
+    ways, totals = _every_way(known.name)
+    hits = sorted({words for words, total in ways if total == count}, key=len)
+    allowed, chance = _simplicity(totals, count)
+    matches = [words for words in hits if len(words) <= allowed]
+    simplest = [words for words in matches if not any(set(other) < set(words) for other in matches)]
+    return Search(
+        known.name, count, len(ways), tuple(map(Match, simplest)), chance,
+        len(hits) - len(matches),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def _every_way(name: str) -> tuple[list[Way], list[list[int]]]:
+    """The ways of a network, and the totals of those with at most 0, 1, 2 ... changes, sorted."""
+    from unetzoo.registry import card
+
+    tables = _tables(card(name))
+    ways = [way for words, table in tables for way in _ways(words, net_of(table))]
+    totals = [
+        sorted({total for words, total in ways if len(words) <= most}) for most in range(MOST + 1)
+    ]
+    return ways, totals
 
 
 def check_search(name: Any, count: int) -> "Card":
@@ -106,37 +143,83 @@ def check_search(name: Any, count: int) -> "Card":
     return card(name)
 
 
-def _first(default: int, usual: tuple[int, ...]) -> list[int]:
-    return [default, *(size for size in usual if size != default)]
+def _tables(known: "Card") -> Iterator[tuple[tuple[str, ...], Table]]:
+    """The network, and the one with heads at every level if it has such a form."""
+    from audit.sources.resolve import as_table
+
+    yield (), as_table(known.name)
+    if len(known.ranks) > 1:
+        from unetzoo.registry import skeleton
+
+        yield ("a head at every level",), as_table(skeleton(known.name, deep_supervision=True))
 
 
-def _counts(table: Table) -> Iterator[tuple[list[str], int]]:
-    """For every convention: its words and its count."""
-    roles: Counter[str] = Counter()
-    absent: Counter[str] = Counter()
-    for row in table.first_calls:
-        up = "up-convolution " if row.layer_class.endswith("Transpose") else "convolution "
-        for role, number in row.parameters.items():
-            roles[up + role if role == "bias" else role] += number
-        if "kernel" in row.parameters and "bias" not in row.parameters:
-            absent[f"{up}bias"] += row.shape[-1] or 0
-    places = ("convolution bias", "up-convolution bias")
-    counted_apart = ("scale", "shift", "moving", *places)
-    others = sum(roles.values()) - sum(roles[role] for role in counted_apart)  # kernels, slopes
-    for norm, conv, up, optimizer in product(NORMS, BIASES, BIASES, OPTIMIZERS):
-        words = [norm, *(key.format(f"{p}es") for key, p in zip((conv, up), places, strict=True))]
-        counted = sum(roles[role] for role in NORMS[norm])
-        biases = sum(
-            (BIASES[key] > 0) * roles[p] + (BIASES[key] == 2) * absent[p]
-            for key, p in zip((conv, up), places, strict=True)
-        )
-        pointless = any(
-            (BIASES[key] == 0 and not roles[p]) or (BIASES[key] == 2 and not absent[p])
-            for key, p in zip((conv, up), places, strict=True)
-        )
-        if pointless or (norm and not roles["moving" if "moving" in NORMS[norm] else "scale"]):
+def _simplicity(totals: list[list[int]], count: int) -> tuple[int, float]:
+    """How many changes a way may have, so that chance seldom gives it, and how seldom that is."""
+    found = (0, 0.0)
+    first, last = int(count * (1 - NEAR)), int(count * (1 + NEAR))
+    for most, given in enumerate(totals):
+        inside = bisect_right(given, last) - bisect_left(given, first)
+        chance = inside / (last - first + 1)
+        if chance <= CHANCE:
+            found = (most, chance)
+    return found
+
+
+def _ways(base: tuple[str, ...], net: Net) -> Iterator[Way]:
+    """Every way with a few changes: its words and its count."""
+    for words, changed in _variations(base, net):
+        for more, total in _counts(changed, MOST - len(words)):
+            yield (*words, *more), total
+
+
+def _variations(base: tuple[str, ...], net: Net) -> Iterator[tuple[tuple[str, ...], Net]]:
+    """Networks: for every axis, the network as it is and its variations."""
+    axes = (
+        lambda n: variations.ups(n),
+        lambda n: variations.widths(n),
+        lambda n: variations.norms(n),
+        lambda n: variations.channels(n, CHANNELS),
+        lambda n: variations.classes(n, CLASSES),
+        lambda n: variations.heads(n),
+    )
+    found = [(base, net)]
+    for axis in axes:
+        found = [
+            ((*words, word) if word else words, changed)
+            for words, each in found
+            for word, changed in _few(axis(each), MOST - len(words))
+        ]
+    yield from found
+
+
+def _few(changes: Iterator[Variation], left: int) -> list[Variation]:
+    return [next(changes)] if left <= 0 else list(changes)
+
+
+def _counts(net: Net, most: int) -> Iterator[Way]:
+    """For every convention of at most so many words: the words and the count."""
+    kernels = sum(layer.kernel for layer in net.layers) + net.rest
+    after = sum(layer.outputs for layer in net.layers if layer.norm)
+    scales = 2 * after + net.scales
+    moving = 2 * after * net.statistics + net.moving
+    counts = dict(zip(NORMS, (scales, scales, 0), strict=True))
+    held, absent = [0, 0], [0, 0]  # biases of convolutions, of up-convolutions
+    for layer in net.layers:
+        side = held if layer.bias else absent
+        side[layer.sort == UP] += layer.outputs
+    biases = [{"": h, "not": 0, "all": h + a} for h, a in zip(held, absent, strict=True)]
+    idle = {
+        *((place, "not") for place in (0, 1) if not held[place]),
+        *((place, "all") for place in (0, 1) if not absent[place]),
+        *((2, norm) for norm, n in ((NORMS[1], moving), (NORMS[2], scales)) if not n),
+        *([(0, "all")] if net.instead_of_biases else []),
+    }
+    for words, norm, conv, up, optimizer in CONVENTIONS:
+        if len(words) > most:
+            return
+        if idle and not idle.isdisjoint(((0, conv), (1, up), (2, norm))):
             continue
-        trainable = others + biases + counted - roles["moving"] * ("moving" in NORMS[norm])
-        factor, more = OPTIMIZERS[optimizer]
-        total = others + biases + counted + factor * trainable + more
-        yield [word for word in (*words, optimizer) if word], total
+        trainable = kernels + biases[0][conv] + biases[1][up] + counts[norm]
+        total = trainable + moving * (norm == NORMS[1])
+        yield words, total + (2 * trainable + 2) * bool(optimizer)

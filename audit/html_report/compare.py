@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from audit.comparison.diff import Diff, Pair, diff
+from audit.comparison.alignment import Pair
+from audit.comparison.diff import Diff, diff
 from audit.comparison.explain import explain
 from audit.html_report import page, sections
 from audit.html_report.drawing import svg
@@ -20,7 +21,9 @@ WORDS = {
     "missing": "only in the first",
     "extra": "only in the second",
     "same": "the same",
+    "unshown": "only shown by one",
 }
+SAME = ("same", "unshown")
 LEAST = 580  # pixels: the least width to which a drawing may shrink
 HEADS = ["", "First", "Class", "Shape", "Parameters", "Second", "Class", "Shape", "Parameters",
          "Difference"]  # fmt: skip
@@ -38,7 +41,7 @@ def report_diff(first: Any, second: Any) -> str:
         page.name_of(source, table) for source, table in zip((first, second), tables, strict=True)
     ]
     compared = diff(*tables)
-    differing = [pair for pair in compared.pairs if pair.status != "same"]
+    differing = [pair for pair in compared.pairs if pair.status not in SAME]
     title = f"{names[0]} and {names[1]}"
     halves = "".join(_half(name, table, marked) for name, table, marked in _halves(names, compared))
     key = page.key_to_the_picture(halves, bool(differing)) if "<svg" in halves else ""
@@ -56,6 +59,8 @@ def report_diff(first: Any, second: Any) -> str:
 
 def _summary(compared: Diff) -> str:
     if compared.same:
+        if compared.unshown:
+            return f"The same network; {compared.unshown}."
         return f"The same, row by row: {counted(len(compared.pairs), 'row')}."
     counts = [
         f"{sum(pair.status == status for pair in compared.pairs)} {word}"
@@ -76,7 +81,9 @@ def _halves(names: list[str], compared: Diff) -> Iterator[tuple[str, Table, set[
     for side, (name, table) in enumerate(
         zip(names, (compared.first, compared.second), strict=True)
     ):
-        rows = [(pair.first, pair.second)[side] for pair in compared.pairs if pair.status != "same"]
+        rows = [
+            (pair.first, pair.second)[side] for pair in compared.pairs if pair.status not in SAME
+        ]
         yield name, table, {row.name for row in rows if row}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from audit.sources import files
 from audit.sources.text import read
 from audit.tables import Table
 from audit.zoo import stored_table
@@ -12,7 +13,7 @@ from unetzoo.model_files import check_saved
 
 
 def as_table(source: Any) -> Table:
-    """The table of a Keras model, a zoo id, a ``.keras`` file, or the first summary in a text.
+    """The table of a Keras model, a zoo id, a file of a network, or the first summary in a text.
 
     Raises: ValueError for what is none of these.
 
@@ -36,6 +37,8 @@ def as_table(source: Any) -> Table:
         from audit.sources.keras_model import load, table_of
 
         return table_of(load(Path(name)))
+    if files.kind_of(name):
+        return files.table_of(Path(name))
     if re.fullmatch(r"[\w-]+", name) and not Path(name).exists():
         card(name)  # raises, with the closest names
     return read(source)
@@ -60,7 +63,7 @@ def ready(*sources: str | Path) -> None:
     """
     waiting = [str(source) for source in sources if _needs_keras(source)]
     for source in waiting:
-        if not zoo_id(source):
+        if source.endswith(".keras"):
             check_saved(source, weights=False)
     if waiting:
         from unetzoo.utils.console import load_keras
@@ -71,7 +74,9 @@ def ready(*sources: str | Path) -> None:
 def _needs_keras(source: str | Path) -> bool:
     if key := zoo_id(source):
         return stored_table(key) is None
-    return str(source).endswith(".keras") and Path(source).is_file()
+    if str(source).endswith(".keras"):
+        return Path(source).is_file()
+    return files.kind_of(source) == "nnunet"
 
 
 def zoo_table(name: str, arguments: Mapping[str, object]) -> Table:

@@ -252,3 +252,50 @@ def test_axes_at_45_degrees_are_chosen_once_for_a_case(tmp_path):
             both = read_image([scan, seg]).data
             np.testing.assert_array_equal(both[..., 1], both[..., 0] > 29)
     assert len(axes) == 2  # so the tie was there
+
+
+# === Masks in gray ===
+
+
+@pytest.mark.parametrize(
+    ("threshold", "values", "numbers"),
+    [
+        (127, [0, 3, 127, 128, 250], [0, 0, 0, 255, 255]),
+        (0, [0, 1, 7], [0, 1, 1]),
+        (0.5, [0.0, 0.4, 0.6], [0, 0, 1]),
+        (300, [0, 299, 40000], [0, 0, 65535]),
+    ],
+)
+def test_gray_above_a_threshold_is_class_1(threshold, values, numbers):
+    scheme = LabelScheme(threshold=threshold)
+    found = scheme.numbers(np.array(values), "a.png")
+    np.testing.assert_array_equal(found, numbers)
+    classes = scheme.to_classes(found)
+    np.testing.assert_array_equal(classes, np.array(numbers) > 0)
+    np.testing.assert_array_equal(scheme.to_numbers(classes, "a.png"), numbers)
+    np.testing.assert_array_equal(scheme.numbers(np.array(numbers), "again.png"), numbers)
+    assert scheme.num_classes == 2
+    assert LabelScheme.from_json(scheme.to_json()) == scheme
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"threshold": -1}, "threshold -1: expected a number from 0 to below 65535"),
+        ({"threshold": 65535}, "threshold 65535: expected a number from 0"),
+        ({"threshold": 9, "ignore": 3}, "threshold 9: expected no ignore with it"),
+        ({"threshold": 9, "labels": {0: 0}}, "threshold 9: expected no labels with it"),
+        ({"threshold": 9, "classes": 3}, "threshold 9: expected classes=2 with it, or none"),
+        ({"geometry": "mask"}, "geometry 'mask': expected header or image"),
+    ],
+)
+def test_what_does_not_go_with_a_threshold_is_a_sentence(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        LabelScheme(**arguments)
+
+
+def test_smooth_masks_are_told_of_the_threshold():
+    with pytest.raises(ValueError, match="or threshold=127 for gray masks of two classes"):
+        LabelScheme().without_gap([0, 12, 200, 255], "masks")
+    with pytest.raises(ValueError, match="is NaN or infinite; expected gray"):
+        LabelScheme(threshold=1).numbers(np.array([0, np.nan]), "a.nii")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
-from unetzoo.data.splits import folds, read_splits
+from unetzoo.data.splits import folds, grouped_folds, read_splits
 
 HELD_OUT = [
     [0, 3, 8],
@@ -97,3 +97,37 @@ def test_bad_splits_are_one_sentence(tmp_path, content, told):
         read_splits(path, "ab")
     with pytest.raises(ValueError, match="expected a list of folds, as in nnU-Net's splits_final"):
         read_splits(tmp_path / "none.json", "ab")
+
+
+# === Groups ===
+
+
+def test_a_patient_is_on_one_side_of_each_fold():
+    from sklearn.model_selection import GroupKFold
+
+    names = [
+        f"p{patient:02}_{visit}" for patient in range(11) for visit in "abc"[: patient % 3 + 1]
+    ]
+    parts = grouped_folds(names, "^p\\d+", count=4)
+    assert sorted(name for _, held_out in parts for name in held_out) == sorted(names)
+    for train, held_out in parts:
+        assert sorted(train + held_out) == sorted(names)
+        assert not {name[:3] for name in train} & {name[:3] for name in held_out}
+    patients = [{name[:3] for name in held_out} for _, held_out in parts]
+    known = GroupKFold(4).split(names, groups=[name[:3] for name in names])
+    assert sorted(map(len, patients)) == sorted(
+        len({names[i][:3] for i in held_out}) for _, held_out in known
+    )
+
+
+def test_without_groups_the_folds_are_those_of_the_cases():
+    names = list("abcdefg")
+    assert grouped_folds(names, None, count=3) == folds(names, 3)
+    assert grouped_folds(names, ".", count=3) == folds(names, 3)
+
+
+def test_groups_that_cannot_be_are_one_sentence():
+    with pytest.raises(ValueError, match=r"case 'b': groups 'a\.\*' matches nothing in its name"):
+        grouped_folds(["a", "b"], "a.*", count=2)
+    with pytest.raises(ValueError, match="1 group for 2 folds; expected at least one for each"):
+        grouped_folds(["a1", "a2"], "a", count=2)

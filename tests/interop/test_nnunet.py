@@ -16,8 +16,10 @@ import torch
 from commands import command
 from places import GOLDEN
 from scipy import ndimage
+from scipy.stats import entropy
 
 from unetzoo.data.datasets import Case
+from unetzoo.data.io.volumes import read_image
 from unetzoo.interop.nnunet import load_nnunet
 from unetzoo.interop.nnunet_folder import read_folder
 from unetzoo.interop.nnunet_network import is_used, renamed
@@ -175,6 +177,39 @@ def test_probabilities_are_those_of_the_mask(predictors, tmp_path):
     assert values.shape == (*mask.shape, 2)
     assert set(np.unique(values[mask == 2][:, 1] > 0.5)) == {True}
     assert all(ndimage.label(mask == label, np.ones((3, 3, 3)))[1] <= 1 for label in (1, 2))
+
+
+def test_uncertainty_is_that_of_folds_and_mirror_images(predictors, tmp_path):
+    case, both = cases("ct")[0], dataclasses.replace(predictors("ct"), mirror=False)
+    assert len(both.models) == 2
+    dataclasses.replace(both, uncertainty=True).write(case, tmp_path)
+    image = read_image(case.images)
+    folds = [
+        dataclasses.replace(both, models=(model,)).predict_probabilities(image)
+        for model in both.models
+    ]
+    written = {path.name: nibabel.load(path) for path in tmp_path.iterdir()}
+    assert set(written) == {f"{case.name}{end}.nii.gz" for end in ("", "_entropy", "_variance")}
+    found = np.asarray(written[f"{case.name}_variance.nii.gz"].dataobj)
+    np.testing.assert_allclose(found, np.var(folds, 0).mean(-1), atol=1e-6)
+    found = np.asarray(written[f"{case.name}_entropy.nii.gz"].dataobj)
+    np.testing.assert_allclose(found, entropy(np.mean(folds, 0), axis=-1), atol=1e-5)
+
+
+def test_voxels_that_are_no_number_are_filled_or_told(predictors, tmp_path):
+    case = cases("ct")[0]
+    header = nibabel.load(case.images[0])
+    paths = []
+    for name, value in {"gap": np.nan, "zero": 0}.items():
+        data = np.asarray(header.dataobj, "float32")
+        data[:3, :3, :3] = value
+        paths.append(tmp_path / f"{name}_0000.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(data, header.affine), paths[-1])
+    with pytest.raises(ValueError, match=r"27 of \d+ voxels are NaN"):
+        predictors("ct").write(Case("gap", tuple(paths[:1])), tmp_path)
+    filling = dataclasses.replace(predictors("ct"), fill=0.0, mirror=False)
+    masks = [filling.write(Case(p.name[:-12], (p,)), tmp_path) for p in paths]
+    np.testing.assert_array_equal(*(nibabel.load(mask).dataobj for mask in masks))
 
 
 class Fold:

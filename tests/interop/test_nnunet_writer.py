@@ -17,6 +17,7 @@ import unetzoo
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.normalization import CT
 from unetzoo.data.preprocessing.preparation import Preparation, ZScore
+from unetzoo.data.regions import Regions
 from unetzoo.interop import read_torch
 from unetzoo.interop.nnunet_folder import FINAL, read_folder
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
@@ -37,7 +38,15 @@ RUNS = {  # network, patch, spacing, normalization, norm, arguments
     "flat": ("plain_unet", (32, 24, 1), (1.0, 1.2, None), (ZScore(False),), "instance",
              {**STAGES, "kernels": [[3, 3, 1]] * 3, "strides": [[1, 1, 1], [2, 2, 1], [2, 1, 1]],
               "deep_supervision": True}),
+    "regions": ("plain_unet", (16, 24, 16), (1.0, 1.2, 2.0), (ZScore(False),), "instance",
+                {**STAGES, "kernels": [[3, 3, 3]] * 3}),
 }  # fmt: skip
+CLASSES = LabelScheme(classes=3), ("background", "a", "b")
+SCHEMES = {"regions": (
+    LabelScheme(labels={0: 0, 1: 1, 2: 2, 4: 3}, ignore=5,
+                regions=Regions(((1, 2, 4), (2, 4), (4,)), (1, 2, 4))),
+    ("whole", "core", "enhancing"),
+)}  # fmt: skip
 
 
 def run_of(folder, name):
@@ -52,9 +61,10 @@ def run_of(folder, name):
     for weight in model.weights:  # those that are 0 or 1 at first, too
         weight.assign(weight + generator.normal(0, 0.05, weight.shape))
     model.save(folder / CHECKPOINT.format(1))
+    scheme, names = SCHEMES.get(name, CLASSES)
     Run(
         folder=folder, settings=Settings("none", network, patch, build=build),
-        scheme=LabelScheme(classes=3), class_names=("background", "a", "b"), channels=len(kinds),
+        scheme=scheme, class_names=names, channels=len(kinds),
         preparation=Preparation(spacing, kinds), train={}, held_out={}, versions={}, backend="x",
     ).write()  # fmt: skip
     return folder
@@ -137,7 +147,8 @@ def test_the_names_are_those_that_nnunet_writes(folder):
             np.testing.assert_array_equal(written[key], array)
 
 
-def test_masks_are_those_of_the_run(runs, tmp_path):
+@pytest.mark.parametrize("name", ["plain", "regions"])
+def test_masks_are_those_of_the_run(runs, tmp_path, name):
     """Nearly: nnU-Net weights patches a little differently where they overlap."""
     from unetzoo.data.datasets import Case
 
@@ -145,9 +156,9 @@ def test_masks_are_those_of_the_run(runs, tmp_path):
     values = gaussian_filter(generator.normal(size=(16, 24, 16)), 1.5) * 6
     affine = np.array([[0, -1.2, 0, 9], [1, 0, 0, 1], [0, 0, 2, -5], [0, 0, 0, 1.0]])
     nibabel.save(nibabel.Nifti1Image(values.astype("float32"), affine), tmp_path / "x.nii.gz")
-    export(runs["plain"], tmp_path / "out", "nnunet", which="last")
+    export(runs[name], tmp_path / "out", "nnunet", which="last")
     case = Case("x", (tmp_path / "x.nii.gz",))
-    for model, folder in ((runs["plain"], "a"), (written(tmp_path / "out"), "b")):
+    for model, folder in ((runs[name], "a"), (written(tmp_path / "out"), "b")):
         predictor = load_predictor(model, "last") if folder == "a" else load_predictor(model)
         predict_cases(predictor, [case], tmp_path / folder)
     one, two = (nibabel.load(tmp_path / name / "x.nii.gz") for name in "ab")

@@ -56,27 +56,40 @@ def test_the_documents_networks_by_their_modules_names(name, tmp_path):
     assert_same_logits(twin, model, [size])
 
 
-def test_milesials_unet(tmp_path):
-    """The names of the published module, on a network of the same layers."""
-    twin = randomise(UNet2dTextbook(3, 2, "transposed"), seed=1)
+@pytest.mark.parametrize("biases", [False, True])
+def test_milesials_unet(biases, tmp_path):
+    """The names of the published module, on a network of the same layers.
+
+    Its versions of before December 2021 have biases before their norms.
+    """
+    twin = UNet2dTextbook(3, 2, "transposed")
+    if biases:
+        for module in twin.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is None:
+                module.bias = nn.Parameter(torch.zeros(module.out_channels))
+    state = as_milesials(randomise(twin, seed=1).state_dict())
+    assert {"inc.double_conv.0.weight", "down4.maxpool_conv.1.double_conv.4.running_var"} < set(
+        state
+    )
+    assert {"up1.up.bias", "up4.conv.double_conv.3.weight", "outc.conv.bias"} < set(state)
+    assert ("up4.conv.double_conv.3.bias" in state) == biases
+    model = unetzoo.build(
+        "unet2d_textbook", input_shape=(None, None, 3), num_classes=2, upsampling="transposed"
+    )
+    unetzoo.load_weights(model, saved(tmp_path, state))
+    assert_same_logits(twin, model, [(32, 48), (19, 37)])
+
+
+def as_milesials(state):
     unit = (r"double_conv\.(conv|norm)([12])", lambda m: f"double_conv.{NUMBERS[m[1] + m[2]]}")
-    state = renamed(
-        twin.state_dict(),
+    return renamed(
+        state,
         unit,
         (r"^double_conv", "inc.double_conv"),
         (r"^(down\d)", r"\1.maxpool_conv.1"),
         (r"^(up\d)\.double_conv", r"\1.conv.double_conv"),
         (r"^out\.", "outc."),
     )
-    assert {"inc.double_conv.0.weight", "down4.maxpool_conv.1.double_conv.4.running_var"} < set(
-        state
-    )
-    assert {"up1.up.bias", "up4.conv.double_conv.3.weight", "outc.conv.bias"} < set(state)
-    model = unetzoo.build(
-        "unet2d_textbook", input_shape=(None, None, 3), num_classes=2, upsampling="transposed"
-    )
-    unetzoo.load_weights(model, saved(tmp_path, state))
-    assert_same_logits(twin, model, [(32, 48), (19, 37)])
 
 
 NUMBERS = {"conv1": 0, "norm1": 1, "conv2": 3, "norm2": 4}  # of a Sequential with ReLUs
@@ -308,3 +321,21 @@ def test_a_network_of_another_name_says_which_it_is():
     model = unetzoo.build("unet2d_small", input_shape=(16, 16, 3), num_classes=2, name="mine")
     unetzoo.load_weights(model, twin.state_dict(), network="unet2d-small")
     assert_same_logits(twin, model, [(16, 16)])
+
+
+def test_a_network_of_ones_own_comes_with_names():
+    """Its layers on the left, the modules on the right; all that does not fit is listed, too."""
+    twin = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(4, 3, 2, 2))
+    randomise(twin, seed=1)
+    inputs = keras.Input((None, None, 2))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="level1-conv")(inputs)
+    outputs = keras.layers.Conv2DTranspose(3, 2, 2, name="level2-up")(x)
+    model = keras.Model(inputs, outputs, name="mine")
+    names = {"level{n}-conv": "{n-1}", "level{n}-up": "{n}"}
+    assert unetzoo.load_weights(model, twin.state_dict(), names=names) is model
+    assert_same_logits(twin, model, [(8, 12)])
+    with pytest.raises(ValueError, match=r"'mine' is no network .*, or names for its layers\.$"):
+        unetzoo.load_weights(model, twin.state_dict())
+    sentence = "of the given names, do not fit 'mine'; missing: level2-up, level2-up; left over: 2"
+    with pytest.raises(ValueError, match=sentence):
+        unetzoo.load_weights(model, twin.state_dict(), names={"level{n}-conv": "{n-1}"})

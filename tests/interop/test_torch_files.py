@@ -88,19 +88,6 @@ def test_parameters_and_torchscript(tmp_path):
     same(read_state_dict(path), model.state_dict())
 
 
-def test_safetensors(tmp_path):
-    from safetensors.torch import save_file
-
-    weights = {name: w for name, w in net().state_dict().items() if w.ndim}
-    path = tmp_path / "net.safetensors"
-    save_file(weights, path)
-    ours = read_state_dict(path)
-    same({name: ours[name] for name in weights}, weights)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"net\.safetensors: it is damaged .*; copy it again"):
-        read_state_dict(path)
-
-
 def test_several_groups_of_weights_are_chosen_from(tmp_path):
     path = saved(tmp_path, {"net": net().state_dict(), "ema": net().state_dict(), "epoch": 3})
     with pytest.raises(ValueError, match="it holds net, ema"):

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from torch_weights import channels_first, channels_last
 
 from unetzoo.layers import (
+    CheckSizes,
     CropToMatch,
     CropToMultiple,
     LinearUpsampling,
     PadToMatch,
+    ResizeToMatch,
     TorchConv2DTranspose,
 )
 
@@ -109,6 +111,48 @@ def test_open_shapes_and_a_saved_file(layer, shapes, tmp_path):
     expected = numpy(layer(*x))
     np.testing.assert_array_equal(model.predict_on_batch(x), expected)
     np.testing.assert_array_equal(again.predict_on_batch(x), expected)
+
+
+def exported(layer, x):
+    """The layer as jax or PyTorch exports it, for maps of any size."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        scope, kinds = jax.export.SymbolicScope(), []
+        for n, one in enumerate(x):
+            names = ", ".join(f"n{n}_{axis}" for axis in range(one.ndim - 2))
+            shape = jax.export.symbolic_shape(f"{one.shape[0]}, {names}, {one.shape[-1]}",
+                                              scope=scope)  # fmt: skip
+            kinds.append(jax.ShapeDtypeStruct(shape, "float32"))
+        return jax.export.export(jax.jit(lambda *x: layer(*x)))(*kinds).call
+    maps = tuple(map(torch.from_numpy, x))
+    axes = [dict.fromkeys(range(1, one.ndim - 1), torch.export.Dim.AUTO) for one in maps]
+    program = torch.export.export(layer, maps, dynamic_shapes=(tuple(axes),), strict=False)
+    return lambda *x: program.module()(*map(torch.from_numpy, x))
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="sizes without a number")
+@pytest.mark.parametrize(
+    ("layer", "shapes"),
+    [
+        (CheckSizes(4), [(5, 6), (9, 4)]),
+        (LinearUpsampling(2), [(5, 6, 7), (3, 4, 9)]),
+        (CropToMultiple(3), [(5, 8, 7), (4, 11, 4)]),
+        (ResizeToMatch(), [((5, 6), (11, 4)), ((3, 7), (4, 9))]),
+        (PadToMatch(), [((5, 6), (8, 8)), ((3, 7), (4, 10))]),
+        (CropToMatch(), [((8, 8), (5, 6)), ((4, 10), (3, 7))]),
+    ],
+)
+def test_sizes_that_only_have_names(layer, shapes):
+    """So are they where a network of open sizes is exported; the maps are those of any other."""
+    maps = [
+        [array(2, *size, 3) for size in (given if isinstance(given[0], tuple) else [given])]
+        for given in shapes
+    ]
+    layer(*maps[0])
+    called = exported(layer, maps[0])
+    for x in maps:
+        np.testing.assert_allclose(numpy(called(*x)), numpy(layer(*x)), atol=1e-6)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -18,6 +18,7 @@ CHOICES = [
     ("unet3d_textbook", {"upsampling": "transposed"}),
 ]
 QUICK = [("unet2d_small", None), ("plain_unet", 2)]  # the others' training steps are slow tests
+FEW = ("unet2d_small", "plain_unet", "unet3d_2_5m")
 LARGE = ("unet3d_original", "unet3d_90m")
 SOME_SLOW = [
     pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in NAMES
@@ -157,6 +158,30 @@ def test_small_and_odd_sizes_come_out_as_they_went_in(name, sizes):
     y = keras.ops.convert_to_numpy(model(batch_for(model)))
     expected = tuple(n - n % 8 for n in size) if name == "unet3d_19m" else size
     assert y.shape == (1, *expected, card.num_classes) == (1, *model.output_shape[1:])
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in FEW)) for name in NAMES]
+)
+def test_open_sizes_give_what_fixed_sizes_give(name, tmp_path):
+    """The same weights, built, saved, loaded and run at two sizes, on every backend."""
+    sizes = SIZES.get(name, [(32, 32), (48, 32)])
+
+    def built(*size):
+        shape = (*size, unetzoo.card(name).input_shape[-1])
+        choice = VARIANTS[name][0] if name in VARIANTS else {}
+        grid = {"grid": (2, 2)} if name == "transunet" else {}
+        return unetzoo.build(name, input_shape=shape, **choice, **grid)
+
+    built(*[None] * len(sizes[0])).save(tmp_path / "model.keras")
+    opened = unetzoo.load_model(tmp_path / "model.keras")
+    assert set(opened.input_shape[1:-1]) == {None}
+    for size in sizes:
+        fixed = built(*size)
+        fixed.set_weights(opened.get_weights())
+        x = batch_for(fixed)
+        expected = fixed.predict_on_batch(x)
+        np.testing.assert_allclose(opened.predict_on_batch(x), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the tape is TensorFlow's")

@@ -15,6 +15,7 @@ import torch
 from places import GOLDEN, ROOT
 from twins import UNetSmall
 
+from unetzoo.data.datasets.meaning import meaning_of
 from unetzoo.data.synthetic import ellipsoids, write_dataset
 from unetzoo.training.history import read_history
 
@@ -113,6 +114,13 @@ def bash(code, names, page):
 
 def md(code, names, page):
     Path("README.md").write_text(code)
+
+
+def json(code, names, page):
+    """What a dataset.json says of labels."""
+    from json import loads
+
+    assert meaning_of(loads(f"{{{code}}}"), Path("dataset.json"), True)["regions"]
 
 
 def text(code, names, page):

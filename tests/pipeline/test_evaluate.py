@@ -13,7 +13,9 @@ from PIL import Image
 from samples import dice
 from small_runs import settings
 
+from unetzoo.data.io.pictures import read_picture
 from unetzoo.data.synthetic import write_dataset
+from unetzoo.pipeline.predictor import load_predictor
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.trainer import train
 
@@ -87,3 +89,58 @@ def test_of_data_that_have_moved_only_the_held_out_cases_are_scored(
     assert result.returncode == 0, result.stderr
     scored = json.loads((tmp_path / "out" / "scores.json").read_text())["cases"]
     assert set(scored) == set(record["held_out"])
+
+
+def test_the_test_cases_of_a_data_set_are_scored_where_they_have_labels(
+    small_run, small_data, tmp_path
+):
+    names = ["case_001", "case_002", "case_003"]
+    for part in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
+        (tmp_path / part).mkdir()
+    for name in names:
+        shutil.copy(small_data / "images" / f"{name}.png", tmp_path / f"imagesTs/{name}_0000.png")
+    for name in names[:2]:
+        shutil.copy(small_data / "masks" / f"{name}.png", tmp_path / "labelsTs")
+    result = evaluate(small_run, "--data", tmp_path, "--test", "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "1 test case without labels" in result.stderr
+    scored = json.loads((tmp_path / "out" / "scores.json").read_text())["cases"]
+    assert list(scored) == names[:2]
+    done = evaluate(small_run, "--test", "-o", tmp_path / "none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no test case with labels; expected images in imagesTs" in done.stderr
+
+
+def test_probabilities_are_calibrated_on_the_cases_held_out(small_run, small_data, tmp_path):
+    run = shutil.copytree(small_run, tmp_path / "run", symlinks=True)
+    result = evaluate(run, "--calibration", "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    scored = json.loads((tmp_path / "out" / "scores.json").read_text())
+    plain = evaluate(small_run, "-o", tmp_path / "plain")
+    assert result.stdout.startswith(plain.stdout.rstrip())
+    kept = json.loads((run / "calibration.json").read_text())
+    assert kept["model"] == "best.keras"
+    assert f"the temperature, is {kept['temperature']:.3f}" in result.stdout
+    assert Image.open(tmp_path / "out" / "reliability.png").size[0] > 300
+
+    image = small_data / "images" / "case_003.png"
+    before, after = (
+        load_predictor(folder).predict_probabilities(read_picture([image]))
+        for folder in (small_run, run)
+    )
+    powers = before.astype("float64") ** (1 / kept["temperature"])
+    np.testing.assert_allclose(after, powers / powers.sum(-1, keepdims=True), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(before.argmax(-1), after.argmax(-1))
+
+    write_dataset(tmp_path / "new", 3, (40, 40), classes=3, seed=50, layout="pictures")
+    other = evaluate(run, "--calibration", "--data", tmp_path / "new", "-o", tmp_path / "other")
+    assert f"the temperature, is {kept['temperature']:.3f}" in other.stdout
+    assert json.loads((run / "calibration.json").read_text()) == kept
+    assert len(scored["cases"]) > 0
+
+
+def test_masks_alone_have_no_probabilities(small_data, tmp_path):
+    for word in ("--calibration", "--test"):
+        done = evaluate("--masks", tmp_path, "--data", small_data, word)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: {word}: expected a RUN with it, not --masks.\n"

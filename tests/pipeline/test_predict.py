@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import commands
@@ -14,6 +15,7 @@ from small_runs import threshold_run
 
 from unetzoo.data.datasets.inputs import cases_of, shard
 from unetzoo.data.datasets.reading import read_case
+from unetzoo.data.io.pictures import read_picture
 from unetzoo.pipeline.predictor import load_predictor, predict_cases
 from unetzoo.pipeline.run import Run
 
@@ -229,3 +231,55 @@ def test_a_record_of_another_network_is_refused(tmp_path, key, value, sentence, 
     done = commands.command("unetzoo", *given, "-o", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
     assert f"run.json: {sentence}" in done.stderr
+
+
+# === Options ===
+
+
+def test_infinite_voxels_are_replaced_where_they_may_be(small_run, tmp_path):
+    image = np.random.default_rng(0).normal(100, 9, (48, 41)).astype("float32")
+    paths = [tmp_path / "zeros.tif", tmp_path / "gaps.tif"]
+    for path, value in zip(paths, (0, np.nan), strict=True):
+        image[3:5, 7] = value
+        Image.fromarray(image).save(path)
+    plain = predict(small_run, *paths, "-o", tmp_path / "refused")
+    assert plain.returncode == 1
+    assert "give --fill 0 to replace them" in plain.stderr
+    result = predict(small_run, *paths, "-o", tmp_path / "masks", "--fill", "0")
+    assert result.returncode == 0, result.stderr
+    masks = [Image.open(tmp_path / "masks" / f"{path.stem}.png") for path in paths]
+    np.testing.assert_array_equal(*masks)
+
+
+def test_the_device_is_chosen_before_keras_is_loaded(small_run, small_data, tmp_path):
+    image = small_data / "images" / "case_003.png"
+    expected = {
+        "cpu": (0, ""),
+        "gpu:7": (2, "error: --device gpu:7: tensorflow sees no such GPU; expected its build for"),
+        "cuda": (2, "error: --device 'cuda': expected cpu, gpu, or gpu:1 for the second."),
+    }
+    for device, (code, sentence) in expected.items():
+        words = ["predict", small_run, image, "-o", tmp_path / device, "--device", device]
+        returncode, _, out, err = commands.started("unetzoo", *words)
+        assert (returncode, bool(out)) == (code, code == 0)
+        assert sentence in err.splitlines()[-1]
+
+
+def test_uncertainty_is_that_of_the_mirror_images(small_run, small_data, tmp_path):
+    image = small_data / "images" / "case_003.png"
+    result = predict(small_run, image, "-o", tmp_path, "--uncertainty", "--mirror")
+    assert result.returncode == 0, result.stderr
+    maps = [np.load(tmp_path / f"case_003_{name}.npy") for name in ("entropy", "variance")]
+    predictor = load_predictor(small_run)
+    members = []
+    for axes in ((), (0,), (1,), (0, 1)):
+        picture = read_picture([image])
+        flipped = replace(picture, data=np.flip(picture.data, axes))
+        members.append(np.flip(predictor.predict_probabilities(flipped), axes))
+    mean = np.mean(members, 0)
+    np.testing.assert_allclose(maps[0][..., 0], -(mean * np.log(mean)).sum(-1), atol=2e-3)
+    np.testing.assert_allclose(maps[1][..., 0], np.var(members, 0).mean(-1), atol=1e-3)
+
+    alone = tmp_path / "alone"
+    assert predict(small_run, image, "-o", alone, "--uncertainty").returncode == 0
+    assert {path.name for path in alone.iterdir()} == {"case_003.png", "case_003_entropy.npy"}

@@ -9,6 +9,7 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
+from commands import command
 from PIL import Image
 from small_runs import interrupted, losses, settings
 
@@ -16,7 +17,7 @@ import unetzoo
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.splits import folds
 from unetzoo.pipeline.early import training_data
-from unetzoo.pipeline.run import Run, Settings
+from unetzoo.pipeline.run import Run, Settings, settings_at
 from unetzoo.pipeline.trainer import train
 from unetzoo.training.history import read_history
 
@@ -363,3 +364,50 @@ def test_a_run_goes_on_from_another_working_directory(small_data, tmp_path, monk
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
     with pytest.raises(ValueError, match="are not those that the run in"):
         train(settings(tmp_path / "moved", epochs=2, steps=1), tmp_path / "run")
+
+
+def test_the_settings_of_a_run_begin_another(small_run, small_data, tmp_path):
+    copy = tmp_path / "settings.json"
+    copy.write_text(json.dumps(json.loads((small_run / "run.json").read_text())["settings"]))
+    for place in (small_run, small_run / "run.json", copy):
+        assert settings_at(place) == Run.read(small_run).settings
+    words = ["--epochs", "1", "--steps", "2", "--norm", "instance"]
+    done = command("unetzoo", "train", "--settings", copy, "--out", tmp_path / "run", *words)
+    assert done.returncode == 0, done.stderr
+    base, made = Run.read(small_run).settings, Run.read(tmp_path / "run").settings
+    assert made == replace(
+        base, epochs=1, steps=2, build={**(base.build or {}), "norm": "instance"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[1]", "not the settings of a run"),
+        ('{"data": "a"}', "settings without network, patch: expected these at least"),
+        ('{"settings": {"data": "a", "network": "b", "patch": [8], "c": 1}}', "settings ['c']"),
+    ],
+)
+def test_settings_that_are_none_are_one_sentence(text, sentence, tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    done = command("unetzoo", "train", "--settings", path, "--out", tmp_path / "run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {path}: ")
+    assert sentence in done.stderr
+
+
+def test_groups_keep_the_cases_of_a_patient_together(small_data):
+    chosen = Settings(
+        str(small_data), "unet2d_small", (32, 32), folds=3, groups="case_00[0-4]|case"
+    )
+    sides = []
+    for fold in range(3):
+        with Survey() as survey:
+            run = training_data(replace(chosen, fold=fold)).begin(Path("run"), 1, survey)
+        sides.append({name for name in run.held_out if name > "case_004"})
+    assert sorted(map(len, sides)) == [0, 0, 5]
+    with pytest.raises(ValueError, match="groups '_9': expected one of them"):
+        replace(chosen, splits="a.json", groups="_9")
+    with pytest.raises(ValueError, match=r"groups '\(': expected a regular expression"):
+        replace(chosen, groups="(")

@@ -80,7 +80,7 @@ def test_voxels_to_ignore_are_of_no_class(tmp_path):
     assert unetzoo.plan(globs).num_classes == 4  # as many as occur
     with pytest.warns(UserWarning, match=r"classes \[4, 5\] occur in none"):
         assert unetzoo.plan(globs, classes=6).measured.class_voxels == (*counts, 0, 0)
-    with pytest.raises(ValueError, match="expected no layout, labels, classes or ignore with"):
+    with pytest.raises(ValueError, match="expected no layout, labels, classes, ignore"):
         unetzoo.plan(find_dataset(place), ignore=3)
 
 

@@ -21,14 +21,16 @@ from unetzoo.cli.options import (
     check_evaluation,
     chosen_settings,
     data_options,
+    given,
     labels_options,
     model_options,
+    overridden,
     train_options,
     which_option,
     workers_option,
 )
-from unetzoo.utils.choices import EXPORTS, PLANNED
-from unetzoo.utils.console import load_keras, run, say
+from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
+from unetzoo.utils.console import as_options, load_keras, run, say
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.lock import check_free, owned
 from unetzoo.utils.text import counted
@@ -113,7 +115,7 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 @train_options
 def train(
     folder: Path, cache: Path | None, workers: int, path: Path | None, configuration: str | None,
-    memory_gb: float | None, **options: Any,
+    memory_gb: float | None, device: str | None, base: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Train a network on a data set. Run the same command again to resume after a stop.
 
@@ -122,11 +124,16 @@ def train(
     from unetzoo.data.preprocessing.survey import Survey
     from unetzoo.pipeline.early import check_init, plan_of_run, run_to_resume, training_data
     from unetzoo.pipeline.nnunet_plan import plan_at
-    from unetzoo.pipeline.run import PREPARED
+    from unetzoo.pipeline.run import PREPARED, settings_at
     from unetzoo.pipeline.settings import Settings
     from unetzoo.training.checkpoints import checkpoints
 
     planned, chosen = options["network"] == "planned", chosen_settings(**options)
+    if base is not None:
+        if planned or path is not None:
+            raise ValueError(f"--settings {base}: they name a network; expected no plan with them.")
+        typed = given(click.get_current_context())
+        chosen = overridden(vars(settings_at(base)), chosen, typed)
     Settings.check(**chosen)  # before a plan is made
     check_choice(path, planned, chosen, configuration, memory_gb)
     check_init(options["init"], folder)
@@ -148,7 +155,7 @@ def train(
         settings = Settings.from_plan(network_plan, configuration, **chosen)
     run_to_resume(settings, folder, cache)
     training_data(settings).check()
-    load_keras(f"training on {settings.data} into {folder}")
+    load_keras(f"training on {settings.data} into {folder}", device)
     from unetzoo.pipeline.trainer import train as run_training
 
     run_training(settings, folder, cache=cache, workers=workers, plan=network_plan, survey=survey)
@@ -165,20 +172,28 @@ def train(
 @click.option(
     "--probabilities", is_flag=True, help="Also write probabilities: NIfTI, or .npy for pictures."
 )
+@click.option(
+    "--uncertainty",
+    is_flag=True,
+    help="Also write the entropy; with --mirror or several folds the variance, too.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
+@click.option(
+    "--format", type=Choice(MASKS), help="Format of the masks of volumes. Default: the image's own."
+)
 @click.option(
     "--shard", default="1/1", help="This job's share of the images: 2/8 is the second of 8."
 )
 def predict(
     run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
-    shard: str, **options: Any,
+    shard: str, device: str | None, format: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
 
     RUN may also be a folder that nnU-Net has trained, a zip of one, or an export as ONNX. Each mask
     has the grid of its image. Files that fail are listed at the end.
     """
-    from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets
+    from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets, in_format
     from unetzoo.data.datasets.inputs import shard as share
     from unetzoo.interop.processing import is_exported
     from unetzoo.pipeline.early import channels_of
@@ -186,6 +201,7 @@ def predict(
     options = {name: value for name, value in options.items() if value is not None}
     channels, numbered = channels_of(run_folder, which, options)
     cases = share(cases_of(images, channels, numbered=numbered), shard)
+    cases = in_format(cases, format)
     check_targets(cases, folder)
     check_apart(cases, folder)
     check_folder(folder)
@@ -193,7 +209,7 @@ def predict(
     if is_exported(run_folder):
         say(f"{task} in onnxruntime ...", err=True)
     else:
-        load_keras(task)
+        load_keras(task, device)
     from unetzoo.pipeline.predictor import load_predictor, predict_cases
     from unetzoo.utils.progress import bar_or_lines
 
@@ -235,6 +251,10 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
 @click.option(
     "--data", help="Labeled data; of tfds:NAME its test split. Default: the run's held-out cases."
 )
+@click.option("--test", is_flag=True, help="Score the test cases: imagesTs with labelsTs.")
+@click.option(
+    "--calibration", is_flag=True, help="Also say whether the probabilities can be trusted."
+)
 @click.option(
     "-o", "--out", "folder", type=FOLDER, help="Folder for the scores. Default: RUN/evaluation."
 )
@@ -246,16 +266,21 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
 @labels_options
 def evaluate(
     run_folder: Path | None, masks: Path | None, against: Path | None, data: str | None,
-    folder: Path | None, which: str, tolerance: float, worst: int, labels: Any,
-    classes: int | None, ignore: int | None, **options: bool | float,
+    test: bool, calibration: bool, folder: Path | None, which: str, tolerance: float, worst: int,
+    labels: Any, classes: int | None, ignore: int | None, threshold: float | None, geometry: str,
+    device: str | None,
+    **options: bool | float,
 ) -> None:  # fmt: skip
     """Segment labeled cases with the network of the folder RUN, and score them.
 
     Of the run's own data only the held-out cases are scored, of other data all cases. With --masks,
     a folder of masks is scored instead, whoever made them.
     """
-    numbers = {"labels": labels, "classes": classes, "ignore": ignore}
-    check_evaluation(run_folder, masks, against, data, numbers)
+    numbers = {"labels": labels, "classes": classes, "ignore": ignore, "threshold": threshold}
+    if geometry != "header":
+        numbers["geometry"] = geometry
+    of_run = {"test": test, "calibration": calibration}
+    check_evaluation(run_folder, masks, against, data, numbers, of_run)
     if masks is not None or run_folder is None:
         _evaluate_masks([path for path in (masks, against) if path], data, folder,
                         tolerance=tolerance, **numbers)  # fmt: skip
@@ -267,17 +292,22 @@ def evaluate(
     out = folder or run_folder / "evaluation"
     options = {name: value for name, value in options.items() if value is not None}
     run = Run.read(run_folder)
-    scored_on = training_data(run.settings, data)
+    scored_on = training_data(run.settings, data, test=test)
     scored_on.to_score(run)
     check_saved(run.model_file(which))
     check_folder(out)
-    load_keras(f"scoring {run_folder} on {scored_on.place}")
+    load_keras(f"scoring {run_folder} on {scored_on.place}", device)
+    from unetzoo.pipeline.evaluator import calibrate
     from unetzoo.pipeline.evaluator import evaluate as run_evaluation
     from unetzoo.pipeline.predictor import predictor_of_run
 
     predictor = predictor_of_run(run_folder, which, **options)
-    evaluation = run_evaluation(predictor, data, out, tolerance=tolerance, worst=worst)
-    say(evaluation)
+    measured: dict[str, Any] = {"tolerance": tolerance, "worst": worst, "test": test}
+    if calibration:
+        evaluation, trusted = calibrate(predictor, data, out, **measured)
+        say(f"{evaluation}\n\n{trusted}")
+    else:
+        say(evaluation := run_evaluation(predictor, data, out, **measured))
     failed = evaluation.failed
     _tell(failed, f"{counted(len(failed), 'case')} could not be scored" if failed else out)
 
@@ -307,7 +337,7 @@ def _tell(failed: Mapping[str, str], summary: object) -> None:
     """The summary and the cases that failed on stderr; exit code 1 if any did."""
     say(summary, err=True)
     for name, sentence in failed.items():
-        say(f"{name}: {sentence}", err=True)
+        say(f"{name}: {as_options(sentence)}", err=True)
     if failed:
         sys.exit(1)
 

@@ -6,9 +6,18 @@ from typing import Any
 
 import click
 from click import Choice
+from click.core import ParameterSource
 
 from unetzoo.utils.arguments import NORMS
-from unetzoo.utils.choices import CONFIGURATIONS, LAST_SEED, MODELS, PRECISIONS, RATES, SCHEDULES
+from unetzoo.utils.choices import (
+    CONFIGURATIONS,
+    GEOMETRIES,
+    LAST_SEED,
+    MODELS,
+    PRECISIONS,
+    RATES,
+    SCHEDULES,
+)
 from unetzoo.utils.console import Finite, PairsType, SizesType
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -17,7 +26,7 @@ WHOLE = click.IntRange(1)
 ABOVE_0 = Finite(0, min_open=True)
 FROM_0 = Finite(0)
 SHARE = Finite(0, 1, max_open=True)
-DATA = ("layout", "labels", "classes", "ignore", "fill")
+DATA = ("layout", "labels", "classes", "ignore", "threshold", "geometry", "fill")
 
 
 def together(*options: Callable) -> Callable:
@@ -37,16 +46,27 @@ labels_options = together(
     ),
     click.option("--classes", type=int, help="Number of classes, if the data do not say."),
     click.option("--ignore", type=int, help="Number in the label files to ignore."),
+    click.option("--threshold", type=FROM_0, help="Of masks in gray: what is above is class 1."),
+    click.option(
+        "--geometry",
+        default="header",
+        type=Choice(GEOMETRIES),
+        help="image: labels lie on the voxels of their image whatever their headers say.",
+    ),
 )
+fill_option = click.option("--fill", type=Finite(), help="Replaces NaN and infinite voxels.")
 data_options = together(
     click.option(
         "--layout", help="msd, nnunet, brats, csv, glob or pictures; detected by default."
     ),
     labels_options,
-    click.option("--fill", type=Finite(), help="Replaces NaN and infinite voxels."),
+    fill_option,
 )
 workers_option = click.option(
     "--workers", default=2, type=WHOLE, help="Number of processes and threads."
+)
+device_option = click.option(
+    "--device", help="cpu, gpu, or gpu:1 for the second. Default: a GPU if there is one."
 )
 which_option = click.option(
     "--model",
@@ -64,10 +84,16 @@ model_options = together(
     ),
     click.option("--overlap", type=SHARE, help="Overlap of neighboring windows. Default: 0.5."),
     click.option("--largest", is_flag=True, help="Keep only the largest component of each class."),
+    fill_option,
+    device_option,
 )
 train_options = together(
+    click.option("--data", help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME."),
     click.option(
-        "--data", required=True, help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME."
+        "--settings",
+        "base",
+        type=click.Path(path_type=Path),
+        help="Take the settings of this run, or of a file; other options override them.",
     ),
     click.option("--network", help="A name from unetzoo list, or 'planned': plan it for the data."),
     click.option(
@@ -91,6 +117,11 @@ train_options = together(
     click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
     click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
     click.option("--splits", help="File that lists the folds, such as splits_final.json."),
+    click.option(
+        "--groups",
+        metavar="REGEX",
+        help="Cases whose names share what it matches stay in one fold: '^[^_]+', a patient's.",
+    ),
     data_options,
     click.option(
         "--spacing", help="Resample to median, none, or mm (1,1,2). Default: median, or as planned."
@@ -150,7 +181,30 @@ train_options = together(
         "--cache", type=FOLDER, help="Folder for prepared cases. Default: in the run's folder."
     ),
     workers_option,
+    device_option,
 )
+
+
+def given(context: click.Context) -> set[str]:
+    """The names of the options that were typed, or set in the environment."""
+    default = ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP
+    return {name for name in context.params if context.get_parameter_source(name) not in default}
+
+
+def overridden(base: Mapping[str, Any], chosen: Mapping[str, Any], typed: set[str]) -> dict:
+    """The settings of another run, with those instead that were typed.
+
+    Args:
+        base: of the other run.
+        chosen: what the options say, defaults as well.
+        typed: the options that were given.
+    """
+    names = {"no_augment": "augment", "norm": "build", "dropout": "build"}
+    new = {key: chosen[key] for key in {names.get(name, name) for name in typed} & set(chosen)}
+    other = new.get("network", base["network"]) != base["network"]  # which has other arguments
+    build = {} if other else base["build"] or {}
+    new["build"] = {**build, **new.get("build", {})} or None
+    return {**base, **new}
 
 
 def chosen_settings(
@@ -178,7 +232,9 @@ def check_choice(
     configuration: str | None,
     memory_gb: float | None,
 ) -> None:
-    """Whether the options say, and say once, which network is trained on which patch."""
+    """Whether the options say, and say once, which network is trained on which patch and data."""
+    if "data" not in settings:
+        raise ValueError("expected --data: a folder, a CSV file, patterns or tfds:NAME.")
     if path is not None and planned:
         raise ValueError(
             f"--network planned, --plan {path}: expected one of them; --network planned measures "
@@ -217,12 +273,16 @@ def check_evaluation(
     against: Path | None,
     data: str | None,
     numbers: Mapping[str, Any],
+    of_run: Mapping[str, bool],
 ) -> None:
     """Whether the options of ``evaluate`` name a run, or a folder of masks and its labels."""
     if (run_folder is None) == (masks is None):
         raise ValueError("expected the folder of a RUN, or --masks DIR with --data, and not both.")
     if masks is not None and data is None:
         raise ValueError(f"--masks {masks}: expected --data, which has the labels to compare with.")
+    for name, value in of_run.items():
+        if masks is not None and value:
+            raise ValueError(f"--{name}: expected a RUN with it, not --masks.")
     for name, value in {"against": against, **numbers}.items():
         if masks is None and value is not None:
             raise ValueError(f"--{name} {value}: expected --masks with it, not a RUN.")

@@ -46,6 +46,9 @@ class PatchDataset(keras.utils.PyDataset):
         augment: an ``unetzoo.data.Augmentation``, drawn anew for each patch; or None.
         ignore_label: a label that is not foreground: no patch is centered on it.
         pad_label: the label of voxels outside the volume.
+        regions: whether a class belongs to a region, ``(classes, regions)``, bool: labels are then
+            ``(batch_size, *output, regions)``, 0 or 1, and ignored voxels have the weight 0. None:
+            they are classes.
         output: sizes of the network's output for a patch, its center; None: those of the patch.
         outputs: the number of the network's outputs; with several, labels and weights are tuples
             of one array for each.
@@ -74,6 +77,7 @@ class PatchDataset(keras.utils.PyDataset):
         augment: "Augmentation | None" = None,
         ignore_label: int | None = None,
         pad_label: int = 0,
+        regions: np.ndarray | None = None,
         output: Sequence[int] | None = None,
         outputs: int = 1,
         seed: int = 0,
@@ -89,6 +93,8 @@ class PatchDataset(keras.utils.PyDataset):
         self.foreground = foreground
         self.augment = augment
         self.pad_label = pad_label
+        self.regions = regions
+        self.ignored = None if regions is None else ignore_label
         self.seed = seed
         self.first_batch = first_batch
         self._check_arguments(len(samples))
@@ -118,7 +124,9 @@ class PatchDataset(keras.utils.PyDataset):
             x[number], y[number] = image, labels[center]
             if w is not None and weight is not None:
                 w[number] = weight[center]
-        targets = (y,) if w is None else (y, w)
+        targets: tuple[np.ndarray, ...] = (y,) if w is None else (y, w)
+        if self.regions is not None:
+            targets = _in_regions(y, w, self.regions, self.ignored)
         if self.outputs == 1:
             return (x, *targets)
         return (x, *((values,) * self.outputs for values in targets))
@@ -209,6 +217,17 @@ class PatchDataset(keras.utils.PyDataset):
             raise ValueError(f"foreground {self.foreground}: expected a number in [0, 1].")
         for name in ("seed", "first_batch", "workers", "max_queue_size"):
             whole(name, getattr(self, name), least=0)
+
+
+def _in_regions(
+    labels: np.ndarray, weight: np.ndarray | None, table: np.ndarray, ignored: int | None
+) -> tuple[np.ndarray, ...]:
+    """Labels with a channel for each region, and weights if there are any or a label is ignored."""
+    valid = labels != ignored if ignored is not None else np.True_
+    channels = table[np.where(valid, labels, 0)].astype("uint8")
+    if weight is None and ignored is None:
+        return (channels,)
+    return channels, (valid * (1.0 if weight is None else weight)).astype("float32")
 
 
 def mirrored(indices: np.ndarray, size: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Which cases train and which are held out: by case, never by patch."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,6 +54,47 @@ def folds(
             [name for index, name in enumerate(listed) if index in held_out],
         )
         for held_out in parts
+    ]
+
+
+def grouped_folds(
+    names: Iterable[str], groups: str | None, count: int = 5
+) -> list[tuple[list[str], list[str]]]:
+    """As ``folds``, of whole groups of cases, such as those of a patient.
+
+    Args:
+        names: the cases' names.
+        groups: a regular expression; its first group, or else all it matches in a name, names the
+            group. None if each case is its own.
+        count: the number of folds.
+
+    Raises: ValueError for a name in which nothing matches, and as in ``folds``.
+
+    >>> grouped_folds(["p1_a", "p1_b", "p2_a", "p3_a"], "^[^_]+", count=3)[0]
+    (['p2_a', 'p3_a'], ['p1_a', 'p1_b'])
+    """
+    if groups is None:
+        return folds(names, count)
+    members: dict[str, list[str]] = {}
+    for name in sorted(names):
+        found = re.search(groups, name)
+        if found is None or not (key := found[min(1, len(found.groups()))]):
+            raise ValueError(
+                f"case {name!r}: groups {groups!r} matches nothing in its name; expected the part "
+                "that names its group, such as the patient."
+            )
+        members.setdefault(key, []).append(name)
+    if len(members) < count:
+        raise ValueError(
+            f"groups {groups!r}: {counted(len(members), 'group')} for {counted(count, 'fold')}; "
+            "expected at least one for each: give fewer folds, or another expression."
+        )
+    return [
+        (
+            sorted(name for key in trained for name in members[key]),
+            sorted(name for key in held_out for name in members[key]),
+        )
+        for trained, held_out in folds(members, count)
     ]
 
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from unetzoo.data.datasets.reading import check_grid, is_picture, read_label_file
+from unetzoo.data.datasets.reading import check_label_grid, is_picture, read_label_file
 from unetzoo.data.labels import LabelScheme
+from unetzoo.evaluation.regions import score_regions
 from unetzoo.evaluation.scores import ClassScores, Summary, counted_mean, score_case, summarize
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.notebook import Shown, frame
@@ -33,7 +34,8 @@ RULES = (
     "IoU and NSD are 0, HD95 is inf."
 )
 
-Pair = tuple[str, Path | str, Path | str]  # name, reference, prediction
+Files = Path | str | Sequence[Path]  # one for each of labels that overlap
+Pair = tuple[str, Files, Path | str]  # name, reference, prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +225,8 @@ def evaluate_files(
     Args:
         pairs: name, reference and prediction of each case.
         scheme: which numbers the files hold, both references and predictions.
-        class_names: of classes 0 (the background, which is not scored), 1 ...
+        class_names: of classes 0 (the background, which is not scored), 1 ...; or of the scheme's
+            regions.
         tolerance: of the surface Dice, in mm or pixels.
         progress: wraps the list of pairs, to show progress.
 
@@ -241,7 +244,9 @@ def evaluate_files(
     >>> evaluate_files(pairs, LabelScheme(classes=2)).scores["case"][0].dice
     0.6666666666666666
     """
-    cases = [(str(name), Path(reference), Path(path)) for name, reference, path in pairs]
+    cases = [(str(name), _paths(reference), Path(path)) for name, reference, path in pairs]
+    if scheme.regions:
+        class_names = ("background", *class_names)
     scheme, count = _complete(scheme, class_names)
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance {tolerance}: expected a distance, 0 or more.")
@@ -249,33 +254,45 @@ def evaluate_files(
     if twice:
         raise ValueError(f"case {twice[0]!r}: given more than once; expected each name once.")
     scores, failed = {}, {}
-    for name, reference, prediction in progress(cases):
+    for name, references, prediction in progress(cases):
         try:
-            scores[name] = _score_files(reference, prediction, scheme, count, tolerance)
+            scores[name] = _score_files(references, prediction, scheme, count, tolerance)
         except (ValueError, OSError, MemoryError) as error:
             failed[name] = _sentence(error)
-    pixels = cases and all(is_picture(reference) for _, reference, _ in cases)
+    pixels = cases and all(is_picture(references[0]) for _, references, _ in cases)
     unit = "px" if pixels else "mm"
     return Evaluation(scores, tuple(class_names), float(tolerance), unit, failed)
 
 
+def _paths(files: Files) -> tuple[Path, ...]:
+    return (Path(files),) if isinstance(files, str | Path) else tuple(files)
+
+
 def _score_files(
-    reference: Path, prediction: Path, scheme: LabelScheme, count: int, tolerance: float
+    references: Sequence[Path],
+    prediction: Path,
+    scheme: LabelScheme,
+    count: int,
+    tolerance: float,
 ) -> list[ClassScores]:
+    reference = references[0]
     if is_picture(reference) != is_picture(prediction):
         raise ValueError(
             f"{prediction}: expected the same kind of file as the reference {reference}."
         )
     if reference.exists() and prediction.exists() and reference.samefile(prediction):
         raise ValueError(f"{prediction}: is its own reference; expected another file.")
-    truth = read_label_file(reference, scheme)
-    check_grid(prediction, reference)
-    predicted = read_label_file(prediction, scheme, image=reference)
+    check_label_grid(prediction, reference, scheme)
+    placed = scheme.geometry == "image"  # the prediction has the image's, the reference any other
+    truth = read_label_file(references, scheme, image=prediction if placed else None)
+    predicted = read_label_file(prediction, scheme, image=None if placed else reference)
     masks, spacing = [truth.data, predicted.data], truth.spacing
     if truth.data.ndim == 3 and truth.data.shape.count(1) == 1:
         thin = truth.data.shape.index(1)  # the axis across a single slice
         masks = [mask.squeeze(thin) for mask in masks]
         spacing = (*spacing[:thin], *spacing[thin + 1 :])
+    if scheme.regions:
+        return score_regions(masks[0], masks[1], scheme, spacing, tolerance)
     return score_case(masks[0], masks[1], range(1, count), spacing, tolerance, scheme.ignore)
 
 
@@ -287,7 +304,7 @@ def _complete(scheme: LabelScheme, class_names: Sequence[str]) -> tuple[LabelSch
             "classes or labels."
         )
     scheme = scheme.with_classes(len(class_names))
-    count = scheme.num_classes
+    count = scheme.channels + bool(scheme.regions)
     if count < 2 or len(class_names) not in (0, count):
         raise ValueError(
             f"class names {list(class_names)} for {counted(count, 'class')} ({scheme}): expected "

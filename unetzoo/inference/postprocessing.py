@@ -34,13 +34,34 @@ def largest_component(labels: np.ndarray, classes: Iterable[int] | None = None) 
     boxes = scipy.ndimage.find_objects(labels) if labels.size else []
     for label, box in enumerate(boxes, 1):
         if box is not None and (wanted is None or label in wanted):
-            _keep_largest(labels[box], label)
+            _keep_largest(labels[box], labels[box] == label)
     return labels
 
 
-def _keep_largest(labels: np.ndarray, label: int) -> None:
+def largest_of_regions(labels: np.ndarray, regions: Iterable[Iterable[int]]) -> np.ndarray:
+    """Keep the largest connected component of each region in turn; the rest becomes background.
+
+    A region is where any of its labels is; a part of it that is taken away belongs to no other
+    region either.
+
+    Args:
+        labels: ``(*spatial)``, whole numbers of at least 0.
+        regions: the labels of each.
+
+    Returns: a new array of the same type.
+    Source: nnU-Net 2.8.1, ``remove_all_but_largest_component_from_segmentation``.
+
+    >>> largest_of_regions(np.array([[1, 2, 0, 2]]), [(1, 2), (2,)]).tolist()
+    [[1, 2, 0, 0]]
+    """
+    labels = np.array(labels)
+    for numbers in regions:
+        _keep_largest(labels, np.isin(labels, list(numbers)))
+    return labels
+
+
+def _keep_largest(labels: np.ndarray, mask: np.ndarray) -> None:
     """In place; plane by plane, since counting takes 8 bytes per voxel."""
-    mask = labels == label
     components, count = scipy.ndimage.label(mask, np.ones((3,) * labels.ndim))
     if count > 1:
         sizes = np.zeros(count + 1, "int64")

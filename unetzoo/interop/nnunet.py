@@ -7,6 +7,7 @@ Source: nnU-Net 2.8.1, ``DefaultPreprocessor`` and ``nnUNetPredictor``.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from scipy.ndimage import gaussian_filter
 
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import target
+from unetzoo.data.io.formats import write_values
 from unetzoo.data.io.geometry import spacing_of
-from unetzoo.data.io.nifti import write_values
 from unetzoo.data.io.volumes import Volume, read_image
 from unetzoo.data.preprocessing.axes import slices
 from unetzoo.data.preprocessing.inverse import (
@@ -34,7 +35,8 @@ from unetzoo.data.preprocessing.resampling import coarse_axis, resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
-from unetzoo.inference.shapes import first_output
+from unetzoo.inference.shapes import Network, first_output
+from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.nnunet_folder import (
     FINAL,
@@ -85,12 +87,14 @@ class NnunetPredictor:
     """The networks of a folder's folds, and all that it takes to apply them to files."""
 
     trained: TrainedFolder
-    models: tuple[keras.Model, ...]
+    models: tuple[Network, ...]
     preparation: Preparation
     mirror: bool = True
     overlap: float = 0.5
     largest: bool = False
     probabilities: bool = False
+    fill: float | None = None
+    uncertainty: bool = False
     previous: "NnunetPredictor | None" = None  # of a cascade
 
     def segment(self, image: Volume) -> np.ndarray:
@@ -106,13 +110,29 @@ class NnunetPredictor:
         )
         return self._back(probabilities, image)
 
+    def spread(self, image: Volume) -> Spread:
+        """The probabilities over folds and mirror images."""
+        spread = Spread()
+        axes = self._axes() if self.mirror else ()
+        for model, flipped in itertools.product(self.models, mirror_images(axes)):
+            mirrored = (Mirrored(model, flipped),)
+            single = dataclasses.replace(self, models=mirrored, mirror=False)
+            spread.add(single.predict_probabilities(image))
+        return spread
+
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
-        image, path = read_image(case.images), target(case, folder)
+        image, path = read_image(case.images, fill=self.fill), target(case, folder)
         file = image.files[0]
         if self.probabilities:
             values = self.predict_probabilities(image)
             write_values(folder / f"{case.name}_probabilities.nii.gz", values, file)
+        if self.uncertainty:
+            spread = self.spread(image)
+            entropy = spread.entropy(regions=bool(self.trained.regions))
+            write_values(folder / f"{case.name}_entropy.nii.gz", entropy, file)
+            if spread.count > 1:
+                write_values(folder / f"{case.name}_variance.nii.gz", spread.variance, file)
         dtype = "uint8" if max(self.trained.numbers) < 255 else "uint16"
         write_values(path, self.segment(image).astype(dtype), file)
         return path
@@ -163,11 +183,16 @@ class NnunetPredictor:
         planned = spacing[:1] * (3 - len(spacing)) + spacing
         return dataclasses.replace(grid, coarse=coarse_axis(planned, grid.spacing))
 
+    def _axes(self) -> tuple[int, ...]:
+        """Those that training mirrored, of the three of an image."""
+        thin = 3 - len(self.trained.configuration["patch_size"])
+        return tuple(axis + thin for axis in self.trained.mirrored)
+
     def _slabs(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """The mean of the logits of all folds."""
         thin = 3 - len(self.trained.configuration["patch_size"])  # 2D goes slice by slice
         patch = (1,) * thin + tuple(self.trained.configuration["patch_size"])
-        axes = tuple(axis + thin for axis in self.trained.mirrored) if self.mirror else ()
+        axes = self._axes() if self.mirror else ()
         network = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
         return sliding_window_slabs(
             network, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch),
@@ -207,6 +232,8 @@ def load_nnunet(
     checkpoint: str = FINAL,
     largest: bool = False,
     probabilities: bool = False,
+    fill: float | None = None,
+    uncertainty: bool = False,
 ) -> NnunetPredictor:
     """A trained folder of nnU-Net, ready to be applied.
 
@@ -219,6 +246,8 @@ def load_nnunet(
         checkpoint: the name of the file in each fold.
         largest: whether to keep only the largest component of each label.
         probabilities: whether to write the probabilities, too.
+        fill: replaces NaN and infinite voxels; None makes them an error.
+        uncertainty: whether to write entropy and variance, too.
 
     Raises: ValueError for what is no such folder, is damaged, or cannot be built.
     """
@@ -240,8 +269,9 @@ def load_nnunet(
         for weights in trained.weights
     )  # fmt: skip
     return NnunetPredictor(
-        trained, models, preparation, mirror, overlap, largest, probabilities, previous
-    )
+        trained, models, preparation, mirror, overlap, largest, probabilities,
+        fill=fill, uncertainty=uncertainty, previous=previous,
+    )  # fmt: skip
 
 
 def preparation_of(trained: TrainedFolder) -> Preparation:

@@ -19,6 +19,7 @@ from zipfile import ZIP_STORED, ZipFile
 import numpy as np
 from PIL import Image
 
+from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.normalization import (
     CT,
     RESCALED,
@@ -27,6 +28,7 @@ from unetzoo.data.preprocessing.normalization import (
     ZScore,
 )
 from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.data.regions import Regions
 from unetzoo.interop.nnunet_folder import FINAL, RESCALINGS
 from unetzoo.interop.nnunet_network import NETWORKS, renamed
 from unetzoo.interop.torch_writer import write_torch
@@ -52,6 +54,7 @@ class Trained:
     channels: int
     class_names: tuple[str, ...]
     preparation: Preparation
+    scheme: LabelScheme | None = None  # which regions the channels are, if they are
 
     @property
     def thin(self) -> int | None:
@@ -93,13 +96,19 @@ def check_trained(trained: Trained) -> None:
         f"upsampling {build.get('upsampling')!r}":
             build.get("upsampling", "transposed") != "transposed",
         "an activation of the output": build.get("activation") is not None,
-        "one channel for two classes": _outputs(trained) == 1,
+        "labels that overlap": trained.scheme is not None and trained.scheme.overlapping,
+        "one channel for two classes": _outputs(trained) == 1 and _regions(trained) is None,
     }  # fmt: skip
     if wrong := [fault for fault, holds in faults.items() if holds]:
         raise ValueError(
             f"format nnunet: {', '.join(wrong)}: nnU-Net has no counterpart; expected plain_unet "
             "or residual_unet for volumes with a spacing, or --format onnx."
         )
+
+
+def _regions(trained: Trained) -> Regions | None:
+    regions = None if trained.scheme is None else trained.scheme.regions
+    return regions if isinstance(regions, Regions) else None
 
 
 def _outputs(trained: Trained) -> int:
@@ -160,7 +169,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def description_of(trained: Trained) -> dict[str, Any]:
-    """``dataset.json``; the labels are the classes' own numbers."""
+    """``dataset.json``; the labels are the classes' own numbers, of regions those of the files."""
     kinds = trained.preparation.normalisation
     names = [
         "CT" if isinstance(kind, CT)
@@ -169,9 +178,16 @@ def description_of(trained: Trained) -> dict[str, Any]:
         for n, kind in enumerate(kinds)
     ]  # fmt: skip
     classes = ["background", *trained.class_names[1:]]
+    labels: dict[str, Any] = {name: number for number, name in enumerate(classes)}
+    order = {}
+    if regions := _regions(trained):
+        named = zip(trained.class_names, map(list, regions.members), strict=True)
+        labels = {"background": 0, **dict(named)}
+        order = {"regions_class_order": list(regions.order)}
     return {
         "channel_names": {str(number): name for number, name in enumerate(names)},
-        "labels": {name: number for number, name in enumerate(classes)},
+        "labels": labels,
+        **order,
         "numTraining": 0,
         "file_ending": ".nii.gz",
         "overwrite_image_reader_writer": READER,

@@ -36,6 +36,17 @@ STEPS = (
 )
 
 
+LAST_OF_REGIONS = (
+    "Resample the logits back linearly, put the box back, and write the number of each region in "
+    "labels.regions.order where its sigmoid is above 0.5, later regions over earlier ones."
+)
+
+LAST_OF_OVERLAPPING = (
+    "Resample the logits back linearly, put the box back, and write a channel for each label, 1 "
+    "where its sigmoid is above 0.5."
+)
+
+
 @dataclass(frozen=True)
 class Processing:
     """What ``processing.json`` says."""
@@ -57,6 +68,12 @@ class Processing:
         """Those of the logits."""
         return len(self.class_names)
 
+    @property
+    def _last_step(self) -> str:
+        if self.scheme.overlapping:
+            return LAST_OF_OVERLAPPING
+        return LAST_OF_REGIONS if self.scheme.regions else STEPS[-1]
+
     def write(self, **more: Any) -> None:
         """Write the file, with more that it is to say."""
         record = {
@@ -64,7 +81,7 @@ class Processing:
             "version": VERSION,
             "file": self.file,
             "axes": "RAS, channels last" if len(self.patch) == 3 else "rows, columns, channels",
-            "steps": STEPS,
+            "steps": (*STEPS[:-1], self._last_step),
             "channels": self.channels,
             "classes": self.class_names,
             "labels": self.scheme.to_json(),

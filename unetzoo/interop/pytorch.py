@@ -10,7 +10,9 @@ import numpy as np
 
 from unetzoo.interop.names.table import Names, tables_of
 from unetzoo.interop.torch_files import read_state_dict
+from unetzoo.layers.onednn import hasten
 from unetzoo.registry import check_arguments, list_models
+from unetzoo.saving import check_weights
 from unetzoo.utils.text import few, printable, short
 
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
@@ -25,8 +27,9 @@ def load_weights(
     source: "str | PathLike[str] | Mapping[str, Any]",
     key: str | None = None,
     network: str | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> keras.Model:
-    """Load the weights of a PyTorch implementation into a network of the zoo.
+    """Load the weights of a PyTorch implementation into a network of the zoo, or one of your own.
 
     Names are matched by tables, one file a network in ``unetzoo/interop/names``: milesial's U-Net
     for ``unet2d_textbook``, nnU-Net's for ``plain_unet`` and ``residual_unet``, MONAI's for
@@ -39,10 +42,14 @@ def load_weights(
             without running anything in it; or a ``state_dict()``, of tensors or numpy arrays.
         key: where there are several groups of weights, such as "model" and "ema", which.
         network: the network's id, where ``model.name`` is another.
+        names: for a network of your own, the module of each layer that has weights, such as
+            ``{"down{n}-conv{m}": "downs.{n-1}.{m}"}``, where ``{n}`` stands for a number and
+            ``{n-1}`` for the one before.
 
     Returns: the model.
-    Raises: ValueError for a model that is no network of the zoo, a file that cannot be read, and
-        tensors that are missing, left over, or of another shape: all are listed.
+    Raises: ValueError for a model that is no network of the zoo and comes without names, a file
+        that cannot be read, and tensors that are missing, left over, or of another shape: all are
+        listed.
 
     >>> import unetzoo
     >>> model = unetzoo.build("unet2d_small", input_shape=(16, 16, 3), num_classes=2)
@@ -52,14 +59,15 @@ def load_weights(
     ...     print(str(error)[:60])
     weights of the zoo's own names, dots for hyphens, do not fit
     """
-    network = _network(model, network)
+    tables = (Names("the given names", names),) if names else tables_of(_network(model, network))
+    check_weights(model)
     state, where = _state(source, key)
-    tried = [(names, names.translated(state, model)) for names in tables_of(network)]
-    names, translated = max(tried, key=lambda pair: _known(pair[0], pair[1], model))
-    values = _matched(model, names, translated, where)
+    tried = [(table, table.translated(state, model)) for table in tables]
+    table, translated = max(tried, key=lambda pair: _known(pair[0], pair[1], model))
+    values = _matched(model, table, translated, where)
     for variable in model.weights:
         variable.assign(values[variable.path])
-    return model
+    return hasten(model)
 
 
 def _network(model: keras.Model, network: str | None) -> str:
@@ -70,11 +78,7 @@ def _network(model: keras.Model, network: str | None) -> str:
     if name not in known:
         raise ValueError(
             f"{short(name)} is no network with names of PyTorch's weights; expected one of "
-            f"{few(known, 20)} (network=... says which it is)."
-        )
-    if any(weight._value is None for weight in model.weights):
-        raise ValueError(
-            f"{model.name!r} is a skeleton, without weights; build it with unetzoo.build."
+            f"{few(known, 20)} (network=... says which it is), or names for its layers."
         )
     return name
 

@@ -20,6 +20,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 import numpy as np
 
 from unetzoo.interop.pickled import Name, Object, Refused, follow, walk
+from unetzoo.interop.safetensors_files import numbers_of, read_safetensors
 from unetzoo.utils.files import missing
 from unetzoo.utils.text import few, printable
 
@@ -96,7 +97,7 @@ def read_state_dict(path: "str | PathLike[str]", key: str | None = None) -> dict
     (2, 1, 3, 3)
     """
     if Path(path).suffix == ".safetensors":
-        return _safetensors(path)
+        return read_safetensors(path)
     with _opened(path) as file:
         saved = file.description()
         groups = _groups(saved)
@@ -126,18 +127,6 @@ def _tensors(saved: Any, deep: bool) -> dict[str, Tensor]:
         for path, value in walk(saved)
         if isinstance(value, Tensor) and (deep or len(path) == 1)
     }
-
-
-def _safetensors(path: "str | PathLike[str]") -> dict[str, np.ndarray]:
-    if reason := missing(path):
-        raise ValueError(f"{path}: {reason}; expected a file of safetensors.")
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return dict(load_file(path))
-    except SafetensorError as error:
-        raise ValueError(f"{path}: it is damaged ({error}); copy it again.") from error
 
 
 @contextmanager
@@ -240,14 +229,10 @@ class _File:
     def numbers(self, storage: Storage) -> np.ndarray:
         if storage not in self.storages:
             content = self.content(f"data/{storage.key}")
-            half = storage.dtype == "bf16"
-            dtype = np.dtype("<u2" if half else f"<{storage.dtype}")
-            if len(content) != storage.count * dtype.itemsize:
+            size = 2 if storage.dtype == "bf16" else np.dtype(storage.dtype).itemsize
+            if len(content) != storage.count * size:
                 raise ValueError(f"{storage.count:,} numbers in another number of bytes")
-            numbers = np.frombuffer(content, dtype)
-            if half:  # the upper half of a float32
-                numbers = (numbers.astype("u4") << 16).view("f4")
-            self.storages[storage] = numbers
+            self.storages[storage] = numbers_of(content, storage.dtype)
         return self.storages[storage]
 
 

@@ -1,11 +1,33 @@
 """Maps brought to another size: padded or cut; and a check of sizes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 from keras import ops
 
 from unetzoo.utils.sizes import Shape, Sizes
+
+
+def _are_names(sizes: Iterable[Any]) -> bool:
+    """Whether jax exports a network of open sizes, some of which have only names."""
+    named = any(not isinstance(size, int) for size in sizes)
+    return named and keras.backend.backend() == "jax"
+
+
+def _placed(x: Any, sizes: Iterable[Any], starts: Iterable[Any]) -> Any:
+    """A map of other sizes, cut from a start in it; zeros where it has no voxels.
+
+    A matrix of 0 and 1 an axis, as jax cannot say of sizes with names which one is larger.
+    """
+    letters = "bxyzc"[: len(x.shape) - 1] + "c"
+    for axis, (size, start) in enumerate(zip(sizes, starts, strict=True), start=1):
+        voxels = ops.arange(ops.shape(x)[axis])
+        matrix = ops.arange(size)[:, None] + start == voxels[None, :]
+        letter = letters[axis]
+        equation = f"o{letter},{letters}->{letters.replace(letter, 'o')}"
+        x = ops.einsum(equation, ops.cast(matrix, x.dtype), x)
+    return x
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -25,8 +47,12 @@ class PadToMatch(keras.layers.Layer):
     """
 
     def call(self, x: Any, reference: Any) -> Any:
+        sizes, targets = ops.shape(x)[1:-1], ops.shape(reference)[1:-1]
+        if _are_names(sizes + targets):
+            starts = [-((new - old) // 2) for old, new in zip(sizes, targets, strict=True)]
+            return _placed(x, targets, starts)
         before_after = [(0, 0)]
-        for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
+        for size, target in zip(sizes, targets, strict=True):
             gap = target - size
             before_after.append((gap // 2, gap - gap // 2))
         known = all(isinstance(n, int) for sides in before_after for n in sides)
@@ -63,7 +89,8 @@ class CheckSizes(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         sizes = Sizes(self.smallest, self.step)
-        wrong = [n for n in x.shape[1:-1] if n is not None and not sizes.allow(n)]
+        known = [n for n in x.shape[1:-1] if isinstance(n, int)]  # None, or a name as in jax
+        wrong = [n for n in known if not sizes.allow(n)]
         if wrong:
             raise ValueError(f"input of {tuple(x.shape[1:-1])}: {sizes.needed(wrong)}")
         return x
@@ -89,9 +116,12 @@ class CropToMatch(keras.layers.Layer):
     """
 
     def call(self, x: Any, reference: Any) -> Any:
+        sizes, targets = ops.shape(x)[1:-1], ops.shape(reference)[1:-1]
+        starts = [(size - target) // 2 for size, target in zip(sizes, targets, strict=True)]
+        if _are_names(sizes + targets):
+            return _placed(x, targets, starts)
         window = [slice(None)]
-        for size, target in zip(ops.shape(x)[1:-1], ops.shape(reference)[1:-1], strict=True):
-            start = (size - target) // 2
+        for start, target in zip(starts, targets, strict=True):
             window.append(slice(start, start + target))
         return x[tuple(window)]
 
@@ -121,7 +151,11 @@ class CropToMultiple(keras.layers.Layer):
         self.multiple = multiple
 
     def call(self, x: Any) -> Any:
-        window = [slice(0, size - size % self.multiple) for size in ops.shape(x)[1:-1]]
+        sizes = ops.shape(x)[1:-1]
+        if _are_names(sizes):
+            whole = [size // self.multiple * self.multiple for size in sizes]
+            return _placed(x, whole, [0] * len(whole))
+        window = [slice(0, size - size % self.multiple) for size in sizes]
         return x[(slice(None), *window)]
 
     def compute_output_shape(self, shape: Shape) -> Shape:

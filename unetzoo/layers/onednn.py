@@ -1,4 +1,4 @@
-"""Convolutions as TensorFlow and oneDNN compute them fastest on a CPU.
+"""Convolutions as TensorFlow and oneDNN compute them fastest on a CPU, and exact instance norms.
 
 TensorFlow passes the kernel of a 3D convolution to oneDNN in the order that suits oneDNN, but that
 of a 2D convolution as it is stored. So a picture is treated as a volume one voxel deep: the same
@@ -6,6 +6,9 @@ sums take half the time with AVX2, and a tenth less with AVX-512. Without AVX-51
 the gradient of the kernel at a fifth of the processor's speed; here it is a matrix product for each
 position in the kernel instead. A transposed convolution whose kernel is as large as its stride is
 one matrix product whose result is reordered.
+
+For a mean TensorFlow adds voxel by voxel, in float32; that of 128 x 128 x 128 voxels can be wrong
+by a thousandth. So instance norms take it axis by axis, which is as fast, and as exact as PyTorch.
 """
 
 import functools
@@ -22,7 +25,7 @@ WIDE = 32  # channels; with fewer, oneDNN's own gradient is as fast
 
 
 def hasten(model: keras.Model) -> keras.Model:
-    """Make a network compute its convolutions in the fastest exact way.
+    """Make a network compute its convolutions and instance norms in the fastest exact way.
 
     Only on TensorFlow, on a CPU and without XLA; elsewhere nothing changes. Weights, configuration
     and saved files stay the same.
@@ -41,6 +44,8 @@ def hasten(model: keras.Model) -> keras.Model:
             layer.convolution_op = functools.partial(_convolve, layer.padding.upper())
         elif type(layer) in TRANSPOSED and _only_enlarges(layer):
             layer.call = functools.partial(_enlarged, layer)
+        elif type(layer) is keras.layers.GroupNormalization and _is_instance_norm(layer):
+            layer.call = functools.partial(_normalized, layer)
     return model
 
 
@@ -80,6 +85,33 @@ def _enlarged(layer: Any, x: Any) -> Any:
     y = ops.reshape(y, (batch, *larger, filters))
     y = y + layer.bias if layer.use_bias else y
     return y if layer.activation is None else layer.activation(y)
+
+
+def _is_instance_norm(layer: Any) -> bool:
+    """Whether each channel is a group."""
+    shape = layer._build_shapes_dict["input_shape"]
+    return layer.axis in (-1, len(shape) - 1) and layer.groups in (-1, shape[-1])
+
+
+def _normalized(layer: Any, x: Any) -> Any:
+    """The layer's output, in float32 at least, as Keras computes it."""
+    ops = keras.ops
+    dtype, x = x.dtype, ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+    mean = _mean(x)
+    scale = ops.rsqrt(_mean(ops.square(x - mean)) + layer.epsilon)
+    if layer.scale:
+        scale = scale * ops.cast(layer.gamma, x.dtype)
+    shift = -mean * scale
+    if layer.center:
+        shift = shift + ops.cast(layer.beta, x.dtype)
+    return ops.cast(x * scale + shift, dtype)
+
+
+def _mean(x: Any) -> Any:
+    """Of each channel of ``(B, *spatial, C)``, axis by axis: no sum is long."""
+    for axis in range(len(x.shape) - 2, 0, -1):
+        x = keras.ops.mean(x, axis=axis, keepdims=True)
+    return x
 
 
 def _convolve(padding: str, x: Any, kernel: Any) -> Any:

@@ -35,14 +35,16 @@ def resize(x: Any, sizes: Iterable[Any], align_corners: bool = False) -> Any:
 
 
 def _weights(old: Any, new: Any, align_corners: bool) -> Any:
-    """The ``(new, old)`` matrix of one axis: a tent function around each new position."""
-    position = ops.cast(ops.arange(new), "float32")
-    before, after = ops.cast(old, "float32"), ops.cast(new, "float32")
+    """The ``(new, old)`` matrix of one axis: a tent function around each new position.
+
+    The sizes may be without a number, where PyTorch or jax exports a network of open sizes.
+    """
+    position, pixel = (ops.cast(ops.arange(n, dtype="int32"), "float32") for n in (new, old))
+    before, after = (ops.sum(ops.ones_like(voxels)) for voxels in (pixel, position))
     if align_corners:
         position = position * ((before - 1.0) / ops.maximum(after - 1.0, 1.0))
     else:
         position = ops.clip((position + 0.5) * (before / after) - 0.5, 0.0, before - 1.0)
-    pixel = ops.cast(ops.arange(old), "float32")
     return ops.relu(1.0 - ops.abs(position[:, None] - pixel[None, :]))
 
 

@@ -1,5 +1,6 @@
 """Which values the settings of a run may have; checked without Keras and without the data."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,13 @@ def _are_sizes(patch: Any) -> bool:
 def _are_kinds(kinds: Any) -> bool:
     listed = isinstance(kinds, (list, tuple)) and bool(kinds)
     return kinds is None or (listed and all(isinstance(kind, Normalization) for kind in kinds))
+
+
+def _is_pattern(text: Any) -> bool:
+    try:
+        return text is None or bool(re.compile(text).pattern)
+    except (re.error, TypeError):
+        return False
 
 
 def _are_names(names: Any) -> bool:
@@ -49,6 +57,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda path: path is None or (isinstance(path, str) and path != ""),
         "the path of a file that lists the folds, or None",
     ),
+    "groups": (_is_pattern, "a regular expression such as '^[^_]+', or None"),
     "normalisation": (_are_kinds, "a ZScore, CT or Rescaled for each channel, or None"),
     "fill": (lambda fill: fill is None or is_number(fill), "a finite number, such as 0"),
     "build": (
@@ -84,10 +93,18 @@ def check_values(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
         registry.card(settings["network"])
     values = {**defaults, **settings}
     fold, folds, spacing = values["fold"], values["folds"], values["spacing"]
+    if values["splits"] is not None and values["groups"] is not None:
+        raise ValueError(
+            f"splits {values['splits']}, groups {values['groups']!r}: expected one of them; the "
+            "file says which cases stay together."
+        )
     if values["splits"] is None:  # or else the file says how many there are
         known = fold is None or (is_whole(fold, least=0) and fold < folds)
         check(known, "fold", fold, f"0 to {folds - 1}, or None to train on all cases")
-    LabelScheme(values["classes"], values["labels"], values["ignore"])
+    LabelScheme(
+        values["classes"], values["labels"], values["ignore"], threshold=values["threshold"],
+        geometry=values["geometry"],
+    )  # fmt: skip
     check_spacing(None if spacing == "median" else spacing)
     schedule = "constant" if values["schedule"] is None else values["schedule"]
     if values["freeze"] and values["init"] is None:

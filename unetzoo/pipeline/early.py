@@ -26,14 +26,21 @@ from unetzoo.utils.choices import TFDS
 from unetzoo.utils.files import check_folder, missing
 
 
-def training_data(settings: Settings, place: str | None = None) -> TrainingData:
-    """The data of settings; or of another place, to score a network that was trained with them.
+def training_data(
+    settings: Settings, place: str | None = None, *, test: bool = False
+) -> TrainingData:
+    """The data of settings; or others, to score a network that was trained with them.
+
+    Args:
+        settings: of the run.
+        place: other data; None for the run's own.
+        test: whether the test cases of the data are wanted: imagesTs and labelsTs, or TFDS's split.
 
     >>> training_data(Settings("tfds:cells", "unet2d_small", (32, 32))).place
     'tfds:cells'
     """
     source = Tfds if (place or settings.data).startswith(TFDS) else Files
-    return source(settings, place)
+    return source(settings, place, test)
 
 
 def run_to_resume(settings: Settings, folder: Path, cache: Path | None = None) -> Run | None:

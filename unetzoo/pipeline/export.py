@@ -145,6 +145,7 @@ def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
         channels=run.channels,
         class_names=run.class_names,
         preparation=run.preparation,
+        scheme=run.scheme,
     )
     name = re.sub(r"\W", "", run.folder.resolve().name) or "run"
     with _becoming(folder) as place:

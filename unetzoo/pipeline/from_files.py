@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from unetzoo.data.augmentation import Augmentation
 from unetzoo.data.datasets import Case, Dataset, find_dataset
-from unetzoo.data.datasets.reading import read_case, read_case_labels
+from unetzoo.data.datasets.reading import read_case_labels
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.cache import key_of, prepare_cases
 from unetzoo.data.preprocessing.preparation import preparation_for
 from unetzoo.data.preprocessing.survey import Look, Survey
-from unetzoo.data.splits import folds, read_splits
+from unetzoo.data.splits import grouped_folds, read_splits
 from unetzoo.evaluation.results import Evaluation, evaluate_files
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
@@ -44,7 +44,8 @@ class Files(TrainingData):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.own = os.path.realpath(self.place) == os.path.realpath(self.settings.data)
+        same = os.path.realpath(self.place) == os.path.realpath(self.settings.data)
+        self.own = same and not self.test
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -56,6 +57,8 @@ class Files(TrainingData):
             labels=settings.labels,
             classes=settings.classes,
             ignore=settings.ignore,
+            threshold=settings.threshold,
+            geometry=settings.geometry,
         )
 
     def check(self) -> None:
@@ -112,6 +115,7 @@ class Files(TrainingData):
                 batch_size=settings.batch_size,
                 augment=Augmentation() if settings.augment else None,
                 ignore_label=run.scheme.ignore,
+                regions=run.scheme.table if run.scheme.regions else None,
                 output=outputs.sizes,
                 outputs=outputs.count,
                 seed=settings.seed,
@@ -124,12 +128,27 @@ class Files(TrainingData):
         return run
 
     def to_score(self, run: Run) -> list[Case]:
-        """The held-out cases of a run's own files, or all cases of other files."""
+        """The held-out cases of a run's own files, all cases of other files, or test cases."""
+        if self.test:
+            return self._test_cases()
         self.own = self.own or self._moved(run)
         if not self.own:
             return list(self.dataset.cases)
         self._check_held_out(run)
         return self._named(run, run.held_out)
+
+    def _test_cases(self) -> list[Case]:
+        """Raises: ValueError where none has labels."""
+        cases = [case for case in self.dataset.test if case.label is not None]
+        if not cases:
+            raise ValueError(
+                f"{self.place}: no test case with labels; expected images in imagesTs and their "
+                "labels in labelsTs."
+            )
+        if len(cases) < len(self.dataset.test):
+            others = counted(len(self.dataset.test) - len(cases), "test case")
+            warnings.warn(f"{self.place}: {others} without labels, not scored.", stacklevel=2)
+        return cases
 
     def _moved(self, run: Run) -> bool:
         """Whether these are the run's own files in another place, from where none may be scored
@@ -154,15 +173,15 @@ class Files(TrainingData):
             overwrite=True,
             progress=bar("segmenting"),
         )
-        pairs = [(name, cases[name].label or "", path) for name, path in masks.written.items()]
+        pairs = [(name, cases[name].labels, path) for name, path in masks.written.items()]
         scored = evaluate_files(
             pairs, run.scheme, run.class_names, tolerance=tolerance, progress=bar("scoring")
         )
 
         def shown(name: str) -> Shown:
             case = cases[name]
-            image = read_case(case, fill=run.preparation.fill)
-            written = dataclasses.replace(case, label=masks.written[name])
+            image = predictor.read(case)
+            written = dataclasses.replace(case, label=masks.written[name], more_labels=())
             reference, prediction = (read_case_labels(c, run.scheme).data for c in (case, written))
             return image.data, reference, prediction, image.spacing
 
@@ -175,8 +194,9 @@ class Files(TrainingData):
 
     def _tell_classes(self, train: Iterable[str]) -> None:
         """Warn of classes that training never sees, and of labels that look like objects."""
+        scheme = self.dataset.scheme
         seen = {
-            name: {label for label, _ in look.measured["voxels"]}
+            name: scheme.seen(label for label, _ in look.measured["voxels"])
             for name, look in self.looks.items()
         }
         every, trained = set[int]().union(*seen.values()), set[int]()
@@ -202,7 +222,7 @@ class Files(TrainingData):
         if fold is None:
             return names, []
         if self.settings.splits is None:
-            return folds(names, self.settings.folds)[fold]
+            return grouped_folds(names, self.settings.groups, self.settings.folds)[fold]
         parts = read_splits(self.settings.splits, names)
         if fold >= len(parts):
             raise ValueError(

@@ -42,11 +42,15 @@ class Tfds(TrainingData):
 
     def check(self) -> None:
         self._check_axes(2)
-        if (splits := self.settings.splits) is not None:
-            raise ValueError(
-                f"splits {splits}: examples of {self.settings.data} have no names to list; "
-                "expected fold and folds alone."
-            )
+        settings = self.settings
+        for name, value in {"splits": settings.splits, "groups": settings.groups}.items():
+            if value is not None:
+                raise ValueError(
+                    f"{name} {value}: examples of {settings.data} have no names to go by; expected "
+                    "fold and folds alone."
+                )
+        if settings.threshold is not None or settings.geometry != "header":
+            raise ValueError(f"{settings.data}: expected no threshold and no geometry with TFDS.")
 
     def begin(self, folder: Path, workers: int, survey: Survey) -> Run:
         settings, source = self.settings, self.source

@@ -20,6 +20,8 @@ def evaluate_masks(
     labels: Mapping[int, int] | None = None,
     classes: int | None = None,
     ignore: int | None = None,
+    threshold: float | None = None,
+    geometry: str = "header",
     tolerance: float = 1.0,
 ) -> Evaluation:
     """Score a folder of masks against the labels of a data set; a mask is named after its case.
@@ -27,16 +29,18 @@ def evaluate_masks(
     Args:
         masks: the folder; the masks hold the numbers that the data set's label files hold.
         data: as in ``unetzoo.data.find_dataset``.
-        labels, classes, ignore: as in ``find_dataset``.
+        labels, classes, ignore, threshold, geometry: as in ``find_dataset``.
         tolerance: of the surface Dice, in mm or pixels.
 
     Warns of cases without a mask and of masks without a case.
     Raises: ValueError where no mask belongs to a case, and as in ``evaluate_files``.
     """
-    dataset = find_dataset(data, labels=labels, classes=classes, ignore=ignore)
+    dataset = find_dataset(
+        data, labels=labels, classes=classes, ignore=ignore, threshold=threshold, geometry=geometry
+    )
     files = {stem_of(path): path for path in listed(Path(masks))}
     pairs = [
-        (case.name, case.label, files[case.name])
+        (case.name, case.labels, files[case.name])
         for case in dataset.cases
         if case.name in files and case.label is not None
     ]
@@ -53,7 +57,7 @@ def evaluate_masks(
         if others := sorted(names - scored):
             text = f"{counted(len(others), what)} {where}, not scored: {few(others)}."
             warnings.warn(text, stacklevel=2)
-    scheme = _scheme(dataset, [label for _, label, _ in pairs])
+    scheme = _scheme(dataset, [labels[0] for _, labels, _ in pairs])
     return evaluate_files(
         pairs, scheme, dataset.class_names, tolerance=tolerance, progress=bar("scoring")
     )

@@ -1,7 +1,7 @@
 """``unetzoo predict``: masks on the grids of the images, one case after the other."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +9,27 @@ import numpy as np
 
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import check_apart, check_targets, target
-from unetzoo.data.datasets.reading import read_case, write_case_labels
+from unetzoo.data.datasets.reading import read_case, read_case_labels, write_case_labels
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
-from unetzoo.data.preprocessing.inverse import resampling, restore_labels, restore_probabilities
+from unetzoo.data.preprocessing.inverse import (
+    resampling,
+    restore_labels,
+    restore_probabilities,
+    restore_regions,
+)
 from unetzoo.data.preprocessing.preparation import Grid, prepare
-from unetzoo.inference.postprocessing import largest_component
+from unetzoo.evaluation.calibration import Sampler, read_temperature, scaled
+from unetzoo.inference.postprocessing import largest_component, largest_of_regions
 from unetzoo.inference.shapes import Network, first_output
+from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
 from unetzoo.interop.nnunet_folder import is_trained_folder
 from unetzoo.interop.nnunet_zip import trained_place
 from unetzoo.interop.onnx_network import OnnxNetwork
 from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.pipeline.run import RUN, Run
-from unetzoo.utils.checks import check
+from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.files import make_folder, replacing
 from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
@@ -61,8 +68,13 @@ class Predictor:
         overlap: as in ``sliding_window``.
         largest: whether to keep only the largest component of each class.
         probabilities: whether to write the probabilities, too.
+        fill: replaces NaN and infinite voxels; None for what the run was trained with.
+        uncertainty: whether to write the entropy, too, and with mirror the variance.
+        temperature: of the probabilities; see ``unetzoo.evaluation.calibration``.
+        sampler: gathers the probabilities of labeled cases, for a calibration.
+        file: the name of the network's file, where it is known.
 
-    Raises: ValueError for an overlap outside [0, 1).
+    Raises: ValueError for an overlap outside [0, 1), or a fill that is not finite.
     """
 
     run: Run | Processing
@@ -71,10 +83,17 @@ class Predictor:
     overlap: float | None = None
     largest: bool = False
     probabilities: bool = False
+    fill: float | None = None
+    uncertainty: bool = False
+    temperature: float = 1.0
+    sampler: Sampler | None = None
+    file: str = ""
 
     def __post_init__(self) -> None:
         holds = self.overlap is None or 0 <= self.overlap < 1
         check(holds, "overlap", self.overlap, "a fraction in [0, 1)")
+        holds = self.fill is None or is_number(self.fill)
+        check(holds, "fill", self.fill, "a finite number, such as 0")
 
     @property
     def own_run(self) -> Run:
@@ -83,10 +102,20 @@ class Predictor:
             return self.run
         raise ValueError(f"{self.run.folder}: an export; expected the folder of a run.")
 
+    def read(self, case: Case) -> Volume | Picture:
+        """The image of a case. Raises: ValueError as ``read_case``."""
+        fill = self.run.preparation.fill if self.fill is None else self.fill
+        return read_case(case, fill=fill)
+
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
         slabs, grid = self._slabs(image)
-        return self._cleaned(restore_labels(slabs, grid, resampling(grid)))
+        scheme, progress = self.run.scheme, resampling(grid)
+        if scheme.regions:
+            return self._cleaned(
+                restore_regions(slabs, grid, scheme.painting, progress, add=scheme.overlapping)
+            )
+        return self._cleaned(restore_labels(slabs, grid, progress))
 
     def segment_prepared(self, image: np.ndarray) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of a prepared image ``(*spatial, C)``."""
@@ -98,28 +127,72 @@ class Predictor:
         )  # fmt: skip
 
     def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
-        """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes."""
+        """The probabilities ``(*spatial, classes)`` of an image, float32, on its canonical axes.
+
+        Those of regions, which may lie over each other, are independent.
+        """
         slabs, grid = self._slabs(image)
         single = first_output(self.model.output_shape)[-1] == 1
-        return restore_probabilities(
-            slabs, grid, "sigmoid" if single else "softmax", resampling(grid)
+        regions = self.run.scheme.regions is not None
+        probabilities = restore_probabilities(
+            slabs, grid, "sigmoid" if single or regions else "softmax", resampling(grid)
         )
+        return scaled(probabilities, self.temperature, regions=regions)
+
+    def spread(self, image: Volume | Picture) -> Spread:
+        """The probabilities over mirror images, if the predictor mirrors, or else of one."""
+        spread = Spread()
+        axes = tuple(range(len(self.run.patch))) if self.mirror else ()
+        for flipped in mirror_images(axes):
+            single = replace(self, model=Mirrored(self.model, flipped), mirror=False)
+            spread.add(single.predict_probabilities(image))
+        return spread
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
-        image = read_case(case, fill=self.run.preparation.fill)
+        image = self.read(case)
         path = target(case, folder)
-        if self.probabilities:
+        if self.probabilities or self.sampler is not None:
             probabilities = self.predict_probabilities(image)
-            _write_probabilities(folder / f"{case.name}_probabilities", probabilities, image)
-            classes = self._cleaned(classes_of(probabilities, threshold=0.5))
+            classes = self._cleaned(self._classes(probabilities))
+            self._keep(probabilities, case, image, folder)
         else:
             classes = self.segment(image)
+        if self.uncertainty:
+            spread = self.spread(image)
+            entropy = spread.entropy(regions=self.run.scheme.regions is not None)
+            _write_values(folder / f"{case.name}_entropy", entropy[..., None], image)
+            if spread.count > 1:
+                variance = spread.variance[..., None]
+                _write_values(folder / f"{case.name}_variance", variance, image)
         write_case_labels(path, classes, image, self.run.scheme)
         return path
 
+    def _keep(
+        self, probabilities: np.ndarray, case: Case, image: Volume | Picture, folder: Path
+    ) -> None:
+        """Write the probabilities, and draw voxels of them, as was asked for."""
+        if self.probabilities:
+            _write_values(folder / f"{case.name}_probabilities", probabilities, image)
+        if self.sampler is not None:
+            self.sampler.add(probabilities, read_case_labels(case, self.run.scheme).data)
+
+    def _classes(self, probabilities: np.ndarray) -> np.ndarray:
+        scheme = self.run.scheme
+        if scheme.regions:
+            return scheme.painted(probabilities > 0.5)
+        return classes_of(probabilities, threshold=0.5)
+
     def _cleaned(self, classes: np.ndarray) -> np.ndarray:
-        return largest_component(classes) if self.largest else classes
+        if not self.largest:
+            return classes
+        scheme = self.run.scheme
+        if scheme.overlapping:
+            masks = np.moveaxis(scheme.in_regions(classes), -1, 0).astype("uint8")
+            return scheme.painted(np.stack([largest_component(mask) > 0 for mask in masks], -1))
+        if scheme.regions:
+            return largest_of_regions(classes, map(np.flatnonzero, scheme.table.T))
+        return largest_component(classes)
 
     def _slabs(self, image: Volume | Picture) -> tuple[Iterator[np.ndarray], Grid]:
         """The logits of the prepared image, and how to get back to the image's grid."""
@@ -171,7 +244,8 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     path = run.model_file(which)
     model = load_model(path)
     _check_record(run, model, path)
-    return Predictor(run, hasten(fuse(model)), **options)
+    options = {"temperature": read_temperature(run.folder, path.name), **options}
+    return Predictor(run, hasten(fuse(model)), file=path.name, **options)
 
 
 def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
@@ -184,7 +258,7 @@ def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
         ("axis", "", run.rank, len(model.inputs[0].shape) - 2),
         ("channel", "", run.channels, channels),
         ("class", "", len(run.class_names), classes),
-        ("class", " of the labels", run.scheme.num_classes or len(run.class_names), classes),
+        ("class", " of the labels", run.scheme.channels or len(run.class_names), classes),
     ):
         if recorded != needed:
             raise ValueError(
@@ -230,10 +304,10 @@ def predict_cases(
     return outcome
 
 
-def _write_probabilities(stem: Path, probabilities: np.ndarray, image: Volume | Picture) -> None:
-    """As NIfTI with a channel for each class; those of a picture as numpy's ``.npy``."""
+def _write_values(stem: Path, values: np.ndarray, image: Volume | Picture) -> None:
+    """``(*spatial, C)`` as NIfTI with C channels; those of a picture as numpy's ``.npy``."""
     if isinstance(image, Volume):
-        write_image(stem.with_name(f"{stem.name}.nii.gz"), probabilities, image)
+        write_image(stem.with_name(f"{stem.name}.nii.gz"), values, image)
         return
     with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
-        np.save(file, probabilities, allow_pickle=False)
+        np.save(file, values, allow_pickle=False)

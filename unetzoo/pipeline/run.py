@@ -16,7 +16,7 @@ from unetzoo.training.checkpoints import BEST, checkpoints
 from unetzoo.utils.checks import whole
 from unetzoo.utils.choices import MODELS
 from unetzoo.utils.files import missing, replacing
-from unetzoo.utils.json_values import parsed
+from unetzoo.utils.json_values import parsed, read_json
 from unetzoo.utils.kernels import keras_backend
 
 RUN = "run.json"
@@ -133,6 +133,23 @@ class Run:
                 stacklevel=2,
             )
         return newest
+
+
+def settings_at(path: Path | str) -> Settings:
+    """The settings in the folder of a run, or in a file: a ``run.json``, or its settings alone.
+
+    Raises: ValueError for a file that is missing, or holds something else.
+    """
+    path = Path(path)
+    file = path / RUN if path.is_dir() else path
+    record = read_json(file, "the settings of a run")
+    try:
+        return Settings.from_json(record.get("settings", record))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        reason = str(error).removesuffix(".")
+        raise ValueError(
+            f"{file}: not the settings of a run: {reason}; expected what unetzoo train wrote."
+        ) from error
 
 
 _PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what reads each from JSON

@@ -29,8 +29,11 @@ class Settings:
         fold: which fold is held out, counted from 0; None trains on all cases.
         folds: how many folds the cases are dealt into.
         splits: a file that lists the folds, such as nnU-Net's splits_final.json; or None.
+        groups: a regular expression; cases whose names share what it matches, such as a patient's,
+            stay in one fold. None if each case is its own.
         layout: of the data; None to detect it.
         labels, classes, ignore: as in ``LabelScheme``; None to follow the data.
+        threshold, geometry: as in ``LabelScheme``.
         spacing: millimeters to resample to, with None for an axis that stays as it is; "median" for
             the median of the training cases; None for no resampling.
         normalisation: one for each channel; None to choose it by the training cases.
@@ -65,10 +68,13 @@ class Settings:
     fold: int | None = 0
     folds: int = 5
     splits: str | None = None
+    groups: str | None = None
     layout: str | None = None
     labels: Mapping[int, int] | None = None
     classes: int | None = None
     ignore: int | None = None
+    threshold: float | None = None
+    geometry: str = "header"
     spacing: str | Spacing | None = "median"
     normalisation: tuple[Normalization, ...] | None = None
     fill: float | None = None

@@ -138,6 +138,8 @@ def build(run: Run) -> keras.Model:
             steps=settings.epochs * settings.steps,
             clip=settings.clip,
         )
+        if run.scheme.regions:  # their batches have weights where a label is ignored
+            return compile_model(model, optimizer=optimizer, activation="sigmoid")
         return compile_model(model, optimizer=optimizer, ignore_label=run.scheme.ignore)
 
 
@@ -173,7 +175,7 @@ def _finished(data: TrainingData, folder: Path) -> keras.Model:
 
 def _of_these_classes(plan: Plan, run: Run) -> Plan:
     """The plan; one of trained weights may have been made for other classes."""
-    classes = len(run.class_names)
+    classes = len(run.class_names) + bool(run.scheme.regions)  # of which the background is none
     if plan.num_classes != classes and run.settings.init is None:
         raise ValueError(
             f"num_classes {plan.num_classes} of the plan: expected {classes}, as the data have; "
@@ -215,7 +217,8 @@ def _callbacks(run: Run, data: TrainingData, done: int) -> list[keras.callbacks.
                 every=settings.validate_every,
                 ignore_label=run.scheme.ignore,
                 folder=folder,
-                class_names=run.class_names,
+                class_names=run.scheme.drawn_names(run.class_names),
+                scheme=run.scheme,
             )
         )
     callbacks += [

@@ -47,16 +47,18 @@ class TrainingData(ABC):
     Args:
         settings: of the run.
         place: other data to score, whose labels mean the same; None for the run's own.
+        test: whether to score the test cases of the data.
     """
 
     # Both are there once the data are open.
     batches: Callable[[int], Any]  # for ``fit``, starting at a batch of the run
     held_out: Cases | None
 
-    def __init__(self, settings: Settings, place: str | None = None):
+    def __init__(self, settings: Settings, place: str | None = None, test: bool = False):
         self.settings = settings
         self.place = place or settings.data
-        self.own = place is None
+        self.test = test
+        self.own = place is None and not test
 
     @abstractmethod
     def check(self) -> None:
@@ -137,7 +139,7 @@ class TrainingData(ABC):
             folder=folder,
             settings=self.settings.located(),
             scheme=scheme,
-            class_names=class_names or ("background", *others),
+            class_names=class_names or ("background", *others),  # a name for each channel
             channels=len(preparation.normalisation),
             preparation=preparation,
             train=dict.fromkeys(train, ""),

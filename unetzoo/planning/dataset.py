@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.datasets import Dataset, find_dataset
+from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.statistics import CaseStatistics, normalizations
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.planning.checks import check_choice, check_spacing
@@ -27,6 +28,8 @@ def plan_dataset(
     labels: Mapping[int, int] | None = None,
     classes: int | None = None,
     ignore: int | None = None,
+    threshold: float | None = None,
+    geometry: str = "header",
     fill: float | None = None,
     workers: int = 1,
     survey: Survey | None = None,
@@ -44,6 +47,8 @@ def plan_dataset(
         labels: as in ``find_dataset``, if data is a place.
         classes: as in ``find_dataset``, if data is a place.
         ignore: as in ``find_dataset``, if data is a place.
+        threshold: as in ``find_dataset``, if data is a place.
+        geometry: as in ``find_dataset``, if data is a place.
         fill: replaces NaN and infinite voxels; without it they are an error.
         workers: processes that read.
         survey: does the reading, so that whoever uses it next need not read again.
@@ -64,11 +69,16 @@ def plan_dataset(
     check(fill is None or is_number(fill), "fill", fill, "a finite number, such as 0")
     _check_place(data)
     if isinstance(data, Dataset):
-        if (layout, labels, classes, ignore) != (None,) * 4:
-            raise ValueError(f"{data}: expected no layout, labels, classes or ignore with it.")
+        if (layout, labels, classes, ignore, threshold, geometry) != (*(None,) * 5, "header"):
+            raise ValueError(
+                f"{data}: expected no layout, labels, classes, ignore, threshold or geometry."
+            )
         dataset = data
     else:
-        dataset = find_dataset(data, layout, labels=labels, classes=classes, ignore=ignore)
+        dataset = find_dataset(
+            data, layout, labels=labels, classes=classes, ignore=ignore, threshold=threshold,
+            geometry=geometry,
+        )  # fmt: skip
     findings = (survey or Survey()).look_through(
         dataset.cases,
         dataset.scheme,
@@ -82,14 +92,15 @@ def plan_dataset(
             f"{dataset}: only background in the labels; expected at least one other class: "
             "check the label files, or give classes."
         )
-    num_classes = dataset.scheme.with_classes(max(findings.counts) + 1).num_classes
+    scheme = dataset.scheme.with_classes(max(findings.counts) + 1)
+    num_classes = scheme.channels + bool(scheme.regions)  # of which the background is none
     statistics = [look.statistics for look in findings.looks.values()]
     for name, case in zip(findings.looks, statistics, strict=True):
         check_spacing(f"case {name!r}: spacing", case.spacing)
     return dataclasses.replace(
         _planned(statistics, num_classes, memory_gb, network),
         normalisation=normalizations(statistics, dataset.channel_names),
-        measured=_measured(statistics, num_classes),
+        measured=_measured(statistics, scheme),
     )
 
 
@@ -121,11 +132,13 @@ def _planned(
     return dataclasses.replace(result, configurations=turned)
 
 
-def _measured(cases: Sequence[CaseStatistics], num_classes: int) -> DatasetStatistics:
-    absent = (0,) * num_classes
+def _measured(cases: Sequence[CaseStatistics], scheme: LabelScheme) -> DatasetStatistics:
+    absent = (0,) * scheme.num_classes
     counts = zip_longest(absent, *(case.class_voxels for case in cases), fillvalue=0)
+    voxels = tuple(map(sum, counts))
+    if scheme.regions:
+        of_regions = np.array(voxels[: scheme.num_classes]) @ scheme.table
+        voxels = (voxels[0], *of_regions.tolist())
     spacing = np.median([case.spacing for case in cases], axis=0).round(6)
     shape = np.median([case.shape for case in cases], axis=0)
-    return DatasetStatistics(
-        len(cases), tuple(spacing.tolist()), tidy(shape.tolist()), tuple(map(sum, counts))
-    )
+    return DatasetStatistics(len(cases), tuple(spacing.tolist()), tidy(shape.tolist()), voxels)

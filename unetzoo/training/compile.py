@@ -22,10 +22,12 @@ def compile_model(
     loss: Any = None,
     ignore_label: int | None = None,
     jit_compile: bool | str = "auto",
+    activation: str | None = None,
 ) -> keras.Model:
     """Compile a network that gives logits: Adam, Dice + cross-entropy, the Dice of each class.
 
-    A network with one output channel is trained with a sigmoid, with several with a softmax. With
+    A network with one output channel is trained with a sigmoid, with several with a softmax, unless
+    they are regions that lie over each other: then give "sigmoid", and labels in channels. With
     deep supervision the loss is computed at every output, weighted by ``loss_weights``, and the
     Dice at the first; ``fit`` takes the labels once, or once for each output.
 
@@ -42,6 +44,8 @@ def compile_model(
         jit_compile: as in ``Model.compile``. Keras's "auto" chooses by backend and device: no XLA
             with tensorflow on a CPU, where it makes these 3D networks four times slower
             (benchmarks/step.py); XLA with jax, and with tensorflow on a GPU; eager with torch.
+        activation: "softmax" or "sigmoid"; None: by the number of channels. If ``loss`` is given,
+            give the loss's.
 
     Returns: the model.
     Raises: ValueError for a model that ends in a softmax or a sigmoid, and for an ``ignore_label``
@@ -59,10 +63,11 @@ def compile_model(
             "activation=None."
         )
     classes = model.outputs[0].shape[-1]
-    activation = "sigmoid" if classes == 1 else "softmax"
+    activation = activation or ("sigmoid" if classes == 1 else "softmax")
     loss = loss or DiceCrossentropy(activation=activation, ignore_label=ignore_label)
     ignore_label = _ignored(loss, ignore_label)
-    dice = DiceScore(classes, activation=activation, ignore_label=ignore_label)
+    first = 1 if activation == "sigmoid" and classes > 1 else None  # as regions are numbered
+    dice = DiceScore(classes, activation=activation, ignore_label=ignore_label, first_label=first)
     several = len(model.outputs) > 1
     model.compile(
         optimizer=optimizer or adam(learning_rate),

@@ -12,39 +12,38 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from unetzoo.utils.devices import check_device, choose_device
 from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import unwritten
 from unetzoo.utils.kernels import keras_backend
+from unetzoo.utils.quiet import tensorflow_silenced
 from unetzoo.utils.text import printable, shortened
 
 # Parts of the backends' own errors for a full disk or a read-only folder.
 UNWRITTEN = ("No space left on device", "Read-only file system", "Permission denied")
 
 
-def load_keras(task: str = "") -> None:
+def load_keras(task: str = "", device: str | None = None) -> None:
     """Import Keras without the lines that TensorFlow prints at every start.
 
     That takes seconds, so a line on stderr names the task, unless Keras is already imported.
 
-    TensorFlow 2.21 prints its lines at any log level, so stderr is closed for that moment. Log
-    level 3 also hides the message that it cannot optimize the graph of a padded convolution
-    ("remapper failed"). Real failures are exceptions.
+    Args:
+        task: what is going to be done.
+        device: as in ``choose_device``; None for the backend's own choice.
+
+    Raises: ValueError for a device that is not there.
     """
+    if device is not None:
+        choose_device(device)
     if task and "keras" not in sys.modules:
         print(f"{_line(task)}: loading Keras ({keras_backend()}) ...", file=sys.stderr)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
+    with tensorflow_silenced():
         import keras
 
         keras.ops.zeros(())  # its first operation prints a line too
-    finally:
-        os.dup2(stderr, 2)
-        os.close(nowhere)
-        os.close(stderr)
+    if device is not None:
+        check_device(device)
 
 
 def run(command: click.Command) -> None:
@@ -146,8 +145,9 @@ def as_options(text: str) -> str:
     text = re.sub(
         r"\blabels={([-\d:, ]+)}", lambda found: f"--labels {found[1].replace(' ', '')}", text
     )
-    text = re.sub(r"\b(labels|classes|ignore|fill)=(-?\d+)", r"--\1 \2", text)
-    return re.sub(r"\b(labels|classes|ignore|fill)=(?![\w{(\[])", r"--\1", text)
+    names = "labels|classes|ignore|threshold|geometry|fill"
+    text = re.sub(rf"\b({names})=(-?\d+|image\b)", r"--\1 \2", text)
+    return re.sub(rf"\b({names})=(?![\w{{(\[])", r"--\1", text)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""Registers our layers, losses, metrics and optimizers as soon as Keras is imported."""
+"""Registers our layers, losses, metrics and optimizers as soon as Keras is imported, quietly."""
 
 import importlib
 import importlib.util
@@ -9,6 +9,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from unetzoo.utils.quiet import tensorflow_silenced
 
 # Importing them registers their classes.
 MODULES = (
@@ -56,7 +58,8 @@ class _KerasWatch(MetaPathFinder):
             run = loader.exec_module
 
             def run_and_register(module: ModuleType) -> None:
-                run(module)
+                with tensorflow_silenced():
+                    run(module)
                 with suppress(ValueError):
                     sys.meta_path.remove(self)
                 _register()

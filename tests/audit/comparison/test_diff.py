@@ -4,7 +4,6 @@ import io
 import json
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 
 import commands
 import keras
@@ -64,7 +63,7 @@ def test_the_gap_is_the_difference_of_the_counts():
 @pytest.mark.parametrize("band", [1000, 3])
 def test_rows_that_were_taken_out_are_the_ones_that_are_missing(band, monkeypatch):
     """Of a long table with equal blocks: every seventh row taken out, every fifth wider."""
-    monkeypatch.setattr(import_module("audit.comparison.diff"), "BAND", band)
+    monkeypatch.setattr("audit.comparison.alignment.BAND", band)
     rows = audit.table("unet3d_90m").rows * 2
     rows = tuple(replace(row, name=f"{row.name}_{n}") for n, row in enumerate(rows))
     other = tuple(

@@ -32,7 +32,7 @@ def test_causes_add_up_exactly_whatever_is_compared(first, second):
     explanation = audit.explain(first, second)
     assert sum(causes_of(explanation).values()) == explanation.gap
     assert explanation.gap == explanation.second - explanation.first
-    assert "not attributed" not in causes_of(explanation)
+    assert "not explained" not in causes_of(explanation)
 
 
 @pytest.mark.parametrize("style", ["torchsummary", "keras2", "torchrepr", "torchinfo"])
@@ -43,7 +43,7 @@ def test_causes_add_up_between_the_variants_and_their_texts(style):
             explanation = audit.explain(text, second)
             assert sum(causes_of(explanation).values()) == explanation.gap
             assert explanation.gap == second.total - text.total
-            assert "not attributed" not in causes_of(explanation)
+            assert "not explained" not in causes_of(explanation)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +79,6 @@ def test_a_1x1_convolution_without_bias_is_known_by_its_inputs():
     assert causes_of(audit.explain(text, table)) == {}
 
 
-def test_heads_at_every_level_are_tried():
-    found = audit.explain("plain_unet", count=31_195_594)
-    assert [match.ways for match in found.matches] == [("a head at every level",)]
-
-
 def test_a_known_story_with_two_causes():
     """unet3d_19m is unet3d_original with 1 channel in and 4 classes."""
     explanation = audit.explain("unet3d_original", DOCUMENTS / "unet3d_19m.keras2.txt")
@@ -105,7 +100,6 @@ def test_layers_that_both_have_are_not_those_of_one():
     assert causes_of(audit.explain("unet2d_small", "unet2d_large")).keys() == {
         "a block that only the second has",
         "widths",
-        "input channels",
         "number of classes",
     }
 
@@ -157,7 +151,7 @@ def test_biases_and_kernels_are_told_apart():
     biased = audit.explain(plain, network([(4, 3), (4, 3)], True, False))
     assert causes_of(biased) == {"convolution biases": 8}
     wider = causes_of(audit.explain(plain, network([(4, 5), (4, 3)], False, False)))
-    assert wider == {"kernel sizes": 4 * (25 - 9)}
+    assert wider == {"kernels of 5 x 5 in place of 3 x 3 in convolutions": 4 * (25 - 9)}
 
 
 def two_blocks(base, **arguments):
@@ -172,7 +166,7 @@ def two_blocks(base, **arguments):
 
 def test_other_widths_everywhere_are_widths():
     causes = causes_of(audit.explain(two_blocks(8), two_blocks(16)))
-    assert causes.keys() == {"widths", "input channels"}
+    assert causes.keys() == {"all widths doubled"}
     groups = causes_of(audit.explain(two_blocks(8), two_blocks(8, groups=2)))
     assert groups.keys() == {"groups"}
     bias = causes_of(audit.explain(two_blocks(8), two_blocks(8, use_bias=False)))
@@ -237,7 +231,8 @@ def test_norms_that_one_side_does_not_count():
     ]
     table = audit.read("\n".join(uncounted))
     norms = sum(row.total for row in built if row.layer_class == "BatchNormalization")
-    assert causes_of(audit.explain(built, table)) == {"norms not counted by one side": -norms}
+    cause = "norms without parameters in the second, or not counted"
+    assert causes_of(audit.explain(built, table)) == {cause: -norms}
 
 
 def test_up_convolution_against_interpolation():
@@ -274,49 +269,6 @@ def test_torchsummarys_own_size():
     assert f"the sum wrapped at 2^32 elements, as on Windows; unwrapped it is {stated:,.2f}" in note
 
 
-# === A number ===
-
-
-@pytest.mark.parametrize(
-    ("name", "count", "simplest"),
-    [
-        ("unet3d_original", 19_069_955, ("norms not counted",)),
-        ("unet3d_90m", 90_309_763, ()),
-        ("unet3d_19m", 19_077_636, ("moving statistics counted",)),
-        ("unet2d_original", 31_030_593, ("1 class",)),
-    ],
-)
-def test_the_simplest_way_to_a_number(name, count, simplest):
-    search = audit.explain(name, count=count)
-    assert search.matches[0].ways == simplest
-    lengths = [len(match.ways) for match in search.matches]
-    assert lengths == sorted(lengths)
-
-
-def test_a_number_of_what_is_no_network_of_the_zoo():
-    for first in (unetzoo.skeleton("unet2d_small"), audit.table("unet2d_small"), 5):
-        with pytest.raises(
-            ValueError, match=r"first network .*: expected an id of the zoo, because"
-        ) as error:
-            audit.explain(first, count=63_972)
-        assert len(str(error.value)) < 200
-    with pytest.raises(ValueError, match="network 'unet': expected a name of the zoo"):
-        audit.explain("unet", count=5)
-
-
-def test_a_number_that_nothing_gives():
-    search = audit.explain("unet2d_textbook", count=7_700_000)
-    assert search.matches == ()
-    assert search.tried > 100
-    assert str(search).endswith("  none")
-
-
-def test_an_optimizer_in_keras_3s_total():
-    trainable = unetzoo.card("unet2d_small").trainable_params
-    search = audit.explain("unet2d_small", count=3 * trainable + 328 + 2)
-    assert search.matches[0].ways == ("moving statistics counted", "Adam's variables counted")
-
-
 command = partial(commands.command, "unetzoo-audit", "explain")
 
 
@@ -328,7 +280,7 @@ def test_the_command():
     ]
     found = json.loads(command("unet3d_original", "--count", "19069955", "--json").stdout)
     assert found["matches"][0] == ["norms not counted"]
-    assert found["tried"] == 480
+    assert found["tried"] > 10_000
     bad = command("unet3d_original")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "give a second network, or else count=" in bad.stderr

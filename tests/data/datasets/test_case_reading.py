@@ -4,6 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from volume_files import AFFINE, MOVE, save
 
 from unetzoo.data.datasets import Case, find_dataset
 from unetzoo.data.datasets.reading import (
@@ -15,6 +16,8 @@ from unetzoo.data.datasets.reading import (
 )
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.survey import Survey, verify_dataset
+from unetzoo.evaluation.results import evaluate_files
+from unetzoo.utils.console import as_options
 from unetzoo.utils.text import counted
 
 FLIPPED = np.diag([-1, 2, 3, 1.0])  # to the left first: not canonical
@@ -256,3 +259,35 @@ def test_a_data_set_is_verified_by_what_its_description_says(tmp_path):
         ValueError, match=r"^2 cases, 1 fault:\n.*a\.png: a black and white mask of 0 and 255"
     ):
         verify_dataset(find_dataset(tmp_path, classes=2))
+
+
+# === Labels whose headers put them elsewhere ===
+
+
+@pytest.mark.parametrize(
+    "affine", [np.eye(4), np.diag([-1.0, -1, 2, 1]), AFFINE @ np.diag([1, -1, 1, 1])]
+)
+def test_labels_are_put_where_their_image_is(affine, tmp_path):
+    numbers = np.arange(60, dtype="uint8").reshape(3, 4, 5) % 3
+    image = save(tmp_path / "image.nii.gz", numbers.astype("int16"))
+    wrong = Case("a", (image,), save(tmp_path / "wrong.nii.gz", numbers, affine))
+    with pytest.raises(ValueError, match=r"wrong\.nii\.gz: "):
+        read_case_labels(wrong, LabelScheme(3))
+    right = Case("a", (image,), save(tmp_path / "right.nii.gz", numbers))
+    scheme = LabelScheme(3, geometry="image")
+    found, expected = (read_case_labels(case, scheme) for case in (wrong, right))
+    np.testing.assert_array_equal(found.data, expected.data)
+    np.testing.assert_array_equal(found.data, read_case(right).data[..., 0])
+    assert found.spacing == expected.spacing == read_case(right).spacing
+    scored = evaluate_files([("a", wrong.label, right.label)], scheme).scores["a"]
+    assert [(one.dice, one.hd95) for one in scored] == [(1, 0), (1, 0)]
+    short = save(tmp_path / "t.nii", numbers.reshape(3, 5, 4))
+    with pytest.raises(ValueError, match=r"t\.nii: shape \(3, 5, 4\), but .* \(3, 4, 5\) \(as sto"):
+        read_case_labels(Case("a", (image,), short), scheme)
+
+
+def test_the_way_out_is_named(tmp_path):
+    image, label = save(tmp_path / "i.nii"), save(tmp_path / "l.nii", affine=AFFINE + MOVE)
+    with pytest.raises(ValueError, match="give geometry=image") as error:
+        read_case_labels(Case("a", (image,), label), LabelScheme(3))
+    assert "give --geometry image." in as_options(str(error.value))

@@ -52,8 +52,8 @@ def test_two_images_of_one_mask_are_refused_before_anything_is_computed(tmp_path
 
 
 def test_endings_count_in_any_case_and_what_is_not_used_is_said(tmp_path):
-    folder = touched(tmp_path / "predict", "a.NII.GZ b.Nii.gz c.nrrd .hidden d.txt")
-    with pytest.warns(UserWarning, match=r"2 files not used, such as c\.nrrd, d\.txt; expected"):
+    folder = touched(tmp_path / "predict", "a.NII.GZ b.Nii.gz c.npz .hidden d.txt")
+    with pytest.warns(UserWarning, match=r"2 files not used, such as c\.npz, d\.txt; expected"):
         assert set(names(folder, 1)) == {"a", "b"}
     files = "imagesTr/a_0000.NII.GZ labelsTr/a.nii.gz imagesTr/b_0000.nii.gz labelsTr/b.NII.GZ"
     folder = touched(tmp_path / "data", f"{files} imagesTr/c_0000.mha")

@@ -1,5 +1,6 @@
 """Layouts on disk and the cases that each names. No image is read."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from layouts import DECATHLON, NNUNET, decathlon, fault, lay, nnunet, table
 from unetzoo.data.datasets import Case, find_dataset
 from unetzoo.data.datasets.case import ending_of, stem_of
 from unetzoo.data.labels import LabelScheme
+from unetzoo.data.regions import Regions
 
 OLD = ("t1", "t1ce", "t2", "flair", "seg")
 NEW = ("t1n", "t1c", "t2w", "t2f", "seg")
@@ -91,11 +93,37 @@ def test_nnunet_with_an_ignore_label(tmp_path):
     assert find_dataset(folder, ignore=255).scheme == LabelScheme(classes=2, ignore=255)
 
 
-def test_nnunet_regions_are_refused_unless_the_caller_says_what_the_labels_are(tmp_path):
-    labels = {"background": 0, "whole tumor": [1, 2], "tumor core": 2}
-    folder = nnunet(tmp_path, labels=labels)
-    fault(folder, "label 'whole tumor' is [1, 2], a region of several; expected a number for each")
-    assert find_dataset(folder, classes=3).scheme == LabelScheme(classes=3)
+def test_nnunet_regions(tmp_path):
+    labels = {"background": 0, "whole tumor": [1, 2, 4], "core": [2, 4], "enhancing": 4}
+    folder = nnunet(tmp_path, labels={**labels, "ignore": 5}, regions_class_order=[1, 2, 4])
+    found = find_dataset(folder)
+    regions = Regions(((1, 2, 4), (2, 4), (4,)), (1, 2, 4))
+    numbers = {0: 0, 1: 1, 2: 2, 4: 3}
+    assert found.scheme == LabelScheme(labels=numbers, ignore=5, regions=regions)
+    assert found.class_names == ("whole tumor", "core", "enhancing")
+    assert str(found).endswith("regions whole tumor, core, enhancing")
+    assert LabelScheme.from_json(json.loads(json.dumps(found.scheme.to_json()))) == found.scheme
+    assert find_dataset(folder, classes=5, ignore=9).scheme == LabelScheme(classes=5, ignore=9)
+
+
+def test_nnunet_lists_of_one_label_are_no_regions(tmp_path):
+    folder = nnunet(tmp_path, labels={"background": 0, "a": [1], "b": 2})
+    assert find_dataset(folder).scheme == LabelScheme(classes=3)
+
+
+def test_nnunet_regions_that_cannot_be(tmp_path):
+    labels = {"background": 0, "whole": [1, 2], "core": 2}
+    fault(nnunet(tmp_path / "a", labels=labels), "'regions_class_order' is missing; expected the")
+    wrong = {
+        "regions_class_order [1]: expected a number above 0 for each of the 2 regions": [1],
+        "labels has the number 'x'; expected a whole number": [1, "x"],
+    }
+    for number, (words, order) in enumerate(wrong.items()):
+        folder = nnunet(tmp_path / f"b{number}", labels=labels, regions_class_order=order)
+        fault(folder, words)
+    fault(nnunet(tmp_path / "c", labels={**labels, "ignore": [3, 4]}), "'ignore' is [3, 4]")
+    folder = nnunet(tmp_path / "d", labels={**labels, "all": [0, 1]}, regions_class_order=[1, 2, 1])
+    fault(folder, "expected one or more labels for each, all but the background, 0")
 
 
 def test_nnunet_with_one_picture_of_all_channels(tmp_path):

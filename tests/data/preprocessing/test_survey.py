@@ -19,8 +19,7 @@ from prepared_cases import PREPARATION, made
 from small_runs import settings
 
 from unetzoo.data.datasets import find_dataset
-from unetzoo.data.io import pictures
-from unetzoo.data.io import volumes as nifti
+from unetzoo.data.io import nifti, pictures
 from unetzoo.data.preprocessing import look
 from unetzoo.data.preprocessing.cache import prepare_cases
 from unetzoo.data.preprocessing.decoded import pick_up

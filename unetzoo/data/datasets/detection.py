@@ -1,6 +1,7 @@
 """Which layout a data set has, and what its labels mean."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from unetzoo.data.datasets.brats import find_brats, has_brats
@@ -25,6 +26,8 @@ def find_dataset(
     labels: Mapping[int, int] | None = None,
     classes: int | None = None,
     ignore: int | None = None,
+    threshold: float | None = None,
+    geometry: str = "header",
 ) -> Dataset:
     """Find the cases of a data set: their files, and what their labels mean. No image is read.
 
@@ -35,6 +38,8 @@ def find_dataset(
         labels: the class of each number in the label files, in place of what the layout says.
         classes: the number of classes, in place of what the layout says.
         ignore: the number that marks voxels that do not count, in place of what the layout says.
+        threshold: of masks in gray: what is above is class 1.
+        geometry: "image" if labels lie on the voxels of their image whatever their headers say.
 
     Raises: ValueError, one sentence, or a line for each of several faults.
 
@@ -46,11 +51,11 @@ def find_dataset(
     >>> print(find_dataset(folder, classes=2))
     pictures: 1 case with labels, 0 without
     """
-    given = LabelScheme(classes, labels, ignore)
+    given = LabelScheme(classes, labels, ignore, threshold=threshold, geometry=geometry)
     name = layout or layout_of(place)
     if name not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}.")
-    listing = _listing(name, place, regions=given.mapping is not None)
+    listing = _listing(name, place, regions=given.mapping is None)
     check_listing(listing, _text(place))
     scheme = _scheme(given, listing)
     return Dataset(
@@ -58,7 +63,7 @@ def find_dataset(
         cases=tuple(sorted(listing.cases, key=lambda case: case.name)),
         test=tuple(sorted(listing.test, key=lambda case: case.name)),
         scheme=scheme,
-        class_names=_class_names(scheme, listing.labels or {}),
+        class_names=_class_names(scheme, listing),
         channel_names=listing.channel_names,
     )
 
@@ -141,18 +146,24 @@ def _scheme(given: LabelScheme, listing: Listing) -> LabelScheme:
     if given.mapping is not None:
         usual = listing.ignore if listing.ignore not in given.mapping else None
         ignore = given.ignore if given.ignore is not None else usual
-        return LabelScheme(given.classes, given.labels, ignore)
+        return replace(given, ignore=ignore)
     ignore = given.ignore if given.ignore is not None else listing.ignore
-    if not listing.labels:
-        return LabelScheme(ignore=ignore)
-    numbers = sorted({number for number in listing.labels.values() if number != ignore})
+    regions = listing.regions
+    known = (0, *regions.numbers) if regions else (listing.labels or {}).values()
+    numbers = sorted({*known} - {ignore})
+    if not numbers:
+        return replace(given, ignore=ignore)
     if numbers == list(range(len(numbers))):
-        return LabelScheme(classes=len(numbers), ignore=ignore)
-    return LabelScheme(labels={n: label for label, n in enumerate(numbers)}, ignore=ignore)
+        return replace(given, classes=len(numbers), ignore=ignore, regions=regions)
+    labels = {n: label for label, n in enumerate(numbers)}
+    return replace(given, labels=labels, ignore=ignore, regions=regions)
 
 
-def _class_names(scheme: LabelScheme, labels: Mapping[str, int]) -> tuple[str, ...]:
-    """The name of each class; several names joined by + if labels= puts them together."""
+def _class_names(scheme: LabelScheme, listing: Listing) -> tuple[str, ...]:
+    """The name of each class or region; several joined by + if labels= puts them together."""
+    if scheme.regions:
+        return listing.region_names
+    labels = listing.labels or {}
     mapping = scheme.mapping or {}
     names: dict[int, list[str]] = {label: [] for label in sorted(set(mapping.values()))}
     for name, number in sorted(labels.items(), key=lambda item: item[1]):

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from unetzoo.data.datasets.case import ENDINGS, Case, listed, stem_of, tell_unused
+from unetzoo.data.datasets.case import ENDINGS, Case, ending_of, listed, stem_of, tell_unused
 from unetzoo.data.datasets.reading import file_ending
+from unetzoo.data.io.dicom import is_series
+from unetzoo.data.io.pictures import is_picture
 from unetzoo.utils.json_values import short
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")
@@ -77,7 +80,25 @@ def shard(cases: Sequence[Case], part: str) -> list[Case]:
 
 def target(case: Case, folder: Path) -> Path:
     """The path where a case's mask is written."""
-    return folder / f"{case.name}{file_ending(case.images[0])}"
+    return folder / f"{case.name}{case.ending or file_ending(case.images[0])}"
+
+
+def in_format(cases: Iterable[Case], format: str | None) -> list[Case]:
+    """The cases, whose masks will be written in a format, such as "nrrd"; None for the image's own.
+
+    Raises: ValueError for the masks of pictures, which are PNG.
+    """
+    if format is None:
+        return list(cases)
+    changed = []
+    for case in cases:
+        if is_picture(case.images[0]):
+            raise ValueError(
+                f"--format {format}: {case.images[0]} is a picture, whose mask is PNG; leave "
+                "--format away."
+            )
+        changed.append(replace(case, ending=f".{format}"))
+    return changed
 
 
 def check_targets(cases: Sequence[Case], folder: Path) -> None:
@@ -95,7 +116,7 @@ def check_targets(cases: Sequence[Case], folder: Path) -> None:
 def _files(place: Path) -> list[Path]:
     if not place.exists():
         raise ValueError(f"{place}: does not exist; expected an image or a folder of images.")
-    if not place.is_dir():
+    if not place.is_dir() or ending_of(place) or is_series(place):
         return [place]
     tell_unused(place, files := listed(place))
     if not files:

@@ -4,7 +4,8 @@ Source: documentation/dataset_format.md of nnU-Net v2.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +20,62 @@ from unetzoo.data.datasets.case import (
 )
 from unetzoo.data.datasets.manifest import (
     file_in,
-    label_number,
     list_of,
-    name_in,
     object_of,
     ordered_names,
     read_manifest,
 )
+from unetzoo.data.datasets.meaning import meaning_of
 from unetzoo.data.io.pictures import is_picture
+from unetzoo.data.regions import Overlapping
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
 
-def find_nnunet(place: Path, *, regions: bool = False) -> Listing:
-    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs.
+def find_nnunet(place: Path, *, regions: bool = True) -> Listing:
+    """The cases of imagesTr and labelsTr, or of the key "dataset", and those of imagesTs, with
+    the labels of labelsTs where it has them.
 
     Without a dataset.json the folders speak for themselves.
 
     Args:
         place: the folder that holds them.
-        regions: skip labels that are regions; for a caller that knows the numbers.
+        regions: whether regions are read; if not, labels that are regions are skipped, for a
+            caller that knows the numbers.
 
-    Raises: ValueError for JSON that lacks keys, labels that are regions, and files that cannot be
-    read.
+    Raises: ValueError for JSON that lacks keys, and files that cannot be read.
     """
     path = place / "dataset.json"
     manifest = read_manifest(path) if path.exists() else None
     ending = None if manifest is None else _ending(manifest, path)
+    meaning = {} if manifest is None else meaning_of(manifest, path, regions)
+    overlapping = isinstance(meaning.get("regions"), Overlapping)
+    parts = (*meaning["region_names"], "ignore") if overlapping else ()
     if manifest is not None and "dataset" in manifest:
         cases, faults = _named(place, manifest, path), list[str]()
     else:
-        cases, faults = _cases(place, "imagesTr", "labelsTr", ending)
-    test, more = _cases(place, "imagesTs", None, ending)
+        cases, faults = _cases(place, "imagesTr", "labelsTr", ending, parts)
+    labels_of_test = "labelsTs" if (place / "labelsTs").is_dir() else None
+    test, more = _cases(place, "imagesTs", labels_of_test, ending, parts)
+    test = [_without_labels(case) if _lacks_label(case) else case for case in test]
     if manifest is None:
         return Listing(tuple(cases), tuple(test), faults=(*faults, *more))
     names = object_of(manifest, "channel_names", path)
     channels = ordered_names(names, "channel_names", path)
     faults += _channel_faults([*cases, *test], len(channels))
     faults += _count_faults(manifest, len(cases))
-    labels, ignore = _labels(object_of(manifest, "labels", path), path, regions)
-    return Listing(tuple(cases), tuple(test), labels, ignore, channels, (*faults, *more))
+    return Listing(
+        tuple(cases), tuple(test), channel_names=channels, faults=(*faults, *more), **meaning
+    )
+
+
+def _without_labels(case: Case) -> Case:
+    return replace(case, label=None, more_labels=())
+
+
+def _lacks_label(case: Case) -> bool:
+    """Whether a case's label file is not there, which a test case may do without."""
+    return case.label is None or not case.label.exists()
 
 
 def _ending(manifest: dict[str, Any], path: Path) -> str:
@@ -67,25 +84,6 @@ def _ending(manifest: dict[str, Any], path: Path) -> str:
         return str(ending)
     fault = f"is {short(ending)}" if "file_ending" in manifest else "is missing"
     raise ValueError(f"{path}: 'file_ending' {fault}; expected one of {', '.join(ENDINGS)}.")
-
-
-def _labels(
-    names: dict[str, object], path: Path, regions: bool
-) -> tuple[dict[str, int], int | None]:
-    several = {name: number for name, number in names.items() if isinstance(number, list)}
-    for name, number in several.items():
-        if not regions:
-            raise ValueError(
-                f"{path}: label {short(name)} is {short(number)}, a region of several; expected a "
-                "number for each label: give labels= or classes= to train on plain classes."
-            )
-    numbers = {
-        name_in(name, "labels", path): label_number(number, path)
-        for name, number in names.items()
-        if name not in several
-    }
-    ignore = numbers.pop("ignore", None)
-    return numbers, ignore
 
 
 def _named(place: Path, manifest: dict[str, Any], path: Path) -> list[Case]:
@@ -98,17 +96,17 @@ def _named(place: Path, manifest: dict[str, Any], path: Path) -> list[Case]:
 
 
 def _cases(
-    place: Path, images: str, labels: str | None, ending: str | None
+    place: Path, images: str, labels: str | None, ending: str | None, parts: Sequence[str]
 ) -> tuple[list[Case], list[str]]:
-    """The cases of a folder of images, and what is wrong with it."""
+    """The cases of a folder of images, and what is wrong with it; a label file may have parts."""
     files = _with_ending(place / images, ending)
     masks = {stem_of(f): f for f in _with_ending(place / labels, ending)} if labels else {}
     channels: dict[str, dict[int, Path]] = {}
     faults = []
     for file in files:
-        parts = re.fullmatch(r"(.+)_(\d{4})", stem_of(file), re.ASCII)
-        if parts:
-            channels.setdefault(parts[1], {})[int(parts[2])] = file
+        named = re.fullmatch(r"(.+)_(\d{4})", stem_of(file), re.ASCII)
+        if named:
+            channels.setdefault(named[1], {})[int(named[2])] = file
         else:
             faults.append(
                 f"{file}: expected the channel's number at the end of the name, such as "
@@ -118,10 +116,26 @@ def _cases(
     for name, numbered in sorted(channels.items()):
         faults += _gaps(name, numbered)
         suffix = ending or ending_of(next(iter(numbered.values())))
-        label = masks.pop(name, place / labels / f"{name}{suffix}") if labels else None
-        cases.append(Case(name, tuple(numbered[number] for number in sorted(numbered)), label))
+        found = _label_files(place / labels, name, suffix, masks, parts) if labels else []
+        image = tuple(numbered[number] for number in sorted(numbered))
+        label = found[0] if found else None
+        cases.append(Case(name, image, label, more_labels=tuple(found[1:])))
     faults += [f"{mask}: labels without an image in {images}." for mask in masks.values()]
     return cases, faults
+
+
+def _label_files(
+    folder: Path, name: str, suffix: str, masks: dict[str, Path], parts: Sequence[str]
+) -> list[Path]:
+    """The label file of a case, or one for each of the parts; those that are there are taken out.
+
+    The last part, what is to be ignored, may be missing.
+    """
+    several = [f"{name}_{part}" for part in parts]
+    if name in masks or not set(several) & set(masks):
+        return [masks.pop(name, folder / f"{name}{suffix}")]
+    needed = [stem for stem in several if stem in masks or stem != several[-1]]
+    return [masks.pop(stem, folder / f"{stem}{suffix}") for stem in needed]
 
 
 def _with_ending(folder: Path, ending: str | None) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Pairs of files with matching names: two patterns, or a folder of pictures and their masks."""
+"""Pairs of files with matching names: two patterns, or a folder of images and their masks."""
 
 import glob
 import re
@@ -38,6 +38,8 @@ def find_patterns(patterns: Sequence[str]) -> Listing:
 def find_pictures(place: Path) -> Listing:
     """``images/NAME.png`` and ``masks/NAME.png``, or labels/; or ``NAME_mask.png`` beside it.
 
+    Volumes may take the place of pictures in the folders.
+
     Raises: ValueError for a folder with both masks and labels.
     """
     folders = [place / name for name in MASKS if (place / name).is_dir()]
@@ -51,7 +53,6 @@ def find_pictures(place: Path) -> Listing:
         masks = [path for path in files if stem_of(path).endswith(SUFFIX)]
         images = [path for path in files if path not in masks]
         where = str(place / "NAME.*"), str(place / f"NAME{SUFFIX}.*")
-    images, masks = ([path for path in paths if is_picture(path)] for paths in (images, masks))
     by_name = _by_name(images), _by_name(masks, SUFFIX)
     return _together(dict(zip(where, by_name, strict=True)))
 

@@ -1,12 +1,14 @@
 """Reads and writes volumes and pictures alike: the file names tell which of them a case is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from unetzoo.data.datasets.case import Case
+from unetzoo.data.io.formats import mask_ending, read_header
 from unetzoo.data.io.geometry import check_geometry
-from unetzoo.data.io.nifti import read_header
+from unetzoo.data.io.overlapping import read_overlapping, write_overlapping
 from unetzoo.data.io.pictures import (
     Picture,
     check_sizes,
@@ -58,25 +60,43 @@ def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
     """
     if case.label is None:
         raise ValueError(f"case {case.name!r}: it has no labels; expected a label file.")
-    check_grid(case.label, case.images[0])
-    return read_label_file(case.label, scheme, image=case.images[0])
+    for path in case.labels:
+        check_label_grid(path, case.images[0], scheme)
+    return read_label_file(case.labels, scheme, image=case.images[0])
 
 
 def read_label_file(
-    path: Path, scheme: LabelScheme, *, image: Path | None = None
+    path: Path | Sequence[Path], scheme: LabelScheme, *, image: Path | None = None
 ) -> Volume | Picture:
     """The classes in a volume or a picture, as ``read_case_labels`` gives them.
 
     Args:
-        path: of the labels.
+        path: of the labels; of labels that overlap also a file for each.
         scheme: which numbers the file may hold, and which class each is.
-        image: of a volume, whose canonical axes the classes get; None for its own.
+        image: of a volume, whose canonical axes the classes get, and with the scheme's geometry
+            "image" its grid; None for its own.
 
     Raises: ValueError for a damaged file, and unknown labels.
     """
-    if is_picture(path):
-        return read_mask(path, scheme)
-    return read_labels(path, scheme, image=image)
+    paths = [path] if isinstance(path, Path) else path
+    if scheme.overlapping:
+        return read_overlapping(paths, scheme, image=image)
+    if is_picture(paths[0]):
+        return read_mask(paths[0], scheme)
+    return read_labels(paths[0], scheme, image=image)
+
+
+def check_label_grid(path: Path, image: Path, scheme: LabelScheme) -> None:
+    """As ``check_grid``; of a volume that takes its image's place in space, the shapes alone."""
+    if scheme.geometry == "header" or is_picture(path):
+        check_grid(path, image)
+        return
+    shapes = read_header(path).shape, read_header(image).shape
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{path}: shape {shapes[0]}, but {image} has {shapes[1]} (as stored); expected a voxel "
+            "for every voxel."
+        )
 
 
 def check_grid(path: Path, image: Path) -> None:
@@ -121,10 +141,12 @@ def write_case_labels(
     """
     if isinstance(like, Picture):
         write_mask(path, classes, like, scheme)
+    elif scheme.overlapping:
+        write_overlapping(path, classes, like, scheme)
     else:
         write_labels(path, classes, like, scheme)
 
 
 def file_ending(image: Path) -> str:
     """The ending of the file name of a mask for an image."""
-    return ".png" if is_picture(image) else ".nii.gz"
+    return ".png" if is_picture(image) else mask_ending(image)

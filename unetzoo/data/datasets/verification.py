@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unetzoo.data.datasets.case import Case, Listing, ending_of
+from unetzoo.data.datasets.case import ENDINGS, Case, Listing, ending_of
+from unetzoo.data.io.dicom import is_series
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.utils.files import missing
 from unetzoo.utils.json_values import short
@@ -89,9 +90,11 @@ def _files(cases: Sequence[Case]) -> list[str]:
 def _fault_of(path: Path) -> str:
     if any(unicodedata.category(letter) == "Cc" for letter in str(path)):
         return f"{str(path)!r}: control characters in the name; rename it."
-    if not ending_of(path):
-        return f"{path}: expected NIfTI (.nii, .nii.gz), PNG, TIFF or JPEG."
     try:
+        if is_series(path):
+            return ""
+        if not ending_of(path):
+            return f"{path}: expected a name that ends in {', '.join(ENDINGS)}."
         return f"{path}: {reason}." if (reason := missing(path)) else ""
     except OSError as error:
         return f"{path}: {error.strerror or error}."
@@ -112,4 +115,4 @@ def _counts(cases: Sequence[Case]) -> list[str]:
 def _kinds(case: Case) -> list[str]:
     if len({is_picture(path) for path in case.files}) < 2:
         return []
-    return [f"case {case.name!r}: NIfTI volumes and pictures together; expected one kind."]
+    return [f"case {case.name!r}: volumes and pictures together; expected one kind."]

@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 from nibabel.affines import voxel_sizes
 
-from unetzoo.data.io.nifti import NiftiFile
+from unetzoo.data.io.volume_file import VolumeFile
 
 SPACING = 1e-3  # relative tolerance of spacings
 APART = 0.1  # tolerance of affines: how far a corner may be off, voxels
 
 
-def check_geometry(image: NiftiFile, other: NiftiFile) -> None:
+def check_geometry(image: VolumeFile, other: VolumeFile) -> None:
     """Raises: ValueError if shape, spacing or place in space differ."""
     other = other.on_axes_of(image)
     shapes = image.canonical_shape, other.canonical_shape
@@ -33,7 +33,8 @@ def check_geometry(image: NiftiFile, other: NiftiFile) -> None:
     if distance > APART * min(spacings[0]):
         raise ValueError(
             f"{other.path}: its affine puts voxels up to {distance:.3g} mm away from where "
-            f"{image.path} has them; expected the same affine: fix the header or resample."
+            f"{image.path} has them; expected the same affine: fix the header or resample; of "
+            "labels that were drawn on the image's voxels, give geometry=image."
         )
 
 

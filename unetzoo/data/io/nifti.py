@@ -9,85 +9,46 @@ import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.nifti1 import data_type_codes
-from nibabel.orientations import (
-    apply_orientation,
-    inv_ornt_aff,
-    io_orientation,
-    ornt_transform,
-)
 from nibabel.spatialimages import HeaderDataError
 
+from unetzoo.data.io.volume_file import DEFLATE, VolumeFile, check_affine
 from unetzoo.utils.files import replacing
 from unetzoo.utils.text import counted
 
-CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
-DEFLATE = 1032  # gzip's highest compression ratio
 MILLIMETERS = {1: 1000.0, 3: 0.001}  # of a header's unit: meters, micrometers; else millimeters
 MOST = 2**24  # bytes of a header's extensions that a result gets
 COPIED = (
     "descrip", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
     "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"
 )  # fmt: skip
-WORK = 14  # bytes per voxel that reading needs besides the file's own, measured
 
 
 @dataclass(frozen=True, eq=False)
-class NiftiFile:
+class NiftiFile(VolumeFile):
     """A file's checked header, and its grid in the file's own order of axes."""
 
-    path: Path
     header: nibabel.Nifti1Header
-    shape: tuple[int, int, int]  # voxels; a 2D file is one slice
-    channels: int  # volumes of a 4D file, components of a vector file
-    affine: np.ndarray  # (4, 4), voxel to millimeters
-    canon: np.ndarray | None = None  # canonical affine of the case's first file, if not this one
 
     @property
-    def orientation(self) -> np.ndarray:
-        """nibabel's table of the axes' order and direction.
-
-        Of a case's other files, it leads to the axes of the first one. At 45 degrees two axes are
-        equally near, and the last digit of an affine would choose for each file anew.
-        """
-        if self.canon is None:
-            return io_orientation(self.affine)
-        return io_orientation(np.linalg.solve(self.canon, self.affine))
-
-    def on_axes_of(self, first: "NiftiFile") -> "NiftiFile":
-        """The same file, turned to the canonical axes of another one."""
-        return replace(self, canon=first.canonical_affine)
-
-    @property
-    def canonical_shape(self) -> tuple[int, ...]:
-        """The shape once the axes run to the right, front and up, as nearly as possible."""
-        order = np.argsort(self.orientation[:, 0])
-        return tuple(self.shape[axis] for axis in order)
-
-    @property
-    def canonical_affine(self) -> np.ndarray:
-        """The affine of the same voxels in canonical order; an oblique one stays oblique."""
-        return self.affine @ inv_ornt_aff(self.orientation, self.shape)
+    def dtype(self) -> np.dtype:
+        """Of the numbers in the file."""
+        return self.header.get_data_dtype()
 
     @property
     def needed_bytes(self) -> int:
         """Bytes that reading needs at its peak."""
-        voxel = self.header.get_data_dtype().itemsize + WORK
-        return int(self.header.get_data_offset()) + math.prod(self.shape) * self.channels * voxel
+        return int(self.header.get_data_offset()) + super().needed_bytes
 
-    def to_canonical(self, values: np.ndarray) -> np.ndarray:
-        """Values in the file's order of axes, turned to the canonical one; a view."""
-        return apply_orientation(values, self.orientation)
-
-    def from_canonical(self, values: np.ndarray) -> np.ndarray:
-        """The way back; a view."""
-        return apply_orientation(values, ornt_transform(CANONICAL, self.orientation))
+    def values(self, dtype: str | None = None) -> np.ndarray:
+        """As ``read_values``."""
+        return read_values(self, dtype)
 
 
 def read_header(path: Path | str) -> NiftiFile:
@@ -110,8 +71,8 @@ def read_header(path: Path | str) -> NiftiFile:
         header = type(header)(header.binaryblock, header.endianness)  # repaired by nibabel
         affine = np.array(header.get_best_affine(), "float64")
         affine[:3] *= MILLIMETERS.get(int(header["xyzt_units"]) & 7, 1.0)
-    _check_affine(path, affine)
-    file = NiftiFile(path, header, _grid(dims), math.prod(dims[3:]), affine)
+    check_affine(path, affine)
+    file = NiftiFile(path, _grid(dims), math.prod(dims[3:]), affine, header)
     _check_size(file, size)
     return file
 
@@ -134,15 +95,26 @@ def read_values(file: NiftiFile, dtype: str | None = None) -> np.ndarray:
     return values.reshape((*file.shape, file.channels))
 
 
-def write_values(path: Path | str, values: np.ndarray, like: NiftiFile) -> None:
-    """Write ``(X, Y, Z)`` or ``(X, Y, Z, C)`` on a file's grid: its affines, codes and units.
+def write_values(path: Path | str, values: np.ndarray, like: VolumeFile) -> None:
+    """Write ``(X, Y, Z)`` or ``(X, Y, Z, C)`` on a file's grid.
 
-    The description and the header's extensions stay, too. The file is written whole or not at all.
+    Of a NIfTI file its affines, codes and units stay, and its description and the header's
+    extensions, too. The file is written whole or not at all.
 
     Raises: ValueError if it cannot be written.
     """
     path = Path(path)
     check_name(path)
+    if isinstance(like, NiftiFile):
+        image = _like_nifti(values, like)
+    else:
+        image = nibabel.Nifti1Image(values, like.affine)
+        image.header.set_xyzt_units("mm")
+    with replacing(path) as beside:
+        image.to_filename(beside)
+
+
+def _like_nifti(values: np.ndarray, like: NiftiFile) -> nibabel.Nifti1Image:
     old, header = like.header, type(like.header)()
     if values.ndim == 3 and int(old["dim"][0]) == 2:
         values = values[:, :, 0]
@@ -152,9 +124,7 @@ def write_values(path: Path | str, values: np.ndarray, like: NiftiFile) -> None:
     for field in COPIED:
         header[field] = old[field]
     header.extensions = _extensions(like)
-    image = _image_class(header)(values, None, header)
-    with replacing(path) as beside:
-        image.to_filename(beside)
+    return _image_class(header)(values, None, header)
 
 
 def check_name(path: Path) -> None:
@@ -284,17 +254,6 @@ def _check_numbers(path: Path, header: nibabel.Nifti1Header, axes: int) -> None:
         raise ValueError(
             f"{path}: the data begins at byte {offset:g} (vox_offset); expected "
             f"{header.single_vox_offset} or more: the header is damaged."
-        )
-
-
-def _check_affine(path: Path, affine: np.ndarray) -> None:
-    finite = bool(np.all(np.isfinite(affine)))
-    lengths = np.linalg.norm(affine[:3, :3], axis=0) if finite else np.zeros(3)
-    if not np.all(lengths > 0) or np.linalg.cond(affine[:3, :3] / lengths) > 1e4:
-        rows = [[round(float(number), 6) for number in row] for row in affine[:3]]
-        raise ValueError(
-            f"{path}: affine {rows} has no inverse; expected axes that span space: fix the qform "
-            "or sform, or export it again."
         )
 
 

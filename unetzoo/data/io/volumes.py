@@ -1,4 +1,4 @@
-"""NIfTI volumes in and out: canonical axes for the network, the file's own grid on the way back.
+"""Volumes in and out: canonical axes for the network, the file's own grid on the way back.
 
 An image is ``(X, Y, Z, C)``, labels are ``(X, Y, Z)``; their axes run to the right, to the front
 and up (RAS+), as nearly as an oblique scan allows. Nothing is resampled here.
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.io import Paths
+from unetzoo.data.io.formats import read_header, write_values
 from unetzoo.data.io.geometry import check_geometry, spacing_of
-from unetzoo.data.io.nifti import NiftiFile, read_header, read_values, write_values
+from unetzoo.data.io.volume_file import VolumeFile
 from unetzoo.data.labels import LabelScheme
 
 MAX_GIB = 8.0  # memory for reading one image
@@ -24,7 +25,7 @@ class Volume:
 
     data: np.ndarray  # image (X, Y, Z, C), float32; labels (X, Y, Z), uint8 or int32
     affine: np.ndarray  # (4, 4), voxel to millimeters
-    files: tuple[NiftiFile, ...]  # the first gives the grid that results are written on
+    files: tuple[VolumeFile, ...]  # the first gives the grid that results are written on
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -36,7 +37,8 @@ def read_image(paths: Paths, *, fill: float | None = None) -> Volume:
     """Read one image from a file, or from several that hold its channels; a 4D file holds several.
 
     Args:
-        paths: .nii or .nii.gz, NIfTI-1 or NIfTI-2, all on one grid; a 2D file is one slice.
+        paths: NIfTI, NRRD, MetaImage, GIPL or a folder of DICOM slices, all on one grid; a 2D
+            file is one slice.
         fill: replaces NaN and infinite voxels; without it they are an error.
 
     Warns of a channel whose voxels are all the same.
@@ -57,7 +59,7 @@ def read_image(paths: Paths, *, fill: float | None = None) -> Volume:
     first = 0
     for file in files:
         part = data[..., first : first + file.channels]
-        part[...] = file.to_canonical(read_values(file, "float32"))
+        part[...] = file.to_canonical(file.values("float32"))
         _check_voxels(part, file, fill)
         first += file.channels
     return Volume(data, files[0].canonical_affine, files)
@@ -71,14 +73,15 @@ def read_labels(
     A class may be missing in one mask: ``LabelScheme.without_gap`` looks at all masks together.
 
     Args:
-        path: .nii or .nii.gz with one channel.
+        path: of a volume with one channel.
         scheme: which numbers the file may hold, and which class each is.
-        image: whose canonical axes the classes get; None for the mask's own.
+        image: whose canonical axes the classes get, and where the scheme's geometry is "image" also
+            its place in space; None for the mask's own.
 
     Raises: ValueError for a damaged file, several channels, and numbers that are not labels.
     """
-    file = _of_one_channel(path, image)
-    numbers = scheme.numbers(read_values(file)[..., 0], path)  # voxels named as in the file
+    file = _of_one_channel(path, image, placed=scheme.geometry == "image")
+    numbers = scheme.numbers(file.values()[..., 0], path)  # voxels named as in the file
     classes = np.ascontiguousarray(scheme.to_classes(file.to_canonical(numbers)))
     return Volume(classes, file.canonical_affine, (file,))
 
@@ -89,7 +92,7 @@ def read_voxel_weights(path: Path | str, *, image: Path | str | None = None) -> 
     Raises: ValueError for a damaged file or several channels.
     """
     file = _of_one_channel(path, image)
-    return np.ascontiguousarray(file.to_canonical(read_values(file, "float32")[..., 0]))
+    return np.ascontiguousarray(file.to_canonical(file.values("float32")[..., 0]))
 
 
 def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: LabelScheme) -> None:
@@ -99,14 +102,14 @@ def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: La
     volume's first file.
 
     Args:
-        path: .nii or .nii.gz.
+        path: its ending tells the format.
         classes: on canonical axes.
         like: the volume that they belong to.
         scheme: the number of each class; if it has several, the first that the scheme lists.
 
     Raises: ValueError for a wrong shape, an unknown class, or a file that cannot be written.
     """
-    file = _target(path, classes, like, classes.shape)
+    file = target_of(path, classes, like, classes.shape)
     write_values(path, file.from_canonical(scheme.to_numbers(classes, path)), file)
 
 
@@ -115,12 +118,12 @@ def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
 
     Raises: ValueError for a wrong shape or a file that cannot be written.
     """
-    file = _target(path, data, like, data.shape[:-1])
+    file = target_of(path, data, like, data.shape[:-1])
     values = file.from_canonical(np.asarray(data, "float32"))
     write_values(path, values[..., 0] if values.shape[-1] == 1 else values, file)
 
 
-def _headers(paths: Paths) -> tuple[NiftiFile, ...]:
+def _headers(paths: Paths) -> tuple[VolumeFile, ...]:
     listed = [paths] if isinstance(paths, str | Path) else paths
     if not listed:
         raise ValueError("an image without files: expected at least one path.")
@@ -138,16 +141,20 @@ def _headers(paths: Paths) -> tuple[NiftiFile, ...]:
     return files
 
 
-def _of_one_channel(path: Path | str, image: Path | str | None) -> NiftiFile:
+def _of_one_channel(
+    path: Path | str, image: Path | str | None, *, placed: bool = False
+) -> VolumeFile:
+    """A file on the axes of an image, or in its place."""
     file = read_header(path)
     if image is not None:
-        file = file.on_axes_of(read_header(image))
+        like = read_header(image)
+        file = file.in_place_of(like) if placed else file.on_axes_of(like)
     if file.channels != 1:
         raise ValueError(f"{path}: {file.channels} volumes; expected one, on the image's grid.")
     return file
 
 
-def _check_voxels(part: np.ndarray, file: NiftiFile, fill: float | None) -> None:
+def _check_voxels(part: np.ndarray, file: VolumeFile, fill: float | None) -> None:
     invalid = ~np.isfinite(part)
     if invalid.any():
         if fill is None:
@@ -164,9 +171,9 @@ def _check_voxels(part: np.ndarray, file: NiftiFile, fill: float | None) -> None
             )
 
 
-def _target(
+def target_of(
     path: Path | str, data: np.ndarray, like: Volume, spatial: tuple[int, ...]
-) -> NiftiFile:
+) -> VolumeFile:
     file = like.files[0]
     if spatial != file.canonical_shape:
         raise ValueError(

@@ -169,7 +169,7 @@ def _prepared(
     if boundary:
         weighed = boundary_map(classes, scheme.ignore)
         weight = weighed if weight is None else weight * weighed
-    voxels = foreground_voxels(classes, scheme.ignore, seed=int(key[:8], 16))
+    voxels = _foreground(classes, scheme, seed=int(key[:8], 16))
     drawn = np.concatenate([np.empty(0, "int64"), *voxels.values()])
     of_all = {"image": prepared.image, "labels": classes, "weight": weight, "voxels": drawn}
     arrays = {name: array for name, array in of_all.items() if array is not None}
@@ -181,6 +181,16 @@ def _prepared(
         "arrays": {name: [str(a.dtype), list(a.shape)] for name, a in arrays.items()},
     }
     return arrays, about
+
+
+def _foreground(classes: np.ndarray, scheme: LabelScheme, seed: int) -> dict[int, np.ndarray]:
+    """The voxels that patches are centered on: of each class, or of each region, from 1."""
+    if not scheme.regions:
+        return foreground_voxels(classes, scheme.ignore, seed)
+    return {
+        number: foreground_voxels(mask, seed=seed + number).get(1, np.empty(0, "int64"))
+        for number, mask in enumerate(np.moveaxis(scheme.in_regions(classes), -1, 0), 1)
+    }
 
 
 def _write(folder: Path, entry: Path, arrays: Mapping[str, np.ndarray], about: dict) -> None:

@@ -17,6 +17,7 @@ from unetzoo.data.preprocessing.axes import Resizing, resizing, slices
 from unetzoo.data.preprocessing.normalization import undo
 from unetzoo.data.preprocessing.preparation import Grid, Prepared
 from unetzoo.data.preprocessing.resampling import resample_image
+from unetzoo.data.regions import paint
 from unetzoo.utils.progress import Progress, inner
 from unetzoo.utils.text import counted
 
@@ -65,6 +66,8 @@ def restore_regions(
     grid: Grid,
     numbers: Sequence[int],
     progress: Progress = lambda rows: rows,
+    *,
+    add: bool = False,
 ) -> np.ndarray:
     """The number of each voxel of the file, from logits of regions that lie over each other.
 
@@ -76,6 +79,7 @@ def restore_regions(
         grid: from ``prepare``.
         numbers: what each region writes, in the order of channels, at least 1.
         progress: as in ``restore_labels``.
+        add: whether a voxel gets the sum of all its regions' numbers instead.
 
     Returns: ``grid.shape``, uint8 (uint16 for numbers above 255); 0 where no region is.
     Raises: ValueError for slabs that do not cover the prepared grid.
@@ -84,13 +88,13 @@ def restore_regions(
     >>> restore_regions([np.array([[[1, 1], [1, -1], [-1, -1]]])], grid, (1, 2))
     array([[2, 1, 0]], dtype=uint8)
     """
-    result = np.zeros(grid.shape, "uint8" if max(numbers) < 256 else "uint16")
+    most = sum(numbers) if add else max(numbers)
+    result = np.zeros(grid.shape, "uint8" if most < 256 else "uint16")
 
     def painted(rows: slice, logits: np.ndarray, part: Resizing) -> None:
         inside = result[slices(grid.box)][rows]
-        for channel, number in enumerate(numbers):
-            value = part(np.asarray(logits[..., channel], "float32"))
-            inside[expit(value) > 0.5] = number
+        channels = (np.asarray(logits[..., n], "float32") for n in range(logits.shape[-1]))
+        paint((expit(part(values)) > 0.5 for values in channels), numbers, inside, add)
 
     _finish(progress(_threaded(painted, _pieces(slabs, grid))))
     return result

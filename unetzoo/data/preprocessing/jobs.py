@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo.data.datasets.case import Case
+from unetzoo.data.io.formats import parts_of
 from unetzoo.data.labels import LabelScheme
 
 
@@ -16,9 +17,9 @@ def job(case: Case, scheme: LabelScheme) -> dict:
 
     >>> one = job(Case("a", (Path("a.nii"),)), LabelScheme(labels={0: 0, 4: 1}, ignore=9))
     >>> case_of(one)
-    Case(name='a', images=(PosixPath('a.nii'),), label=None, weight=None)
+    Case(name='a', images=(PosixPath('a.nii'),), label=None, weight=None, more_labels=())
     >>> scheme_of(one)
-    LabelScheme(classes=None, labels={0: 0, 4: 1}, ignore=9)
+    LabelScheme(labels={0: 0, 4: 1}, ignore=9)
     """
     return {
         "name": case.name,
@@ -26,6 +27,7 @@ def job(case: Case, scheme: LabelScheme) -> dict:
         "label": None if case.label is None else str(case.label),
         "weight": None if case.weight is None else str(case.weight),
         "scheme": scheme.to_json(),
+        **({"more_labels": [str(path) for path in case.more_labels]} if case.more_labels else {}),
     }
 
 
@@ -45,7 +47,8 @@ def by_name(cases: Sequence[Case], scheme: LabelScheme) -> dict[str, dict]:
 def case_of(job: dict) -> Case:
     """The case of a job."""
     label, weight = (job[kind] and Path(job[kind]) for kind in ("label", "weight"))
-    return Case(job["name"], tuple(Path(path) for path in job["images"]), label, weight)
+    images, more = (tuple(map(Path, job.get(kind, ()))) for kind in ("images", "more_labels"))
+    return Case(job["name"], images, label, weight, more)
 
 
 def scheme_of(job: dict) -> LabelScheme:
@@ -61,16 +64,25 @@ def contents(job: dict) -> dict[str, Any]:
         "label": job["label"] and _digest(job["label"]),
         "weight": job["weight"] and _digest(job["weight"]),
     }
+    if "more_labels" in job:
+        digests["more_labels"] = [_digest(path) for path in job["more_labels"]]
     return {"state": before, "digests": digests}
 
 
 def state(job: dict) -> list[list[int]]:
     """Numbers that change when a file is written to or replaced."""
-    paths = [*job["images"], job["label"], job["weight"]]
-    states = [os.stat(path) for path in paths if path]
+    paths = [*job["images"], job["label"], job["weight"], *job.get("more_labels", ())]
+    states = [os.stat(part) for path in paths if path for part in parts_of(path)]
     return [[s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in states]
 
 
 def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Of a volume in several files, of their digests and names."""
+    digests = []
+    for part in (parts := parts_of(path)):
+        with open(part, "rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(parts) == 1:
+        return digests[0]
+    named = [f"{part.name} {digest}" for part, digest in zip(parts, digests, strict=True)]
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()

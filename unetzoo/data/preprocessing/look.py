@@ -133,7 +133,7 @@ def _named(text: str, job: dict) -> str:
 
 def _paths(job: dict) -> list[tuple[int, str]]:
     """A case's files with numbers, longer paths first: one may begin with another."""
-    paths = [*job["images"], job["label"], job["weight"]]
+    paths = [*job["images"], job["label"], job["weight"], *job.get("more_labels", ())]
     numbered = [(number, path) for number, path in enumerate(paths) if path]
     return sorted(numbered, key=lambda pair: -len(pair[1]))
 

@@ -213,7 +213,7 @@ def _findings(
     for answer in answers:
         for text in answer["warnings"]:
             warnings.warn(text, stacklevel=4)
-    faults = used_twice(path for case in cases for path in (*case.images, case.label) if path)
+    faults = used_twice(path for case in cases for path in (*case.images, *case.labels))
     faults += [fault for answer in answers for fault in answer["faults"]]
     faults += _channel_faults(cases, answers)
     measured = [answer["measured"] for answer in answers if answer["measured"]]
@@ -225,8 +225,12 @@ def _findings(
         head = f"{counted(len(cases), 'case')}, {counted(len(faults), 'fault')}:"
         raise ValueError("\n".join([head, *first_of(by_kind(faults))]))
     _check_channel_names(channel_names, cases[0], measured[0]["channels"])
-    known = set(range(scheme.num_classes)) | set(counts)
-    if absent := sorted(known - set(counts)):
+    named = set() if scheme.overlapping else set(range(scheme.num_classes))
+    known = named | set(counts)
+    absent = sorted(known - set(counts))
+    if scheme.overlapping:
+        absent = sorted(set(range(1, scheme.channels + 1)) - scheme.seen(counts))
+    if absent:
         text = f"classes {short(absent)} occur in none of the {counted(len(cases), 'label file')}."
         warnings.warn(text, stacklevel=4)
     looks = {

@@ -6,7 +6,7 @@ their network without these parts fit, ``dsv1`` as the head. MONAI's ``Attention
 network (see the card), and has no table.
 
 Source: ozan-oktay/Attention-Gated-Networks, ``models/networks/unet_CT_multi_att_dsv_3D.py``,
-``models/networks/utils.py``, ``models/layers/grid_attention_layer.py``.
+``models/networks/utils.py``, ``models/layers/grid_attention_layer.py``; compared with its class.
 """
 
 from unetzoo.interop.names.table import Names

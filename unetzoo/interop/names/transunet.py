@@ -1,8 +1,8 @@
 """``transunet`` in the authors' code, ``VisionTransformer`` of R50-ViT-B/16.
 
 Source: Beckschen/TransUNet, ``networks/vit_seg_modeling.py`` and
-``networks/vit_seg_modeling_resnet_skip.py``. Its first convolution takes three channels; build the
-network with as many.
+``networks/vit_seg_modeling_resnet_skip.py``; compared with its class. Its first convolution takes
+three channels; build the network with as many.
 """
 
 from unetzoo.interop.names.table import Names

@@ -1,0 +1,50 @@
+"""Files of safetensors that PyTorch's side of the library has written."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from unetzoo.interop import read_state_dict
+
+DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+          torch.int16, torch.int8, torch.uint8, torch.uint16, torch.bool]  # fmt: skip
+
+
+def same(ours, theirs):
+    assert set(ours) == set(theirs)
+    for name, tensor in theirs.items():
+        expected = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        assert ours[name].dtype == expected.dtype
+        np.testing.assert_array_equal(ours[name], expected)
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_file(torch.nn.Conv2d(2, 3, 3).state_dict(), path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"net\.safetensors: it is damaged .*; copy it again"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_dtype_of_safetensors(tmp_path, dtype):
+    numbers = (torch.arange(60).reshape(3, 4, 5) % 7).to(dtype)
+    views = {"whole": numbers, "none": numbers[:0].clone(), "one": numbers[1, 2, 3].clone()}
+    save_file(views, tmp_path / "net.safetensors")
+    same(read_state_dict(tmp_path / "net.safetensors"), views)
+
+
+def test_a_dtype_of_safetensors_that_numpy_lacks_is_named(tmp_path):
+    save_file({"a.b": torch.ones(3).to(torch.float8_e4m3fn)}, tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"net.safetensors: a\.b is stored as F8_E4M3; expected"):
+        read_state_dict(tmp_path / "net.safetensors")
+
+
+def test_without_safetensors_it_says_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "net.safetensors").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ValueError, match=r"safetensors is not installed; run pip install safet"):
+        read_state_dict(tmp_path / "net.safetensors")
