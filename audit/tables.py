@@ -97,6 +97,11 @@ class Row:
         """How far its parameters may be off, because a text rounds them."""
         return slack_of(self.parameters.values())
 
+    def counts_as(self, other: "Row") -> bool:
+        """Whether two rows' counts are the same, as far as their texts tell."""
+        gap = self.without_moving - other.without_moving
+        return abs(gap) <= self.slack + other.slack
+
     @property
     def place(self) -> str:
         """The row's own name within its block."""

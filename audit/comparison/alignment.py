@@ -132,7 +132,7 @@ def _followed(ways: list[tuple[int, bytearray]], b: int) -> list[tuple[int, int]
 def _weight(first: Row, second: Row, family: str) -> int:
     """How well two rows of a family match: by family, size, shape and name."""
     weight = _family_weight(family)
-    if first.total and first.without_moving == second.without_moving:
+    if first.total and first.counts_as(second):
         weight += 40
     if first.shape[1:] == second.shape[1:]:
         weight += 8
@@ -146,7 +146,7 @@ def _family_weight(family: str) -> int:
 
 def _pair(first: Row, second: Row) -> Pair:
     shared = bool(first.call or second.call)  # one program repeats the count, another does not
-    counts = shared or first.without_moving == second.without_moving
+    counts = shared or first.counts_as(second)
     same = counts and _same_shape(first, second)
     return Pair("same" if same else "changed", first, second)
 

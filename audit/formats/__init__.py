@@ -5,5 +5,6 @@ from importlib import import_module
 for _name in (
     "keras3", "torchinfo", "gluon", "torchsummary", "modelsummary", "fastai", "keras2",
     "keras2_wrapped", "torchrepr", "markdown", "plain", "lightning", "paddle", "summaryx", "fvcore",
+    "flax", "rtorch", "darknet", "matlab",
 ):  # fmt: skip
     import_module(f"audit.formats.{_name}")  # each registers its styles

@@ -11,7 +11,7 @@ from audit.tables import Row, Table
 
 HEADER = re.compile(r"\s*Layer \(type\)\s+Output Shape\s+Param #\s+Trainable\s*$")
 TITLE = re.compile(r"\s*(?P<name>\w+) \(Input shape: (?P<shape>.*)\)")
-SHAPE = re.compile(r"\s+(?P<shape>\[?'?-?\d+(?: x \d+)*'?.*)$")
+SHAPE = re.compile(r"\s+(?P<shape>\[\]|\[?'?-?\d+(?: x \d+)*'?.*)$")
 ROW = re.compile(r"(?P<kind>[A-Za-z]\w*)(?:\s+(?P<count>[\d,]+)\s+(?P<trainable>True|False))?\s*$")
 TOTAL = re.compile(r"Total (?P<which>trainable |non-trainable |)params: (?P<count>[\d,]+)\s*$")
 STATED = {"": "total", "trainable ": "trainable", "non-trainable ": "not trainable"}

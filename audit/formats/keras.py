@@ -60,10 +60,12 @@ def row_of(
 ) -> Row:
     """A row from the texts of its fields; a shape that its column cut is marked in the settings.
 
-    The flag is the column Trainable: "N" for a layer that is frozen.
+    The flag is the column Trainable: "N" for a layer that is frozen. A class that its column cut
+    ends in "…"; it is completed if only one of Keras's begins so.
     """
     number = int(re.sub(r"\D.*", "", count.replace(",", "")) or 0)
     sizes, cut = shape_of(shape)
+    kind, cut_class = kind.removesuffix("…"), kind.endswith("…")
     printed = _completed(kind)
     derived = None if printed in KINDS else DERIVED.search(kind)
     ours = KERAS1.get(kind, derived[0] if derived else printed)
@@ -75,7 +77,9 @@ def row_of(
         parameters=parameters,
         trainable=0 if flag == "N" else number - parameters.get("moving", 0),
         inputs=tuple(inputs),
-        settings=({"cut": shape} if cut else {}) | ({"class": printed} if ours != printed else {}),
+        settings=({"cut": shape} if cut else {})
+        | ({"class": printed} if ours != printed else {})
+        | ({"cut class": kind} if cut_class and _several(kind) else {}),
     )
 
 
@@ -112,6 +116,12 @@ def leaves(rows: Iterable[tuple[int, Row]]) -> Iterator[Row]:
         if below <= depth:
             yield replace(row, path=tuple(path)) if path else row
         path.append(row.name)
+
+
+@lru_cache(maxsize=1024)
+def _several(kind: str) -> bool:
+    """Whether a cut class may be any of several of Keras's."""
+    return sum(name.startswith(kind) for name in KINDS) > 1
 
 
 @lru_cache(maxsize=1024)

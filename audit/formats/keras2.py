@@ -30,7 +30,7 @@ HEADER = re.compile(
     r"(?:\s+Connected to)?(?:\s+Trainable)?\s*$"
 )
 ROW = re.compile(
-    r"\s*(?P<name>[^\s(]+)(?: \((?P<kind>[^\s)]*)\)?)?\s+"
+    r"\s*(?P<name>[^\s(]+)(?: \((?P<kind>[^\s)]*)(?P<whole>\)?))?\s+"
     r"(?P<shape>[\[({].*?(?:\s|[\])}](?=\d))|multiple|\?)\s*"
     r"(?P<count>\d{1,3}(?:,\d{3})+|\d+)(?: \(unused\))?(?:\s+(?P<inputs>[A-Za-z_\[-].*))?\s*$"
 )
@@ -156,7 +156,8 @@ def _line_rows(lines: list[str], depths: list[int], section: range) -> list[Row]
         if not line.strip(" _=-"):
             continue
         if match := ROW.match(line):
-            fields = match["name"], match["kind"] or "", match["shape"].rstrip(), match["count"]
+            kind = (match["kind"] or "") + ("" if match["whole"] else "…")
+            fields = match["name"], kind, match["shape"].rstrip(), match["count"]
             more = match["inputs"] or ""
             flag = more.split()[-1] if more else ""
             rows.append((depths[number], row_of(*fields, CONNECTION.findall(more), flag)))

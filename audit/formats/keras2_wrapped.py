@@ -26,7 +26,7 @@ GROUP_ENDS = ("),", "},", "],", "',")
 TITLES = ("Layer (type)", "Output Shape", "Param #", "Connected to", "Trainable")
 COUNT = re.compile(r"\d[\d,]*(?: \(unused\))?$")
 MEMORY = re.compile(r"params: \d+ \([\d.]+ (?:Byte|.B)\)")
-NAMED = re.compile(r"(?P<name>[^\s(]+)\s*\((?P<kind>[^)]*)")
+NAMED = re.compile(r"(?P<name>[^\s(]+)\s*\((?P<kind>[^)]*)(?P<whole>\)?)")
 
 
 def render_b(table: Table) -> str:
@@ -128,11 +128,16 @@ def rows(lines: list[tuple[str, int]], offsets: list[int], flagged: bool) -> lis
     parsed = [(NAMED.match(fields[0]), fields) for fields in blocks]
     return list(
         leaves(
-            (depth, row_of_fields(match["name"], match["kind"], *_others(fields, flagged)))
+            (depth, row_of_fields(match["name"], _kind(match), *_others(fields, flagged)))
             for depth, (match, fields) in zip(depths, parsed, strict=True)
             if match
         )
     )
+
+
+def _kind(match: re.Match[str]) -> str:
+    """The class, marked as cut where its bracket does not close."""
+    return match["kind"] if match["whole"] else f"{match['kind']}…"
 
 
 def _others(fields: list[str], flagged: bool) -> tuple[str, str, list[str], str]:

@@ -32,7 +32,7 @@ HEADER = re.compile(r"\s*[┃|]\s*Layer \(type\)\s*[┃|]\s*Output Shape\s*[┃|
 BARS = re.compile(r"[┃│|]")
 BORDER = re.compile(r"\s*(?:[┏┡├└╇┗]|\+[-=]|\|[-=]+[+|])")
 GRID = re.compile(r"\s*\+[-=]")
-NAMED = re.compile(r"(?P<name>[^(…]+)(?:…?\s*\((?P<kind>[^)…]*)|…)")
+NAMED = re.compile(r"(?P<name>[^(…]+)(?:…?\s*\((?P<kind>[^)…]*…?)|…)")
 WIDEST = 1000
 BYTES = 4  # of a weight
 
@@ -173,7 +173,7 @@ def _row(cells: list[str], flagged: bool) -> Row | None:
     name = match["name"].strip().lstrip("└> ")
     inputs = CONNECTION.findall("".join(cells[3:]))
     flag = cells[-1] if flagged else ""
-    return row_of(name, match["kind"] or "", cells[1], cells[2], inputs, flag)
+    return row_of(name, match["kind"] or "…", cells[1], cells[2], inputs, flag)
 
 
 def _is_late(header: str) -> bool:

@@ -3,23 +3,25 @@
 import re
 
 from audit.formats.cells import Found, each_table
-from audit.formats.pytorch import LOST
+from audit.formats.pytorch import LOST, keras_class
 from audit.formats.torchsummary import channels_last, turned
 from audit.formats.totals import count_of
 from audit.styles import Style, register
 from audit.tables import Row, Table, slack_of
 
-HEADER = re.compile(r"\s*Kernel Shape\s+Output Shape\s+Params(?:\s+\(.*?\))?\s+Mult-Adds")
+HEADER = re.compile(r"\s*Kernel Shape\s+Output Shape\s+Params(?!\S)")
 ROW = re.compile(
     r"\s*(?P<number>\d+)_(?P<name>\S+)\s+(?P<kernel>-|\[[\d, ]*\])\s+(?P<shape>\[[-\d, ]*\])\s+"
     r"(?P<count>-|NaN|\(recursive\)|[\d.,]+[kKMG]?)(?:\s+\S+)?\s*$"
 )
+CLASSED = re.compile(r"(?P<kind>[A-Z][A-Za-z0-9]*)_(?P<name>\w+)$")  # inside a module
 TOTAL = re.compile(r"\s*(Total|Trainable|Non-trainable) params\s+([\d.,]+\s?[kKMG]?)\s*$")
 STATED = {"Total": "total", "Trainable": "trainable", "Non-trainable": "not trainable"}
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
-    """The tables in a text, each with the line number of its header. The classes are unknown."""
+    """The tables in a text, each with the line number of its header. The class is told
+    of modules inside others only."""
     headers = [n for n, line in enumerate(lines) if "Kernel Shape" in line and HEADER.match(line)]
 
     def read(start: int, end: int) -> Table | None:
@@ -35,16 +37,17 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
 
 def _row(match: re.Match[str]) -> Row:
-    path = match["name"].split(".")
+    *path, name = match["name"].split(".")
+    classed = CLASSED.match(name) if path else None
     shape = channels_last(match["shape"])
     count = _exact(count_of(match["count"]) or 0, match["kernel"])
     return Row(
-        name="-".join(path),
-        layer_class="",
+        name="-".join([*path, classed["name"] if classed else name]),
+        layer_class=keras_class(classed["kind"]) if classed else "",
         shape=shape,
         parameters={"all": count} if count else {},
         trainable=count,
-        path=tuple(path[:-1]),
+        path=tuple(path),
         call=int("recursive" in match["count"]),
     )
 

@@ -12,8 +12,11 @@ PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
 ESCAPED = re.compile(r"\\([\[\]_*()<>#`-])")
 SPACES = re.compile("[\u00a0\u2007\u202f]")
-TAG = re.compile(r"</?(?:pre|code|span|samp|tt|font|div|p|b|i|strong|em|br)(?:\s[^<>]*)?/?>")
-PROMPT = re.compile(r"^(?:In|Out) ?\[\d+\]: ?(?!\w+\($)")
+TAG = re.compile(
+    r"</?(?:pre|code|span|samp|tt|font|div|p|b|i|u|a|strong|em|br|h[1-6]|body|html|table|thead|"
+    r"tbody|li|ul|center)(?:\s[^<>]*)?/?>"
+)
+PROMPT = re.compile(r"^(?:In|Out) ?\[\d+\]: ?(?! ?\w+\(\s*$)")
 
 
 def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:

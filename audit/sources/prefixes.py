@@ -18,6 +18,7 @@ WORD = re.compile(r"Layer|Name|path|module|layer|\([\\n\"',]*$")
 TITLES = 4  # lines above a header that belong to its table
 END_OF_STRING = re.compile(r"(?:\\n)?[\"']?[,)]*\s*$")
 BARS = re.compile(r"\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+$")
+PRE = re.compile(r"</?pre\b[^<>]*>")
 ROW = re.compile(r"<tr\b", re.IGNORECASE)
 ROW_END = re.compile(r"</tr\s*>|</table\s*>", re.IGNORECASE)
 CELL = re.compile(r"<t[dh]\b[^<>]*>", re.IGNORECASE)
@@ -30,9 +31,9 @@ def drawn(text: str) -> str:
     >>> drawn("<table><tr><th>Layer (type)</th><td>4</td></tr></table>").strip()
     '| Layer (type) | 4 |'
     """
-    first, *rows = ROW.split(text)
+    first, *rows = ROW.split(PRE.sub("\n", text) if "<pre" in text else text)
     if not rows:
-        return text
+        return first
     parts = [first]
     for row in rows:
         end = ROW_END.search(row)

@@ -7,6 +7,7 @@ from typing import Any
 from audit.formats.cells import BadTextError
 from audit.formats.keras import path_of
 from audit.formats.plain import parse_json
+from audit.sources.classes import classed
 from audit.sources.cleaning import clean
 from audit.sources.prefixes import drawn, unprefixed
 from audit.sources.recovery import recovered
@@ -53,7 +54,7 @@ def read_all(source: str | Path) -> list[Table]:
         )
     unread = tuple(f"a table was not read: {error}" for error in errors)
     tables[0] = replace(tables[0], repairs=(*tables[0].repairs, *unread))
-    return [recovered(_placed(table)) for table in tables]
+    return [recovered(classed(_placed(table))) for table in tables]
 
 
 def read(source: str | Path) -> Table:
