@@ -106,7 +106,7 @@ def _matched(
     line = [0] * (len(second) + 1)
     ways = []
     others = [
-        (family, row.without_moving, row.shape[1:], row.name)
+        (family, row.without_moving, row.slack, row.shape[1:], row.name)
         for row, family in zip(second, of_second, strict=True)
     ]
     for a, (row, family) in enumerate(zip(first, of_first, strict=True)):
@@ -114,15 +114,15 @@ def _matched(
         start, end = max(middle - band, 0), min(middle + band, len(second))
         way, before, left = bytearray(end - start), line[start], line[start]
         least, shape, name = _family_weight(family), row.shape[1:], row.name
-        count = row.without_moving if row.total else -1
-        for b, (kind, number, sizes, other) in enumerate(others[start:end], start):
+        count, slack = row.without_moving, row.slack
+        for b, (kind, number, loose, sizes, other) in enumerate(others[start:end], start):
             weight, choice = line[b + 1], ABOVE
             above = weight
             if left > weight:
                 weight, choice = left, LEFT
             if kind == family:
-                paired = before + least + 40 * (number == count) + 8 * (sizes == shape)
-                paired += other == name
+                same = row.total > 0 and abs(number - count) <= slack + loose
+                paired = before + least + 40 * same + 8 * (sizes == shape) + (other == name)
                 if paired > weight:
                     weight, choice = paired, PAIRED
             before, left, line[b + 1], way[b - start] = above, weight, weight, choice
@@ -151,7 +151,7 @@ def _family_weight(family: str) -> int:
 
 def _pair(first: Row, second: Row) -> Pair:
     shared = bool(first.call or second.call)  # one program repeats the count, another does not
-    counts = shared or first.without_moving == second.without_moving
+    counts = shared or first.counts_as(second)
     same = counts and _same_shape(first, second)
     return Pair("same" if same else "changed", first, second)
 

@@ -91,6 +91,8 @@ def _deltas(
     if first.call or second.call:  # a shared module; programs differ in whether they repeat it
         counted = (0 if second.call else second.total) - (0 if first.call else first.total)
         yield "shared modules counted twice", counted, first.name
+    elif (first.slack or second.slack) and first.counts_as(second):
+        yield "rounded counts", second.total - first.total, first.name
     elif is_conv(first) and is_conv(second):
         ends = (first, second) == heads
         yield from _conv_deltas(first, second, forms, ends, rewired)

@@ -25,7 +25,9 @@ HOLDERS = {
     "SpectralNormalization", "StackedRNNCells", "TFSMLayer", "TimeDistributed",
     "TorchModuleWrapper",
 }  # fmt: skip
-UNORDERED = {"torchrepr", "state dict"}  # their rows are not in the order of use
+UNORDERED = {  # their rows are not in the order of use
+    "torchrepr", "torchrepr-statistics", "lightning", "fvcore", "r-torch", "state dict",
+}  # fmt: skip
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+", "unshown": " "}
 
 

@@ -126,7 +126,9 @@ def _causes(way: Way, first: Table, second: Table) -> tuple[Cause, ...]:
             rows[cause][row] = None
     left = total_of(second) - total_of(first) - sum(sums.values())
     causes = [Cause(cause, sums[cause], tuple(rows[cause])) for cause in sums if sums[cause]]
-    if left:
+    if left and abs(left) <= first.slack + second.slack:
+        causes.append(Cause("rounded counts", left, ("the totals",)))
+    elif left:
         causes.append(Cause(UNKNOWN, left, ("rows that the tables do not show",)))
     return tuple(sorted(causes, key=lambda cause: -abs(cause.parameters)))
 
