@@ -143,10 +143,9 @@ def test_options_that_do_not_fit_are_a_sentence(run, words, message, tmp_path):
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("norm_op_kwargs", {"eps": 1e-3, "affine": True}),
-        ("norm_op_kwargs", {"eps": 1e-5, "affine": False}),
-        ("nonlin_kwargs", {"negative_slope": 0.2}),
-        ("nonlin", "torch.nn.ReLU"),
+        ("norm_op_kwargs", {"eps": "1e-3", "affine": True}),
+        ("nonlin_kwargs", {"negative_slope": 2}),
+        ("nonlin", "torch.nn.PReLU"),
     ],
 )
 def test_numbers_that_would_give_other_masks_are_refused(tmp_path, part, value):
@@ -275,7 +274,7 @@ def full(plans):
         ),
         (
             lambda p: full(p)["architecture"]["arch_kwargs"].update(n_conv_per_stage_decoder=3),
-            "other numbers cannot be built",
+            "do not fit the plans: .* is missing",
         ),
         (
             lambda p: full(p)["architecture"]["arch_kwargs"]["features_per_stage"].reverse(),

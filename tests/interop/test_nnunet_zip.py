@@ -1,7 +1,10 @@
 """Zips of trained folders: as nnU-Net exports them, and hostile ones."""
 
+import re
 import shutil
 import stat
+import struct
+import tracemalloc
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nibabel
@@ -93,3 +96,36 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     path = zipped(tmp_path / "m.zip", more=[(name, bytes(300 * 2**20))])
     with pytest.raises(ValueError, match=r"m.zip: .*it unpacks from [\d,]+ bytes to [\d,]+"):
         load_predictor(path)
+
+
+def with_stated_size(path, name, size):
+    """A zip that states another size of a member, in its list and before the member."""
+    content = bytearray(path.read_bytes())
+    ends = [at.start() for at in re.finditer(re.escape(name.encode()), content)]
+    for at, (signature, place) in zip(
+        ends, ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)), strict=True
+    ):
+        begin = content.rindex(signature, 0, at)
+        content[begin + place : begin + place + 4] = struct.pack("<I", size)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        (99, "unpacks to more than its stated 99 bytes"),
+        (48 * 2**20, "has 33,554,432 of its 50,331,648 bytes"),
+        (2**32 - 2, "it unpacks from [0-9,]+ bytes to [0-9,]+"),
+    ],
+)
+def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path, stated, told):
+    """What it unpacks to is never more in memory than it states, and a piece."""
+    name = f"Dataset001_ct/{CT.name}/fold_7/checkpoint_final.pth"
+    path = zipped(tmp_path / "m.zip", more=[(name, bytes(32 * 2**20))])
+    with_stated_size(path, name, stated)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f"m.zip: cannot be read as a zip of nnU-Net: .*{told}"):
+        load_predictor(path)
+    assert tracemalloc.get_traced_memory()[1] < 96 * 2**20
+    tracemalloc.stop()
+    assert {file.name for file in tmp_path.iterdir()} == {"m.zip"}

@@ -21,22 +21,28 @@ from unetzoo.utils.stages import Stage
 
 
 def decoder(
-    levels: Sequence[tuple[Stage, KerasTensor]], upsampling: str, block: Callable[..., KerasTensor]
+    levels: Sequence[tuple[Stage, KerasTensor]],
+    upsampling: str,
+    block: Callable[..., KerasTensor],
+    counts: Sequence[int],
+    bias: bool = True,
 ) -> list[KerasTensor]:
     """The maps of the decoder, one for every level but the lowest, finest first.
 
     Args:
         levels: each stage with the encoder's map, finest first.
         upsampling: "transposed", with kernel and stride of the stage below, or "linear".
-        block: what follows each join with a skip, called with ``(x, stage, name=...)``.
+        block: what follows each join with a skip, called with ``(x, stage, count, name=...)``.
+        counts: of convolutions in the block of each level, finest first.
+        bias: whether the transposed convolutions have one.
     """
     x, maps = levels[-1][1], list[KerasTensor]()
     for number in range(len(levels) - 1, 0, -1):
         stage, skip = levels[number - 1]
         stride = levels[number][0].stride
-        x = upsample(x, stage.features, upsampling, factor=stride, name=f"up{number}")
+        x = upsample(x, stage.features, upsampling, factor=stride, bias=bias, name=f"up{number}")
         x = cut_and_concat(x, skip, name=f"decoder{number}")
-        x = block(x, stage, name=f"decoder{number}")
+        x = block(x, stage, counts[number - 1], name=f"decoder{number}")
         maps.insert(0, x)
     return maps
 

@@ -11,17 +11,18 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import target
+from unetzoo.data.datasets.reading import read_case
 from unetzoo.data.io.formats import write_values
 from unetzoo.data.io.geometry import spacing_of
-from unetzoo.data.io.volumes import Volume, read_image
+from unetzoo.data.io.pictures import Picture, is_picture, write_mask
+from unetzoo.data.io.volumes import Volume
+from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.axes import slices
 from unetzoo.data.preprocessing.inverse import (
     resampling,
@@ -29,37 +30,29 @@ from unetzoo.data.preprocessing.inverse import (
     restore_probabilities,
     restore_regions,
 )
-from unetzoo.data.preprocessing.normalization import CT, Normalization, Rescaled, ZScore
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
-from unetzoo.data.preprocessing.resampling import coarse_axis, resample_labels
+from unetzoo.data.preprocessing.resampling import resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import sliding_window_slabs
+from unetzoo.interop.nnunet_cascade import GivenMasks, Scan, as_volume, in_order, stage_before
 from unetzoo.interop.nnunet_folder import (
     FINAL,
-    RESCALINGS,
+    PICTURES,
     TrainedFolder,
+    is_trained_folder,
     read_folder,
     reading_plans,
 )
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
+from unetzoo.interop.nnunet_preparation import preparation_of
 from unetzoo.layers.onednn import hasten
-from unetzoo.utils.json_values import short
+from unetzoo.utils.files import replacing
 from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
-
-DEVIATION = 1e-8  # the least that nnU-Net divides by
-
-
-@dataclass(frozen=True)
-class Scan:
-    """An image as nnU-Net holds it, ``(*spatial, C)`` in the plan's order of axes."""
-
-    data: np.ndarray
-    spacing: tuple[float, ...]
 
 
 class Ensemble:
@@ -95,14 +88,15 @@ class NnunetPredictor:
     probabilities: bool = False
     fill: float | None = None
     uncertainty: bool = False
-    previous: "NnunetPredictor | None" = None  # of a cascade
+    previous: "NnunetPredictor | GivenMasks | None" = None  # of a cascade
+    canonical: bool = False  # whether images are turned to canonical axes, whatever the plan says
 
-    def segment(self, image: Volume) -> np.ndarray:
+    def segment(self, image: Volume | Picture) -> np.ndarray:
         """The labels ``(X, Y, Z)`` of an image, in the file's own order of axes."""
         labels = self._back(self._labels(self._scan(image)), image)
         return largest_component(labels) if self.largest else labels
 
-    def predict_probabilities(self, image: Volume) -> np.ndarray:
+    def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
         """Of each class or region, ``(X, Y, Z, C)``, float32, in the file's own order of axes."""
         slabs, grid = self._logits(self._scan(image))
         probabilities = restore_probabilities(
@@ -110,7 +104,7 @@ class NnunetPredictor:
         )
         return self._back(probabilities, image)
 
-    def spread(self, image: Volume) -> Spread:
+    def spread(self, image: Volume | Picture) -> Spread:
         """The probabilities over folds and mirror images."""
         spread = Spread()
         axes = self._axes() if self.mirror else ()
@@ -122,42 +116,64 @@ class NnunetPredictor:
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
-        image, path = read_image(case.images, fill=self.fill), target(case, folder)
-        file = image.files[0]
+        self._check_kind(case.images[0])
+        image, path = read_case(case, fill=self.fill), target(case, folder)
         if self.probabilities:
             values = self.predict_probabilities(image)
-            write_values(folder / f"{case.name}_probabilities.nii.gz", values, file)
+            _write(folder / f"{case.name}_probabilities", values, image)
         if self.uncertainty:
             spread = self.spread(image)
             entropy = spread.entropy(regions=bool(self.trained.regions))
-            write_values(folder / f"{case.name}_entropy.nii.gz", entropy, file)
+            _write(folder / f"{case.name}_entropy", entropy, image)
             if spread.count > 1:
-                write_values(folder / f"{case.name}_variance.nii.gz", spread.variance, file)
-        dtype = "uint8" if max(self.trained.numbers) < 255 else "uint16"
-        write_values(path, self.segment(image).astype(dtype), file)
+                _write(folder / f"{case.name}_variance", spread.variance, image)
+        labels = self.segment(image)
+        labels = labels.astype("uint8" if labels.max() < 255 else "uint16")
+        if isinstance(image, Picture):
+            write_mask(path, labels, image, LabelScheme())
+        else:
+            write_values(path, labels, image.files[0])
         return path
 
-    def _scan(self, image: Volume) -> Scan:
+    def _check_kind(self, path: Path) -> None:
+        """Raises: ValueError for a volume where nnU-Net was trained with pictures, or for one."""
+        pictures = self.trained.reader == PICTURES
+        if is_picture(path) != pictures:
+            raise ValueError(
+                f"{path}: {self.trained.path.name} was trained with "
+                f"{'pictures' if pictures else 'volumes'}; expected one."
+            )
+
+    def _scan(self, image: Volume | Picture) -> Scan:
         """An image in the order of axes in which the plan has it."""
-        file = image.files[0]
-        data, spacing = image.data, image.spacing
+        path, data, spacing = image.files[0].path, image.data, image.spacing
         if data.shape[-1] != (channels := len(self.preparation.normalisation)):
             raise ValueError(
-                f"{file.path}: {counted(data.shape[-1], 'channel')}; {self.trained.path.name} was "
+                f"{path}: {counted(data.shape[-1], 'channel')}; {self.trained.path.name} was "
                 f"trained with {channels}."
             )
-        if not self.trained.reorients:
+        if isinstance(image, Picture):
+            data, spacing = as_volume(image)
+        elif not self._turns:
+            file = image.files[0]
             data, spacing = file.from_canonical(data), spacing_of(file.affine)
         axes = self.trained.plans["transpose_forward"]
-        data = data.transpose(2, 1, 0, 3).transpose(*axes, 3)
-        return Scan(np.ascontiguousarray(data), tuple(spacing[::-1][axis] for axis in axes))
+        data = np.ascontiguousarray(in_order(data, axes))
+        return Scan(data, tuple(spacing[::-1][axis] for axis in axes), path)
 
-    def _back(self, values: np.ndarray, image: Volume) -> np.ndarray:
+    @property
+    def _turns(self) -> bool:
+        """Whether images are turned to canonical axes."""
+        return self.canonical or self.trained.reorients
+
+    def _back(self, values: np.ndarray, image: Volume | Picture) -> np.ndarray:
         """Values of voxels from the plan's order of axes to the file's."""
         rest = range(3, values.ndim)
         values = values.transpose(*self.trained.plans["transpose_backward"], *rest)
         values = values.transpose(2, 1, 0, *rest)
-        return image.files[0].from_canonical(values) if self.trained.reorients else values
+        if isinstance(image, Picture):
+            return values[:, :, 0].swapaxes(0, 1)
+        return image.files[0].from_canonical(values) if self._turns else values
 
     def _labels(self, scan: Scan) -> np.ndarray:
         """The labels of an image, both in the plan's order of axes."""
@@ -169,19 +185,28 @@ class NnunetPredictor:
 
     def _logits(self, scan: Scan) -> tuple[Iterator[np.ndarray], Grid]:
         """The logits of the prepared image, and the way back from it."""
-        prepared = prepare(scan, self.preparation)
+        rule = self.trained.resampling.data
+        prepared = prepare(scan, self.preparation, coarse_of=rule.coarse, resampled=rule.resampled)
         image = prepared.image
         if self.previous is not None:  # a channel for each label of the stage before
-            before = _resampled(self.previous._labels(scan), scan, prepared.grid)
+            before = _resampled(
+                self.previous._labels(scan), scan, prepared.grid,
+                self.trained.resampling.seg.coarse(scan.spacing, self._planned(scan.spacing)),
+            )  # fmt: skip
             channels = [before[..., None] == number for number in self.trained.numbers]
             image = np.concatenate([image, *channels], axis=-1, dtype="float32")
         return self._slabs(image), self._way_back(prepared.grid)
 
     def _way_back(self, grid: Grid) -> Grid:
         """The same grid; thick slices are now looked for in the plan's spacing first."""
-        spacing = tuple(self.trained.configuration["spacing"])
-        planned = spacing[:1] * (3 - len(spacing)) + spacing
-        return dataclasses.replace(grid, coarse=coarse_axis(planned, grid.spacing))
+        rule = self.trained.resampling.probabilities
+        coarse = rule.coarse(self._planned(grid.spacing), grid.spacing)
+        return dataclasses.replace(grid, coarse=coarse)
+
+    def _planned(self, spacing: tuple[float, ...]) -> tuple[float, ...]:
+        """The plan's spacing; that between slices, which a 2D network does not change, is kept."""
+        planned = tuple(self.trained.configuration["spacing"])
+        return spacing[: 3 - len(planned)] + planned
 
     def _axes(self) -> tuple[int, ...]:
         """Those that training mirrored, of the three of an image."""
@@ -195,32 +220,26 @@ class NnunetPredictor:
         axes = self._axes() if self.mirror else ()
         network = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
         return sliding_window_slabs(
-            network, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch),
-            progress=inner("  windows"),
+            network, image, patch,
+            overlap=self.overlap, mirror=axes, progress=inner("  windows"),
         )  # fmt: skip
 
 
-def _resampled(labels: np.ndarray, scan: Scan, grid: Grid) -> np.ndarray:
+def _write(stem: Path, values: np.ndarray, image: Volume | Picture) -> None:
+    """Values of voxels as NIfTI; those of a picture as numpy's ``.npy``."""
+    if not isinstance(image, Picture):
+        write_values(stem.with_name(f"{stem.name}.nii.gz"), values, image.files[0])
+        return
+    with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def _resampled(labels: np.ndarray, scan: Scan, grid: Grid, coarse: int | None) -> np.ndarray:
     """Labels on the grid of the prepared image; -1 is what is empty in every channel."""
     inside = slices(grid.box)
     cropped = labels[inside].astype("int16")
     cropped[(cropped == 0) & ~nonzero_mask(scan.data[inside])] = -1
-    return resample_labels(cropped, grid.prepared, grid.coarse, ties="nearest")
-
-
-def importance(patch: Sequence[int]) -> np.ndarray:
-    """nnU-Net's Gaussian weight of a patch's voxels, with the numbers of float16.
-
-    Its middle is voxel ``size // 2``, so mirror images differ a little.
-
-    >>> importance((3,))
-    array([ 0.28564453, 10.        ,  0.28564453], dtype=float32)
-    """
-    middle = np.zeros(patch)
-    middle[tuple(size // 2 for size in patch)] = 1
-    weight = gaussian_filter(middle, [size / 8 for size in patch], mode="constant")
-    rounded = (weight / weight.max() * 10).astype("float16")
-    return np.where(rounded == 0, rounded[rounded > 0].min(), rounded).astype("float32")
+    return resample_labels(cropped, grid.prepared, coarse, ties="nearest")
 
 
 def load_nnunet(
@@ -234,6 +253,8 @@ def load_nnunet(
     probabilities: bool = False,
     fill: float | None = None,
     uncertainty: bool = False,
+    previous: Path | str | None = None,
+    canonical: bool = False,
 ) -> NnunetPredictor:
     """A trained folder of nnU-Net, ready to be applied.
 
@@ -244,6 +265,10 @@ def load_nnunet(
         mirror: whether to take the mean over mirror images, where training allowed them.
         overlap: of neighbouring patches, a fraction in [0, 1).
         checkpoint: the name of the file in each fold.
+        previous: of a cascade, the folder of the stage before, or a folder with masks of it; None
+            for the folder beside its own.
+        canonical: whether images are turned to canonical axes before, and masks back, as
+            TotalSegmentator does it.
         largest: whether to keep only the largest component of each label.
         probabilities: whether to write the probabilities, too.
         fill: replaces NaN and infinite voxels; None makes them an error.
@@ -257,10 +282,15 @@ def load_nnunet(
         name, stages = architecture_of(trained.configuration, plans)
         preparation = preparation_of(trained)
     stage = trained.configuration.get("previous_stage")
-    previous = None
-    if stage is not None:
-        before = trained.path.with_name(f"{trained.path.name.rpartition('__')[0]}__{stage}")
-        previous = load_nnunet(before, mirror=mirror, overlap=overlap, checkpoint=checkpoint)
+    before = stage_before(trained, previous)
+    first: NnunetPredictor | GivenMasks | None = None
+    if before is not None and is_trained_folder(before):
+        first = load_nnunet(
+            before, mirror=mirror, overlap=overlap, checkpoint=checkpoint, fill=fill,
+            canonical=canonical,
+        )  # fmt: skip
+    elif before is not None:
+        first = GivenMasks(before, trained, canonical)
     channels = len(preparation.normalisation) + (len(trained.numbers) if stage else 0)
     models = tuple(
         hasten(fuse(trained_network(
@@ -270,42 +300,6 @@ def load_nnunet(
     )  # fmt: skip
     return NnunetPredictor(
         trained, models, preparation, mirror, overlap, largest, probabilities,
-        fill=fill, uncertainty=uncertainty, previous=previous,
+        fill=fill, uncertainty=uncertainty, previous=first,
+        canonical=canonical,
     )  # fmt: skip
-
-
-def preparation_of(trained: TrainedFolder) -> Preparation:
-    """Crop, normalization and resampling, as the plan says.
-
-    Raises: ValueError for a scheme of normalization that is not known.
-    """
-    configuration, plans = trained.configuration, trained.plans
-    properties = plans.get("foreground_intensity_properties_per_channel") or plans.get(
-        "foreground_intensity_properties_by_modality", {}
-    )
-    kinds = tuple(
-        _normalization(scheme, masked, properties.get(str(channel), {}), trained.path)
-        for channel, (scheme, masked) in enumerate(
-            zip(
-                configuration["normalization_schemes"],
-                configuration["use_mask_for_norm"],
-                strict=True,
-            )
-        )
-    )
-    spacing = tuple(configuration["spacing"])
-    return Preparation((None,) * (3 - len(spacing)) + spacing, kinds)
-
-
-def _normalization(scheme: str, masked: bool, numbers: dict[str, Any], path: Path) -> Normalization:
-    if scheme == "ZScoreNormalization":
-        return ZScore(masked)
-    if scheme == "CTNormalization":
-        return CT(
-            numbers["percentile_00_5"], numbers["percentile_99_5"],
-            numbers["mean"], max(numbers["std"], DEVIATION),
-        )  # fmt: skip
-    if scheme in RESCALINGS:
-        return Rescaled(RESCALINGS[scheme])
-    known = ", ".join(("ZScoreNormalization", "CTNormalization", *RESCALINGS))
-    raise ValueError(f"{path}: normalization {short(scheme)}: expected one of {known}.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unetzoo.interop.nnunet_resampling import Rules, rules_of
 from unetzoo.interop.torch_files import read_torch
 from unetzoo.utils.checks import wholes
 from unetzoo.utils.json_values import read_json, short
@@ -19,15 +20,13 @@ from unetzoo.utils.text import few
 
 FINAL = "checkpoint_final.pth"
 REORIENTING = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
-READERS = ("SimpleITKIO", "NibabelIO", *REORIENTING)
+PICTURES = "NaturalImage2DIO"
+READERS = ("SimpleITKIO", "NibabelIO", *REORIENTING, PICTURES)
 RESCALINGS = {
     "NoNormalization": "none",
     "RescaleTo01Normalization": "range",
     "RGBTo01Normalization": "255",
 }
-RESAMPLED = {  # what: order of the spline, and whether labels are resampled
-    "data": (3, False), "seg": (1, True), "probabilities": (1, False)
-}  # fmt: skip
 NEEDED = ("network_weights", "trainer_name", "init_args", "inference_allowed_mirroring_axes")
 
 
@@ -60,14 +59,18 @@ class TrainedFolder:
     def heads(self) -> int:
         """Channels that the network gives."""
         if self.regions is None:
-            return len(self.labels)
+            return len({*self.numbers, 0})
         return sum(value not in (0, [0]) for value in self.labels.values())
 
     @property
+    def resampling(self) -> Rules:
+        """How images, masks and logits are resampled."""
+        return rules_of(self.configuration, self.path)
+
+    @property
     def reader(self) -> str:
-        """nnU-Net's class that reads the images."""
-        own = self.dataset.get("overwrite_image_reader_writer")
-        return own or self.plans["image_reader_writer"]
+        """nnU-Net's class that reads the images; what dataset.json says is for the planner."""
+        return self.plans["image_reader_writer"]
 
     @property
     def reorients(self) -> bool:
@@ -130,27 +133,12 @@ def reading_plans(path: Path) -> Iterator[None]:
 def _check_steps(trained: TrainedFolder) -> None:
     """Raises: ValueError for a step before or after the network that is not nnU-Net's default."""
     configuration, plans = trained.configuration, trained.plans
-    default = "resample_data_or_seg_to_shape"
-    steps = [
-        ("preprocessor", configuration["preprocessor_name"], "DefaultPreprocessor"),
-        *(
-            (f"resampling of {what}", configuration[f"resampling_fn_{what}"], default)
-            for what in RESAMPLED
-        ),
-        *(
-            (f"resampling of {what}", configuration[f"resampling_fn_{what}_kwargs"], kwargs)
-            for what, (order, labels) in RESAMPLED.items()
-            for kwargs in [
-                {"is_seg": labels, "order": order, "order_z": 0, "force_separate_z": None}
-            ]
-        ),
-    ]
-    for what, value, expected in steps:
-        if value != expected:
-            raise ValueError(
-                f"{trained.path}: {what} {short(value)}: expected {expected}; nothing else is "
-                "supported."
-            )
+    if (name := configuration["preprocessor_name"]) != "DefaultPreprocessor":
+        raise ValueError(
+            f"{trained.path}: preprocessor {short(name)}: expected DefaultPreprocessor; nothing "
+            "else is supported."
+        )
+    rules_of(configuration, trained.path)
     if trained.reader not in READERS:
         raise ValueError(
             f"{trained.path}: images are read by {short(trained.reader)}: expected one of "

@@ -4,19 +4,23 @@ Source: dynamic-network-architectures 0.4.4, ``PlainConvUNet`` and ``ResidualEnc
 2.8.1, ``ConfigurationManager`` for plans without an architecture.
 """
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from unetzoo.registry import build, skeleton
+from unetzoo.interop.nnunet_variant import EPSILON, Details, details_of, listed, variant
+from unetzoo.registry import build, without_weights
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted, few
 
 NETWORKS = {"PlainConvUNet": "plain_unet", "ResidualEncoderUNet": "residual_unet"}
+NONLINEARITIES = {"LeakyReLU": "leaky_relu", "ReLU": "relu"}  # of the zoo
+STAGES = ("features", "kernels", "strides")
 PARTS = {  # of a layer: PyTorch's name of a weight, and Keras's
     "weight": ("kernel", "gamma"),
     "bias": ("bias", "beta"),
@@ -29,7 +33,9 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
     """The network's id in the zoo, and what ``build`` needs to know of its stages.
 
     A 2D network becomes a 3D one whose kernels are one voxel thick: it goes slice by slice.
-    Raises: ValueError for a network that nnU-Net's planner does not make.
+    Where the zoo's builder has no argument for something, "details" says everything.
+
+    Raises: ValueError for another network of nnU-Net, and for arguments that are not known.
     """
     given = configuration.get("architecture") or _old_architecture(configuration, path)
     kind = str(given.get("network_class_name")).rpartition(".")[-1]
@@ -38,50 +44,51 @@ def architecture_of(configuration: Mapping[str, Any], path: Path) -> tuple[str, 
             f"{path}: network {short(kind)}: expected {' or '.join(NETWORKS)}; other networks of "
             "nnU-Net cannot be built."
         )
-    arguments = given["arch_kwargs"]
-    if not str(nonlinearity := arguments.get("nonlin", "LeakyReLU")).endswith("LeakyReLU"):
-        raise ValueError(f"{path}: nonlinearity {short(nonlinearity)}: expected LeakyReLU.")
-    _check_details(arguments, path)
-    stages = arguments["n_stages"]
-    convs = arguments.get("n_conv_per_stage", arguments.get("n_blocks_per_stage"))
-    name = NETWORKS[kind]
-    if name == "plain_unet":
-        expected, up = [2] * stages, [2] * (stages - 1)
-    else:
-        expected, up = [1, 3, 4, *[6] * stages][:stages], [1] * (stages - 1)
-    if (_listed(convs, stages), _listed(arguments["n_conv_per_stage_decoder"], stages - 1)) != (
-        expected,
-        up,
-    ):
-        raise ValueError(
-            f"{path}: convolutions a stage {short(convs)}: expected {expected}, and {up} in the "
-            "decoder; other numbers cannot be built."
-        )
-    return name, {
-        "features": tuple(arguments["features_per_stage"]),
-        "kernels": tuple(_thick(size) for size in arguments["kernel_sizes"]),
-        "strides": tuple(_thick(step) for step in arguments["strides"]),
+    arguments, name = given["arch_kwargs"], NETWORKS[kind]
+    details, count = details_of(name, arguments, path), arguments["n_stages"]
+    rank = 2 if "2d" in str(arguments.get("conv_op")) else 3
+    build: dict[str, Any] = {
+        "features": listed("features_per_stage", arguments, count, path),
+        "kernels": tuple(_thick(size, rank) for size in _listed(arguments["kernel_sizes"], count)),
+        "strides": tuple(_thick(step, rank) for step in _listed(arguments["strides"], count)),
+        "nonlinearity": details.nonlinearity,
+        "bias": details.bias,
+        "convs" if name == "plain_unet" else "residuals": details.convs,
+        "decoder_convs": details.up_convs,
     }
+    if details.stem is not None:
+        build["stem"] = details.stem
+    return name, build if _is_ours(details) else {**build, "details": details}
 
 
-def _check_details(arguments: Mapping[str, Any], path: Path) -> None:
-    """Raises: ValueError for numbers of norms and nonlinearities that the zoo does not build."""
-    norm, slope = arguments.get("norm_op_kwargs") or {}, arguments.get("nonlin_kwargs") or {}
-    for name, value, expected in (
-        ("eps", norm.get("eps", 1e-5), 1e-5),
-        ("affine", norm.get("affine", True), True),
-        ("negative_slope", slope.get("negative_slope", 0.01), 0.01),
-    ):
-        if value != expected:
-            raise ValueError(f"{path}: {name} {short(value)}: expected {expected}.")
+def _is_ours(details: Details) -> bool:
+    """Whether the zoo's builder has an argument for everything."""
+    default = Details(details.convs, details.up_convs)
+    others = ("epsilon", "affine", "slope", "nonlinearity_first", "bottlenecks")
+    same = all(getattr(details, name) == getattr(default, name) for name in others)
+    return same and details.nonlinearity in NONLINEARITIES.values()
 
 
-def _listed(value: Any, count: int) -> list[int]:
+def is_planned(name: str, build: Mapping[str, Any]) -> bool:
+    """Whether a network is built as the zoo builds it by default, but for its stages."""
+    stages = len(build["features"])
+    if name == "plain_unet":
+        counted = {"convs": (2,) * stages, "decoder_convs": (2,) * (stages - 1)}
+    else:
+        planned = (1, 3, 4, *[6] * stages)[:stages]
+        counted = {"residuals": planned, "decoder_convs": (1,) * (stages - 1)}
+    default = {"nonlinearity": "leaky_relu", "bias": True, **counted}
+    rest = {key: value for key, value in build.items() if key not in STAGES}
+    return rest == default
+
+
+def _listed(value: Any, count: int) -> list[Any]:
     return [value] * count if isinstance(value, int) else list(value)
 
 
-def _thick(sizes: Any) -> tuple[int, ...]:
-    """Three numbers, of two those of a slice."""
+def _thick(sizes: Any, rank: int) -> tuple[int, ...]:
+    """Three numbers, of two those of a slice; one number is that of each axis."""
+    sizes = [sizes] * rank if isinstance(sizes, int) else sizes
     return (1, *sizes) if len(sizes) == 2 else tuple(sizes)
 
 
@@ -92,6 +99,7 @@ def _old_architecture(configuration: Mapping[str, Any], path: Path) -> dict[str,
         base, most = (
             configuration[key] for key in ("UNet_base_num_features", "unet_max_num_features")
         )
+        plain = configuration["UNet_class_name"] == "PlainConvUNet"
         return {
             "network_class_name": configuration["UNet_class_name"],
             "arch_kwargs": {
@@ -99,8 +107,12 @@ def _old_architecture(configuration: Mapping[str, Any], path: Path) -> dict[str,
                 "features_per_stage": [min(base * 2**n, most) for n in range(len(convs))],
                 "kernel_sizes": configuration["conv_kernel_sizes"],
                 "strides": configuration["pool_op_kernel_sizes"],
-                "n_conv_per_stage": convs,
+                "n_conv_per_stage" if plain else "n_blocks_per_stage": convs,
                 "n_conv_per_stage_decoder": configuration["n_conv_per_stage_decoder"],
+                "conv_bias": True,
+                "norm_op": "InstanceNorm3d",
+                "norm_op_kwargs": {"eps": EPSILON, "affine": True},
+                "nonlin": "LeakyReLU",
             },
         }
     except KeyError as error:
@@ -116,32 +128,56 @@ def trained_network(
     channels: int,
     classes: int,
     path: Path,
+    deep_supervision: bool = False,
 ) -> keras.Model:
     """The network of the zoo with nnU-Net's weights, for patches of any size.
 
+    With ``deep_supervision`` it has all of nnU-Net's heads, else the first.
+
     Raises: ValueError for weights that are missing, that are left over, or of another shape.
     """
-    batch = any(key.endswith("running_mean") for key in weights)
-    arguments = {
-        "input_shape": (None, None, None, channels), "num_classes": classes,
-        "norm": "batch" if batch else "instance", **stages,
-    }  # fmt: skip
+    shapes = {"input_shape": (None, None, None, channels), "num_classes": classes}
+    built, arguments = _builder(name, {**stages, **shapes}, _norm(weights), deep_supervision)
     arrays = {
         renamed(key, len(stages["features"])): array
         for key, array in weights.items()
         if is_used(key)
     }
-    values = _matched(skeleton(name, **arguments), arrays, path)  # before memory is taken for them
-    model = build(name, **arguments)
+    with without_weights():  # before memory is taken for them
+        values = _matched(built(name, **arguments), arrays, path)
+    model = built(name, **arguments)
     for variable in model.weights:
         variable.assign(values[variable.path])
     return model
 
 
+def _norm(weights: Mapping[str, np.ndarray]) -> str | None:
+    """A batch norm has running means; trainers may choose another norm than the plan's."""
+    if any(key.endswith("running_mean") for key in weights):
+        return "batch"
+    return "instance" if any(".norm." in key for key in weights) else None
+
+
+def _builder(
+    name: str, arguments: dict[str, Any], norm: str | None, deep_supervision: bool
+) -> tuple[Callable[..., keras.Model], dict[str, Any]]:
+    """What builds the network, and its arguments.
+
+    The trainers of batch norm write none of it into their plans; their weights tell.
+    """
+    details = arguments.get("details")
+    if details is None:
+        return build, {**arguments, "norm": norm, "deep_supervision": deep_supervision}
+    if norm == "batch" and details.norm != "batch":
+        details = dataclasses.replace(details, norm="batch", epsilon=EPSILON, affine=True)
+    known = ("input_shape", "num_classes", *STAGES)
+    return variant, {"details": details, **{key: arguments[key] for key in known}}
+
+
 def _matched(
     model: keras.Model, arrays: dict[str, np.ndarray], path: Path
 ) -> dict[str, np.ndarray]:
-    """The value of each variable; the heads of deep supervision stay behind.
+    """The value of each variable; heads that the network does not have stay behind.
 
     Raises: ValueError that lists what does not fit.
     """

@@ -7,7 +7,6 @@ Source: nnU-Net 2.8.1, ``nnUNetPredictor.initialize_from_trained_model_folder``;
 dynamic-network-architectures 0.4.4.
 """
 
-import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,10 +29,11 @@ from unetzoo.data.preprocessing.normalization import (
 from unetzoo.data.preprocessing.preparation import Preparation
 from unetzoo.data.regions import Regions
 from unetzoo.interop.nnunet_folder import FINAL, RESCALINGS
-from unetzoo.interop.nnunet_network import NETWORKS, renamed
+from unetzoo.interop.nnunet_network import NETWORKS, NONLINEARITIES, renamed
 from unetzoo.interop.torch_writer import write_torch
 from unetzoo.models.residual_unet import BLOCKS
 from unetzoo.utils.files import replacing
+from unetzoo.utils.stages import counts
 
 TRAINER, PLANS = "nnUNetTrainer", "nnUNetPlans"
 READER = "NibabelIOWithReorient"
@@ -92,7 +92,7 @@ def check_trained(trained: Trained) -> None:
         f"norm {build.get('norm', 'instance')!r}":
             build.get("norm", "instance") not in ("instance", "batch"),
         f"nonlinearity {build.get('nonlinearity')!r}":
-            build.get("nonlinearity", "leaky_relu") != "leaky_relu",
+            build.get("nonlinearity", "leaky_relu") not in NONLINEARITIES.values(),
         f"upsampling {build.get('upsampling')!r}":
             build.get("upsampling", "transposed") != "transposed",
         "an activation of the output": build.get("activation") is not None,
@@ -264,6 +264,8 @@ def _architecture(trained: Trained) -> dict[str, Any]:
     stages = len(build["features"])
     norm = {"instance": f"instancenorm.InstanceNorm{dims}d", "batch": f"batchnorm.BatchNorm{dims}d"}
     plain = trained.network == "plain_unet"
+    chosen = build.get("nonlinearity", "leaky_relu")
+    nonlinearity = next(name for name, ours in NONLINEARITIES.items() if ours == chosen)
     return {
         "network_class_name":
             f"dynamic_network_architectures.architectures.unet.{CLASSES[trained.network]}",
@@ -274,22 +276,30 @@ def _architecture(trained: Trained) -> dict[str, Any]:
             "kernel_sizes": [trained.along(kernel) for kernel in build["kernels"]],
             "strides": [trained.along(step) for step in build["strides"]],
             "n_conv_per_stage" if plain else "n_blocks_per_stage":
-                [2] * stages if plain else [_blocks(stage) for stage in range(stages)],
-            "n_conv_per_stage_decoder": [2 if plain else 1] * (stages - 1),
-            "conv_bias": True,
+                list(_convs(trained)[0]),
+            "n_conv_per_stage_decoder": list(_convs(trained)[1][::-1]),
+            "conv_bias": build.get("bias", True),
+            **({"stem_channels": build["stem"]} if build.get("stem") else {}),
             "norm_op": f"torch.nn.modules.{norm[build.get('norm', 'instance')]}",
             "norm_op_kwargs": {"eps": 1e-5, "affine": True},
             "dropout_op": None,
             "dropout_op_kwargs": None,
-            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin": f"torch.nn.{nonlinearity}",
             "nonlin_kwargs": {"inplace": True},
         },
         "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
     }  # fmt: skip
 
 
-def _blocks(stage: int) -> int:
-    return BLOCKS[min(stage, len(BLOCKS) - 1)]
+def _convs(trained: Trained) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Convolutions or blocks of each stage of the encoder, and of the decoder, finest first."""
+    build, stages = trained.build, len(trained.build["features"])
+    if trained.network == "plain_unet":
+        down, up = build.get("convs", 2), build.get("decoder_convs", 2)
+    else:
+        planned = [BLOCKS[min(stage, len(BLOCKS) - 1)] for stage in range(stages)]
+        down, up = build.get("residuals") or planned, build.get("decoder_convs", 1)
+    return counts("convs", down, stages), counts("decoder_convs", up, stages - 1)
 
 
 # === The weights ===
@@ -309,23 +319,24 @@ def state_dict(trained: Trained) -> dict[str, np.ndarray]:
 
 def _layers(trained: Trained) -> Iterator[str]:
     """nnU-Net's names of the layers with weights, each once."""
-    stages = range(len(trained.build["features"]))
+    down, up = _convs(trained)
     if trained.network == "plain_unet":
-        for stage, number in itertools.product(stages, range(2)):
-            yield from _block(f"encoder.stages.{stage}.0.convs.{number}")
+        for stage, count in enumerate(down):
+            for number in range(count):
+                yield from _block(f"encoder.stages.{stage}.0.convs.{number}")
     else:
         yield from _block("encoder.stem.convs.0")
-        for stage in stages:
-            yield from _residual_stage(trained, stage)
-    for level in stages[:-1]:
+        for stage, count in enumerate(down):
+            yield from _residual_stage(trained, stage, count)
+    for level, count in enumerate(up[::-1]):  # nnU-Net's coarsest first
         yield f"decoder.transpconvs.{level}"
         yield f"decoder.seg_layers.{level}"
-        for number in range(2 if trained.network == "plain_unet" else 1):
+        for number in range(count):
             yield from _block(f"decoder.stages.{level}.convs.{number}")
 
 
-def _residual_stage(trained: Trained, stage: int) -> Iterator[str]:
-    for number in range(_blocks(stage)):
+def _residual_stage(trained: Trained, stage: int, count: int) -> Iterator[str]:
+    for number in range(count):
         block = f"encoder.stages.{stage}.blocks.{number}"
         yield from _block(f"{block}.conv1")
         yield from _block(f"{block}.conv2")

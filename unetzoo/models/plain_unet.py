@@ -42,6 +42,9 @@ def plain_unet(
     features: Sequence[int] = (32, 64, 128, 256, 320, 320),
     kernels: Sequence[int | Sequence[int]] = (3, 3, 3, 3, 3, 3),
     strides: Sequence[int | Sequence[int]] = (1, 2, 2, 2, 2, 2),
+    convs: int | Sequence[int] = 2,
+    decoder_convs: int | Sequence[int] = 2,
+    bias: bool = True,
     name: str = "plain_unet",
 ) -> "keras.Model":
     """nnU-Net's plain U-Net, the network of its default plans.
@@ -61,6 +64,9 @@ def plain_unet(
         features: channels of each stage.
         kernels: sizes of the kernels, per stage one number or one per axis; odd.
         strides: per stage one number or one per axis; the first is 1.
+        convs: convolutions of each stage of the encoder, one number or one per stage.
+        decoder_convs: the same of the decoder's levels, finest first.
+        bias: whether the convolutions have one; the head always has.
         name: name of the model.
 
     Returns: a ``keras.Model`` from ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
@@ -77,29 +83,39 @@ def plain_unet(
 
     from unetzoo import blocks
     from unetzoo.blocks import decoder
-    from unetzoo.utils.stages import Stage, stages
+    from unetzoo.utils.stages import Stage, counts, stages
 
     first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
-    unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
+    down, up = (
+        counts("convs", convs, len(features)),
+        counts("decoder_convs", decoder_convs, len(rest)),
+    )
+    unit = partial(
+        blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout, bias=bias
+    )
 
-    def double(
-        x: KerasTensor, stage: Stage, stride: int | tuple[int, ...] = 1, *, name: str
+    def units(
+        x: KerasTensor, stage: Stage, count: int, stride: int | tuple[int, ...] = 1, *, name: str
     ) -> KerasTensor:
-        x = unit(x, stage.features, stage.kernel, stride, name=name, number=1)
-        return unit(x, stage.features, stage.kernel, name=name, number=2)
+        for number in range(1, count + 1):
+            x = unit(
+                x, stage.features, stage.kernel, stride if number == 1 else 1, name=name,
+                number=number,
+            )  # fmt: skip
+        return x
 
     inputs = keras.Input(input_shape, name="input")
     x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
-    x = double(x, first, name="encoder1")
+    x = units(x, first, down[0], name="encoder1")
     levels = [(first, x)]
     for number, stage in enumerate(rest, 2):
-        x = double(x, stage, stage.stride, name=f"encoder{number}")
+        x = units(x, stage, down[number - 1], stage.stride, name=f"encoder{number}")
         levels.append((stage, x))
 
     # Decoder
-    maps = decoder(levels, upsampling, double)
+    maps = decoder(levels, upsampling, units, up, bias)
 
     outputs = blocks.heads(maps, num_classes, activation, deep_supervision)
     return keras.Model(inputs, outputs, name=name)

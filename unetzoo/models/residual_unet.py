@@ -11,12 +11,7 @@ if TYPE_CHECKING:
     import keras
 
 SIZES = Sizes(smallest=1)
-BLOCKS = (
-    1,
-    3,
-    4,
-    6,
-)  # in the first stages of the encoder; all later stages have as many as the last
+BLOCKS = (1, 3, 4, 6)  # in the first stages of the encoder; all later ones have as many as the last
 
 
 @register(
@@ -47,6 +42,10 @@ def residual_unet(
     features: Sequence[int] = (32, 64, 128, 256, 320, 320),
     kernels: Sequence[int | Sequence[int]] = (3, 3, 3, 3, 3, 3),
     strides: Sequence[int | Sequence[int]] = (1, 2, 2, 2, 2, 2),
+    residuals: int | Sequence[int] | None = None,
+    decoder_convs: int | Sequence[int] = 1,
+    stem: int | None = None,
+    bias: bool = True,
     name: str = "residual_unet",
 ) -> "keras.Model":
     """nnU-Net's U-Net with a residual encoder, the network of its ResEnc plans.
@@ -66,6 +65,11 @@ def residual_unet(
         features: channels of each stage.
         kernels: sizes of the kernels, per stage one number or one per axis; odd.
         strides: per stage one number or one per axis; the first is 1.
+        residuals: blocks of each stage, one number or one per stage; None for 1, 3, 4, 6, 6 ...
+        decoder_convs: convolutions of the decoder's levels, one number or one per level, finest
+            first.
+        stem: channels of the first convolution; None for those of the first stage.
+        bias: whether the convolutions have one; the shortcuts never have, the head always has.
         name: name of the model.
 
     Returns: a ``keras.Model`` from ``(B, *spatial, C)`` to ``(B, *spatial, num_classes)``.
@@ -81,10 +85,16 @@ def residual_unet(
 
     from unetzoo import blocks
     from unetzoo.blocks import decoder
-    from unetzoo.utils.stages import Stage, stages
+    from unetzoo.utils.checks import check, is_whole
+    from unetzoo.utils.stages import Stage, counts, stages
 
     first, *rest = stages(features, kernels, strides, len(input_shape) - 1)
-    unit = partial(blocks.conv_unit, kind=norm, nonlinearity=nonlinearity, dropout=dropout)
+    check(stem is None or is_whole(stem), "stem", stem, "a whole number of at least 1, or None")
+    planned = [BLOCKS[min(number, len(BLOCKS) - 1)] for number in range(len(features))]
+    down = counts("residuals", planned if residuals is None else residuals, len(features))
+    up = counts("decoder_convs", decoder_convs, len(rest))
+    plain = partial(blocks.conv_unit, kind=norm, bias=bias)
+    unit = partial(plain, nonlinearity=nonlinearity, dropout=dropout)
 
     def shortcut(
         x: KerasTensor, filters: int, stride: tuple[int, ...], *, name: str
@@ -99,29 +109,29 @@ def residual_unet(
     def block(x: KerasTensor, stage: Stage, stride: tuple[int, ...], *, name: str) -> KerasTensor:
         residual = shortcut(x, stage.features, stride, name=f"{name}-shortcut")
         x = unit(x, stage.features, stage.kernel, stride, name=name, number=1)
-        x = blocks.conv_unit(
-            x, stage.features, stage.kernel, name=name, number=2, kind=norm, nonlinearity=None
-        )
+        x = plain(x, stage.features, stage.kernel, name=name, number=2, nonlinearity=None)
         x = keras.layers.Add(name=f"{name}-add")([x, residual])
         return blocks.nonlinear(x, nonlinearity, name=f"{name}-act2")
 
-    def single(x: KerasTensor, stage: Stage, *, name: str) -> KerasTensor:
-        return unit(x, stage.features, stage.kernel, name=name, number=1)
+    def units(x: KerasTensor, stage: Stage, count: int, *, name: str) -> KerasTensor:
+        for number in range(1, count + 1):
+            x = unit(x, stage.features, stage.kernel, name=name, number=number)
+        return x
 
     inputs = keras.Input(input_shape, name="input")
     x = blocks.check_sizes(inputs, SIZES)
 
     # Encoder
-    x = unit(x, first.features, first.kernel, name="stem", number=1)
+    x = unit(x, stem or first.features, first.kernel, name="stem", number=1)
     levels = []
     for number, stage in enumerate((first, *rest), 1):
-        for index in range(BLOCKS[min(number, len(BLOCKS)) - 1]):
+        for index in range(down[number - 1]):
             stride = stage.stride if index == 0 else (1,) * len(stage.stride)
             x = block(x, stage, stride, name=f"encoder{number}-block{index + 1}")
         levels.append((stage, x))
 
     # Decoder
-    maps = decoder(levels, upsampling, single)
+    maps = decoder(levels, upsampling, units, up, bias)
 
     outputs = blocks.heads(maps, num_classes, activation, deep_supervision)
     return keras.Model(inputs, outputs, name=name)

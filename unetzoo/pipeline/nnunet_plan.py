@@ -29,12 +29,17 @@ def plan_of_folder(folder: Path) -> Plan:
 
     Raises: ValueError for a damaged folder, or one whose network cannot be built.
     """
-    from unetzoo.interop.nnunet import preparation_of
-    from unetzoo.interop.nnunet_network import architecture_of
+    from unetzoo.interop.nnunet_network import architecture_of, is_planned
+    from unetzoo.interop.nnunet_preparation import preparation_of
 
     trained = read_folder(folder, [check_folds(folder)[0].removeprefix("fold_")])
     with reading_plans(folder):
         network, stages = architecture_of(trained.configuration, folder / "plans.json")
+        if not is_planned(network, stages):
+            raise ValueError(
+                f"{folder}: a network with other convolutions than nnU-Net plans, which a plan "
+                "cannot say; expected a folder of default plans, or --init alone."
+            )
         kinds = preparation_of(trained).normalisation
         chosen = _configuration(trained, network, stages)
     name = "2d" if len(chosen.patch) == 2 else "3d_fullres"
@@ -61,6 +66,7 @@ def _configuration(
         features=tuple(stages["features"]),
         estimate=estimate(network, Topology(patch, **rows), trained.heads),
         perpendicular=axes.index(0) if thin else None,
+        batch_dice=bool(configuration.get("batch_dice", False)),
         **rows,
     )
 

@@ -60,6 +60,18 @@ def stages(
     return result
 
 
+def counts(name: str, value: int | Sequence[int], length: int) -> tuple[int, ...]:
+    """One number for all stages, or one for each.
+
+    Raises: ValueError for anything but whole numbers of at least 1.
+
+    >>> counts("convs", 2, 3), counts("convs", (1, 3), 2)
+    ((2, 2, 2), (1, 3))
+    """
+    each: Any = (value,) * length if is_whole(value) else value
+    return wholes(name, each, length, "stage")
+
+
 def _axes(name: str, value: Any, rank: int) -> tuple[int, ...]:
     values = (value,) * rank if is_whole(value) else value
     is_list = isinstance(values, (list, tuple)) and len(values) == rank

@@ -28,7 +28,7 @@ def new_shape(
     return tuple(max(1, round(min(size * old / new, MOST))) for size, old, new in sizes)
 
 
-def coarse_axis(*spacings: Sequence[float]) -> int | None:
+def coarse_axis(*spacings: Sequence[float], factor: float = THICK) -> int | None:
     """The axis of thick slices, in the first of the spacings that has one.
 
     Only volumes have one, and only if a single axis is the coarsest.
@@ -41,7 +41,7 @@ def coarse_axis(*spacings: Sequence[float]) -> int | None:
     (None, None)
     """
     for spacing in spacings:
-        if len(spacing) == 3 and max(spacing) > THICK * min(spacing):
+        if len(spacing) == 3 and max(spacing) > factor * min(spacing):
             worst = [axis for axis, size in enumerate(spacing) if size == max(spacing)]
             return worst[0] if len(worst) == 1 else None
     return None
