@@ -28,7 +28,7 @@ TAG = re.compile(r"<[^<>]*>")
 def drawn(text: str) -> str:
     """A text with its HTML tables drawn with bars: ``| Conv2d-1 | [-1, 4, 8, 8] | 112 |``.
 
-    >>> drawn("<table><tr><th>Layer (type)</th><td>4</td></tr></table>").strip()
+    >>> drawn("<tr><th>Layer (type)</th><td>4</td></tr>").strip()
     '| Layer (type) | 4 |'
     """
     first, *rows = ROW.split(PRE.sub("\n", text) if "<pre" in text else text)
