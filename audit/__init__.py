@@ -7,6 +7,7 @@
 - ``explain``: why two counts differ (an ``Explanation``), or how to get one (a ``Search``)
 - ``check``: what a document states about a network of the zoo, measured (a ``Verdict`` each)
 - ``cost``, ``memory``, ``receptive_field``: its multiplications, bytes, and the voxels it sees
+- ``rebuild``: a published table of Keras back into a network (a ``Rebuilt``)
 - ``report``: all of this as one HTML file
 - ``assert_matches``: for a test that keeps a published table true; so does ``pytest --audit``
 
@@ -39,10 +40,12 @@ if TYPE_CHECKING:
     from audit.comparison.conventions import Search
     from audit.documents.check import check
     from audit.documents.statement import Verdict
+    from audit.rebuilding.network import Rebuilt
 
 __all__ = [
     "Diff",
     "Explanation",
+    "Rebuilt",
     "Row",
     "Search",
     "Table",
@@ -55,6 +58,7 @@ __all__ = [
     "memory",
     "read",
     "read_all",
+    "rebuild",
     "receptive_field",
     "report",
     "table",
@@ -67,6 +71,7 @@ __getattr__, __dir__ = lazy(
         "receptive_field": "audit.analysis.receptive_field:receptive_field",
         "Search": "audit.comparison.conventions:Search",
         "Verdict": "audit.documents.statement:Verdict",
+        "Rebuilt": "audit.rebuilding.network:Rebuilt",
         "assert_matches": "audit.comparison.assertion:assert_matches",
         "check": "audit.documents.check:check",
     },
@@ -131,6 +136,24 @@ def explain(first: Any, second: Any = None, *, count: int | None = None) -> "Exp
     if count is not None:
         return search(first, count)
     return explain_of(as_table(first), as_table(second))
+
+
+def rebuild(source: Any) -> "Rebuilt":
+    """A published table back into a network: a Keras model, and code that builds the same one.
+
+    Args:
+        source: a table of Keras 2 or 3, as ``table`` takes it.
+
+    Returns: the network, how its table compares with the published one, and what is assumed.
+    Raises:
+        ValueError: for anything that ``table`` does not take, and for rows that no layer gives.
+
+    >>> print(str(rebuild(table("unet2d_small").to_text("keras3"))).splitlines()[0])
+    35 rows: each as in the table
+    """
+    from audit.rebuilding.network import rebuild as rebuilt
+
+    return rebuilt(as_table(source))
 
 
 def report(source: Any, path: Path | str, *, against: Any = None) -> Path:

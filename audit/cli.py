@@ -35,7 +35,10 @@ def table(
     num_classes: int | None,
     width: int | None,
 ) -> None:
-    """Print the table of a network: an id of the zoo, a .keras file, or a text with a summary.
+    """Print the table of a network: an id of the zoo, a file of one, or a text with a summary.
+
+    Files are .keras, PyTorch's weights (.pth, .pt, .ckpt, .safetensors), .onnx, .tflite, and of
+    nnU-Net plans.json, a trained folder or a zip of one.
 
     Repairs to a text, and rows that do not add up to its totals, are reported on stderr.
     """
@@ -52,7 +55,7 @@ def table(
 @click.argument("second", metavar="B")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole diff as JSON.")
 def diff(first: str, second: str, as_json: bool) -> None:
-    """Compare two networks: ids of the zoo, .keras files, or texts with a published summary.
+    """Compare two networks: whatever table takes.
 
     Exits with 0 if they are the same, 1 if they differ.
     """
@@ -77,19 +80,33 @@ def diff(first: str, second: str, as_json: bool) -> None:
 @click.argument("second", metavar="[B]", required=False)
 @click.option("--count", type=int, help="A published count for A, in place of B.")
 @click.option("--json", "as_json", is_flag=True, help="Print the causes as JSON.")
-def explain(first: str, second: str | None, count: int | None, as_json: bool) -> None:
+@click.option("--png", type=click.Path(path_type=Path), help="Draw the causes as a waterfall.")
+def explain(
+    first: str, second: str | None, count: int | None, as_json: bool, png: Path | None
+) -> None:
     """Explain the difference of two counts by causes that add up to it, or explain one count.
 
-    A and B are ids of the zoo, .keras files, or texts with a published summary.
+    A and B are whatever table takes: ids of the zoo, files of networks, texts with a summary.
     """
     import audit
     from audit.comparison.conventions import check_search
 
+    if png:
+        if count is not None:
+            raise ValueError(f"--png {png}: a count alone has no causes to draw; give B.")
+        check_writable(png)
     if count is None:
         ready(first, *([second] if second else []))
     elif second is None and len(check_search(first, count).ranks) > 1:
         load_keras(f"building {first} with a head at every level")
     result = audit.explain(first, second, count=count)
+    if png and isinstance(result, audit.Explanation):
+        from audit.comparison.waterfall import waterfall_figure
+
+        waterfall_figure(png, result)
+    if as_json:
+        for doubt in getattr(result, "doubts", ()):
+            say(doubt, err=True)
     say(result.to_json() if as_json else result)
 
 
@@ -172,6 +189,35 @@ def report(source: str | None, pair: tuple[str, str] | None, output: Path) -> No
         ready(*(pair or [source]))
     first, second = pair or (source, None)
     say(audit.report(first, output, against=second))
+
+
+@cli.command()
+@click.argument("source", metavar="FILE")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The code, a Python file.")
+def rebuild(source: str, output: Path | None) -> None:
+    """Build a published table of Keras back into a network, and print the code that builds it.
+
+    With -o the code goes into a file, and how the network's table compares with the published one
+    is printed; else that goes to stderr. Exits with 0 if every row is the same, 1 if not.
+    """
+    import audit
+    from audit.sources.resolve import as_table
+    from unetzoo.utils.files import replacing
+
+    if output:
+        check_writable(output)
+    ready(source)
+    published = as_table(source)
+    load_keras(f"building {source}")
+    result = audit.rebuild(published)
+    if output:
+        with replacing(output) as beside:
+            beside.write_text(result.code, encoding="utf-8")
+        say(result)
+    else:
+        say(result, err=True)
+        say(result.code.rstrip("\n"))
+    sys.exit(0 if result.diff.same else 1)
 
 
 def audit_table(model: str, arguments: dict[str, Any]) -> Any:

@@ -14,10 +14,11 @@ class Style:
     Attributes:
         name: as ``--style`` and ``to_text`` take it.
         program: the program that prints it.
-        render: makes the text of a table.
+        render: makes the text of a table; None if the style is read only.
         lost: what it cannot hold, so that reading it back gives something else or nothing.
         parse: finds every table of this and similar styles in lines, each with the number of its
-            first line; None if another style's parser finds it, or none does.
+            first line; in place of a table that cannot be read stands the error that says why.
+            None if another style's parser finds it, or none does.
         pytorch: whether it is a program of PyTorch: no rows for functions, no moving statistics.
         once_a_layer: whether a layer that is called again is printed only once.
         trainable: whether every row says how many of its parameters are trainable.
@@ -26,7 +27,7 @@ class Style:
 
     name: str
     program: str
-    render: Callable[..., str]
+    render: Callable[..., str] | None
     lost: tuple[str, ...]
     parse: Parser | None = None
     pytorch: bool = False
@@ -36,6 +37,7 @@ class Style:
 
 
 STYLES: dict[str, Style] = {}
+READ_ONLY: dict[str, Style] = {}
 # Tables of files that are no text; nothing prints them.
 FILES = {
     "state dict": Style("state dict", "PyTorch's weights", lambda table: "", (), pytorch=True),
@@ -47,12 +49,12 @@ MADE_HERE = Style("", "a network itself", lambda table: "", (), trainable=True)
 
 def register(style: Style) -> None:
     """Make a style known by its name."""
-    STYLES[style.name] = style
+    (STYLES if style.render else READ_ONLY)[style.name] = style
 
 
 def style_of(name: str) -> Style:
     """The style that a table was read in; the name is "" for a table made from a network."""
-    return STYLES.get(name) or FILES.get(name, MADE_HERE)
+    return STYLES.get(name) or READ_ONLY.get(name) or FILES.get(name, MADE_HERE)
 
 
 def render(table: Any, style: str, width: int | None = None) -> str:
@@ -60,10 +62,11 @@ def render(table: Any, style: str, width: int | None = None) -> str:
 
     Raises: ValueError for an unknown style, or a width that the style does not take.
     """
-    if style not in STYLES:
+    write = STYLES[style].render if style in STYLES else None
+    if write is None:
         raise ValueError(f"style {style!r}: expected one of {', '.join(STYLES)}.")
     if width is None:
-        return STYLES[style].render(table)
+        return write(table)
     if not STYLES[style].wide:
         raise ValueError(f"width {width}: {style!r} takes none; leave it out, or take 'keras3'.")
-    return STYLES[style].render(table, width=width)
+    return write(table, width=width)

@@ -24,6 +24,30 @@ def times(sizes: Iterable[int | None], sign: str = " x ") -> str:
     return sign.join("?" if size is None else str(size) for size in sizes)
 
 
+class Rounded(int):
+    """A count that a text rounds, such as 31,000,000 for ``31.0 M``.
+
+    Attributes:
+        slack: how much more or less the count itself may be: half a unit of its last digit.
+    """
+
+    slack: int
+
+    def __new__(cls, count: int, slack: int) -> "Rounded":
+        rounded = super().__new__(cls, count)
+        rounded.slack = slack
+        return rounded
+
+
+def slack_of(counts: Iterable[int]) -> int:
+    """How far a sum of counts may be off, because a text rounds some of them.
+
+    >>> slack_of([224, Rounded(31_000_000, 50_000), Rounded(1_500, 50)])
+    50050
+    """
+    return sum(count.slack for count in counts if isinstance(count, Rounded))
+
+
 @dataclass(frozen=True)
 class Row:
     """One call of one layer.
@@ -39,7 +63,8 @@ class Row:
         settings: kernel size, strides, rate and so on, as far as they are known.
         call: 1, 2 ... where the same layer is called again.
 
-    A row read from a text often has one count without roles; its only role is "all".
+    A row read from a text often has one count without roles; its only role is "all". A count that
+    the text rounds is a ``Rounded``.
     """
 
     name: str
@@ -68,6 +93,16 @@ class Row:
         return sum(self.parameters.values())
 
     @property
+    def slack(self) -> int:
+        """How far its parameters may be off, because a text rounds them."""
+        return slack_of(self.parameters.values())
+
+    def counts_as(self, other: "Row") -> bool:
+        """Whether two rows' counts are the same, as far as their texts tell."""
+        gap = self.without_moving - other.without_moving
+        return abs(gap) <= self.slack + other.slack
+
+    @property
     def place(self) -> str:
         """The row's own name within its block."""
         return self.name.rsplit("-", 1)[-1] if self.path else self.name
@@ -87,7 +122,7 @@ class Table:
         rows: one for each call of a layer.
         style: the style that was recognized in a text; "" for a table made from a network.
         stated: the totals that the text states, such as "total" and "trainable".
-        repairs: what was repaired while the text was read.
+        repairs: what was repaired while the text was read, and what of it could not be read.
     """
 
     name: str
@@ -129,29 +164,43 @@ class Table:
 
     @property
     def trainable(self) -> int:
-        """The trainable parameters."""
+        """The trainable parameters: the text's own total, if its rows do not say what is frozen."""
+        by_rows = self._trainable_by_rows
+        return min(by_rows, self.stated.get("trainable", by_rows))
+
+    @property
+    def _trainable_by_rows(self) -> int:
         return sum(row.trainable for row in self.first_calls)
+
+    @property
+    def slack(self) -> int:
+        """How far the parameters may be off, because a text rounds them."""
+        return sum(row.slack for row in self.first_calls)
 
     def inconsistencies(self) -> tuple[str, ...]:
         """Where a table read from a text does not add up to its own totals; empty if it does."""
         stated = self.stated
         optimizer = stated.get("optimizer", 0)
         counts = [("total", self.total + optimizer)]
-        if self.style and style_of(self.style).trainable:
-            counts.append(("trainable", self.trainable))
+        if self._trainable_by_rows < stated.get("trainable", 0):  # fewer may be: some are frozen
+            counts.append(("trainable", self._trainable_by_rows))
         sentences = [
             f"the rows add up to {count:,}, the text states {stated[key]:,} ({key})"
             for key, count in counts
-            if stated.get(key, count) != count
+            if abs(stated.get(key, count) - count) > self._slack_with(key)
         ]
         if {"total", "trainable", "not trainable"} <= stated.keys():
             parts = stated["trainable"] + stated["not trainable"] + optimizer
-            if parts != stated["total"]:
+            if abs(parts - stated["total"]) > slack_of(stated.values()):
                 sentences.append(
                     f"the text's own totals do not add up: {parts:,} in parts, "
                     f"{stated['total']:,} in all"
                 )
         return tuple(sentences)
+
+    def _slack_with(self, key: str) -> int:
+        """How far the rows and a stated total may be apart, because the text rounds them."""
+        return self.slack + slack_of([self.stated.get(key, 0)])
 
     def to_text(self, style: str = "markdown", width: int | None = None) -> str:
         """The table as a program prints it, without a line break at the end.

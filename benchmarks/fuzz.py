@@ -18,7 +18,7 @@ import audit
 HERE = Path(__file__).parents[1]
 TEXTS = [
     path.read_text()
-    for folder in (HERE / "audit" / "documents", HERE / "tests" / "golden")
+    for folder in (HERE / "audit/documents", HERE / "tests/golden", HERE / "tests/golden/programs")
     for path in sorted(folder.iterdir())
     if path.suffix in (".txt", ".md")
 ]

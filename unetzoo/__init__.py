@@ -9,6 +9,7 @@ makes it, ``skeleton`` makes it without weights, ``copy_weights`` carries weight
 ``data``: files in, patches out: data sets, volumes, preparation, augmentation
 ``planning``, ``plan``: what to train on a data set, by the rules of nnU-Net
 ``pipeline``: a folder of scans from training to scores, as the commands do it: ``train``, ``Run``
+``cross_validate``: all folds of a data set in turn, and the scores of cases that they did not see
 ``inference``: from a network to a mask; ``load_predictor`` does it from the folder of a run
 ``interop``: weights that other programs have trained, out of their files; ``load_weights`` gives
 those of a PyTorch network to ours
@@ -38,6 +39,7 @@ __all__ = [
     "build",
     "card",
     "copy_weights",
+    "cross_validate",
     "export",
     "list_models",
     "load_model",
@@ -54,6 +56,7 @@ register_with_keras()
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "cross_validate": "unetzoo.pipeline.cross_validation:cross_validate",
         "export": "unetzoo.pipeline.export:export",
         "load_predictor": "unetzoo.pipeline.predictor:load_predictor",
         "load_weights": "unetzoo.interop.pytorch:load_weights",

@@ -17,6 +17,7 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.sample import Sample
 from unetzoo.evaluation.regions import region_overlaps
 from unetzoo.evaluation.scores import Overlap, counted_mean, overlaps
+from unetzoo.inference.slices import SliceNetwork
 from unetzoo.inference.windows import segment, sliding_window_slabs
 from unetzoo.model_files import check_saved
 from unetzoo.saving import load_model
@@ -135,6 +136,7 @@ class WholeCases(keras.callbacks.Callback):
         folder: where to draw the first three cases, as ``overlay-1.png`` ..., or None.
         class_names: for the drawings.
         scheme: if it has regions, the network's channels are these.
+        slicing: of a 2D network, the axis across the slices of volumes; or None.
     """
 
     def __init__(
@@ -147,9 +149,11 @@ class WholeCases(keras.callbacks.Callback):
         folder: Path | str | None = None,
         class_names: Sequence[str] = (),
         scheme: LabelScheme | None = None,
+        slicing: int | None = None,
     ):
         super().__init__()
         self.scheme = scheme if scheme is not None and scheme.regions else None
+        self.slicing = slicing
         self.cases = cases
         self.patch = tuple(patch)
         self.every = every
@@ -167,12 +171,13 @@ class WholeCases(keras.callbacks.Callback):
         classes = self.model.outputs[0].shape[-1]
         labels = range(1, max(classes, 2))
         overlaps_of_cases = []
+        model = self.model if self.slicing is None else SliceNetwork(self.model, self.slicing)
         for number, (name, sample) in enumerate(self.cases.items()):
             if self.scheme is None:
-                prediction = segment(self.model, sample.image, self.patch)
+                prediction = segment(model, sample.image, self.patch)
                 counts = overlaps(sample.labels, prediction, labels, self.ignore_label)
             else:
-                slabs = sliding_window_slabs(self.model, sample.image, self.patch)
+                slabs = sliding_window_slabs(model, sample.image, self.patch)
                 masks = np.concatenate([slab > 0 for slab in slabs])
                 counts = region_overlaps(sample.labels, masks, self.scheme)
                 prediction = self.scheme.painted(masks)
@@ -188,7 +193,7 @@ class WholeCases(keras.callbacks.Callback):
         with _drawing():
             overlay(
                 place,
-                sample.image,
+                getattr(sample.image, "image", sample.image),  # without its neighbors
                 sample.labels,
                 prediction,
                 title=name,

@@ -1,5 +1,6 @@
 """Rows of two tables paired in order, by what they are and not by their numbers."""
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from audit.tables import Row
 ACTIVATIONS = {
     "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Softmax", "Tanh",
 }  # fmt: skip
+UPWARD = re.compile("^(ops.)?UpSampling|LinearUpsampling|ResizeToMatch")
 # How much a pair of rows of a family weighs: what makes the network's form weighs most.
 WEIGHTS = {"Transpose": 90, "UpSampling": 90, "Pooling": 60, "Conv": 40, "Dense": 40,
            "Normalization": 20}  # fmt: skip
 ABOVE, LEFT, PAIRED = range(3)  # leave out the first table's row, the second's, or neither
 BAND = 1000  # rows to either side that a row is compared with
+UNSEEN = ("function", "UpSampling")  # PyTorch's programs have no rows for them
 SHORTEST = 4  # letters of a cut class name that still identify it
 
 
@@ -49,6 +52,8 @@ def family_of(row: Row) -> str:
     """One word for layers that two programs name differently."""
     if row.layer_class in ACTIVATIONS:
         return "activation"
+    if UPWARD.search(row.layer_class):
+        return "UpSampling"
     if row.layer_class == "TensorFlowOpLayer" or not is_module(row):
         return "function"
     families = ("Dropout", "Pooling", "Normalization")
@@ -91,6 +96,8 @@ def _matched(
 ) -> list[tuple[int, int]]:
     """The numbers of the rows to pair: of all pairings in order, the one with the most weight.
 
+    Two rows of a family match by family, count, shape and name, in this order.
+
     ``line[b]`` is the weight of the first's rows so far against b rows of the second; a byte for
     each two rows says whether they are paired, or which of them is left out. In long tables
     a row is only compared with rows at about the same place.
@@ -98,19 +105,27 @@ def _matched(
     band = BAND + abs(len(first) - len(second))
     line = [0] * (len(second) + 1)
     ways = []
+    others = [
+        (family, row.without_moving, row.slack, row.shape[1:], row.name)
+        for row, family in zip(second, of_second, strict=True)
+    ]
     for a, (row, family) in enumerate(zip(first, of_first, strict=True)):
         middle = a * len(second) // len(first)
         start, end = max(middle - band, 0), min(middle + band, len(second))
-        way, before = bytearray(end - start), line[start]
-        for b in range(start, end):
+        way, before, left = bytearray(end - start), line[start], line[start]
+        least, shape, name = _family_weight(family), row.shape[1:], row.name
+        count, slack = row.without_moving, row.slack
+        for b, (kind, number, loose, sizes, other) in enumerate(others[start:end], start):
             weight, choice = line[b + 1], ABOVE
-            if line[b] > weight:
-                weight, choice = line[b], LEFT
-            if of_second[b] == family:
-                paired = before + _weight(row, second[b], family)
+            above = weight
+            if left > weight:
+                weight, choice = left, LEFT
+            if kind == family:
+                same = row.total > 0 and abs(number - count) <= slack + loose
+                paired = before + least + 40 * same + 8 * (sizes == shape) + (other == name)
                 if paired > weight:
                     weight, choice = paired, PAIRED
-            before, line[b + 1], way[b - start] = line[b + 1], weight, choice
+            before, left, line[b + 1], way[b - start] = above, weight, weight, choice
         ways.append((start, way))
     return _followed(ways, len(second))
 
@@ -129,16 +144,6 @@ def _followed(ways: list[tuple[int, bytearray]], b: int) -> list[tuple[int, int]
     return pairs[::-1]
 
 
-def _weight(first: Row, second: Row, family: str) -> int:
-    """How well two rows of a family match: by family, size, shape and name."""
-    weight = _family_weight(family)
-    if first.total and first.without_moving == second.without_moving:
-        weight += 40
-    if first.shape[1:] == second.shape[1:]:
-        weight += 8
-    return weight + (first.name == second.name)
-
-
 @cache
 def _family_weight(family: str) -> int:
     return next((weight for part, weight in WEIGHTS.items() if part in family), 10)
@@ -146,7 +151,7 @@ def _family_weight(family: str) -> int:
 
 def _pair(first: Row, second: Row) -> Pair:
     shared = bool(first.call or second.call)  # one program repeats the count, another does not
-    counts = shared or first.without_moving == second.without_moving
+    counts = shared or first.counts_as(second)
     same = counts and _same_shape(first, second)
     return Pair("same" if same else "changed", first, second)
 

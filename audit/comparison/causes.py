@@ -16,6 +16,7 @@ from audit.comparison.forms import (
     is_transposed,
     matched,
 )
+from audit.formats.pytorch import keras_class
 from audit.tables import Row, Table, times
 
 Delta = tuple[str, int, str]  # cause, parameters, row
@@ -90,6 +91,8 @@ def _deltas(
     if first.call or second.call:  # a shared module; programs differ in whether they repeat it
         counted = (0 if second.call else second.total) - (0 if first.call else first.total)
         yield "shared modules counted twice", counted, first.name
+    elif (first.slack or second.slack) and first.counts_as(second):
+        yield "rounded counts", second.total - first.total, first.name
     elif is_conv(first) and is_conv(second):
         ends = (first, second) == heads
         yield from _conv_deltas(first, second, forms, ends, rewired)
@@ -230,55 +233,60 @@ class _OfOne:
             [pair.first for pair in run if pair.first and pair.first.call == 0],
             [pair.second for pair in run if pair.second and pair.second.call == 0],
         )
-        yield from self._side(0, *sides)
-        yield from self._side(1, *reversed(sides))
+        together = self._together(*sides)
+        for side, (sign, where) in enumerate(((-1, "first"), (1, "second"))):
+            rows = sides[side]
+            a_block = sum(is_conv(row) and not is_transposed(row) for row in rows) > 1
+            for row in rows:
+                cause = together if together and _weighty(row) else ""
+                cause = cause or self._cause(side, row, where, a_block)
+                yield cause, sign * row.total, row.name
 
-    def _side(self, side: int, rows: list[Row], others: list[Row]) -> Iterator[Delta]:
-        sign, where = (-1, "first") if side == 0 else (1, "second")
-        a_block = sum(is_conv(row) and not is_transposed(row) for row in rows) > 1
-        for row in rows:
-            yield self._cause(side, row, where, a_block, rows, others), sign * row.total, row.name
+    def _together(self, first: list[Row], second: list[Row]) -> str:
+        """The cause of rows that stand for each other; empty if they do not."""
+        ends = [
+            any(row is head for row in rows)
+            for rows, head in zip((first, second), self.heads, strict=True)
+        ]
+        kinds = [_kinds(rows) for rows in (second, first)]
+        if self.other_head and any(ends):
+            return f"another head ({' in place of '.join(kinds)})" if all(kinds) else ""
+        ups = [any(map(is_transposed, rows)) for rows in (first, second)]
+        if sum(ups) == 1 and self.interpolates[ups.index(False)]:
+            return UP_AND_CONV if all(kinds) else ""
+        return f"{' in place of '.join(kinds)}" if all(kinds) and kinds[0] != kinds[1] else ""
 
-    def _cause(
-        self, side: int, row: Row, where: str, a_block: bool, rows: list[Row], others: list[Row]
-    ) -> str:
-        other = 1 - side
-        if self.other_head and is_conv(row) and self._ends(side, rows):
-            kinds = [_kinds(each) for each in ((rows, others) if side else (others, rows))]
-            return f"another head ({' in place of '.join(kinds)})"
-        sort = sort_of(row)
-        if row is self.heads[side] and not a_block and sort not in self.sorts[other]:
+    def _cause(self, side: int, row: Row, where: str, a_block: bool) -> str:
+        sort, others = sort_of(row), self.sorts[1 - side]
+        if row is self.heads[side] and not a_block and sort not in others:
             return f"a head that only the {where} has"
-        ups = [each for each in (others, rows) if any(map(is_transposed, each))]
-        if len(ups) == 1 and self.interpolates[other if ups[0] is rows else side]:
-            if ups[0] is rows and is_transposed(row):
-                mixed = any(map(is_conv, others))
-                return UP_AND_CONV if mixed else UP
-            if ups[0] is others and is_conv(row) and not a_block:
-                return UP_AND_CONV
+        if is_transposed(row) and self.interpolates[1 - side]:
+            return UP
         if a_block:
             return f"a block that only the {where} has"
-        if sort in self.sorts[other]:
+        if sort in others:
             return f"{sort} at other places"
         return f"{sort} that only the {where} has"
-
-    def _ends(self, side: int, rows: list[Row]) -> bool:
-        return any(row is self.heads[side] for row in rows)
 
 
 UP = "up-convolution against interpolation"
 UP_AND_CONV = "up-convolution against interpolation and a convolution"
 
 
+def _weighty(row: Row) -> bool:
+    """Whether it is a layer with parameters, and no norm."""
+    return row.total > 0 and "Normalization" not in row.layer_class
+
+
 def _kinds(rows: Iterable[Row]) -> str:
-    """The classes of the layers of a head, as their program calls them."""
-    return ", ".join(
-        re.sub(r"-\d+$", "", row.name)
-        if re.fullmatch(r"[A-Z]\w*-\d+", row.name)
-        else row.layer_class
+    """The classes of such layers, each once, as their program calls them."""
+    names = {
+        name if "-" in row.name and keras_class(name) == row.layer_class else row.layer_class: None
         for row in rows
-        if is_conv(row)
-    )
+        if _weighty(row)
+        for name in [re.sub(r"-\d+$", "", row.name)]
+    }
+    return " and ".join(names)
 
 
 def _interpolates(table: Table) -> bool:

@@ -9,7 +9,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from audit.comparison import variations
-from audit.comparison.variations import UP, Net, Variation, net_of
+from audit.comparison.nets import UP, Net, net_of
+from audit.comparison.variations import Variation
 from audit.tables import Table
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.text import counted
@@ -108,9 +109,10 @@ def search(name: Any, count: int) -> Search:
     known = check_search(name, count)
     ways, totals = _every_way(known.name)
     hits = sorted({words for words, total in ways if total == count}, key=len)
-    allowed, chance = _simplicity(totals, count)
-    matches = [words for words in hits if len(words) <= allowed]
+    chances = _chances(totals, count)
+    matches = [words for words in hits if not words or chances[len(words)] <= CHANCE]
     simplest = [words for words in matches if not any(set(other) < set(words) for other in matches)]
+    chance = chances[len(simplest[-1])] if simplest else 0.0
     return Search(
         known.name, count, len(ways), tuple(map(Match, simplest)), chance,
         len(hits) - len(matches),
@@ -154,16 +156,11 @@ def _tables(known: "Card") -> Iterator[tuple[tuple[str, ...], Table]]:
         yield ("a head at every level",), as_table(skeleton(known.name, deep_supervision=True))
 
 
-def _simplicity(totals: list[list[int]], count: int) -> tuple[int, float]:
-    """How many changes a way may have, so that chance seldom gives it, and how seldom that is."""
-    found = (0, 0.0)
+def _chances(totals: list[list[int]], count: int) -> list[float]:
+    """The part of the numbers nearby that ways with at most 0, 1, 2 ... changes give."""
     first, last = int(count * (1 - NEAR)), int(count * (1 + NEAR))
-    for most, given in enumerate(totals):
-        inside = bisect_right(given, last) - bisect_left(given, first)
-        chance = inside / (last - first + 1)
-        if chance <= CHANCE:
-            found = (most, chance)
-    return found
+    inside = (bisect_right(given, last) - bisect_left(given, first) for given in totals)
+    return [number / (last - first + 1) for number in inside]
 
 
 def _ways(base: tuple[str, ...], net: Net) -> Iterator[Way]:

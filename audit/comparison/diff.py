@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from audit.comparison.alignment import Pair, aligned, family_of, regrouped
+from audit.comparison.alignment import UNSEEN, Pair, aligned, family_of, regrouped
 from audit.comparison.unshown import marked, sentence
 from audit.formats.keras import roles_of
 from audit.formats.pytorch import as_printed, in_blocks, is_block
@@ -25,7 +25,9 @@ HOLDERS = {
     "SpectralNormalization", "StackedRNNCells", "TFSMLayer", "TimeDistributed",
     "TorchModuleWrapper",
 }  # fmt: skip
-UNORDERED = {"torchrepr", "state dict"}  # their rows are not in the order of use
+UNORDERED = {  # their rows are not in the order of use
+    "torchrepr", "torchrepr-statistics", "lightning", "fvcore", "r-torch", "state dict",
+}  # fmt: skip
 SIGNS = {"same": " ", "changed": "~", "missing": "-", "extra": "+", "unshown": " "}
 
 
@@ -151,7 +153,7 @@ def _comparable(table: Table, first: Table, second: Table) -> list[Row]:
     if partner.of_pytorch and not table.of_pytorch:
         rows = list(as_printed(rows) if partner.style in UNORDERED else in_blocks(rows))
     if torch:
-        rows = [row for row in rows if family_of(row) != "function"]
+        rows = [row for row in rows if family_of(row) not in UNSEEN]
     if keras:
         rows = [row for row in rows if row.total or not is_block(row)]
     return rows

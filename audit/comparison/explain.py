@@ -9,7 +9,7 @@ from audit.comparison.alignment import regrouped
 from audit.comparison.causes import UNKNOWN, Delta, deltas, total_of
 from audit.comparison.diff import Diff, diff, shown
 from audit.comparison.quirks import quirks
-from audit.comparison.scaling import factors, scaled, words
+from audit.comparison.scaling import alike, factors, scaled, words
 from audit.tables import Table
 from unetzoo.utils.notebook import Shown
 
@@ -97,7 +97,8 @@ def _ways(first: Table, second: Table) -> Iterator[Way]:
     aligned = diff(first, second)
     starts: list[Way] = []
     for factor in factors(aligned):
-        if table := scaled(first, factor):
+        table = scaled(first, factor)
+        if table and alike(table, second) > alike(first, second):
             starts.append((_widened(first, table, words(factor)), diff(table, second)))
     for known, rest in [*starts, ([], aligned)]:
         yield known, rest
@@ -125,12 +126,15 @@ def _causes(way: Way, first: Table, second: Table) -> tuple[Cause, ...]:
             rows[cause][row] = None
     left = total_of(second) - total_of(first) - sum(sums.values())
     causes = [Cause(cause, sums[cause], tuple(rows[cause])) for cause in sums if sums[cause]]
-    if left:
+    if left and abs(left) <= first.slack + second.slack:
+        causes.append(Cause("rounded counts", left, ("the totals",)))
+    elif left:
         causes.append(Cause(UNKNOWN, left, ("rows that the tables do not show",)))
     return tuple(sorted(causes, key=lambda cause: -abs(cause.parameters)))
 
 
 def _complexity(causes: tuple[Cause, ...]) -> tuple[int, int, int]:
-    """What is not explained, how many causes there are, and how much of them cancels."""
+    """What is not explained, how many causes there are (two for a vague one), and their sizes."""
     unknown = sum(abs(cause.parameters) for cause in causes if cause.cause == UNKNOWN)
-    return unknown, len(causes), sum(abs(cause.parameters) for cause in causes)
+    vague = sum(cause.cause == "widths" or "other places" in cause.cause for cause in causes)
+    return unknown, len(causes) + vague, sum(abs(cause.parameters) for cause in causes)

@@ -83,6 +83,11 @@ def forms_of(table: Table) -> Forms:
     return forms
 
 
+def forms_reading(row: Row, inputs: int | None) -> list[Form]:
+    """The forms of a convolution that reads so many channels, those that fit best first."""
+    return sorted(_forms(row, inputs, {}, first=False), key=lambda form: form.fit)
+
+
 def _reads_input(row: Row, known: Mapping[str, Row]) -> bool:
     """Whether only layers that keep the channels stand between it and the input."""
     source: Row | None = row
@@ -173,8 +178,10 @@ def _choices(row: Row, partner: Row, forms: Forms) -> list[Form]:
     return []
 
 
-def _cost(before: Form, after: Form) -> int:
-    return 3 * (before.fit + after.fit) + _differences(before, after)
+def _cost(before: Form, after: Form) -> tuple[int, bool]:
+    """Of equals, another kernel is more likely than other inputs, but for those of an image."""
+    other = before.inputs != after.inputs and max(before.inputs, after.inputs) >= IMAGE
+    return 3 * (before.fit + after.fit) + _differences(before, after), other
 
 
 def _differences(before: Form, after: Form) -> int:

@@ -11,7 +11,7 @@ from audit.tables import Row, Table
 from unetzoo.utils.text import few
 
 # Inputs, and what makes sizes fit: in the other network a function, or a layer of another class.
-FITTING = re.compile(r"InputLayer|Crop|Pad|CheckSizes|Identity$|Center")
+FITTING = re.compile(r"InputLayer|Crop|Pad|CheckSizes|Identity$|Center|Slice")
 FUNCTIONS = re.compile(r"Pooling|UpSampl|Upsampl")  # of torch.nn.functional, too
 
 
@@ -55,9 +55,8 @@ class _Side:
             return False
         if FUNCTIONS.search(row.layer_class):
             return self.pytorch
-        return (
-            "Dropout" in row.layer_class or is_block(row) or bool(FITTING.search(row.layer_class))
-        )
+        kind = row.name if row.layer_class == "TensorFlowOpLayer" else row.layer_class
+        return "Dropout" in kind or is_block(row) or bool(FITTING.search(kind))
 
     def _activates(self, number: int) -> bool:
         """Whether the layer before it may hold the activation."""

@@ -3,7 +3,8 @@
 from importlib import import_module
 
 for _name in (
-    "keras3", "torchinfo", "torchsummary", "modelsummary", "keras2", "keras2_wrapped", "torchrepr",
-    "markdown", "plain",
+    "keras3", "torchinfo", "gluon", "torchsummary", "modelsummary", "fastai", "keras2",
+    "keras2_wrapped", "torchrepr", "markdown", "plain", "lightning", "paddle", "summaryx", "fvcore",
+    "flax", "rtorch", "darknet", "matlab",
 ):  # fmt: skip
     import_module(f"audit.formats.{_name}")  # each registers its styles

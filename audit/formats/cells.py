@@ -1,15 +1,39 @@
 """Lines of a table in a text: taken out of their frame, and checked not to be cut."""
 
 import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
+from audit.tables import Table
 from unetzoo.utils.json_values import short
 
 FRAMED = re.compile(r"\s*\|.*\|\s*$")
 TREE = re.compile(r"[├└─]|\|\s+\+")
+Found = list[tuple[int, "Table | BadTextError"]]
 
 
 class BadTextError(ValueError):
     """A text that begins like a table but cannot be read as one."""
+
+
+def each_table(
+    starts: list[int], lines: list[str], read: Callable[[int, int], Table | None]
+) -> Found:
+    """What ``read`` makes of the lines from each start to the next one: a table, or its error."""
+    return list(_each(starts, lines, read))
+
+
+def _each(
+    starts: list[int], lines: list[str], read: Callable[[int, int], Table | None]
+) -> Iterator[tuple[int, "Table | BadTextError"]]:
+    for start, end in pairwise([*starts, len(lines)]):
+        try:
+            table = read(start, end)
+        except BadTextError as error:
+            yield start, error
+        else:
+            if table is not None and table.rows:
+                yield start, table
 
 
 def unframed(line: str) -> str:
@@ -22,6 +46,13 @@ def unframed(line: str) -> str:
         return line
     cells = re.split(r"(?<!\\)\|", line.strip()[1:-1])
     return "  ".join(cell.strip(" `*").replace("\\|", "|").replace("\\_", "_") for cell in cells)
+
+
+def cells_of(line: str) -> list[str]:
+    """The cells of a line ``| a | b |``, drawn with either sort of bar; empty for another line."""
+    text = line.strip()
+    bar = next((bar for bar in "│┃|" if text.startswith(bar) and text.endswith(bar)), "")
+    return [cell.strip(" `*") for cell in text[1:-1].split(bar)] if bar and len(text) > 1 else []
 
 
 def undone(header: str) -> tuple[str, ...]:

@@ -2,14 +2,22 @@
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 from audit.kinds import KINDS
 from audit.tables import Row, Shape, Table
 
 NAME = re.compile(r'Model: "(.*)"')
+ABOVE = 12  # lines: in a notebook the title is an output of its own
 DERIVED = re.compile(r"(?<=.)Conv\dD(Transpose)?$")  # TorchConv2DTranspose is a Conv2DTranspose
+KERAS1 = {  # Keras 1's classes that were renamed
+    "Convolution1D": "Conv1D", "Convolution2D": "Conv2D", "Convolution3D": "Conv3D",
+    "Deconvolution2D": "Conv2DTranspose", "Deconvolution3D": "Conv3DTranspose",
+    "AtrousConvolution1D": "Conv1D", "AtrousConvolution2D": "Conv2D",
+    "SeparableConvolution2D": "SeparableConv2D",
+}  # fmt: skip
 CONNECTION = re.compile(r"[^\s,'\[\]]+\[\d+\]\[\d+\]")
 
 
@@ -47,40 +55,78 @@ def readable_bytes(number: float, smallest: str = "B") -> str:
     return f"{number:.2f} {units[0]}"
 
 
-def row_of(name: str, kind: str, shape: str, count: str, inputs: Iterable[str]) -> Row:
-    """A row from the texts of its fields; a shape that its column cut is marked in the settings."""
+def row_of(
+    name: str, kind: str, shape: str, count: str, inputs: Iterable[str], flag: str = ""
+) -> Row:
+    """A row from the texts of its fields; a shape that its column cut is marked in the settings.
+
+    The flag is the column Trainable: "N" for a layer that is frozen. A class that its column cut
+    ends in "…"; it is completed if only one of Keras's begins so.
+    """
     number = int(re.sub(r"\D.*", "", count.replace(",", "")) or 0)
     sizes, cut = shape_of(shape)
+    kind, cut_class = kind.removesuffix("…"), kind.endswith("…")
     printed = _completed(kind)
     derived = None if printed in KINDS else DERIVED.search(kind)
-    parameters = roles_of(derived[0] if derived else printed, number)
+    ours = KERAS1.get(kind, derived[0] if derived else printed)
+    parameters = roles_of(ours, number, sizes)
     return Row(
         name=name,
-        layer_class=derived[0] if derived else printed,
+        layer_class=ours,
         shape=sizes,
         parameters=parameters,
-        trainable=number - parameters.get("moving", 0),
+        trainable=0 if flag == "N" else number - parameters.get("moving", 0),
         inputs=tuple(inputs),
-        settings=({"cut": shape} if cut else {}) | ({"class": printed} if derived else {}),
+        settings=({"cut": shape} if cut else {})
+        | ({"class": printed} if ours != printed else {})
+        | ({"cut class": kind} if cut_class and _several(kind) else {}),
     )
 
 
-def roles_of(kind: str, number: int) -> dict[str, int]:
-    """A row's count by role, as far as its class tells: half of a batch norm's are statistics.
+def roles_of(kind: str, number: int, shape: Shape = ()) -> dict[str, int]:
+    """A row's count by role, as far as its class tells: two of a batch norm's move.
+
+    It has 4 numbers a channel; without a scale, a shift or both it has 3 or 2.
 
     >>> roles_of("BatchNormalization", 8), roles_of("Conv2D", 8)
     ({'scale': 2, 'shift': 2, 'moving': 4}, {'all': 8})
+    >>> roles_of("BatchNormalization", 96, (None, 8, 8, 32))
+    {'all': 32, 'moving': 64}
     """
     if not number:
         return {}
-    if kind == "BatchNormalization" and number % 4 == 0:
+    if kind != "BatchNormalization":
+        return {"all": number}
+    usual = number % 4 == 0 and number // 4 in shape[1:]
+    width = shape[-1] if shape and not usual else None
+    if width and number in (2 * width, 3 * width):
+        return ({"all": width} if number > 2 * width else {}) | {"moving": 2 * width}
+    if number % 4 == 0:
         return {"scale": number // 4, "shift": number // 4, "moving": number // 2}
     return {"all": number}
 
 
+def leaves(rows: Iterable[tuple[int, Row]]) -> Iterator[Row]:
+    """The rows of layers, given each row's depth: with ``expand_nested`` a model's row is above
+    those of its layers, and both count their parameters. The model becomes their block."""
+    rows = list(rows)
+    path: list[str] = []
+    for (depth, row), (below, _) in zip(rows, [*rows, (0, None)][1:], strict=True):
+        path = path[:depth]
+        if below <= depth:
+            yield replace(row, path=tuple(path)) if path else row
+        path.append(row.name)
+
+
+@lru_cache(maxsize=1024)
+def _several(kind: str) -> bool:
+    """Whether a cut class may be any of several of Keras's."""
+    return sum(name.startswith(kind) for name in KINDS) > 1
+
+
 @lru_cache(maxsize=1024)
 def _completed(kind: str) -> str:
-    if kind in KINDS:
+    if not kind or kind in KINDS:
         return kind
     longer = [name for name in KINDS if name.startswith(kind)]
     return longer[0] if len(longer) == 1 else kind
@@ -96,7 +142,7 @@ def shape_of(text: str) -> tuple[Shape, bool]:
     (((None, 64, 64, 3), False), ((None, 64, 64, None), True))
     """
     cut = ")" not in text
-    parts = re.findall(r"None|\d+", text.split(")")[0])
+    parts = re.findall(r"None|\d+", text.split(")")[0])  # Keras 1 on Python 2 prints 128L
     shape = [None if part == "None" else int(part) for part in parts]
     if cut:
         shape = [*(shape if text.rstrip().endswith(",") else shape[:-1]), None]
@@ -117,8 +163,10 @@ def path_of(name: str, names: Container[str]) -> tuple[str, ...]:
 
 def named(lines: list[str], header: int) -> str:
     """The model's name, from the lines above the header."""
-    matches = [NAME.search(line) for line in lines[max(header - 3, 0) : header]]
-    return next((match[1] for match in matches if match), "")
+    above = (line for line in reversed(lines[max(header - ABOVE, 0) : header]))
+    title = next((line for line in above if any(map(str.isalpha, line))), "")
+    match = NAME.search(title)
+    return match[1] if match else ""
 
 
 LOST = (  # in all that Keras prints

@@ -5,11 +5,19 @@ Source: docs/explanation/formats.md, which tells the eras apart.
 
 import re
 from dataclasses import replace
-from itertools import pairwise
 
 from audit.formats import keras2_wrapped
-from audit.formats.cells import not_cut, undone, unframed
-from audit.formats.keras import CONNECTION, LOST, branches, connections, named, row_of
+from audit.formats.cells import Found, each_table, not_cut, undone, unframed
+from audit.formats.keras import (
+    CONNECTION,
+    KERAS1,
+    LOST,
+    branches,
+    connections,
+    leaves,
+    named,
+    row_of,
+)
 from audit.formats.totals import totals_in
 from audit.styles import Style, register
 from audit.tables import Row, Table
@@ -17,13 +25,19 @@ from audit.tables import Row, Table
 BRANCHED = (98, (32, 53, 65, 98))
 LINEAR = (65, (29, 55, 65))
 OP_PREFIX = "tf_op_layer_"
-HEADER = re.compile(r"\s*Layer \(type\)\s+Output Shape\s+Param #(\s+Connected to)?\s*$")
+HEADER = re.compile(
+    r"\s*Layer(?: \(type\))?\s+Output Shape\s+Param(?:s|eters)?(?: #)?"
+    r"(?:\s+Connected to)?(?:\s+Trainable)?\s*$"
+)
 ROW = re.compile(
-    r"\s*(?P<name>[^\s(]+)(?: \((?P<kind>[^\s)]*)\)?)?\s+(?P<shape>[\[({].*?|multiple|\?)\s+"
+    r"\s*(?P<name>[^\s(]+)(?: \((?P<kind>[^\s)]*)(?P<whole>\)?))?\s+"
+    r"(?P<shape>[\[({].*?(?:\s|[\])}](?=\d))|multiple|\?)\s*"
     r"(?P<count>\d{1,3}(?:,\d{3})+|\d+)(?: \(unused\))?(?:\s+(?P<inputs>[A-Za-z_\[-].*))?\s*$"
 )
 MORE = re.compile(r"\s*\[?'?([^\s,'\[\]]+\[\d+\]\[\d+\])[',\]]*\s*$")
 RULE = re.compile(r"\s*[_-]{5,}\s*$")
+CLASS = re.compile(r"\S\s*\([A-Za-z]")
+FRAME = re.compile(r"\|*¯{3,}")
 STARTED = re.compile(r"\s*[\w./-]+ \([A-Z]\w*")
 
 
@@ -76,53 +90,83 @@ def _shape(row: Row) -> str:
     return str(row.shape)
 
 
-def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """The tables in a text, each with the line number of its header.
 
     A shape that the column cut holds None for the cut size, and its row's settings hold "cut"; a
     cut class name is completed if only one of Keras's classes begins so.
     """
-    printed, lines = lines, [unframed(line) for line in lines]
+    printed, depths = lines, [0] * len(lines)
+    if any("¯¯¯" in line for line in lines):
+        lines, depths = _unboxed(lines)
+    lines = [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
-    tables = []
-    for start, end in pairwise([*headers, len(lines)]):
+
+    def read(start: int, end: int) -> Table | None:
         stated, rules = totals_in(lines[start:end])
-        if not any("(" in line for line in lines[start + 1 : start + rules]):
-            continue  # torchsummary's table, which has the same header
-        readings = [_line_rows(lines, start, start + rules)]
+        section = range(start + 1, start + rules)
+        if not any(map(CLASS.search, (lines[number] for number in section))):
+            return None  # the table of torchsummary or Gluon, which have the same header
+        readings = [_line_rows(lines, depths, section)]
         ruled = sum(map(bool, map(RULE.match, lines[start : start + rules]))) > 2
         offsets = keras2_wrapped.columns(lines[start])
         if offsets and not ruled:  # those eras have empty lines between rows
-            readings.append(keras2_wrapped.rows(lines[start + 1 : start + rules], offsets))
+            wrapped = [(lines[number], depths[number]) for number in section]
+            readings.append(keras2_wrapped.rows(wrapped, offsets, "Trainable" in lines[start]))
         counts = [sum(row.total for row in rows) for rows in readings]
         best = max(
             range(len(readings)),
             key=lambda n: (counts[n] == stated.get("total"), n, len(readings[n])),
         )
-        if readings[best]:
-            style = ("keras2", keras2_wrapped.era(lines[start:end]))[best]
-            done = (*repairs, *undone(printed[start]))
-            name = named(lines, start)
-            tables.append((start, Table(name, tuple(readings[best]), style, stated, done)))
-    return tables
+        style = ("keras2", keras2_wrapped.era(lines[start:end]))[best]
+        if _of_keras1(readings[best], lines[start - 1]):
+            style = "keras1"
+        done = (*repairs, *undone(printed[start]))
+        return Table(named(lines, start), tuple(readings[best]), style, stated, done)
+
+    return each_table(headers, lines, read)
 
 
-def _line_rows(lines: list[str], start: int, end: int) -> list[Row]:
+def _of_keras1(rows: list[Row], rule: str) -> bool:
+    """Whether Keras 1 printed it: its lines have 100 characters, its classes their own names."""
+    return rule.strip() == "_" * 100 or any(row.settings.get("class") in KERAS1 for row in rows)
+
+
+def _unboxed(lines: list[str]) -> tuple[list[str], list[int]]:
+    """The lines without the frames of ``expand_nested``, and how many frames each was in."""
+    unboxed, depths = [], []
+    open_frames = 0
+    for line in lines:
+        bars = len(line) - len(line.lstrip("|"))
+        frame = FRAME.match(line)
+        open_frames = bars if frame else open_frames
+        depths.append(bars if open_frames else 0)
+        if frame or not open_frames:
+            unboxed.append("" if frame else line)
+        else:
+            unboxed.append(" " * bars + line[bars:].rstrip("| "))
+    return unboxed, depths
+
+
+def _line_rows(lines: list[str], depths: list[int], section: range) -> list[Row]:
     """Eras A and A': a line for each row, and for each further connection."""
-    rows: list[Row] = []
-    for number in range(start + 1, end):
+    rows: list[tuple[int, Row]] = []
+    for number in section:
         line = lines[number]
         if not line.strip(" _=-"):
             continue
         if match := ROW.match(line):
-            inputs = CONNECTION.findall(match["inputs"] or "")
-            fields = match["name"], match["kind"] or "", match["shape"], match["count"]
-            rows.append(row_of(*fields, inputs))
-        elif rows and (more := MORE.match(line)):
-            rows[-1] = replace(rows[-1], inputs=(*rows[-1].inputs, more[1]))
+            kind = (match["kind"] or "") + ("" if match["whole"] else "…")
+            fields = match["name"], kind, match["shape"].rstrip(), match["count"]
+            more = match["inputs"] or ""
+            flag = more.split()[-1] if more else ""
+            rows.append((depths[number], row_of(*fields, CONNECTION.findall(more), flag)))
+        elif rows and (again := MORE.match(line)):
+            depth, row = rows[-1]
+            rows[-1] = depth, replace(row, inputs=(*row.inputs, again[1]))
         elif rows and STARTED.match(line):
             not_cut(lines, number)
-    return rows
+    return list(leaves(rows))
 
 
 register(
@@ -132,3 +176,4 @@ register(
         parse, once_a_layer=True,
     )
 )  # fmt: skip
+register(Style("keras1", "Keras 1", None, LOST, once_a_layer=True))

@@ -6,7 +6,15 @@ Source: docs/explanation/formats.md, which tells the eras apart.
 import re
 
 from audit.formats.cells import BadTextError
-from audit.formats.keras import CONNECTION, LOST, branches, class_shown, connections, readable_bytes
+from audit.formats.keras import (
+    CONNECTION,
+    LOST,
+    branches,
+    class_shown,
+    connections,
+    leaves,
+    readable_bytes,
+)
 from audit.formats.keras import row_of as row_of_fields
 from audit.styles import Style, register
 from audit.tables import Row, Table
@@ -15,10 +23,10 @@ from unetzoo.utils.json_values import short
 ENDS = {"keras2b": (32, 53, 65, 98), "keras2c": (29, 58, 68, 98)}
 LINEAR = (29, 55, 65)
 GROUP_ENDS = ("),", "},", "],", "',")
-TITLES = ("Layer (type)", "Output Shape", "Param #", "Connected to")
+TITLES = ("Layer (type)", "Output Shape", "Param #", "Connected to", "Trainable")
 COUNT = re.compile(r"\d[\d,]*(?: \(unused\))?$")
 MEMORY = re.compile(r"params: \d+ \([\d.]+ (?:Byte|.B)\)")
-NAMED = re.compile(r"(?P<name>[^\s(]+)\s*\((?P<kind>[^)]*)")
+NAMED = re.compile(r"(?P<name>[^\s(]+)\s*\((?P<kind>[^)]*)(?P<whole>\)?)")
 
 
 def render_b(table: Table) -> str:
@@ -78,6 +86,8 @@ def _wrapped(fields: list[str], ends: tuple[int, ...], slack: int) -> list[str]:
 def columns(header: str) -> list[int]:
     """Where each column of a header begins; empty if its spaces were lost."""
     offsets = [header.find(title) for title in TITLES if title in header]
+    if len(offsets) < 3:
+        return []
     offsets[0] = 0
     apart = all(header[offset - 1] == " " for offset in offsets[1:])
     return offsets if apart and "  " in header.strip() else []
@@ -88,23 +98,25 @@ def era(lines: list[str]) -> str:
     return "keras2c" if any(MEMORY.search(line) for line in lines) else "keras2b"
 
 
-def rows(lines: list[str], offsets: list[int]) -> list[Row]:
-    """The rows between a header and the totals.
+def rows(lines: list[tuple[str, int]], offsets: list[int], flagged: bool) -> list[Row]:
+    """The rows between a header and the totals, of lines with the number of frames around each.
 
     A row begins after an empty line or, in a text that has lost those, where a count stands.
     """
     blocks: list[list[str]] = []
+    depths: list[int] = []
     bounds = list(zip(offsets, [*offsets[1:], None], strict=True))
-    body = [line for line in lines if not line.strip() or not set(line.strip()) <= set("_=-")]
-    apart = not all(line.strip() for line in body[1:-1])
+    body = [pair for pair in lines if not pair[0].strip() or not set(pair[0].strip()) <= set("_=-")]
+    apart = not all(line.strip() for line, _ in body[1:-1])
     fresh = True
-    for line in body:
+    for line, depth in body:
         if not line.strip():
             fresh = True
             continue
         pieces = [line[start:end] for start, end in bounds]
         if fresh if apart else COUNT.match(pieces[2].strip()) and pieces[0].strip():
             blocks.append([""] * len(offsets))
+            depths.append(depth)
         if blocks:
             blocks[-1] = [a + b.strip() for a, b in zip(blocks[-1], pieces, strict=True)]
         fresh = False
@@ -114,11 +126,23 @@ def rows(lines: list[str], offsets: list[int]) -> list[Row]:
             "it; paste the rest, or leave its lines out."
         )
     parsed = [(NAMED.match(fields[0]), fields) for fields in blocks]
-    return [
-        row_of_fields(match["name"], match["kind"], fields[1], fields[2], _sources(fields[3:]))
-        for match, fields in parsed
-        if match
-    ]
+    return list(
+        leaves(
+            (depth, row_of_fields(match["name"], _kind(match), *_others(fields, flagged)))
+            for depth, (match, fields) in zip(depths, parsed, strict=True)
+            if match
+        )
+    )
+
+
+def _kind(match: re.Match[str]) -> str:
+    """The class, marked as cut where its bracket does not close."""
+    return match["kind"] if match["whole"] else f"{match['kind']}…"
+
+
+def _others(fields: list[str], flagged: bool) -> tuple[str, str, list[str], str]:
+    """Shape, count, connections and the column Trainable."""
+    return fields[1], fields[2], _sources(fields[3:]), fields[-1] if flagged else ""
 
 
 def _sources(fields: list[str]) -> list[str]:

@@ -6,15 +6,15 @@ Source: docs/explanation/formats.md, which tells the eras apart.
 import io
 import re
 from functools import partial
-from itertools import pairwise
 
-from audit.formats.cells import not_cut
+from audit.formats.cells import Found, each_table, not_cut
 from audit.formats.keras import (
     CONNECTION,
     LOST,
     branches,
     class_shown,
     connections,
+    leaves,
     named,
     readable_bytes,
     row_of,
@@ -32,7 +32,7 @@ HEADER = re.compile(r"\s*[┃|]\s*Layer \(type\)\s*[┃|]\s*Output Shape\s*[┃|
 BARS = re.compile(r"[┃│|]")
 BORDER = re.compile(r"\s*(?:[┏┡├└╇┗]|\+[-=]|\|[-=]+[+|])")
 GRID = re.compile(r"\s*\+[-=]")
-NAMED = re.compile(r"(?P<name>[^(…]+)(?:\((?P<kind>[^)…]*)|…)")
+NAMED = re.compile(r"(?P<name>[^(…]+)(?:…?\s*\((?P<kind>[^)…]*…?)|…)")
 WIDEST = 1000
 BYTES = 4  # of a weight
 
@@ -104,25 +104,31 @@ def _totals(table: Table) -> list[str]:
     return lines
 
 
-def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """The tables in a text, each with the line number of its header.
 
     A field wraps over several lines of its row; a name that its column cut ends in "…".
     """
     headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
-    tables = []
-    for start, end in pairwise([*headers, len(lines)]):
+
+    def read(start: int, end: int) -> Table | None:
         if "|" in lines[start] and not any(map(GRID.match, lines[max(start - 1, 0) : end])):
-            continue  # a Markdown table of another format
+            return None  # a Markdown table of another format
         stated, length = totals_in(lines[start:end])
-        rows = _rows(lines[start + 1 : start + length])
-        if rows:
-            style = "keras3" if _is_late(lines[start]) else "keras3d"
-            tables.append((start, Table(named(lines, start), rows, style, stated, repairs)))
-    return tables
+        rows = _rows(lines[start + 1 : start + length], _flagged(lines[start]))
+        style = "keras3" if _is_late(lines[start]) else "keras3d"
+        return Table(named(lines, start), rows, style, stated, repairs)
+
+    return each_table(headers, lines, read)
 
 
-def _rows(lines: list[str]) -> tuple[Row, ...]:
+def _flagged(header: str) -> bool:
+    """Whether the last column is Trainable, which may be cut or wrapped."""
+    titles = [title.strip() for title in BARS.split(header)[1:-1]]
+    return len(titles) > 3 and titles[-1][:2] == "Tr"
+
+
+def _rows(lines: list[str], flagged: bool) -> tuple[Row, ...]:
     blocks: list[list[str]] = []
     fresh = True
     for number, line in enumerate(lines):
@@ -137,34 +143,37 @@ def _rows(lines: list[str]) -> tuple[Row, ...]:
         if fresh or len(cells) != len(blocks[-1]) or (cells[2] and _is_count(blocks[-1][2])):
             blocks.append(cells)
         else:
-            blocks[-1] = [a + b for a, b in zip(blocks[-1], cells, strict=True)]
+            blocks[-1] = [a + b.strip() for a, b in zip(blocks[-1], cells, strict=True)]
         fresh = False
-    rows = [(block[0].startswith("└"), _row(block)) for block in blocks]
-    inner = [nested for nested, _ in rows[1:]] + [False]
-    return tuple(  # with expand_nested a model's row and its layers' rows both count its parameters
-        row
-        for (nested, row), opens in zip(rows, inner, strict=True)
-        if row and (nested or not opens)
-    )
+    rows = [(_depth(block[0]), _row(block, flagged)) for block in blocks]
+    return tuple(leaves((depth, row) for depth, row in rows if row))
+
+
+def _depth(cell: str) -> int:
+    """How many models a row is in: it begins with 3 spaces for each, and a mark."""
+    spaces = len(cell) - len(cell.lstrip(" "))
+    return max(spaces - 1, 3) // 3 if cell[spaces : spaces + 1] in ("└", ">") else 0
 
 
 def _cells(line: str) -> list[str]:
     """A line's cells; a name may hold a ``|`` if the frame is drawn with other signs."""
     bars = "│" if "│" in line else "|"
-    return [cell.strip() for cell in line.strip().split(bars)[1:-1]]
+    first, *others = line.strip().split(bars)[1:-1] or [""]
+    return [first.rstrip(), *(cell.strip() for cell in others)]
 
 
 def _is_count(cell: str) -> bool:
     return re.match(r"[\d,]{1,26}$", cell) is not None
 
 
-def _row(cells: list[str]) -> Row | None:
+def _row(cells: list[str], flagged: bool) -> Row | None:
     match = NAMED.match(cells[0])
     if not match or not re.match(r"[\d,]+", cells[2]):
         return None
-    name = match["name"].strip().lstrip("└ ")
+    name = match["name"].strip().lstrip("└> ")
     inputs = CONNECTION.findall("".join(cells[3:]))
-    return row_of(name, match["kind"] or "", cells[1], cells[2], inputs)
+    flag = cells[-1] if flagged else ""
+    return row_of(name, match["kind"] or "…", cells[1], cells[2], inputs, flag)
 
 
 def _is_late(header: str) -> bool:

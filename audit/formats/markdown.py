@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 
-from audit.formats.cells import unframed
+from audit.formats.cells import Found, each_table, unframed
 from audit.formats.keras import LOST, roles_of
 from audit.styles import Style, register
 from audit.tables import Row, Table, times
@@ -53,7 +52,7 @@ def _rule(column: int, width: int) -> str:
     return "-" * (width + 1) + ":" if column == 3 else "-" * (width + 2)
 
 
-def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """The tables that ``render`` wrote, each with the line number of its header.
 
     Only the network's total says what is trainable, so all is taken as trainable but the moving
@@ -61,18 +60,17 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
     """
     lines = [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
-    tables = []
-    for start, end in pairwise([*headers, len(lines)]):
+
+    def read(start: int, end: int) -> Table | None:
         matches = [CELLS.match(line) for line in lines[start + 1 : end]]
         rows = tuple(_called([_parsed(match) for match in matches if match]))
         totals = next(filter(None, map(TOTALS.match, lines[start:end])), None)
         stated = {
             key: int(totals[key].replace(",", "")) for key in ("total", "trainable") if totals
         }
-        if rows:
-            name = totals["name"] if totals else ""
-            tables.append((start, Table(name, rows, "markdown", stated, repairs)))
-    return tables
+        return Table(totals["name"] if totals else "", rows, "markdown", stated, repairs)
+
+    return each_table(headers, lines, read)
 
 
 def _called(rows: list[Row]) -> Iterator[Row]:

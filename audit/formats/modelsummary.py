@@ -1,7 +1,7 @@
 """pytorch-model-summary's table: torchsummary's, with the trainable parameters of each row."""
 
 from audit.formats.pytorch import LOST, class_name, in_blocks, is_module, some_module
-from audit.formats.torchsummary import channels_first
+from audit.formats.torchsummary import printed_sizes, with_tokens
 from audit.styles import Style, register
 from audit.tables import Table
 
@@ -15,9 +15,10 @@ def render(table: Table) -> str:
     is open.
     """
     some_module(table)
+    table = with_tokens(table)
     rows = [row for row in in_blocks(table.rows) if is_module(row) and row.call == 0]
     names = [f"{class_name(row)}-{number}" for number, row in enumerate(rows, 1)]
-    shapes = [str([1, *channels_first(row.shape, table)]) for row in rows]
+    shapes = [str([1, *printed_sizes(row, table)]) for row in rows]
     widths = [max(DEFAULT, *map(len, texts)) + 3 for texts in (names, shapes)]
 
     def line(*fields: str) -> str:

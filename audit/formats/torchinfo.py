@@ -1,17 +1,14 @@
-"""The tables of torchinfo 1.8 and its predecessor torch-summary 1.4: a tree of modules.
+"""The tables of torchinfo 1.8 and torch-summary 1.4, written here, read in ``infotree``.
 
 Source: docs/explanation/formats.md.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil, prod
-from typing import Any
 
-from audit.formats.cells import not_cut, undone
+from audit.formats.infotree import parse
 from audit.formats.pytorch import (
     LOST,
     class_name,
@@ -19,11 +16,9 @@ from audit.formats.pytorch import (
     in_blocks,
     in_pieces,
     is_module,
-    keras_class,
     some_module,
 )
-from audit.formats.torchsummary import channels_first, channels_last
-from audit.formats.totals import totals_in
+from audit.formats.torchsummary import channels_first, printed_sizes, with_tokens
 from audit.styles import Style, register
 from audit.tables import Row, Table
 
@@ -31,21 +26,6 @@ DEPTH = 3  # both programs' default
 COLUMN = 25
 NAME_COLUMN = 40
 BYTES = 4
-HEADER = re.compile(r"\s*(?:\|\s*)?Layer \(type.*?(?:Input Shape|Output Shape|Param #)")
-TITLES = re.compile(r"Input Shape|Output Shape|Param #|Param %|Kernel Shape|Mult-Adds|Trainable")
-DEEP = re.compile(r"[─+]|: \d")
-BRANCHED = re.compile(r"\s*[│|├└+]")
-BRANCH = re.compile(r"\s*[│|├└─+ ]*")
-ROW = re.compile(
-    r"(?P<kind>[A-Za-z_]\w*)(?: \((?P<variable>[^()\s]*)\))?"
-    r"(?:: (?P<depth>\d+)(?:-(?P<number>\d+))?)?(?:\s+(?P<fields>\S.*))?$"
-)
-FIELD = re.compile(
-    r"\[\[.*?\]\]|\[[^\[\]]*\]|\(recursive\)|\([\d,]+\)|[\d.,]+%?|--|True|False|Partial|\S+"
-)
-
-
-# === Writing ===
 
 
 @dataclass(frozen=True)
@@ -72,10 +52,11 @@ def render(table: Table) -> str:
     An open batch size is taken as 1. Raises: ValueError where another size is open.
     """
     some_module(table)
+    table = with_tokens(table)
     lines = [_Line(0, table.name, tuple(filter(is_module, table.rows)), False), *_lines(table)]
     leaves = [line.rows[0] for line in lines if line.leaf]
     macs = sum(_macs(row) for row in leaves)
-    outputs = sum(2 * BYTES * prod(channels_first(row.shape, table)) for row in leaves if row.total)
+    outputs = sum(2 * BYTES * prod(printed_sizes(row, table)) for row in leaves if row.total)
     weights = BYTES * sum(row.without_moving for row in leaves if row.call == 0)
     sizes = [megabytes / 1e6 for megabytes in (_input_bytes(table), outputs, weights)]
     unit, scale = next(
@@ -94,13 +75,14 @@ def render_predecessor(table: Table) -> str:
     Raises: ValueError where a size is open.
     """
     some_module(table)
+    table = with_tokens(table)
     lines = list(_lines(table))
     leaves = [line.rows[0] for line in lines if line.leaf]
     macs = sum(_macs(row, bias=False) for row in leaves)
     blocks = [line for line in lines if not line.leaf and not line.uncalled]
     macs += sum(_weights(row) for line in blocks for row in line.rows)
     first = [row for row in leaves if row.call == 0]
-    outputs = sum(2 * BYTES * prod(channels_first(row.shape, table)) for row in first if row.total)
+    outputs = sum(2 * BYTES * prod(printed_sizes(row, table)) for row in first if row.total)
     weights = BYTES * sum(row.without_moving for row in first)
     sizes = [size / 2**20 for size in (_input_bytes(table), outputs, weights)]
     figure = f"(G): {macs / 1e9:0.2f}" if macs >= 1e9 else f"(M): {macs / 1e6:0.2f}"
@@ -123,7 +105,7 @@ def _text(table: Table, lines: list[_Line], batch: str, macs: str, sizes: list[f
     for name, line in printed:
         if line.depth <= DEPTH:
             start = ("", "├─")[line.depth] if line.depth < 2 else bar * (line.depth - 1) + "└─"
-            shape = f"[{batch}, {', '.join(map(str, channels_first(line.rows[-1].shape, table)))}]"
+            shape = f"[{batch}, {', '.join(map(str, printed_sizes(line.rows[-1], table)))}]"
             count = _count(line)
             if line.uncalled:
                 shape = "--" if tree else "[]"
@@ -208,82 +190,6 @@ def _macs(row: Row, bias: bool = True) -> int:
 def _input_bytes(table: Table) -> int:
     inputs = [row for row in table.rows if row.layer_class == "InputLayer"]
     return BYTES * sum(prod(channels_first(row.shape, table)) for row in inputs)
-
-
-# === Reading ===
-
-
-def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
-    """The tables in a text, each with the line number of its header.
-
-    Blocks become the rows' paths; a block whose layers are below the printed depth is a row.
-    """
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
-    tables = []
-    for start, end in pairwise([*headers, len(lines)]):
-        stated, length = totals_in(lines[start:end])
-        titles = TITLES.findall(lines[start])
-        framed = lines[start].lstrip().startswith("|")
-        section = lines[start + 1 : start + length]
-        if not any(map(DEEP.search, section[:99])):
-            continue  # torchsummary's table, which has the same header
-        parsed = [_fields(line.replace("|", " ") if framed else line, titles) for line in section]
-        for number, line in enumerate(section, start + 1):
-            if not parsed[number - start - 1] and BRANCHED.match(line):
-                not_cut(lines, number)
-        modules = [module for module in parsed if module]
-        if not modules or not (len(modules) == 1 or any(m["depth"] for m in modules)):
-            continue
-        root = modules[0]["kind"] if modules[0]["depth"] == 0 else ""
-        style = "torchinfo" if root else "torch-summary"
-        inner = [module for module in modules if module["depth"]]
-        rows = tuple(_rows(inner or modules))
-        tables.append((start, Table(root, rows, style, stated, (*repairs, *undone(lines[start])))))
-    return tables
-
-
-def _fields(line: str, titles: list[str]) -> dict[str, Any] | None:
-    """A line's class, depth, shape and count; without a printed depth, it is read off the tree."""
-    branch = BRANCH.match(line)
-    start = branch.end() if branch else 0
-    match = ROW.match(line[start:].rstrip())
-    if not match or not match["fields"]:
-        return None
-    values = dict(zip(titles, FIELD.findall(match["fields"]), strict=False))
-    count = values.get("Param #", "")
-    whole = match["fields"].count("[") == match["fields"].count("]")
-    if not whole or not re.fullmatch(r"--|\(recursive\)|\(?[\d,]{1,26}\)?", count):
-        return None
-    drawn = line[:start].strip("\n")
-    depth = int(match["depth"] or (drawn.count("─") + drawn.count("+") and len(drawn) // 5 + 1))
-    number = int(re.sub(r"\D", "", count) or 0)
-    return {
-        "kind": match["kind"],
-        "name": match["variable"] or f"{match['kind']}_{depth}_{match['number'] or 0}",
-        "depth": depth,
-        "shape": values.get("Output Shape", "[]"),
-        "count": number,
-        "trainable": 0 if count.startswith("(") else number,
-        "recursive": count == "(recursive)",
-    }
-
-
-def _rows(modules: list[dict[str, Any]]) -> Iterator[Row]:
-    """The leaves, and the blocks with parameters of their own or with hidden layers."""
-    path: list[str] = []
-    for module, following in zip(modules, [*modules[1:], {"depth": 0}], strict=True):
-        path = path[: module["depth"] - 1]
-        if following["depth"] <= module["depth"] or module["count"]:
-            yield Row(
-                name="-".join([*path, module["name"]]),
-                layer_class=keras_class(module["kind"]),
-                shape=channels_last(module["shape"]),
-                parameters={"all": module["count"]} if module["count"] else {},
-                trainable=module["trainable"],
-                path=tuple(path),
-                call=int(module["recursive"]),
-            )
-        path.append(module["name"])
 
 
 _LOST = (*LOST, "layers deeper than 3")

@@ -5,10 +5,11 @@ Source: docs/explanation/formats.md.
 
 import math
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
 
-from audit.formats.cells import not_cut, undone, unframed
+from audit.formats.cells import Found, each_table, not_cut, undone, unframed
 from audit.formats.pytorch import (
     CONTAINERS,
     LOST,
@@ -35,8 +36,13 @@ FIELDS = (
 )
 ROW = re.compile(r"\s*(?P<parents>)" + FIELDS)
 WITH_PARENTS = re.compile(r"\s*(?P<parents>[^\s\[]+)\s+" + FIELDS)
-SIZE = re.compile(r"\s*(Input|Forward/backward)(?: pass)? size \(MB\): (\d{1,12}\.\d+)")
+SIZE = re.compile(r"\s*(Input|Forward/backward)(?: pass)? size \(MB\): (\d[\d,]{0,16}\.\d+)")
 STARTED = re.compile(r"\s*[A-Za-z_]\w*-\d+(?:\s|$)")
+LAST = {
+    "Dense", "LayerNormalization", "RMSNorm", "MultiHeadAttention", "Embedding", "LSTM", "GRU",
+    "RNN", "PositionEmbeddings", "TransformerEncoderLayer", "TransformerDecoderLayer",
+}  # fmt: skip
+TOKENS = {"features": "last"}
 
 
 def render(table: Table) -> str:
@@ -45,6 +51,7 @@ def render(table: Table) -> str:
     Raises: ValueError where a size is open, because the MB lines need every size.
     """
     some_module(table)
+    table = with_tokens(table)
     lines = ["-" * WIDTH, _line("Layer (type)", "Output Shape", "Param #"), "=" * WIDTH]
     elements = 0
     names = containers(table.rows)
@@ -55,7 +62,7 @@ def render(table: Table) -> str:
             continue
         number += 1
         parameters = row.without_moving if container is None else 0
-        shape = channels_first(row.shape, table)
+        shape = printed_sizes(row, table)
         elements += math.prod(shape)
         lines.append(_line(f"{name}-{number}", str([-1, *shape]), f"{parameters:,}"))
     return "\n".join([*lines, *_totals(table, elements)])
@@ -63,6 +70,22 @@ def render(table: Table) -> str:
 
 def _line(name: str, shape: str, parameters: str) -> str:
     return f"{name:>20}  {shape:>25} {parameters:>15}"
+
+
+def with_tokens(table: Table) -> Table:
+    """The table with the rows marked whose features PyTorch has last."""
+    lasts = features_last(table.rows)
+    marked = [
+        replace(row, settings={**row.settings, **TOKENS}) if last else row
+        for row, last in zip(table.rows, lasts, strict=True)
+    ]
+    return replace(table, rows=tuple(marked))
+
+
+def printed_sizes(row: Row, table: Table) -> list[int]:
+    """The sizes of a row's output, as PyTorch orders them. Raises: ValueError for an open size."""
+    sizes = channels_first(row.shape, table)
+    return [*sizes[1:], *sizes[:1]] if "features" in row.settings else sizes
 
 
 def channels_first(shape: Shape, table: Table) -> list[int]:
@@ -105,15 +128,15 @@ def _input_elements(table: Table, inputs: list[Row]) -> int:
     return math.prod(math.prod(channels_first(row.shape, table)) for row in inputs)
 
 
-def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """The tables in a text, each with the line number of its header.
 
     A table ends where its totals end, at the next header, or at the end of the text.
     """
     printed, lines = lines, [unframed(line) for line in lines]
     headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
-    tables = []
-    for start, end in pairwise([*headers, len(lines)]):
+
+    def read(start: int, end: int) -> Table | None:
         stated, length = totals_in(lines[start:end])
         pattern = WITH_PARENTS if "Parent" in lines[start] else ROW
         rows: list[Row] = []
@@ -122,20 +145,43 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]
                 rows.append(_parsed(row))
             elif rows and STARTED.match(lines[number]):
                 not_cut(lines, number)
-        if rows:
-            stated |= _sizes(lines[start:end])
-            style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
-            tables.append(
-                (start, Table("", tuple(rows), style, stated, (*repairs, *undone(printed[start]))))
-            )
-    return tables
+        if "Input Shape" in lines[start]:
+            rows = [replace(row, shape=(None,)) for row in rows]  # the outputs are not told
+        stated |= _sizes(lines[start:end])
+        style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
+        done = (*repairs, *undone(printed[start]))
+        return Table("", tuple(turned(rows)), style, stated, done)
+
+    return each_table(headers, lines, read)
+
+
+def turned(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows with the tokens, (N, L, C), that were read as channels first turned back."""
+    rows = list(rows)
+    for row, last in zip(rows, features_last(rows), strict=True):
+        shape = (*row.shape[:1], *row.shape[-1:], *row.shape[1:-1])  # as it was printed
+        yield replace(row, shape=shape, settings={**row.settings, **TOKENS}) if last else row
+
+
+def features_last(rows: Iterable[Row]) -> Iterator[bool]:
+    """Whether PyTorch has each row's features last: some layers have, and then the next of the
+    same sizes have too."""
+    last = False
+    before: Shape = ()
+    for row in rows:
+        own = row.layer_class in LAST
+        if own or row.shape != before:
+            last = own and len(row.shape) > 2
+        before = row.shape
+        yield last
 
 
 def _sizes(lines: list[str]) -> dict[str, int]:
     """The stated sizes in bytes, exact to a hundredth of a MiB."""
     figures = {match[1].lower(): match[2] for line in lines if (match := SIZE.match(line))}
     named = {"input": "input bytes", "forward/backward": "forward/backward bytes"}
-    return {named[word]: round(float(size) * MIB) for word, size in figures.items()}
+    sizes = {named[word]: float(size.replace(",", "")) for word, size in figures.items()}
+    return {name: round(size * MIB) for name, size in sizes.items()}
 
 
 def _parsed(match: re.Match[str]) -> Row:

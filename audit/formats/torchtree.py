@@ -1,4 +1,8 @@
-"""PyTorch's ``print(module)``, read: a tree of modules, each with its printed arguments."""
+"""PyTorch's ``print(module)``, read: a tree of modules, each with its printed arguments.
+
+ptflops, calflops, DeepSpeed, mmcv, fvcore and mmengine print the same tree with statistics: a
+module's parameters, which count, and its operations, which are left out.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,9 +10,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
 
-from audit.formats.cells import BadTextError, not_cut
-from audit.formats.pytorch import keras_class
-from audit.tables import Row, Table
+from audit.formats.cells import BadTextError, Found, not_cut
+from audit.formats.pytorch import LOST, keras_class
+from audit.formats.totals import count_of
+from audit.styles import Style, register
+from audit.tables import Row, Table, slack_of
 
 ROOT = re.compile(r"(?P<indent> *)(?:Out\[\d+\]: ?|<pre>)?(?P<name>[A-Za-z_]\w*)\($")
 CHILD = re.compile(
@@ -17,6 +23,9 @@ CHILD = re.compile(
 )
 MOST = 200_000  # modules: a few lines of "9999 x Block" could stand for any number
 DEEPEST = 60  # blocks within blocks
+STATISTIC = re.compile(r".*%|[\d.]+ ?[kKMGBTPmun]?(?:MACs?|Mac|FLOPs?|FLOPS|s)$")
+PRINTED = re.compile(r"(?:#params: )?(\d[\d.,]*\s?[kKMGBT]?)(?:(?: =|,) [^,]*% ?Params|, #|$)")
+WITH_STATISTICS = "torchrepr-statistics"
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 NOTHING = re.compile(
     r".*(ReLU|Pool|Dropout|Pad|Identity|latten|Upsampl|oftmax|oftplus|igmoid|anh|ELU|SiLU|wish|"
@@ -31,36 +40,52 @@ class _Node:
     name: str
     arguments: str
     leaf: bool
+    count: int | None = None  # the parameters that are printed as a statistic
 
 
-def parse(lines: list[str], repairs: tuple[str, ...]) -> list[tuple[int, Table]]:
+def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """The printed modules in a text, each with the number of its first line.
 
     Parameters are computed from the arguments that PyTorch prints; of the shapes only the channels
     are known. A class whose arguments do not tell its parameters is named in the repairs.
     """
-    tables = []
+    tables: Found = []
     number = 0
     while number < len(lines):
         root = ROOT.match(lines[number].rstrip())
         start, number = number, number + 1
         if not root:
             continue
-        nodes, number = _nodes(lines, number, len(root["indent"]))
-        rows = tuple(islice(_rows(nodes, 0, len(nodes), ()), MOST + 1))
-        if len(rows) > MOST:
-            raise BadTextError(f"line {start + 1}: expected at most {MOST:,} modules.")
-        if rows:
-            unknown = {row.layer_class: None for row in rows if "uncounted" in row.settings}
-            note = (f"{', '.join(unknown)}: parameters not printed, taken as 0",) if unknown else ()
-            table = Table(root["name"], rows, "torchrepr", {}, (*repairs, *note))
-            tables.append((start, table))
+        try:
+            nodes, number = _nodes(lines, number, len(root["indent"]))
+            table = _table(root["name"], nodes, repairs, start)
+        except BadTextError as error:
+            tables.append((start, error))
+        else:
+            tables += [(start, table)] if table.rows else []
     return tables
 
 
+def _table(name: str, nodes: list[_Node], repairs: tuple[str, ...], start: int) -> Table:
+    """The table of a tree, whose first node is the root."""
+    root = nodes.pop(0)
+    rows = tuple(islice(_rows(nodes, 0, len(nodes), ()), MOST + 1))
+    if len(rows) > MOST:
+        raise BadTextError(f"line {start + 1}: expected at most {MOST:,} modules.")
+    unknown = {row.layer_class: None for row in rows if "uncounted" in row.settings}
+    note = (f"{', '.join(unknown)}: parameters not printed, taken as 0",) if unknown else ()
+    stated = {} if root.count is None else {"total": root.count}
+    counted = stated or any(node.count is not None for node in nodes)
+    style = WITH_STATISTICS if counted else "torchrepr"
+    return Table(name, rows, style, stated, (*repairs, *note))
+
+
 def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int]:
-    """The modules of a tree, and the number of the line after it; other lines are skipped."""
-    nodes: list[_Node] = []
+    """The modules of a tree after its root, and the number of the line after it.
+
+    A line that is no module's holds the arguments or the statistics of the module above.
+    """
+    nodes = [_Node(0, (), "", "", False)]
     while number < len(lines):
         line = lines[number].rstrip()
         if line and len(line) - len(line.lstrip(" ")) <= indent:
@@ -74,10 +99,29 @@ def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int
             keys: tuple[str, ...] = (child["key"],)
             if child["times"] and first.isdigit() and last.isdigit():
                 keys = tuple(str(int(first) + n) for n in range(int(child["times"])))
-            leaf = bool(child["end"])
-            nodes.append(_Node(depth, keys, child["name"], child["arguments"], leaf))
+            node = _Node(depth, keys, child["name"], child["arguments"], bool(child["end"]))
+            nodes.append(_counted(node) if "arams," in line else node)
+        elif not nodes[-1].leaf and (text := line.strip()):
+            nodes[-1] = _more(nodes[-1], text)
         number += 1
     return nodes, number
+
+
+def _more(node: _Node, text: str) -> _Node:
+    """The module with a further line of arguments or statistics."""
+    if "arams" in text and node.count is None:
+        return replace(_counted(replace(node, arguments=text)), arguments=node.arguments)
+    return node if node.arguments or text == ")" else replace(node, arguments=text)
+
+
+def _counted(node: _Node) -> _Node:
+    """The module with the statistics at the start of its arguments taken out of them."""
+    printed = PRINTED.match(node.arguments)
+    items = node.arguments.split(", ")[bool(printed) :]
+    while printed and items and STATISTIC.match(items[0].strip()):
+        items.pop(0)
+    count = count_of(printed[1]) if printed else None
+    return replace(node, arguments=", ".join(items), count=count)
 
 
 def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> Iterator[Row]:
@@ -90,7 +134,7 @@ def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> It
         for key in node.keys:
             if node.name == "MultiheadAttention" and after > start + 1:
                 yield _row((*path, key), replace(node, arguments=nodes[start + 1].arguments))
-            elif node.leaf:
+            elif node.leaf or (after == start + 1 and node.count is not None):
                 yield _row((*path, key), node)
             else:
                 yield from _rows(nodes, start + 1, after, (*path, key))
@@ -100,6 +144,8 @@ def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> It
 def _row(path: tuple[str, ...], node: _Node) -> Row:
     numbers = [int(n) for n in re.findall(r"(?:^|, )(\d{1,18})(?=,|$)", node.arguments)]
     parameters = counted(node.name, numbers, node.arguments)
+    if node.count is not None:
+        parameters = _agreed(parameters, node.count)
     channels = numbers[1:2] if "Conv" in node.name else numbers[:1]
     if "out_features" in node.arguments:
         channels = [_named(node.arguments, "out_features")]
@@ -112,6 +158,13 @@ def _row(path: tuple[str, ...], node: _Node) -> Row:
         path=path[:-1],
         settings={} if parameters is not None else {"uncounted": True},
     )
+
+
+def _agreed(parameters: dict[str, int] | None, printed: int) -> dict[str, int]:
+    """The count that is printed; the exact one where the arguments give the same, rounded."""
+    count = sum((parameters or {}).values())
+    agree = parameters is not None and abs(count - printed) <= slack_of([printed])
+    return parameters if parameters is not None and agree else {"all": printed}
 
 
 def _named(arguments: str, name: str, default: int = 0) -> int:
@@ -174,3 +227,11 @@ def _recurrent(gates: int, inputs: int, hidden: int, arguments: str) -> dict[str
     kernel = gates * hidden * (inputs + hidden) * directions + inner
     bias = 0 if "bias=False" in arguments else 2 * gates * hidden * directions * layers
     return {"kernel": kernel, "bias": bias}
+
+
+register(
+    Style(
+        WITH_STATISTICS, "PyTorch's print with statistics, such as ptflops's", None, LOST,
+        pytorch=True, once_a_layer=True,
+    )
+)  # fmt: skip

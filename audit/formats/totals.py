@@ -1,14 +1,38 @@
-"""The lines of totals below torchsummary's and Keras's tables."""
+"""The lines of totals below a table, and counts that a program rounds."""
 
 import re
 
-LINE = re.compile(r"\s*(Total|Trainable|Non-trainable|Optimizer) params:\s*(?:tensor\()?([\d,]+)")
+from audit.tables import Rounded
+
+LINE = re.compile(
+    r"[\s*-]*(Total|Trainable|Non-trainable|Optimizer) params:?\s*(?:tensor\()?"
+    r"(\d[\d,]*(?:\.\d+)?(?:\s?[kKMGBT](?![\w.]))?)"
+)
 STATED = {
     "Total": "total",
     "Trainable": "trainable",
     "Non-trainable": "not trainable",
     "Optimizer": "optimizer",
 }
+SCALES = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12}
+COUNT = re.compile(r"([\d,]{1,26})(?:\.(\d{0,12}))?\s*([kKMGBT]?)$")
+
+
+def count_of(text: str) -> int | None:
+    """The count that a program printed, with a unit or without; None for any other text.
+
+    >>> count_of("1,792"), count_of("31.0 M"), count_of("31.0 M").slack, count_of("-")
+    (1792, 31000000, 50000, None)
+    """
+    match = COUNT.match(text.strip())
+    if not match or not (whole := match[1].replace(",", "")):
+        return None
+    digits, places = match[2] or "", SCALES[match[3]]
+    shown = int(whole + digits)
+    last = places - len(digits)  # the power of ten of the last digit
+    if last <= 0:
+        return shown // 10**-last if shown % 10**-last == 0 else round(shown / 10**-last)
+    return Rounded(shown * 10**last, 10**last // 2)
 
 
 def total_in(line: str) -> dict[str, int]:
@@ -18,7 +42,8 @@ def total_in(line: str) -> dict[str, int]:
     {'trainable': 63972}
     """
     match = LINE.match(line) if "params" in line else None
-    return {STATED[match[1]]: int(match[2].replace(",", "") or 0)} if match else {}
+    count = count_of(match[2]) if match else None
+    return {} if match is None or count is None else {STATED[match[1]]: count}
 
 
 def ending(line: str) -> bool:

@@ -7,7 +7,7 @@ from audit.comparison.alignment import Pair
 from audit.comparison.diff import Diff, diff
 from audit.comparison.explain import explain
 from audit.html_report import page, sections
-from audit.html_report.drawing import svg
+from audit.html_report.drawing import svg, waterfall
 from audit.html_report.drawing.graph import drawable, graph_of
 from audit.html_report.drawing.layout import HALF, PAGE, layout
 from audit.html_report.facts import with_cost
@@ -113,8 +113,10 @@ def _causes(first: Table, second: Table) -> str:
     ]
     rows.append(["the second", explanation.second, ""])
     label = "From the first count to the second, as each one's own program counts"
+    doubts = "".join(f"<p>{escape(doubt.capitalize())}.</p>" for doubt in explanation.doubts)
     return (
-        "<section><h2>Why the counts differ</h2>"
+        f"<section><h2>Why the counts differ</h2>{doubts}"
+        f'<div class="scroll">{waterfall.draw(explanation)}</div>'
         f"{grid(['Cause', 'Parameters', 'Rows'], rows, '', label)}</section>"
     )
 

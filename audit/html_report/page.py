@@ -13,6 +13,7 @@ from audit.html_report.facts import with_cost
 from audit.html_report.sizes import Sized
 from audit.html_report.text import TIMES, escape, of_sample
 from audit.sources.resolve import as_table, zoo_id
+from audit.styles import FILES
 from audit.tables import Table
 from unetzoo.registry import card
 
@@ -114,7 +115,9 @@ def origin_of(table: Table) -> str:
         return ""
     linked = any(row.inputs for row in table)
     sentences = [
-        f"A published table, {table.style}.",
+        f"Made from {FILES[table.style].program}."
+        if table.style in FILES
+        else f"A published table, {table.style}.",
         sections.what_is_missing(table, linked, drawable(table)),
     ]
     sentences += [f"{gap}.".capitalize() for gap in table.inconsistencies()]

@@ -1,23 +1,29 @@
-"""Undoes what people do to a printed table, line by line; each sort of repair is noted once."""
+"""Undoes what people and programs do to a printed table; each sort of repair is noted once."""
 
 import html
 import re
 from collections.abc import Iterable
 
 LONGEST = 4096  # characters of a line that are read
-MARKS = re.compile("[\r\t&\\\\\x1b\u00a0\u2007\u202f]|^\\s*[#/>*]")
+MARKS = re.compile("[\r\t&\\\\\x1b\u00a0\u2007\u202f<]|^\\s*[#/>*]|^(?:In|Out) ?\\[")
 TOO_LONG = f"lines of over {LONGEST:,} characters"
 COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
 ESCAPED = re.compile(r"\\([\[\]_*()<>#`-])")
 SPACES = re.compile("[\u00a0\u2007\u202f]")
+TAG = re.compile(
+    r"</?(?:pre|code|span|samp|tt|font|div|p|b|i|u|a|strong|em|br|h[1-6]|body|html|table|thead|"
+    r"tbody|li|ul|center)(?:\s[^<>]*)?/?>"
+)
+PROMPT = re.compile(r"^(?:In|Out) ?\[\d+\]: ?(?! ?\w+\(\s*$)")
 
 
 def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The lines without color codes, quote and comment marks, HTML entities, tabs and CRs."""
+    """The lines without color codes, quote and comment marks, HTML, log prefixes, tabs and CRs."""
     repairs: dict[str, None] = {}
-    return [_clean(line, repairs) for line in lines], tuple(repairs)
+    cleaned = [_clean(line, repairs) for line in lines]
+    return cleaned, tuple(repairs)
 
 
 def _clean(line: str, repairs: dict[str, None]) -> str:
@@ -28,6 +34,7 @@ def _clean(line: str, repairs: dict[str, None]) -> str:
         ("carriage returns", lambda text: text.rstrip("\r")),
         ("color codes", lambda text: COLOR.sub("", text)),
         ("tabs", lambda text: text.expandtabs(4)),
+        ("HTML tags", lambda text: TAG.sub("", text) if "<" in text else text),
         ("quote or comment marks", lambda text: PREFIX.sub("", text)),
         ("HTML entities", lambda text: html.unescape(text) if ENTITY.search(text) else text),
         (
@@ -35,6 +42,7 @@ def _clean(line: str, repairs: dict[str, None]) -> str:
             lambda text: text if text.isascii() else SPACES.sub(" ", text),
         ),
         ("backslashes", lambda text: ESCAPED.sub(r"\1", text) if "\\" in text else text),
+        ("prompts", lambda text: PROMPT.sub("", text)),
     )
     for name, step in steps:
         mended = step(line)

@@ -43,18 +43,26 @@ def _table(plans_file: Path, folder: Path) -> Table:
         name, stages = architecture_of(configuration, plans_file)
         channels, classes, more = _ends(plans, configuration, plans_file)
         patch = tuple(configuration["patch_size"])
-        norm = str(configuration.get("architecture", {}).get("arch_kwargs", {}).get("norm_op"))
         model = skeleton(
             name,
             input_shape=(*(1,) * (3 - len(patch)), *patch, channels),
             num_classes=classes,
-            norm="batch" if "BatchNorm" in norm else "instance",
+            norm=_norm(configuration),
             deep_supervision=True,
             **stages,
         )
     table = table_of_model(model)
     rows = table.rows if len(patch) == 3 else tuple(map(_flat, table.rows))
     return replace(table, name=chosen, rows=rows, repairs=(*notes, *more))
+
+
+def _norm(configuration: Any) -> str | None:
+    """The norms; plans of before 2.5 do not say them, and are of instance norms."""
+    arguments = configuration.get("architecture", {}).get("arch_kwargs", {})
+    kind = arguments.get("norm_op", "InstanceNorm")
+    if kind is None:
+        return None
+    return "batch" if "BatchNorm" in str(kind) else "instance"
 
 
 def _flat(row: Row) -> Row:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.tables import Row, Shape, Table
+from unetzoo.utils.extras import extra
 from unetzoo.utils.text import counted, printable
 
 MOST = 2 * 2**30  # bytes; protobuf holds no more
@@ -52,10 +53,7 @@ def table_of(path: Path) -> Table:
 
     Raises: ValueError without the package onnx, and for a damaged file or one without layers.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise ValueError(f"{path}: reading it needs onnx; run pip install onnx.") from error
+    onnx = extra("onnx", f"reading {path}", "onnx")
     if path.stat().st_size > MOST:
         raise ValueError(f"{path}: expected a file of at most 2 GiB; keep its weights beside it.")
     try:

@@ -7,9 +7,11 @@ from typing import Any
 from audit.formats.cells import BadTextError
 from audit.formats.keras import path_of
 from audit.formats.plain import parse_json
+from audit.sources.classes import classed
 from audit.sources.cleaning import clean
+from audit.sources.prefixes import drawn, unprefixed
 from audit.sources.recovery import recovered
-from audit.styles import STYLES
+from audit.styles import READ_ONLY, STYLES
 from audit.tables import Table
 from unetzoo.utils.json_values import parsed, short
 
@@ -18,6 +20,8 @@ LIMIT = 64 * 2**20  # bytes
 
 def read_all(source: str | Path) -> list[Table]:
     """Every summary in a file or a text, in order.
+
+    If one of them cannot be read, the repairs of the first that can say why.
 
     Args:
         source: the path of a README, log or notebook, or the text itself.
@@ -29,18 +33,28 @@ def read_all(source: str | Path) -> list[Table]:
     try:
         if whole := parse_json(text):
             return [whole]
-        lines, repairs = clean(text.split("\n"))
-        tables: dict[int, Table] = {}
-        for parse in filter(None, (style.parse for style in STYLES.values())):
-            tables = {**dict(parse(lines, repairs)), **tables}
+        lines, repairs = clean(drawn(text).split("\n"))
+        lines, notes = unprefixed(lines)
+        repairs += notes
+        found: dict[int, Table | BadTextError] = {}
+        for style in (*STYLES.values(), *READ_ONLY.values()):
+            for start, table in style.parse(lines, repairs) if style.parse else ():
+                if isinstance(found.get(start, BadTextError()), BadTextError):
+                    found[start] = table
     except BadTextError as error:
         raise ValueError(f"{where}: {error}") from error
+    tables = [table for _, table in sorted(found.items()) if isinstance(table, Table)]
+    errors = [error for _, error in sorted(found.items()) if isinstance(error, BadTextError)]
+    if not tables and errors:
+        raise ValueError(f"{where}: {errors[0]}") from errors[0]
     if not tables:
         raise ValueError(
             f"{where}: expected a network's summary (torchsummary, torchinfo, Keras, PyTorch's "
             "print) and found none; paste it with its header line."
         )
-    return [recovered(_placed(tables[start])) for start in sorted(tables)]
+    unread = tuple(f"a table was not read: {error}" for error in errors)
+    tables[0] = replace(tables[0], repairs=(*tables[0].repairs, *unread))
+    return [recovered(classed(_placed(table))) for table in tables]
 
 
 def read(source: str | Path) -> Table:
@@ -60,7 +74,10 @@ def _placed(table: Table) -> Table:
     if not table.style.startswith(("keras", "markdown")):
         return table
     names = {row.name for row in table}
-    return replace(table, rows=tuple(replace(row, path=path_of(row.name, names)) for row in table))
+    return replace(
+        table,
+        rows=tuple(replace(row, path=(*row.path, *path_of(row.name, names))) for row in table),
+    )
 
 
 def _text(source: str | Path) -> tuple[str, str]:
@@ -110,7 +127,8 @@ def _cell(cell: dict[str, Any]) -> list[str]:
     parts = [_joined(cell["source"])] if cell["cell_type"] == "markdown" else []
     for output in cell.get("outputs", []):
         parts.append(_joined(output.get("text", "")))
-        parts.append(_joined(output.get("data", {}).get("text/plain", "")))
+        data = output.get("data", {})
+        parts.append(_joined(data.get("text/plain") or data.get("text/html", "")))
     return parts
 
 

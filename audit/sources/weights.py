@@ -55,10 +55,6 @@ def _state_dict(path: Path) -> Arrays:
     for key in keys:
         try:
             return read_state_dict(path, key)
-        except ImportError as error:
-            raise ValueError(
-                f"{path}: reading it needs safetensors; run pip install safetensors."
-            ) from error
         except ValueError as error:
             if key is None and SEVERAL in str(error):
                 several = error

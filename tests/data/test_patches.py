@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from patch_cases import case
 from places import ROOT, SCRIPTS
 
+from unetzoo.data.augmentation import Augmentation
 from unetzoo.data.patches import PatchDataset
 from unetzoo.data.preprocessing import foreground
 from unetzoo.data.preprocessing.foreground import foreground_voxels
@@ -379,3 +380,32 @@ IMAGE, LABELS = np.zeros((4, 4, 1)), np.zeros((4, 4), int)
 def test_what_does_not_fit_is_one_sentence(samples, arguments, message):
     with pytest.raises(ValueError, match=message):
         PatchDataset(samples, **{"patch": (2, 2), "batch_size": 1, **arguments})
+
+
+def test_masked_z_scores_are_0_outside_their_mask_after_augmentation():
+    """As nnU-Net's ``MaskImageTransform`` has it, for voxels with the label -1."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(5, 1, (20, 20, 2)).astype("float32")
+    inside = np.zeros((20, 20), "bool")
+    inside[:, 8:] = True
+    labels = np.zeros((20, 20), "uint8")
+    labels[3:9, 2:5] = 1  # outside, but labeled
+    labels[3:9, 12:15] = 2
+    image[~inside & (labels == 0)] = 0
+    sample = Sample(image, labels, inside=inside)
+    noise = Augmentation(**dict.fromkeys(("rotation", "scaling", "mirror"), 0.0), noise=1)
+    more = {"patch": (28, 20), "batch_size": 1, "augment": noise}
+    x, y = PatchDataset([sample], masked=[1], **more)[0]
+    whole = np.pad(labels, ((4, 4), (0, 0)))
+    np.testing.assert_array_equal(y[0], whole)
+    within = np.pad(inside, ((4, 4), (0, 0))) | (whole > 0)
+    np.testing.assert_array_equal(x[0, ..., 1] != 0, within)
+    assert np.all(x[0, ..., 0] != 0)
+    unmasked, _ = PatchDataset([sample], **more)[0]
+    np.testing.assert_array_equal(x[0][within], unmasked[0][within])
+    turned = Augmentation(mirror=0, rotation=1, noise=1)
+    x, y = PatchDataset([sample], masked=[1], **{**more, "augment": turned})[0]
+    assert np.all((x[0, ..., 1] != 0) | (y[0] == 0))
+    assert 0 < np.mean(x[0, ..., 1] == 0) < 0.8
+    plain, _ = PatchDataset([sample], masked=[1], patch=(20, 20), batch_size=1)[0]
+    np.testing.assert_array_equal(plain[0], image)

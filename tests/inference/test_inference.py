@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 import unetzoo
 from unetzoo import blocks
@@ -112,13 +113,40 @@ def test_positions_cover_every_voxel(size, patch, overlap, step):
     assert all(start % step == 0 for start in starts)
 
 
-def test_importance_is_a_symmetric_gaussian():
+@pytest.mark.parametrize(
+    ("size", "patch", "overlap", "numbers"),
+    [
+        (57, 20, 0.5, {2: 18}),
+        (100, 64, 0.3, {1: 36}),
+        (131, 9, 0.5, {21: 91, 22: 96}),
+        (233, 8, 0.25, {18: 107, 19: 113}),
+    ],
+)
+def test_positions_are_nnu_nets_where_halves_are_rounded(size, patch, overlap, numbers):
+    """As its compute_steps_for_sliding_window gives them: 91.5 comes out as 91, 112.5 as 113."""
+    found = positions(size, patch, overlap)
+    assert {number: found[number] for number in numbers} == numbers
+
+
+def test_importance_is_nnu_nets():
+    """The values of its compute_gaussian."""
     weight = importance((8, 5))
     assert weight.dtype == np.float32
-    np.testing.assert_array_equal(weight, weight[::-1, ::-1])
-    assert weight.max() == 1
-    assert weight.min() > 0
-    assert weight[0, 2] / weight[3, 2] == pytest.approx(np.exp(-0.5 * (3.5**2 - 0.5**2)))
+    known = [0.0033550262451171875, 0.111083984375, 1.353515625, 6.06640625, 10, 6.06640625]
+    np.testing.assert_allclose(weight[:6, 2], known, rtol=1e-3)
+    known = [2.002716064453125e-05, 0.0009326934814453125, 0.0033550262451171875]
+    np.testing.assert_allclose(weight[0, :3], known, rtol=1e-3)
+    assert importance((40, 40, 40)).min() == 2.0**-24  # the smallest of float16, where it has 0
+
+
+@pytest.mark.parametrize("patch", [(12, 9, 20), (1, 32, 24), (64, 48)])
+def test_importance_is_a_filtered_voxel_in_half_precision(patch):
+    torch = pytest.importorskip("torch")
+    middle = np.zeros(patch)
+    middle[tuple(size // 2 for size in patch)] = 1
+    weight = gaussian_filter(middle, [size / 8 for size in patch], mode="constant")
+    half = torch.from_numpy(weight / (weight.max() / 10)).half().float().numpy()
+    np.testing.assert_array_equal(importance(patch)[half > 0], half[half > 0])
 
 
 # === Blending ===

@@ -1,9 +1,7 @@
 """Runs as folders of nnU-Net: its own classes and names, and back again."""
 
 import os
-import shutil
 import subprocess
-import sys
 from importlib import import_module
 
 import keras
@@ -14,10 +12,13 @@ from places import GOLDEN
 from scipy.ndimage import gaussian_filter
 
 import unetzoo
+from unetzoo.data.datasets import Case
 from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing import inverse
 from unetzoo.data.preprocessing.normalization import CT
 from unetzoo.data.preprocessing.preparation import Preparation, ZScore
 from unetzoo.data.regions import Regions
+from unetzoo.inference import windows
 from unetzoo.interop import read_torch
 from unetzoo.interop.nnunet_folder import FINAL, read_folder
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
@@ -58,8 +59,10 @@ def run_of(folder, name):
         network, input_shape=(None, None, None, len(kinds)), num_classes=3, **build
     )
     generator = np.random.default_rng(2)
-    for weight in model.weights:  # those that are 0 or 1 at first, too
-        weight.assign(weight + generator.normal(0, 0.05, weight.shape))
+    for weight in model.weights:  # those that are 0 or 1 at first, too; the same everywhere
+        middle = keras.ops.convert_to_numpy(weight) if len(weight.shape) == 1 else 0
+        size = 0.05 if len(weight.shape) == 1 else (2 / np.prod(weight.shape[:-1])) ** 0.5
+        weight.assign(middle + generator.normal(0, size, weight.shape))
     model.save(folder / CHECKPOINT.format(1))
     scheme, names = SCHEMES.get(name, CLASSES)
     Run(
@@ -74,6 +77,34 @@ def run_of(folder, name):
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     return {name: run_of(folder / name, name) for name in RUNS}
+
+
+def scans_of(folder, name):
+    """A smooth oblique scan with the run's channels, the same everywhere, as nnU-Net names it."""
+    generator = np.random.default_rng(0)
+    folder.mkdir()
+    affine = np.array([[-1.2, 0, 0.3, 9], [0, 0, 2, 1], [0.1, 1, 0, -5], [0, 0, 0, 1]])
+    for channel in range(len(RUNS[name][3])):
+        values = gaussian_filter(generator.normal(size=(60, 64, 40)), 1.5) * 6
+        values = (np.round(values * 64) / 64).astype("float32")
+        nibabel.save(nibabel.Nifti1Image(values, affine), folder / f"x_{channel:04}.nii.gz")
+    return folder
+
+
+def real_mask(program, images, model, out):
+    """The mask of nnU-Net's own program."""
+    subprocess.run(
+        [program, "-i", images, "-o", out, "-m", model, "-f", "0", "-device", "cpu",
+         "--disable_tta", "-npp", "1", "-nps", "1"],
+        check=True, env={**os.environ, "nnUNet_compile": "f", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    return out / "x.nii.gz"
+
+
+def mask_of(model, images, out, *which):
+    case = Case("x", tuple(sorted(images.iterdir())))
+    predict_cases(load_predictor(model, *which), [case], out)
+    return out / "x.nii.gz"
 
 
 def written(folder):
@@ -149,20 +180,30 @@ def test_the_names_are_those_that_nnunet_writes(folder):
 
 @pytest.mark.parametrize("name", ["plain", "regions"])
 def test_masks_are_those_of_the_run(runs, tmp_path, name):
-    """Nearly: nnU-Net weights patches a little differently where they overlap."""
-    from unetzoo.data.datasets import Case
-
-    generator = np.random.default_rng(0)
-    values = gaussian_filter(generator.normal(size=(16, 24, 16)), 1.5) * 6
+    """To the voxel: both are laid out and weighted as nnU-Net does it."""
     affine = np.array([[0, -1.2, 0, 9], [1, 0, 0, 1], [0, 0, 2, -5], [0, 0, 0, 1.0]])
+    assert_same_masks(runs[name], affine, tmp_path)
+
+
+def test_masks_of_slices_across_another_axis_are_those_of_the_run(tmp_path, monkeypatch):
+    """Logits are taken slice by slice across the axis of the plan's thick slices."""
+    network, patch, _, *rest = RUNS["batch"]
+    monkeypatch.setitem(RUNS, "thick", (network, patch, (1.0, 1.2, 4.0), *rest))
+    run = run_of(tmp_path / "run", "thick")
+    assert_same_masks(run, np.diag([1.0, 5.0, 1.1, 1]), tmp_path)
+
+
+def assert_same_masks(run, affine, tmp_path):
+    generator = np.random.default_rng(0)
+    values = gaussian_filter(generator.normal(size=(40, 20, 21)), 1.5) * 6
     nibabel.save(nibabel.Nifti1Image(values.astype("float32"), affine), tmp_path / "x.nii.gz")
-    export(runs[name], tmp_path / "out", "nnunet", which="last")
+    export(run, tmp_path / "out", "nnunet", which="last")
     case = Case("x", (tmp_path / "x.nii.gz",))
-    for model, folder in ((runs[name], "a"), (written(tmp_path / "out"), "b")):
+    for model, folder in ((run, "a"), (written(tmp_path / "out"), "b")):
         predictor = load_predictor(model, "last") if folder == "a" else load_predictor(model)
         predict_cases(predictor, [case], tmp_path / folder)
     one, two = (nibabel.load(tmp_path / name / "x.nii.gz") for name in "ab")
-    assert np.mean(one.get_fdata() == two.get_fdata()) > 0.97
+    np.testing.assert_array_equal(one.get_fdata(), two.get_fdata())
     np.testing.assert_array_equal(one.affine, two.affine)
     assert len(np.unique(one.get_fdata())) > 1
 
@@ -187,40 +228,79 @@ def test_what_nnunet_does_not_have_is_refused_by_name(tmp_path, change, told):
     assert not list(tmp_path.iterdir())
 
 
+class HalfSums(windows._Slab):
+    """The sums of nnU-Net's patches: of weighted logits and of weights, in half precision."""
+
+    def add(self, logits, corner):
+        tile = self.importance.shape
+        window = tuple(slice(at, at + n) for at, n in zip(corner, tile[1:], strict=True))
+        last = slice(corner[-1] * self.classes, (corner[-1] + tile[-1]) * self.classes)
+        for number, plane in enumerate(logits.reshape(*tile[:-1], -1)):
+            weight, total = self.weight[number][window], self.mean[number][(*window[:-1], last)]
+            weighted = plane * np.repeat(self.importance[number], self.classes, axis=-1)
+            weight[...] = (weight + self.importance[number]).astype("float16")
+            total[...] = (total + weighted).astype("float16")
+
+    def finish(self, planes):
+        weight = self.weight[:planes].copy()
+        weight[weight == 0] = 1  # outside the image
+        return (super().finish(planes) / weight[..., None]).astype("float16").astype("float32")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "flat")) for name in RUNS]
+)
+def test_masks_are_those_that_nnunet_gave(runs, tmp_path, name, monkeypatch):
+    """Of its program for the exported folder; by random weights, whose classes are close.
+
+    What differs is that nnU-Net adds its logits, and keeps the resampled ones, in half precision.
+    """
+    theirs = np.asarray(nibabel.load(GOLDEN / "nnunet_masks" / f"{name}.nii.gz").dataobj)
+    images = scans_of(tmp_path / "images", name)
+    ours = nibabel.load(mask_of(runs[name], images, tmp_path / "ours", "last"))
+    assert np.mean(np.asarray(ours.dataobj) == theirs) > 0.999
+    monkeypatch.setattr(windows, "_Slab", HalfSums)
+    largest = inverse._largest
+    monkeypatch.setattr(inverse, "_largest", lambda logits, part: largest(
+        logits, lambda values: part(values).astype("float16").astype("float32")
+    ))  # fmt: skip
+    half = nibabel.load(mask_of(runs[name], images, tmp_path / "half", "last"))
+    assert np.mean(np.asarray(half.dataobj) == theirs) > 0.9999
+
+
 @pytest.mark.slow
 @pytest.mark.skipif("UNETZOO_NNUNET" not in os.environ, reason="UNETZOO_NNUNET: nnU-Net's Python")
 @pytest.mark.parametrize("name", RUNS)
 def test_the_real_nnunet_gives_the_masks(runs, tmp_path, name):
-    """At least 99.7 %, by a network of random weights, whose classes are close to each other."""
+    """At least 99.9 %, by a network of random weights, whose classes are close to each other."""
     export(runs[name], tmp_path / "out", "nnunet", which="last")
     folder = written(tmp_path / "out")
-    generator = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    channels = len(RUNS[name][3])
-    affine = np.array([[-1.2, 0, 0.3, 9], [0, 0, 2, 1], [0.1, 1, 0, -5], [0, 0, 0, 1]])
-    for channel in range(channels):
-        values = gaussian_filter(generator.normal(size=(33, 40, 21)), 1.5) * 6
-        nibabel.save(nibabel.Nifti1Image(values.astype("float32"), affine),
-                     tmp_path / "images" / f"x_{channel:04}.nii.gz")  # fmt: skip
+    images = scans_of(tmp_path / "images", name)
     program = os.path.join(os.path.dirname(os.environ["UNETZOO_NNUNET"]),
                            "nnUNetv2_predict_from_modelfolder")  # fmt: skip
-    subprocess.run(
-        [program, "-i", tmp_path / "images", "-o", tmp_path / "real", "-m", folder, "-f", "0",
-         "-device", "cpu", "--disable_tta", "-npp", "1", "-nps", "1"],
-        check=True, env={**os.environ, "nnUNet_compile": "f", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    subprocess.run([sys.executable, "-m", "unetzoo", "predict", folder, tmp_path / "images", "-o",
-                    tmp_path / "ours"], check=True)  # fmt: skip
-    installed = tmp_path / "results" / "Dataset001_x" / folder.name
-    shutil.copytree(folder, installed)
+    masks = [
+        nibabel.load(mask)
+        for mask in (
+            real_mask(program, images, folder, tmp_path / "real"),
+            mask_of(folder, images, tmp_path / "folder"),
+            mask_of(runs[name], images, tmp_path / "run", "last"),
+        )
+    ]
     places = {f"nnUNet_{name}": str(tmp_path / name) for name in ("raw", "preprocessed", "results")}
+    (tmp_path / "results").mkdir()
+    (archive,) = (tmp_path / "out").glob("*.zip")
+    install = program.replace("predict_from_modelfolder", "install_pretrained_model_from_zip")
+    subprocess.run([install, archive], check=True, env={**os.environ, **places})
+    (installed,) = (tmp_path / "results").glob("Dataset001_*/*")
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        assert (installed / path.relative_to(folder)).read_bytes() == path.read_bytes()
     subprocess.run(
         [program.replace("predict_from_modelfolder", "export_model_to_zip"), "-d", "1", "-o",
          tmp_path / "model.zip", "-c", folder.name.rpartition("__")[2], "-f", "0"],
         check=True, env={**os.environ, **places},
     )  # fmt: skip
     assert (tmp_path / "model.zip").is_file()
-    one, two = (nibabel.load(tmp_path / place / "x.nii.gz") for place in ("real", "ours"))
-    assert np.mean(one.get_fdata() == two.get_fdata()) > 0.997
-    np.testing.assert_array_equal(one.affine, two.affine)
-    assert one.get_data_dtype() == two.get_data_dtype()
+    for mask in masks[1:]:
+        assert np.mean(mask.get_fdata() == masks[0].get_fdata()) > 0.999
+        np.testing.assert_array_equal(mask.affine, masks[0].affine)
+    assert masks[1].get_data_dtype() == masks[0].get_data_dtype()

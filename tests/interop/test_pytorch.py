@@ -1,7 +1,5 @@
 """PyTorch's weights by the published implementations' names, proved by networks in PyTorch."""
 
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -9,6 +7,7 @@ import torch
 import twins_transunet
 from dynamic_network_architectures.architectures.unet import PlainConvUNet, ResidualEncoderUNet
 from monai.networks.nets import BasicUNetPlusPlus
+from published_names import as_attention_authors, as_milesials, as_transunet_authors
 from safetensors.torch import save_file
 from small_networks import TINY
 from torch import nn
@@ -32,22 +31,16 @@ def small(num_classes=2):
     return unetzoo.build("unet2d_small", input_shape=(None, None, 3), num_classes=num_classes)
 
 
-def renamed(state, *rules):
-    """A twin's state by the names that an implementation has published."""
-    found = {}
-    for key, value in state.items():
-        for pattern, replacement in rules:
-            key = re.sub(pattern, replacement, key)
-        found[key] = value
-    return found
-
-
 # === The implementations ===
 
 
-@pytest.mark.parametrize("name", [n for n in TWINS if n not in ("unet3d_90m", "unet2d_original")])
+LARGE = ("unet3d_90m", "unet2d_original")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in TWINS]
+)
 def test_the_documents_networks_by_their_modules_names(name, tmp_path):
-    """The two left out are large; their names are those of the others."""
     twin = randomise(TWINS[name](), seed=1)
     size, channels = SIZES[name][0], unetzoo.card(name).input_shape[-1]
     model = unetzoo.build(name, input_shape=(*size, channels))
@@ -78,21 +71,6 @@ def test_milesials_unet(biases, tmp_path):
     )
     unetzoo.load_weights(model, saved(tmp_path, state))
     assert_same_logits(twin, model, [(32, 48), (19, 37)])
-
-
-def as_milesials(state):
-    unit = (r"double_conv\.(conv|norm)([12])", lambda m: f"double_conv.{NUMBERS[m[1] + m[2]]}")
-    return renamed(
-        state,
-        unit,
-        (r"^double_conv", "inc.double_conv"),
-        (r"^(down\d)", r"\1.maxpool_conv.1"),
-        (r"^(up\d)\.double_conv", r"\1.conv.double_conv"),
-        (r"^out\.", "outc."),
-    )
-
-
-NUMBERS = {"conv1": 0, "norm1": 1, "conv2": 3, "norm2": 4}  # of a Sequential with ReLUs
 
 
 @pytest.mark.parametrize("deep", [True, False])
@@ -136,21 +114,7 @@ def test_monais_unet_plus_plus(rank, deep, tmp_path):
 
 def test_the_attention_unet_of_its_authors_without_gating_and_final(tmp_path):
     twin = randomise(AttentionUNet(3, 2, 3, FEATURES), seed=1)
-    state = renamed(
-        twin.state_dict(),
-        (r"^encoder(\d)\.conv(\d)", r"conv\1.conv\2.0"),
-        (r"^encoder(\d)\.norm(\d)", r"conv\1.conv\2.1"),
-        (r"^bottleneck\.conv(\d)", r"center.conv\1.0"),
-        (r"^bottleneck\.norm(\d)", r"center.conv\1.1"),
-        (r"^gate(\d)\.combine\.conv1", r"attentionblock\1.combine_gates.0"),
-        (r"^gate(\d)\.combine\.norm1", r"attentionblock\1.combine_gates.1"),
-        (r"^gate(\d)\.(\d)\.conv", r"attentionblock\1.gate_block_\2.W.0"),
-        (r"^gate(\d)\.(\d)\.norm", r"attentionblock\1.gate_block_\2.W.1"),
-        (r"^gate(\d)\.(\d)\.", r"attentionblock\1.gate_block_\2."),
-        (r"^decoder(\d)\.conv(\d)", r"up_concat\1.conv.conv\2.0"),
-        (r"^decoder(\d)\.norm(\d)", r"up_concat\1.conv.conv\2.1"),
-        (r"^head1", "dsv1"),
-    )
+    state = as_attention_authors(twin.state_dict())
     model = unetzoo.build(
         "attention_unet", input_shape=(16, 32, 16, 2), num_classes=3, features=FEATURES
     )
@@ -165,30 +129,7 @@ def test_transunet_of_its_authors(tmp_path):
     twin = twins_transunet.randomise(
         twins_transunet.TransUNet(3, 3, 2, grid=(2, 3), **TINY), seed=1
     )
-    state = renamed(
-        twin.state_dict(),
-        (r"^resnet\.root\.conv", "transformer.embeddings.hybrid_model.root.conv"),
-        (r"^resnet\.root\.norm", "transformer.embeddings.hybrid_model.root.gn"),
-        (r"^resnet\.block", "transformer.embeddings.hybrid_model.body.block"),
-        (r"(unit\d+)\.proj_conv", r"\1.downsample"),
-        (r"(unit\d+)\.proj_norm", r"\1.gn_proj"),
-        (r"(unit\d+)\.norm(\d)", r"\1.gn\2"),
-        (r"^patches", "transformer.embeddings.patch_embeddings"),
-        (r"^positions\.embeddings", "transformer.embeddings.position_embeddings"),
-        (r"^transformer\.norm", "transformer.encoder.encoder_norm"),
-        (r"^transformer(\d+)\.", lambda m: f"transformer.encoder.layer.{int(m[1]) - 1}."),
-        (r"(layer\.\d+)\.norm1", r"\1.attention_norm"),
-        (r"(layer\.\d+)\.norm2", r"\1.ffn_norm"),
-        (r"(layer\.\d+)\.attention\.", r"\1.attn."),
-        (r"(layer\.\d+)\.mlp(\d)", r"\1.ffn.fc\2"),
-        (r"^bridge\.conv1", "decoder.conv_more.0"),
-        (r"^bridge\.norm1", "decoder.conv_more.1"),
-        (r"^decoder(\d)\.conv(\d)", lambda m: f"decoder.blocks.{int(m[1]) - 1}.conv{m[2]}.0"),
-        (r"^decoder(\d)\.norm(\d)", lambda m: f"decoder.blocks.{int(m[1]) - 1}.conv{m[2]}.1"),
-        (r"^head1", "segmentation_head.0"),
-    )
-    positions = state["transformer.embeddings.position_embeddings"]
-    state["transformer.embeddings.position_embeddings"] = positions.flatten(2).transpose(1, 2)
+    state = as_transunet_authors(twin.state_dict())
     model = unetzoo.build("transunet", input_shape=(32, 48, 3), num_classes=3, **TINY)
     unetzoo.load_weights(model, saved(tmp_path, {"model": state}))
     assert_same_logits(twin, model, [(32, 48)])
@@ -226,13 +167,26 @@ def test_the_plus_plus_of_the_paper_has_the_zoos_names(tmp_path):
         lambda state: {"state_dict": state},
         lambda state: {"model_state_dict": state, "optimizer_state_dict": {"state": {}}},
         lambda state: {"model": state, "epoch": 1},
+        lambda state: {"state_dict": state, "best_acc1": torch.tensor(0.5)},
+        lambda state: {**state, "mask_values": [0, 1]},
         lambda state: {f"module.{key}": value for key, value in state.items()},
         lambda state: {f"module._orig_mod.{key}": value for key, value in state.items()},
         lambda state: {key: value.numpy() for key, value in state.items()},
     ],
-    ids=["plain", "state_dict", "model_state_dict", "model", "module", "compiled", "numpy"],
+    ids=[
+        "plain",
+        "state_dict",
+        "model_state_dict",
+        "model",
+        "best",
+        "milesial",
+        "module",
+        "compiled",
+        "numpy",
+    ],
 )
 def test_wrappers_and_prefixes_are_opened(wrapped, tmp_path):
+    """Also with what training scripts save beside the weights, or among them."""
     twin = randomise(UNetSmall(3, 2), seed=1)
     state, model = wrapped(twin.state_dict()), small()
     unetzoo.load_weights(model, state)
@@ -245,13 +199,20 @@ def test_wrappers_and_prefixes_are_opened(wrapped, tmp_path):
         np.testing.assert_array_equal(left, right)
 
 
-def test_safetensors_and_bfloat16(tmp_path):
-    twin = randomise(UNetSmall(3, 2), seed=1)
-    save_file(twin.state_dict(), tmp_path / "net.safetensors")
-    model = unetzoo.load_weights(small(), tmp_path / "net.safetensors")
-    assert_same_logits(twin, model, [(16, 24)])
-    half = twin.bfloat16().state_dict()
-    model = unetzoo.load_weights(small(), half)
+@pytest.mark.parametrize("kind", ["state_dict", "pth", "safetensors"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_of_every_precision(dtype, kind, tmp_path):
+    """Rounded as they are saved, the network's are float32."""
+    twin = randomise(UNetSmall(3, 2), seed=1).to(dtype)
+    state = {f"module.{key}": value for key, value in twin.state_dict().items()}
+    source = state
+    if kind == "pth":
+        source = saved(tmp_path, {"state_dict": state, "epoch": 1})
+    if kind == "safetensors":
+        source = tmp_path / "net.safetensors"
+        save_file(state, source)
+    model = unetzoo.load_weights(small(), source)
+    assert {weight.dtype for weight in model.weights} == {"float32"}
     assert_same_logits(twin.float(), model, [(16, 24)])
 
 

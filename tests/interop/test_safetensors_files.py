@@ -1,11 +1,14 @@
 """Files of safetensors that PyTorch's side of the library has written."""
 
+import contextlib
 import sys
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save, save_file
 
 from unetzoo.interop import read_state_dict
 
@@ -26,6 +29,17 @@ def test_a_damaged_file_is_a_sentence(tmp_path):
     save_file(torch.nn.Conv2d(2, 3, 3).state_dict(), path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"net\.safetensors: it is damaged .*; copy it again"):
+        read_state_dict(path)
+
+
+@given(data=st.data())
+def test_a_changed_file_is_read_or_is_a_sentence(tmp_path_factory, data):
+    content = bytearray(save({"a.weight": torch.ones(2, 3), "b": torch.arange(5)}))
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("changed") / "net.safetensors"
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    with contextlib.suppress(ValueError):
         read_state_dict(path)
 
 

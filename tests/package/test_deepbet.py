@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from commands import command
 from torch import nn
 from torch_weights import assert_same_logits, channels_first, channels_last, noise
 
@@ -201,6 +202,16 @@ def test_published_weights_give_the_published_logits(which):
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
     alike = (found[..., 1] > found[..., 0]) == (expected[..., 1] > expected[..., 0])
     assert alike.mean() > 0.99999
+
+
+@pytest.mark.slow
+@needs_deepbet
+def test_the_saved_network_is_audited(tmp_path):
+    path = tmp_path / "box.keras"
+    done = subprocess.run([sys.executable, example.__file__, "--save", path], capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr
+    last = command("unetzoo-audit", "table", path).stdout.splitlines()[-1]
+    assert last.startswith("linknet3d: 2,126,258 parameters, 2,126,258 trainable")
 
 
 @pytest.mark.slow

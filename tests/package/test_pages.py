@@ -37,7 +37,7 @@ SMALLER = {  # the same on 2 cores in seconds
     "epochs=50": "epochs=1",
 }
 INSTALLING = ("python3 -m venv ", "pip install ")
-ELSEWHERE = ("unetzoo demo",)  # tests/test_demo.py
+ELSEWHERE = ("unetzoo demo", "python examples/deepbet.py")  # tests/test_demo.py, test_deepbet.py
 RECORDED = ("Dice            back (trained on)",)  # what a long run printed, with its date
 IMAGE = "DIR/imagesTr/case_000_0000.nii.gz"
 NETS = """

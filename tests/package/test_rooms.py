@@ -29,6 +29,7 @@ AUDIT = [
     {"audit.zoo"},
     {"audit.sources", "audit.analysis"},
     {"audit.comparison", "audit.documents"},
+    {"audit.rebuilding"},
     {"audit.html_report", "audit.markers", "audit.pytest_plugin"},
     {"audit.cli"},
 ]

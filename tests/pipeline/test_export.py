@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import subprocess
+import tracemalloc
+from dataclasses import replace
 from functools import partial
 
 import commands
@@ -17,7 +19,10 @@ from small_runs import threshold_run
 
 import unetzoo
 from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing.normalization import CT, Rescaled
 from unetzoo.data.preprocessing.preparation import Preparation, ZScore
+from unetzoo.inference.windows import sliding_window_slabs
+from unetzoo.interop.bioimageio import IMAGE, LOGITS, KerasFile, describe
 from unetzoo.interop.onnx_network import ELSEWHERE, OnnxNetwork
 from unetzoo.interop.pooling import without_pooling
 from unetzoo.interop.processing import NAME, Processing, digest
@@ -151,10 +156,47 @@ def test_a_package_of_the_bioimage_model_zoo(runs, tmp_path, name):
         n = ids.index(axis["size"]["axis_id"])
         assert image.shape[n] + axis["size"]["offset"] == size
         assert 0 < 2 * axis["halo"] < size if size > 1 and name != "valid" else "halo" not in axis
-    for entry in (given["test_tensor"], record["weights"]["onnx"]):
+    assert set(record["weights"]) == {"onnx", "keras_v3"}
+    entry = record["weights"]["keras_v3"]
+    assert entry["keras_version"] == keras.__version__
+    assert record["weights"]["onnx"]["parent"] == "keras_v3"
+    found = keras.models.load_model(folder / entry["source"]).predict_on_batch(x)
+    np.testing.assert_allclose(found, logits, atol=1e-4 * np.abs(logits).max())
+    for entry in (given["test_tensor"], *record["weights"].values()):
         assert digest(folder / entry["source"]) == entry["sha256"]
     if program := os.environ.get("UNETZOO_BIOIMAGEIO"):
         subprocess.run([program, "test", folder / "rdf.yaml"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "stated", "told"),
+    [
+        ((CT(-100, 300, 50, 80),), ["clip", "fixed_zero_mean_unit_variance"],
+         ["channel 0: clipped to -100 and 300, minus 50, divided by 80", "states the same."]),
+        ((ZScore(), ZScore()), ["zero_mean_unit_variance"],
+         ["channel 1: minus the mean", "adds 1e-06 to the deviation"]),
+        ((ZScore(True), ZScore(True)), [],
+         ["of the voxels that are not 0", "all others become 0", "states no normalization"]),
+        ((CT(-100, 300, 50, 80), ZScore(), Rescaled("range"), Rescaled("255"), Rescaled("none")),
+         [], ["channel 1: minus the mean", "channel 2: from the image's smallest",
+              "channel 3: divided by 255", "channel 4: as it is", "states no normalization"]),
+    ],
+)  # fmt: skip
+def test_the_readme_says_what_the_description_cannot(exported, tmp_path, kinds, stated, told):
+    folder = shutil.copytree(exported / "export", tmp_path / "export")
+    processing = replace(
+        Processing.read(folder), preparation=Preparation(None, kinds), channels=len(kinds)
+    )
+    for name in (IMAGE, LOGITS):
+        shutil.copy(folder / "test_input.npy", folder / name)
+    describe(processing, "a network", 17, KerasFile(lacking="layer 'x': Keras has no Y"))
+    record = json.loads((folder / "rdf.yaml").read_text())
+    (given,) = record["inputs"]
+    assert [step["id"] for step in given["preprocessing"][1:]] == stated
+    text = (folder / "README.md").read_text()
+    assert all(words in text for words in told), text
+    assert "no Keras weights (layer 'x': Keras has no Y)" in text
+    assert set(record["weights"]) == {"onnx"}
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +225,20 @@ def test_masks_are_those_of_the_run_without_keras(exported, tmp_path):
     np.testing.assert_array_equal(one.get_fdata(), two.get_fdata())
     assert 0 < np.mean(one.get_fdata() == 4) < 1
     np.testing.assert_array_equal(one.affine, two.affine)
+
+
+def test_memory_is_that_of_a_slab(exported):
+    network = OnnxNetwork(Processing.read(exported / "export"))
+    image = np.random.default_rng(0).normal(size=(96, 64, 64, 2)).astype("float32")
+    list(sliding_window_slabs(network, image[:8, :16, :16], (8, 16, 16)))  # what comes once
+    tracemalloc.start()
+    try:
+        rows = sum(len(slab) for slab in sliding_window_slabs(network, image, (8, 16, 16)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rows == 96
+    assert peak < 0.5 * 96 * 64 * 64 * 2 * 4  # of all logits
 
 
 def test_masks_of_pictures_are_those_of_the_run(small_run, small_data, tmp_path):
@@ -222,6 +278,71 @@ def test_what_cannot_be_exported_is_one_sentence(exported, tmp_path):
     assert not (tmp_path / "o").exists()
     with pytest.raises(ValueError, match="format 'x': expected one of onnx"):
         export(exported / "run", tmp_path / "o", "x")
+
+
+def test_an_export_is_replaced_when_the_new_one_is_whole(exported, tmp_path, monkeypatch):
+    from unetzoo.interop import formats
+
+    folder = tmp_path / "out"
+    export(exported / "run", folder, "keras")
+    (folder / "old").touch()
+    words = ["export", exported / "run", "-o", folder, "--format", "keras"]
+    done = command(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "it has an export; expected a new folder, or --overwrite" in done.stderr
+    with monkeypatch.context() as patch:
+
+        def broken(model, folder, patch):
+            raise ValueError("broken")
+
+        patch.setitem(formats.WRITERS, "keras", broken)
+        with pytest.raises(ValueError, match="broken"):
+            export(exported / "run", folder, "keras", overwrite=True)
+    assert (folder / "old").exists()
+    assert command(*words, "--overwrite").returncode == 0
+    assert not (folder / "old").exists()
+    Processing.read(folder).check_files()
+    assert list(tmp_path.iterdir()) == [folder]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").touch()
+    with pytest.raises(ValueError, match="it has files; expected a new folder"):
+        export(exported / "run", other, "keras", overwrite=True)
+    assert (other / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("format", ["onnx", "bioimageio"])
+def test_a_network_too_large_for_onnx_is_refused_first(exported, tmp_path, monkeypatch, format):
+    """A file of protobuf ends before 2 GiB; tf2onnx would fail after minutes."""
+    from unetzoo.interop import formats
+    from unetzoo.pipeline import export as module
+
+    assert 0 < 2**31 - module.ONNX_BYTES < 2**25
+    monkeypatch.setattr(module, "ONNX_BYTES", 23)  # it has 2 * 2 + 2 numbers
+    monkeypatch.setitem(formats.WRITERS, "onnx", None)
+    told = "an ONNX file holds less than 2; use --format openvino or saved_model"
+    with pytest.raises(ValueError, match=told):
+        export(exported / "run", tmp_path / "out", format)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_backend_or_an_installation_cannot_do_is_said_first(exported, tmp_path, monkeypatch):
+    from unetzoo.pipeline import export as module
+
+    monkeypatch.setattr(module, "_network", None)  # nothing is loaded
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "keras_backend", lambda: "torch")
+        for format in ("onnx", "openvino", "litert", "saved_model", "bioimageio"):
+            patch.setattr(module, "NEEDED", {})
+            told = f"format {format}: Keras cannot write it on torch; set KERAS_BACKEND=tensorflow"
+            with pytest.raises(ValueError, match=told):
+                export(exported / "run", tmp_path / "out", format)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    for format, extra in (("onnx", "onnx"), ("bioimageio", "onnx"), ("openvino", "openvino")):
+        told = rf"format {format}: \w+ is not installed; run pip install 'unetzoo\[{extra}\]'"
+        with pytest.raises(ValueError, match=told):
+            export(exported / "run", tmp_path / "out", format)
+    assert not list(tmp_path.iterdir())
 
 
 def test_options_of_nnunet_are_refused_for_an_export(exported):

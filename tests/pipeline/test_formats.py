@@ -12,9 +12,10 @@ from small_runs import threshold_run
 from unetzoo.data import find_dataset
 from unetzoo.data.datasets.inputs import cases_of, in_format, target
 from unetzoo.data.datasets.reading import read_case, read_case_labels
-from unetzoo.data.io.formats import read_header
+from unetzoo.data.io.formats import read_header, write_values
+from unetzoo.data.io.volumes import read_image
 from unetzoo.data.labels import LabelScheme
-from unetzoo.data.preprocessing.jobs import contents, job, state
+from unetzoo.data.preprocessing.jobs import case_of, contents, job, state
 from unetzoo.pipeline.predictor import load_predictor, predict_cases
 
 sitk = pytest.importorskip("SimpleITK")
@@ -88,6 +89,80 @@ def test_the_format_of_masks_may_be_chosen(tmp_path):
     with pytest.raises(ValueError, match=r"--format nrrd: .*a\.png is a picture, whose mask is"):
         in_format(cases_of([tmp_path / "a.png"], 1), "nrrd")
     assert target(cases_of([tmp_path / "a.png"], 1)[0], tmp_path).suffix == ".png"
+
+
+def test_a_tiff_stack_is_a_volume_whose_spacing_may_be_given(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "in").mkdir()
+    for n in range(2):
+        tifffile.imwrite(tmp_path / "in" / f"a_{n:04}.tif", SCAN.astype("uint16"),
+                         photometric="minisblack", metadata=None)  # fmt: skip
+    words = [threshold_run(tmp_path / "run"), tmp_path / "in", "-o", tmp_path / "out",
+             "--model", "last"]  # fmt: skip
+    result = predict(*words)
+    assert result.returncode == 1
+    assert "does not state the size of a voxel; give --file-spacing Z,Y,X" in result.stderr
+    result = predict(*words, "--file-spacing", "2,1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "expected three sizes in mm with commas between, such as 3,1,1" in result.stderr
+    result = predict(*words, "--file-spacing", "2,1,1.5")
+    assert result.returncode == 0, result.stderr
+    mask = tifffile.imread(tmp_path / "out" / "a.tif")
+    np.testing.assert_array_equal(mask, 4 * (SCAN.mean() < SCAN))
+    np.testing.assert_allclose(read_header(tmp_path / "out" / "a.tif").affine[2, 2], 2)
+
+
+@pytest.mark.parametrize("name", ["a.ome.zarr", "a.h5"])
+def test_zarr_and_hdf5_are_images_and_masks(name, predictor, tmp_path):
+    pytest.importorskip("zarr")
+    pytest.importorskip("h5py")
+    both = np.stack([SCAN, SCAN]).transpose(3, 2, 1, 0)
+    like = read_image(save(tmp_path / "a.gipl"))
+    (tmp_path / "in").mkdir()
+    write_values(tmp_path / "in" / name, both, like.files[0])
+    cases = cases_of([tmp_path / "in"], 2)
+    done = predict_cases(predictor, cases, tmp_path / "out")
+    assert done.failed == {}
+    assert done.written["a"].name == name
+    mask = read_header(done.written["a"])
+    np.testing.assert_array_equal(mask.values()[..., 0].T, 4 * (SCAN.mean() < SCAN))
+    one = job(cases[0], LabelScheme())
+    before = contents(one)["digests"]
+    write_values(tmp_path / "in" / name, both + 1, like.files[0])
+    assert contents(one)["digests"] != before
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "labelsTr").mkdir()
+    ending = name.partition(".")[2]
+    write_values(tmp_path / f"imagesTr/a_0000.{ending}", both[..., 0], like.files[0])
+    bright = (both[..., 0] > 500).astype("uint8")
+    write_values(tmp_path / f"labelsTr/a.{ending}", bright, like.files[0])
+    (case,) = find_dataset(tmp_path, classes=2).cases
+    assert read_case_labels(case, LabelScheme(2)).data.sum() == bright.sum()
+
+
+def test_a_data_set_of_stacks_is_read_with_the_spacing_that_was_given(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    for name, values in (("imagesTr/a_0000", SCAN), ("labelsTr/a", SCAN > 500)):
+        (tmp_path / name).parent.mkdir()
+        tifffile.imwrite(tmp_path / f"{name}.tif", values.astype("uint16"),
+                         photometric="minisblack", metadata=None)  # fmt: skip
+    manifest = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "x": 1},
+                "numTraining": 1, "file_ending": ".tif"}  # fmt: skip
+    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    dataset = find_dataset(tmp_path, file_spacing=(2, 1, 1.5))
+    (case,) = dataset.cases
+    assert read_case(case).spacing == (1.5, 1, 2)
+    classes = read_case_labels(case, dataset.scheme)
+    np.testing.assert_array_equal(classes.data, read_case(case).data[..., 0] > 500)
+    one, other = (job(c, dataset.scheme) for c in (case, find_dataset(tmp_path).cases[0]))
+    assert case_of(one) == case
+    assert contents(one)["digests"] != contents(other)["digests"]
+    plan = commands.command(
+        "unetzoo", "plan", tmp_path, "--file-spacing", "2,1,1.5", "--memory-gb", "1"
+    )
+    assert plan.returncode == 0, plan.stderr
+    assert "1.5" in plan.stdout
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha", ".mhd"])

@@ -7,9 +7,12 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
+import torch
 from commands import command
+from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from places import GOLDEN
 from small_runs import interrupted, losses, settings
+from torch import nn
 
 import unetzoo
 from unetzoo.data.synthetic import write_dataset
@@ -99,6 +102,26 @@ def test_a_run_goes_on_without_its_source(small_run, two_classes, tmp_path):
         train(settings(two_classes, init=str(source), freeze=("enc1",), epochs=2), tmp_path / "run")
 
 
+def test_a_run_stopped_in_its_first_epoch_needs_its_source_again(small_run, two_classes, tmp_path):
+    source, folder = tmp_path / "source.keras", tmp_path / "run"
+    shutil.copy(small_run / "best.keras", source)
+    choice = settings(two_classes, init=str(source), epochs=1, steps=1)
+    with (
+        mock.patch("unetzoo.pipeline.trainer._fit", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        train(choice, folder)
+    source.unlink()
+    sentence = (
+        r"run: the run there was stopped in its first epoch and needs its initial weights once "
+        r"more, but .*source\.keras: there is no such file; expected"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        train(choice, folder)
+    shutil.copy(small_run / "best.keras", source)
+    train(choice, folder)
+
+
 # === nnU-Net ===
 
 
@@ -150,13 +173,79 @@ def test_every_kind_of_folder_is_a_source(folder, network, choice):
     model = unetzoo.build(network, input_shape=(None, None, None, 1), **choice)
     report = init_from(model, NNUNET / folder)
     assert report.share == 1
-    assert all("adapted, 1 input channel, not" in note for note in report.notes)
+    adapted = "adapted, 1 input channel, not"
+    assert all(adapted in note or "previous stage" in note for note in report.notes)
+
+
+def nnu_nets_own(folder, channels):
+    """PyTorch's network with the checkpoint's weights; it gives a list, the finest first."""
+    checkpoint = min(folder.glob("fold_*/checkpoint_final.pth"))
+    saved = torch.load(checkpoint, weights_only=False)
+    plans = json.loads((folder / "plans.json").read_text())
+    given = plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    network = PlainConvUNet(
+        channels, 4, given["features_per_stage"], nn.Conv3d, given["kernel_sizes"],
+        given["strides"], given["n_conv_per_stage"], 3, given["n_conv_per_stage_decoder"],
+        conv_bias=True, norm_op=nn.InstanceNorm3d, norm_op_kwargs=given["norm_op_kwargs"],
+        nonlin=nn.LeakyReLU, deep_supervision=True,
+    )  # fmt: skip
+    network.load_state_dict(saved["network_weights"])
+    return network.eval()
+
+
+def assert_turned_logits(network, model, x, more=0):
+    """Of our ``(x, y, z, C)`` and nnU-Net's ``(C, z, y, x)``; ``more`` channels of theirs are 0."""
+    theirs = np.pad(x.transpose(0, 4, 3, 2, 1), [(0, 0), (0, more), *[(0, 0)] * 3])
+    with torch.no_grad():
+        expected = network(torch.from_numpy(np.ascontiguousarray(theirs)))
+    outputs = model(x)
+    for found, logits in zip(outputs, expected[: len(outputs)], strict=True):
+        logits = logits.numpy().transpose(0, 4, 3, 2, 1)
+        difference = np.abs(keras.ops.convert_to_numpy(found) - logits)
+        assert difference.max() < 1e-4 * np.abs(logits).max()
+
+
+def test_nnu_nets_heads_of_deep_supervision_go_in():
+    """All three outputs are those of nnU-Net's own network."""
+    model = ct_network(deep_supervision=True)
+    report = init_from(model, CT)
+    assert (report.share, report.notes, report.unused) == (1, (), ())
+    x = np.random.default_rng(0).normal(size=(1, 40, 40, 16, 1)).astype("float32")
+    assert_turned_logits(nnu_nets_own(CT, 1), model, x)
+    assert init_from(ct_network(), CT).unused == ("head2", "head3")
+
+
+def test_heads_that_an_export_left_empty_stay_fresh(tmp_path):
+    """Of a run without deep supervision, whose folder of nnU-Net has zeros for them."""
+    shutil.copytree(CT, tmp_path / "ct")
+    path = tmp_path / "ct" / "fold_0" / "checkpoint_final.pth"
+    saved = torch.load(path, weights_only=False)
+    for key, value in saved["network_weights"].items():
+        if "seg_layers" in key and "seg_layers.2" not in key:
+            value.zero_()
+    torch.save(saved, path)
+    report = init_from(ct_network(deep_supervision=True), tmp_path / "ct")
+    assert report.notes == ("head2, head3: fresh, not in the source",)
+
+
+def test_a_cascades_channels_of_masks_are_left_out_and_the_table_says_so():
+    """The logits are nnU-Net's where the previous stage has found nothing."""
+    folder = NNUNET / "cascade" / "nnUNetTrainer__nnUNetPlans__3d_cascade_fullres"
+    model = ct_network(deep_supervision=True)
+    report = init_from(model, folder)
+    note = "encoder1-conv1: taken without 2 channels of the previous stage's mask"
+    assert (report.share, report.notes) == (1, (note,))
+    assert note in str(report).splitlines()
+    x = np.random.default_rng(0).normal(size=(1, 40, 40, 16, 1)).astype("float32")
+    assert_turned_logits(nnu_nets_own(folder, 3), model, x, more=2)
+    two = init_from(ct_network(input_shape=(None, None, None, 2)), folder)
+    assert two.notes == (note, "encoder1-conv1: adapted, 2 input channels, not 1")
 
 
 def test_another_plan_takes_what_fits():
     with pytest.warns(UserWarning, match="only [0-9]+% of the parameters"):
         report = init_from(ct_network(features=(4, 8, 18, 18), deep_supervision=True), CT)
-    assert any("head2, head3: fresh, not in the source" in note for note in report.notes)
+    assert any(note.startswith("head3: fresh, of shape") for note in report.notes)
 
 
 def test_the_plan_of_a_folder_is_on_our_axes():
@@ -181,7 +270,7 @@ def test_a_folder_goes_on_with_its_own_plan_on_other_data(tmp_path):
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "run" / "init.txt").read_text()
     assert "encoder1 to decoder1" in report
-    assert "head1: fresh, of 2 channels, not 3" in report
+    assert "head1, head2, head3: fresh, of 2 channels, not 3" in report
     again = command("unetzoo", *words)
     assert again.returncode == 0, again.stderr
     assert "nothing was done" in again.stderr

@@ -47,8 +47,11 @@ def test_a_plan_becomes_settings():
         },
         optimizer="sgd",
     )
+    assert Settings.from_plan(THICK, "2d", data="d").batch_dice
+    assert not Settings.from_plan(THICK, "2d", data="d", batch_dice=False).batch_dice
     pictures = planned(Fingerprint([(1, 1)] * 9, [(90, 80)] * 9, 3, 2), network="residual_unet")
     found = Settings.from_plan(pictures, data="d")
+    assert found.batch_dice
     assert (found.network, found.patch, found.spacing) == ("residual_unet", (96, 80), None)
     single = planned(Fingerprint([(1, 1, 1)] * 9, [(90, 80, 1)] * 9, 1, 2))
     assert Settings.from_plan(single, data="d").patch == (96, 80, 1)

@@ -38,6 +38,7 @@ def numbers(one, order):
         "median_shape": sorted_axes(one.median_shape),
         "patch": sorted_axes(one.patch),
         "batch_size": one.batch_size,
+        "batch_dice": one.batch_dice,
         "estimate": one.estimate,
         "features": list(one.features),
         "kernels": [sorted_axes(row) for row in one.kernels],

@@ -198,6 +198,7 @@ def short(configuration, planner, data):
         "median_shape": [float(size) for size in configuration["median_image_size_in_voxels"]],
         "patch": [int(size) for size in configuration["patch_size"]],
         "batch_size": int(configuration["batch_size"]),
+        "batch_dice": configuration["batch_dice"],
         "estimate": int(estimate),
         "features": list(network["features_per_stage"]),
         "kernels": network["kernel_sizes"],

@@ -124,6 +124,18 @@ def test_heads_of_deep_supervision_come_and_go():
     np.testing.assert_array_equal(logits(back, x), expected)
 
 
+def test_a_head_at_another_scale_is_fresh():
+    """Of a source whose level has other strides, along the same axis of the image."""
+    choice = {"input_shape": (None, None, None, 1), "features": (4, 6, 8), "kernels": (3, 3, 3)}
+    model = plain(1, deep_supervision=True, strides=(1, (2, 2, 1), 2), **choice)
+    same = plain(2, deep_supervision=True, strides=(1, (1, 2, 2), 2), **choice)
+    other = plain(3, deep_supervision=True, strides=(1, 2, 2), **choice)
+    assert init_weights(model, same, axes=(2, 1, 0)).notes == ()
+    notes = init_weights(model, other).notes
+    assert "head2: fresh, at another scale in the source" in notes
+    assert not any("head1" in note for note in notes)
+
+
 @pytest.mark.parametrize(("norm", "other"), [("instance", "batch"), ("batch", "group")])
 def test_norms_of_another_kind_are_fresh_and_said(norm, other):
     wide = {"features": (16, 16, 16)}
@@ -170,6 +182,21 @@ def test_nothing_that_fits_is_an_error():
 
 
 # === The patch ===
+
+
+@pytest.mark.parametrize("name", sorted([*SIZES, *VARIANTS]))
+def test_another_patch_is_taken_whole(name):
+    """But for position embeddings, which are resized."""
+    choice = {**VARIANTS[name][0]} if name in VARIANTS else {}
+    card = unetzoo.card(name)
+    rank = 2 if 2 in card.ranks else 3
+    model, source = (
+        unetzoo.skeleton(name, input_shape=(*[max(card.sizes.nearest(size))] * rank, 1), **choice)
+        for size in (64, 112)
+    )
+    fits = compare(model, source)
+    other = {fit.layer: fit.kind for fit in fits if fit.kind != "taken"}
+    assert other == ({"positions": "adapted"} if name == "transunet" else {})
 
 
 def test_positions_of_another_grid_give_what_the_source_gives_for_that_size():

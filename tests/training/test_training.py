@@ -341,3 +341,17 @@ def test_a_loss_that_knows_of_no_such_label_leaves_it_to_the_metric():
     compile_model(small(), loss=KERAS_LOSS(from_logits=True, ignore_class=9), ignore_label=9)
     model = compile_model(small(), loss="mse", ignore_label=9)
     assert model.loss == "mse"
+
+
+def test_the_dice_of_a_batch_is_that_of_one_patch():
+    model = compile_model(unetzoo.build("unet2d_small", num_classes=3), batch_dice=True)
+    assert model.loss.batch_dice
+    rng = np.random.default_rng(0)
+    labels, logits = rng.integers(0, 3, (2, 4, 4)), rng.normal(size=(2, 4, 4, 3))
+    both, one = (
+        model.loss(y, x)
+        for y, x in ((labels, logits), (labels.reshape(1, 8, 4), logits.reshape(1, 8, 4, 3)))
+    )
+    assert float(both) == pytest.approx(float(one), rel=1e-5)
+    apart = compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss(labels, logits)
+    assert abs(float(apart) - float(both)) > 1e-5

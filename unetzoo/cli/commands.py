@@ -11,20 +11,18 @@ import click
 from click import Choice
 
 from unetzoo import __version__, registry
+from unetzoo.cli.asked import asked_for
+from unetzoo.cli.folds import best, cross_validate
 from unetzoo.cli.options import (
     ABOVE_0,
-    DATA,
     FILE,
     FOLDER,
     WHOLE,
-    check_choice,
     check_evaluation,
-    chosen_settings,
     data_options,
-    given,
+    file_spacing_option,
     labels_options,
     model_options,
-    overridden,
     train_options,
     which_option,
     workers_option,
@@ -121,38 +119,13 @@ def train(
 
     Patch and spacing are given along the axes that run to the right, to the front and up.
     """
-    from unetzoo.data.preprocessing.survey import Survey
-    from unetzoo.pipeline.early import check_init, plan_of_run, run_to_resume, training_data
-    from unetzoo.pipeline.nnunet_plan import plan_at
-    from unetzoo.pipeline.run import PREPARED, settings_at
-    from unetzoo.pipeline.settings import Settings
+    from unetzoo.pipeline.early import plan_of_run, run_to_resume, training_data
     from unetzoo.training.checkpoints import checkpoints
 
-    planned, chosen = options["network"] == "planned", chosen_settings(**options)
-    if base is not None:
-        if planned or path is not None:
-            raise ValueError(f"--settings {base}: they name a network; expected no plan with them.")
-        typed = given(click.get_current_context())
-        chosen = overridden(vars(settings_at(base)), chosen, typed)
-    Settings.check(**chosen)  # before a plan is made
-    check_choice(path, planned, chosen, configuration, memory_gb)
-    check_init(options["init"], folder)
-    network_plan = None if path is None else plan_at(path)
-    check_free(folder)
-    survey = Survey(cache or folder / PREPARED)
-    if planned:
-        context = click.get_current_context()
-        if not checkpoints(folder):  # the data are measured before the run is begun
-            context.with_resource(owned(folder))
-        context.with_resource(survey)
-        data = {name: options[name] for name in ("data", *DATA)}
-        if memory_gb is not None:
-            data["memory_gb"] = memory_gb
-        network_plan = plan_of_run(folder, workers=workers, survey=survey, **data)
-    if network_plan is None:
-        settings = Settings(**chosen)
-    else:
-        settings = Settings.from_plan(network_plan, configuration, **chosen)
+    settings, network_plan, survey = asked_for(
+        folder, cache, workers, path, configuration, memory_gb, base, planner=plan_of_run,
+        lock=lambda folder: None if checkpoints(folder) else owned(folder), **options,
+    )  # fmt: skip
     run_to_resume(settings, folder, cache)
     training_data(settings).check()
     load_keras(f"training on {settings.data} into {folder}", device)
@@ -160,6 +133,10 @@ def train(
 
     run_training(settings, folder, cache=cache, workers=workers, plan=network_plan, survey=survey)
     say(folder)
+
+
+cli.add_command(cross_validate)
+cli.add_command(best)
 
 
 @cli.command()
@@ -188,6 +165,7 @@ def train(
     is_flag=True,
     help="Also write the entropy; with --mirror or several folds the variance, too.",
 )
+@file_spacing_option
 @click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
 @click.option(
     "--format", type=Choice(MASKS), help="Format of the masks of volumes. Default: the image's own."
@@ -197,7 +175,8 @@ def train(
 )
 def predict(
     run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
-    shard: str, device: str | None, format: str | None, **options: Any,
+    shard: str, device: str | None, format: str | None,
+    file_spacing: tuple[float, float, float] | None, **options: Any,
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
 
@@ -211,7 +190,8 @@ def predict(
 
     options = {name: value for name, value in options.items() if value is not None}
     channels, numbered = channels_of(run_folder, which, options)
-    cases = share(cases_of(images, channels, numbered=numbered), shard)
+    found = cases_of(images, channels, numbered=numbered, file_spacing=file_spacing)
+    cases = share(found, shard)
     cases = in_format(cases, format)
     check_targets(cases, folder)
     check_apart(cases, folder)
@@ -238,7 +218,8 @@ def predict(
 @click.option("-o", "--out", "folder", required=True, type=FOLDER, help="New folder for the files.")
 @click.option("--format", default="onnx", type=Choice(EXPORTS), help="What to write.")
 @which_option
-def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace an export that is there, when done.")
+def export(run_folder: Path, folder: Path, format: str, which: str, overwrite: bool) -> None:
     """Write the network of the folder RUN for another runtime, and compare it there.
 
     The file is run on a test pair that lies beside it, with processing.json, which says what is
@@ -248,11 +229,11 @@ def export(run_folder: Path, folder: Path, format: str, which: str) -> None:
 
     if format not in WITHOUT_TENSORFLOW and find_spec("tensorflow") is not None:
         os.environ["KERAS_BACKEND"] = "tensorflow"  # which writes all formats, of any run
-    check_export(run_folder, folder, format, which)
+    check_export(run_folder, folder, format, which, overwrite)
     load_keras(f"exporting {run_folder} as {format}")
     from unetzoo.pipeline.export import export as run_export
 
-    say(run_export(run_folder, folder, format, which=which))
+    say(run_export(run_folder, folder, format, which=which, overwrite=overwrite))
 
 
 @cli.command()

@@ -18,7 +18,7 @@ from unetzoo.utils.choices import (
     RATES,
     SCHEDULES,
 )
-from unetzoo.utils.console import Finite, PairsType, SizesType
+from unetzoo.utils.console import Finite, PairsType, SizesType, SpacingType
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -26,7 +26,7 @@ WHOLE = click.IntRange(1)
 ABOVE_0 = Finite(0, min_open=True)
 FROM_0 = Finite(0)
 SHARE = Finite(0, 1, max_open=True)
-DATA = ("layout", "labels", "classes", "ignore", "threshold", "geometry", "fill")
+DATA = ("layout", "labels", "classes", "ignore", "threshold", "geometry", "file_spacing", "fill")
 
 
 def together(*options: Callable) -> Callable:
@@ -54,12 +54,18 @@ labels_options = together(
         help="image: labels lie on the voxels of their image whatever their headers say.",
     ),
 )
+file_spacing_option = click.option(
+    "--file-spacing",
+    type=SpacingType(),
+    help="Voxel size in mm of volumes whose files state none: TIFF, HDF5.",
+)
 fill_option = click.option("--fill", type=Finite(), help="Replaces NaN and infinite voxels.")
 data_options = together(
     click.option(
         "--layout", help="msd, nnunet, brats, csv, glob or pictures; detected by default."
     ),
     labels_options,
+    file_spacing_option,
     fill_option,
 )
 workers_option = click.option(
@@ -87,7 +93,7 @@ model_options = together(
     fill_option,
     device_option,
 )
-train_options = together(
+_network_options = together(
     click.option("--data", help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME."),
     click.option(
         "--settings",
@@ -112,10 +118,20 @@ train_options = together(
         type=ABOVE_0,
         help="With --network planned: accelerator memory, GB. Default: 8.",
     ),
-    click.option("--patch", type=SizesType(), help="Patch size in voxels."),
+    click.option(
+        "--patch",
+        type=SizesType(),
+        help="Patch size in voxels; 64,64,1 for slices of volumes.",
+    ),
+    click.option(
+        "--neighbors",
+        default=0,
+        type=click.IntRange(0),
+        help="2.5D: slices on either side of a slice that are channels, too.",
+    ),
     click.option("--out", "folder", required=True, type=FOLDER, help="Folder for the run."),
-    click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
-    click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
+)
+_training_options = together(
     click.option("--splits", help="File that lists the folds, such as splits_final.json."),
     click.option(
         "--groups",
@@ -161,6 +177,11 @@ train_options = together(
         type=Choice(PRECISIONS),
         help="Precision of the computation.",
     ),
+    click.option(
+        "--batch-dice/--no-batch-dice",
+        default=None,
+        help="Dice of a whole batch, or the mean of its patches. Default: no, or as planned.",
+    ),
     click.option("--no-augment", is_flag=True, help="Do not vary the patches."),
     click.option(
         "--patience", type=WHOLE, help="Stop after this many epochs without a better Dice."
@@ -182,6 +203,20 @@ train_options = together(
     ),
     workers_option,
     device_option,
+)
+train_options = together(
+    _network_options,
+    click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
+    click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
+    _training_options,
+)
+cross_options = together(
+    _network_options,
+    click.option("--fold", metavar="FOLDS", help="Folds to train now: 1, or 0,2. Default: all."),
+    click.option(
+        "--folds", default="5", metavar="FOLDS", help="Number of folds; or some of five: 0-4."
+    ),
+    _training_options,
 )
 
 

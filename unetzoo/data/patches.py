@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from unetzoo.data.neighbors import Neighbors
 from unetzoo.data.preprocessing.foreground import foreground_voxels
 from unetzoo.data.sample import Sample
 from unetzoo.utils.checks import is_whole, whole
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
-    from unetzoo.data.augmentation import Augmentation
+    from unetzoo.data.augmentation import Augmentation, Draw
+
+
+OUTSIDE = -(2**31)  # marks voxels outside a mask until they are augmented; no label
 
 
 class PatchDataset(keras.utils.PyDataset):
@@ -46,6 +50,10 @@ class PatchDataset(keras.utils.PyDataset):
         augment: an ``unetzoo.data.Augmentation``, drawn anew for each patch; or None.
         ignore_label: a label that is not foreground: no patch is centered on it.
         pad_label: the label of voxels outside the volume.
+        masked: channels with z-scores of a mask, the samples' ``inside``: after the augmentation
+            they are 0 again outside, and outside the volume, except where a label is.
+        slicing: the axis of the volumes along which a patch is one voxel thick, and which a batch
+            of 2D slices lacks; None: a batch has the patch's axes.
         regions: whether a class belongs to a region, ``(classes, regions)``, bool: labels are then
             ``(batch_size, *output, regions)``, 0 or 1, and ignored voxels have the weight 0. None:
             they are classes.
@@ -77,6 +85,8 @@ class PatchDataset(keras.utils.PyDataset):
         augment: "Augmentation | None" = None,
         ignore_label: int | None = None,
         pad_label: int = 0,
+        masked: Sequence[int] = (),
+        slicing: int | None = None,
         regions: np.ndarray | None = None,
         output: Sequence[int] | None = None,
         outputs: int = 1,
@@ -93,6 +103,8 @@ class PatchDataset(keras.utils.PyDataset):
         self.foreground = foreground
         self.augment = augment
         self.pad_label = pad_label
+        self.masked = [] if augment is None else list(masked)
+        self.slicing = slicing
         self.regions = regions
         self.ignored = None if regions is None else ignore_label
         self.seed = seed
@@ -120,10 +132,13 @@ class PatchDataset(keras.utils.PyDataset):
         center = _center(self.patch, self.output)
         for number in range(self.batch_size):
             random = np.random.default_rng((self.seed, self.first_batch + index, number))
-            image, labels, weight = self._draw(random, channels)
+            image, labels, weight = self._draw(random)
             x[number], y[number] = image, labels[center]
             if w is not None and weight is not None:
                 w[number] = weight[center]
+        if self.slicing is not None:
+            x, y = (np.squeeze(array, self.slicing + 1) for array in (x, y))
+            w = None if w is None else np.squeeze(w, self.slicing + 1)
         targets: tuple[np.ndarray, ...] = (y,) if w is None else (y, w)
         if self.regions is not None:
             targets = _in_regions(y, w, self.regions, self.ignored)
@@ -132,16 +147,34 @@ class PatchDataset(keras.utils.PyDataset):
         return (x, *((values,) * self.outputs for values in targets))
 
     def _draw(
-        self, random: np.random.Generator, channels: int
+        self, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         which = random.integers(len(self.samples))
         sample = self.samples[which]
         corner = self._corner(random, sample.labels.shape, self.voxels[which])
         if self.augment is None:
             return self._cut(sample, corner, self.patch)
-        draw = self.augment.draw(random, self.patch, channels)
+        draw = self._drawn(self.augment, random, sample.image)
         margin = np.floor_divide(np.subtract(draw.source, self.patch), 2)
-        return draw.apply(*self._cut(sample, np.subtract(corner, margin), draw.source))
+        image, labels, weight = draw.apply(
+            *self._cut(sample, np.subtract(corner, margin), draw.source)
+        )
+        if not self.masked:
+            return image, labels, weight
+        outside = labels == OUTSIDE
+        image = np.array(image)
+        for channel in self.masked:
+            image[..., channel][outside] = 0
+        return image, np.where(outside, 0, labels), weight
+
+    def _drawn(
+        self, augment: "Augmentation", random: np.random.Generator, image: np.ndarray | Neighbors
+    ) -> "Draw":
+        """What is drawn for a patch; the slices beside a slice are changed as it is."""
+        if not isinstance(image, Neighbors):
+            return augment.draw(random, self.patch, image.shape[-1])
+        draw = augment.draw(random, self.patch, image.image.shape[-1])
+        return draw.for_channels(image.slices)
 
     def _corner(
         self, random: np.random.Generator, sizes: tuple[int, ...], voxels: list[np.ndarray]
@@ -176,6 +209,10 @@ class PatchDataset(keras.utils.PyDataset):
         labels = np.full(sizes, self.pad_label, "int32")
         image[place] = sample.image[inside]
         labels[place] = sample.labels[inside]
+        if self.masked:
+            within = np.zeros(sizes, "bool")
+            within[place] = True if sample.inside is None else sample.inside[inside]
+            labels[~within & (labels == 0)] = OUTSIDE
         if not self.weighted:
             return image, labels, None
         weight = np.zeros(sizes, "float32")
@@ -192,7 +229,9 @@ class PatchDataset(keras.utils.PyDataset):
             )
         )
         image = np.asarray(sample.image[window], "float32")
-        labels = np.asarray(sample.labels[window], "int32")
+        labels = np.array(sample.labels[window], "int32")
+        if self.masked and sample.inside is not None:
+            labels[~sample.inside[window] & (labels == 0)] = OUTSIDE
         if not self.weighted:
             return image, labels, None
         if sample.weight is None:
@@ -251,9 +290,10 @@ def _sample(number: int, sample: Sample | tuple) -> Sample:
         raise ValueError(
             f"sample {number}: expected a Sample, or a tuple of image, labels and perhaps weights."
         )
-    image, labels, weight, voxels, _ = Sample(*sample)
+    image, labels, weight, voxels, _, inside = Sample(*sample)
+    image = image if isinstance(image, Neighbors) else np.asanyarray(image)
     weight = None if weight is None else np.asanyarray(weight)
-    return Sample(np.asanyarray(image), np.asanyarray(labels), weight, voxels)
+    return Sample(image, np.asanyarray(labels), weight, voxels, inside=inside)
 
 
 def _check_sample(number: int, sample: Sample, patch: tuple[int, ...], channels: int) -> None:

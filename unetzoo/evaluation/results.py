@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from unetzoo.data.datasets.reading import check_label_grid, is_picture, read_label_file
+from unetzoo.data.io.formats import stated_spacing
 from unetzoo.data.labels import LabelScheme
 from unetzoo.evaluation.regions import score_regions
 from unetzoo.evaluation.scores import ClassScores, Summary, counted_mean, score_case, summarize
@@ -284,8 +285,11 @@ def _score_files(
         raise ValueError(f"{prediction}: is its own reference; expected another file.")
     check_label_grid(prediction, reference, scheme)
     placed = scheme.geometry == "image"  # the prediction has the image's, the reference any other
-    truth = read_label_file(references, scheme, image=prediction if placed else None)
-    predicted = read_label_file(prediction, scheme, image=None if placed else reference)
+    sizes = stated_spacing(prediction, reference)
+    truth = read_label_file(references, scheme, image=prediction if placed else None, spacing=sizes)
+    predicted = read_label_file(
+        prediction, scheme, image=None if placed else reference, spacing=sizes
+    )
     masks, spacing = [truth.data, predicted.data], truth.spacing
     if truth.data.ndim == 3 and truth.data.shape.count(1) == 1:
         thin = truth.data.shape.index(1)  # the axis across a single slice

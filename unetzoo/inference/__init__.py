@@ -4,6 +4,7 @@ from unetzoo.utils.lazy import lazy
 
 _NAMES = {
     "fuse": "unetzoo.inference.fusing:fuse",
+    "keep_components": "unetzoo.inference.postprocessing:keep_components",
     "largest_component": "unetzoo.inference.postprocessing:largest_component",
     "classes_of": "unetzoo.inference.windows:classes_of",
     "positions": "unetzoo.inference.windows:positions",
@@ -14,6 +15,7 @@ _NAMES = {
 __all__ = [
     "classes_of",
     "fuse",
+    "keep_components",
     "largest_component",
     "positions",
     "segment",

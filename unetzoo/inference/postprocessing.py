@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import scipy
 
+Steps = tuple[tuple[int, ...], ...]  # classes that are taken as one, step after step
+
 
 def largest_component(labels: np.ndarray, classes: Iterable[int] | None = None) -> np.ndarray:
     """Keep the largest connected component of each class; the rest becomes background, 0.
@@ -60,7 +62,33 @@ def largest_of_regions(labels: np.ndarray, regions: Iterable[Iterable[int]]) -> 
     return labels
 
 
-def _keep_largest(labels: np.ndarray, mask: np.ndarray) -> None:
+def keep_components(labels: np.ndarray, steps: Iterable[Iterable[int]]) -> np.ndarray:
+    """Keep the largest component of some classes taken as one, step after step.
+
+    Unlike ``largest_component``, components of equal size all stay, as in nnU-Net.
+
+    Args:
+        labels: ``(*spatial)``, whole numbers of at least 0.
+        steps: the classes of each step.
+
+    Returns: a new array of the same type.
+    Source: nnU-Net 2.8.1, ``remove_all_but_largest_component_from_segmentation``.
+
+    >>> keep_components(np.array([[1, 2, 0, 2, 0, 1]]), [(1, 2), (2,)]).tolist()
+    [[1, 2, 0, 0, 0, 0]]
+    >>> keep_components(np.array([[1, 0, 1]]), [(1,)]).tolist()
+    [[1, 0, 1]]
+    """
+    labels = np.array(labels)
+    for numbers in steps:
+        mask = np.isin(labels, list(numbers))
+        boxes = scipy.ndimage.find_objects(mask.view("uint8"))
+        for box in filter(None, boxes):  # one, or none
+            _keep_largest(labels[box], mask[box], ties=True)
+    return labels
+
+
+def _keep_largest(labels: np.ndarray, mask: np.ndarray, ties: bool = False) -> None:
     """In place; plane by plane, since counting takes 8 bytes per voxel."""
     components, count = scipy.ndimage.label(mask, np.ones((3,) * labels.ndim))
     if count > 1:
@@ -69,4 +97,5 @@ def _keep_largest(labels: np.ndarray, mask: np.ndarray) -> None:
             numbers, voxels = np.unique(plane, return_counts=True)
             sizes[numbers] += voxels
         sizes[0] = 0
-        labels[mask & (components != sizes.argmax())] = 0
+        kept = sizes == sizes.max() if ties else np.arange(count + 1) == sizes.argmax()
+        labels[mask & ~kept[components]] = 0

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from unetzoo.inference.shapes import (
     Network,
@@ -39,16 +40,28 @@ def positions(size: int, patch: int, overlap: float = 0.5, step: int = 1) -> lis
     last = max(math.ceil((size - patch) / step), 0)
     apart = min((1 - overlap) * patch / step, patch // step)
     gaps = max(math.ceil(last / apart), 1)
-    return sorted({step * round(n * last / gaps) for n in range(gaps + 1)})
+    return sorted({step * round(last / gaps * n) for n in range(gaps + 1)})
 
 
 def importance(patch: Sequence[int]) -> np.ndarray:
-    """Gaussian weights of a patch's voxels: sigma = size / 8, 1 in the center, never 0; float32."""
-    weight = np.ones((), "float64")
+    """nnU-Net's Gaussian weight of a patch's voxels, with the numbers of float16; float32.
+
+    Sigma is size / 8, the largest is 10, and none is 0. The middle is voxel ``size // 2``, so the
+    weights of a patch of even size are not the same from both sides.
+
+    Source: nnU-Net 2.8.1, ``compute_gaussian``.
+
+    >>> importance((3,))
+    array([ 0.28564453, 10.        ,  0.28564453], dtype=float32)
+    """
+    weight = np.ones(())
     for size in patch:
-        distance = np.arange(size) - (size - 1) / 2
-        weight = weight[..., None] * np.exp(-0.5 * (distance / (size / 8)) ** 2)
-    return np.maximum(weight / weight.max(), 1e-6).astype("float32")
+        middle = np.zeros(size)
+        middle[size // 2] = 1
+        along = gaussian_filter1d(middle, size / 8, mode="constant")
+        weight = weight[..., None] * along
+    rounded = (weight / (weight.max() / 10)).astype("float32").astype("float16")  # as PyTorch
+    return np.where(rounded == 0, rounded[rounded > 0].min(), rounded).astype("float32")
 
 
 def classes_of(logits: np.ndarray, threshold: float = 0.0) -> np.ndarray:
@@ -131,7 +144,6 @@ def sliding_window_slabs(
     overlap: float | None = None,
     mirror: bool | Sequence[int] = False,
     batch_size: int = 1,
-    weight: np.ndarray | None = None,
     progress: Progress = lambda windows: windows,
 ) -> Iterator[np.ndarray]:
     """The logits of a whole image, in slabs along its first axis, each as soon as it is finished.
@@ -147,7 +159,8 @@ def sliding_window_slabs(
     Args:
         model: takes ``(batch_size, *patch, C)`` and gives logits, or several outputs of which the
             first has the full size.
-        image: ``(*spatial, C)``, two or three spatial axes; may be memory-mapped.
+        image: ``(*spatial, C)``, two or three spatial axes; may be memory-mapped, or anything
+            with a shape of which ``numpy.ix_`` reads a part.
         patch: sizes that the network takes, in voxels.
         overlap: of neighboring outputs, a fraction in [0, 1); None: 0.5, or 0 where the output is
             smaller than the input.
@@ -155,7 +168,6 @@ def sliding_window_slabs(
             of which axes (0 is the first).
         batch_size: patches at a time; the last batch is filled up, so that the network sees one
             shape only.
-        weight: of each voxel of an output in the mean, its shape; None for ``importance``.
         progress: wraps the list of patches (each flip is one) to show how far it is.
 
     Gives ``(n, *rest, classes)``, float32: the voxels of the image in order, each once.
@@ -178,8 +190,7 @@ def sliding_window_slabs(
     patches = (np.flip(_read(image, axes, corner), flip) for corner, flip in progress(tiles))
     flipped = zip(_predictions(model, patches, batch_size), tiles, strict=True)
     outputs = ((np.flip(logits, flip), corner) for logits, (corner, flip) in flipped)
-    weight = importance(output) if weight is None else np.asarray(weight, "float32")
-    return _slabs(outputs, axes, classes, weight)
+    return _slabs(outputs, axes, classes, importance(output))
 
 
 def _flips(mirror: bool | Sequence[int], rank: int) -> list[tuple[int, ...]]:

@@ -1,12 +1,13 @@
-"""An exported network as a package of the BioImage Model Zoo: ``rdf.yaml`` beside its ONNX file.
+"""An exported network as a package of the BioImage Model Zoo: ``rdf.yaml`` beside its files.
 
-The description is JSON, which is YAML too. The ONNX file alone is offered as weights: a ``.keras``
-file has layers of this package, which the zoo's own runner does not import.
+The description is JSON, which is YAML too. The ``.keras`` file has only Keras's layers, since the
+zoo's own runner does not import this package; without it the ONNX file alone is offered.
 
 Source: bioimageio.spec 0.5.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,17 @@ def normalized(image: np.ndarray, processing: Processing) -> np.ndarray:
     return image
 
 
-def describe(processing: Processing, name: str, opset: int) -> None:
+@dataclass(frozen=True)
+class KerasFile:
+    """The network as ``.keras``, or why there is none."""
+
+    file: str = ""
+    keras: str = ""  # the version
+    backend: tuple[str, str] = ("", "")  # its name and version
+    lacking: str = ""
+
+
+def describe(processing: Processing, name: str, opset: int, keras_file: KerasFile) -> None:
     """Write ``rdf.yaml``, a README and a cover into an export's folder.
 
     Authors, citation and license are left to whoever publishes it.
@@ -46,9 +57,10 @@ def describe(processing: Processing, name: str, opset: int) -> None:
         processing: of the export, whose folder holds the network and the sample pair.
         name: for readers.
         opset: version of ONNX's operators in the file.
+        keras_file: the same network for Keras.
     """
     folder = processing.folder
-    _write_readme(folder / "README.md", processing, name)
+    _write_readme(folder / "README.md", processing, name, keras_file)
     _write_cover(folder / "cover.png")
     rank = len(processing.patch)
     space = [_space(processing, axis) for axis in range(rank)]
@@ -78,10 +90,22 @@ def describe(processing: Processing, name: str, opset: int) -> None:
             "test_tensor": _file(folder / LOGITS),
             "data": {"type": "float32"},
         }],
-        "weights": {"onnx": {**_file(folder / processing.file), "opset_version": opset}},
+        "weights": _weights(processing, opset, keras_file),
     }  # fmt: skip
     with replacing(folder / DESCRIPTION) as beside:
         beside.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _weights(processing: Processing, opset: int, keras_file: KerasFile) -> dict[str, Any]:
+    """Those of Keras first, which the others are made from."""
+    onnx = {**_file(processing.folder / processing.file), "opset_version": opset}
+    if keras_file.lacking:
+        return {"onnx": onnx}
+    entry = _file(processing.folder / keras_file.file)
+    return {
+        "keras_v3": {**entry, "keras_version": keras_file.keras, "backend": keras_file.backend},
+        "onnx": {**onnx, "parent": "keras_v3"},
+    }
 
 
 def _plain_zscores(kinds: tuple[Normalization, ...]) -> bool:
@@ -138,26 +162,73 @@ def _steps(processing: Processing, axes: tuple[str, ...]) -> list[dict[str, Any]
     return []
 
 
-def _write_readme(path: Path, processing: Processing, name: str) -> None:
+def _write_readme(path: Path, processing: Processing, name: str, keras_file: KerasFile) -> None:
     classes = ", ".join(processing.class_names)
     steps = _steps(processing, AXES[len(processing.patch)])
-    stated = "the normalization" if steps else "no normalization, which it has no words for"
+    weights = (
+        f"There are no Keras weights ({keras_file.lacking})."
+        if keras_file.lacking
+        else f"`{keras_file.file}` has only Keras's own layers, so that Keras loads it by itself."
+    )
     text = f"""# {name}
 
 A U-Net trained with unetzoo. Its outputs are logits, a channel for each of the classes
-{classes}.
+{classes}. {weights}
 
 `{NAME}` says all that is done to an image before and after: axes, crop, normalization, spacing,
-tiling and labels. `rdf.yaml` says of it what its words can: no crop, no resampling, and
-{stated}. Resample an image to the stated scale first.
+tiling and labels. `rdf.yaml` says of it what its words can: no crop and no resampling. Resample an
+image to the stated scale first.
+
+## Normalization
+
+{_normalizations(processing)}
+
+{_difference(processing) if steps else LEFT_OUT}
 
 ## Validation
 
 `{INPUT}` and `{OUTPUT}` are a prepared patch and its logits; `{IMAGE}` and `{LOGITS}` the same with
-the normalization.
+the normalization that `rdf.yaml` states.
 """
     with replacing(path) as beside:
         beside.write_text(text)
+
+
+LEFT_OUT = """`rdf.yaml` has no words for this and states no normalization: do it before the network
+sees an image, or the logits are not those of the training."""
+
+
+def _normalizations(processing: Processing) -> str:
+    """A line of Markdown for each channel."""
+    kinds = processing.preparation.normalisation
+    return "\n".join(f"- channel {n}: {_in_words(kind)}" for n, kind in enumerate(kinds))
+
+
+def _in_words(kind: Normalization) -> str:
+    if isinstance(kind, CT):
+        return (
+            f"clipped to {kind.lower:g} and {kind.upper:g}, minus {kind.mean:g}, divided by "
+            f"{kind.deviation:g}"
+        )
+    if isinstance(kind, ZScore):
+        which = "the voxels that are not 0 in every channel" if kind.masked else "all voxels"
+        rest = "; all others become 0" if kind.masked else ""
+        return f"minus the mean and divided by the deviation of {which} of the cropped image{rest}"
+    return {
+        "none": "as it is",
+        "range": "from the image's smallest and largest value to 0 and 1",
+        "255": "divided by 255",
+    }[kind.by]
+
+
+def _difference(processing: Processing) -> str:
+    """How what ``rdf.yaml`` states is another thing, if it is."""
+    if not _plain_zscores(processing.preparation.normalisation):
+        return "`rdf.yaml` states the same."
+    return (
+        f"`rdf.yaml` states the same but for two things: it adds {EPSILON:g} to the deviation, and "
+        "takes mean and\ndeviation of the whole image that it is given, not of the cropped one."
+    )
 
 
 def _write_cover(path: Path) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import target
@@ -221,8 +220,8 @@ class NnunetPredictor:
         axes = self._axes() if self.mirror else ()
         network = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
         return sliding_window_slabs(
-            network, image, patch, overlap=self.overlap, mirror=axes, weight=importance(patch),
-            progress=inner("  windows"),
+            network, image, patch,
+            overlap=self.overlap, mirror=axes, progress=inner("  windows"),
         )  # fmt: skip
 
 
@@ -241,21 +240,6 @@ def _resampled(labels: np.ndarray, scan: Scan, grid: Grid, coarse: int | None) -
     cropped = labels[inside].astype("int16")
     cropped[(cropped == 0) & ~nonzero_mask(scan.data[inside])] = -1
     return resample_labels(cropped, grid.prepared, coarse, ties="nearest")
-
-
-def importance(patch: Sequence[int]) -> np.ndarray:
-    """nnU-Net's Gaussian weight of a patch's voxels, with the numbers of float16.
-
-    Its middle is voxel ``size // 2``, so mirror images differ a little.
-
-    >>> importance((3,))
-    array([ 0.28564453, 10.        ,  0.28564453], dtype=float32)
-    """
-    middle = np.zeros(patch)
-    middle[tuple(size // 2 for size in patch)] = 1
-    weight = gaussian_filter(middle, [size / 8 for size in patch], mode="constant")
-    rounded = (weight / weight.max() * 10).astype("float16")
-    return np.where(rounded == 0, rounded[rounded > 0].min(), rounded).astype("float32")
 
 
 def load_nnunet(

@@ -128,13 +128,16 @@ def trained_network(
     channels: int,
     classes: int,
     path: Path,
+    deep_supervision: bool = False,
 ) -> keras.Model:
     """The network of the zoo with nnU-Net's weights, for patches of any size.
+
+    With ``deep_supervision`` it has all of nnU-Net's heads, else the first.
 
     Raises: ValueError for weights that are missing, that are left over, or of another shape.
     """
     shapes = {"input_shape": (None, None, None, channels), "num_classes": classes}
-    built, arguments = _builder(name, {**stages, **shapes}, _norm(weights))
+    built, arguments = _builder(name, {**stages, **shapes}, _norm(weights), deep_supervision)
     arrays = {
         renamed(key, len(stages["features"])): array
         for key, array in weights.items()
@@ -156,7 +159,7 @@ def _norm(weights: Mapping[str, np.ndarray]) -> str | None:
 
 
 def _builder(
-    name: str, arguments: dict[str, Any], norm: str | None
+    name: str, arguments: dict[str, Any], norm: str | None, deep_supervision: bool
 ) -> tuple[Callable[..., keras.Model], dict[str, Any]]:
     """What builds the network, and its arguments.
 
@@ -164,7 +167,7 @@ def _builder(
     """
     details = arguments.get("details")
     if details is None:
-        return build, {**arguments, "norm": norm}
+        return build, {**arguments, "norm": norm, "deep_supervision": deep_supervision}
     if norm == "batch" and details.norm != "batch":
         details = dataclasses.replace(details, norm="batch", epsilon=EPSILON, affine=True)
     known = ("input_shape", "num_classes", *STAGES)
@@ -174,7 +177,7 @@ def _builder(
 def _matched(
     model: keras.Model, arrays: dict[str, np.ndarray], path: Path
 ) -> dict[str, np.ndarray]:
-    """The value of each variable; the heads of deep supervision stay behind.
+    """The value of each variable; heads that the network does not have stay behind.
 
     Raises: ValueError that lists what does not fit.
     """

@@ -91,7 +91,8 @@ class Processing:
                 "context": self.context,
                 "strides": self.strides,
                 "overlap": 0 if any(self.context) else 0.5,
-                "weights": "Gaussian, sigma = size / 8, the largest 1, none below 1e-6",
+                "weights": "Gaussian around voxel size // 2, sigma = size / 8, the largest 10, in "
+                "half precision; where that is 0, the smallest that is not",
             },
             "layout": self.layout,
             "checksums": dict(self.checksums),

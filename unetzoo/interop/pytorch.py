@@ -89,12 +89,13 @@ def _state(
     """Numpy arrays by their names without wrappers, and where they come from, for errors."""
     if isinstance(source, Mapping):
         held, where = _opened(source, key), "weights"
-        if wrong := [k for k, value in held.items() if not hasattr(value, "shape")]:
+        state = {str(k): _array(value) for k, value in held.items() if hasattr(value, "shape")}
+        if held and not state:
+            name = next(iter(held))
             raise ValueError(
-                f"{printable(str(wrong[0]))}: {short(held[wrong[0]])} is no tensor; expected a "
+                f"{printable(str(name))}: {short(held[name])} is no tensor; expected a "
                 "state_dict, of tensors or numpy arrays."
             )
-        state = {str(k): _array(value) for k, value in held.items()}
     elif isinstance(source, str | PathLike):
         state, where = read_state_dict(source, key), str(source)
     else:

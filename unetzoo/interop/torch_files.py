@@ -113,12 +113,17 @@ def read_state_dict(path: "str | PathLike[str]", key: str | None = None) -> dict
 
 
 def _groups(saved: Any) -> dict[str, dict[str, Tensor]]:
-    """Tensors by their names, for each key that holds some; under "" what the whole holds."""
-    if isinstance(saved, dict) and not any(isinstance(held, Tensor) for held in saved.values()):
-        groups = {str(key): _tensors(held, deep=False) for key, held in saved.items()}
-    else:
-        groups = {"": _tensors(saved, deep=True)}
-    return {key: tensors for key, tensors in groups.items() if tensors}
+    """Tensors by their names, for each key that holds some; under "" what the whole holds.
+
+    What lies beside such keys, a number of epochs or a best loss, is none of the weights.
+    """
+    if isinstance(saved, dict):
+        found = {str(key): _tensors(held, deep=False) for key, held in saved.items()}
+        groups = {key: tensors for key, tensors in found.items() if tensors}
+        if groups or not any(isinstance(held, Tensor) for held in saved.values()):
+            return groups
+    tensors = _tensors(saved, deep=True)
+    return {"": tensors} if tensors else {}
 
 
 def _tensors(saved: Any, deep: bool) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from unetzoo.utils.lazy import lazy
 
 _NAMES = {
+    "find_best": "unetzoo.pipeline.best:find_best",
     "init_from": "unetzoo.pipeline.initial:init_from",
     "Run": "unetzoo.pipeline.run:Run",
     "Settings": "unetzoo.pipeline.settings:Settings",
@@ -10,13 +11,16 @@ _NAMES = {
     "Predictor": "unetzoo.pipeline.predictor:Predictor",
     "load_predictor": "unetzoo.pipeline.predictor:load_predictor",
     "predict_cases": "unetzoo.pipeline.predictor:predict_cases",
+    "cross_validate": "unetzoo.pipeline.cross_validation:cross_validate",
     "evaluate": "unetzoo.pipeline.evaluator:evaluate",
 }
 __all__ = [
     "Predictor",
     "Run",
     "Settings",
+    "cross_validate",
     "evaluate",
+    "find_best",
     "init_from",
     "load_predictor",
     "predict_cases",

@@ -6,6 +6,7 @@ from typing import Any
 
 from unetzoo import registry
 from unetzoo.data.datasets.detection import LAYOUTS
+from unetzoo.data.io.units import is_spacing
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.normalization import Normalization, is_number
 from unetzoo.data.preprocessing.preparation import check_spacing
@@ -53,6 +54,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda layout: layout is None or layout in LAYOUTS,
         f"one of {', '.join(LAYOUTS)}, or None to detect it",
     ),
+    "file_spacing": (
+        lambda sizes: sizes is None or is_spacing(sizes),
+        "three sizes in mm, in the order z, y, x, such as (3, 1, 1), or None",
+    ),
     "splits": (
         lambda path: path is None or (isinstance(path, str) and path != ""),
         "the path of a file that lists the folds, or None",
@@ -64,9 +69,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda build: build is None or isinstance(build, Mapping),
         "arguments of the network by name, such as {'norm': 'instance'}",
     ),
+    "neighbors": (lambda count: is_whole(count, least=0), "a whole number of at least 0"),
     "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     **dict.fromkeys(
-        ("boundary_weights", "augment"),
+        ("boundary_weights", "augment", "batch_dice"),
         (lambda flag: isinstance(flag, bool), "True or False"),
     ),
     "init": (
@@ -115,6 +121,30 @@ def check_values(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
     check_optimizer(values["optimizer"], values["learning_rate"], schedule, values["clip"])
 
 
+def check_neighbors(neighbors: int, patch: Sequence[int]) -> None:
+    """Raises: ValueError for neighbors of a patch that is not one slice of a volume."""
+    if neighbors and (len(patch) != 3 or tuple(patch).count(1) != 1):
+        raise ValueError(
+            f"neighbors {neighbors}, patch {tuple(patch)}: expected a patch of one slice of a "
+            "volume, such as 64,64,1; of a plan, configuration 2d."
+        )
+
+
+def network_patch(network: str, patch: Sequence[int]) -> tuple[int, ...]:
+    """A patch as a network takes it: one slice of a volume is a picture for a 2D network.
+
+    It is none for a network of volumes that takes patches of one voxel, as planned ones do.
+
+    >>> network_patch("unet2d_small", (64, 1, 64)), network_patch("plain_unet", (64, 1, 64))
+    ((64, 64), (64, 1, 64))
+    """
+    card, flat = registry.card(network), tuple(size for size in patch if size != 1)
+    of_volumes = len(patch) in card.ranks and card.sizes.allow(1)
+    if of_volumes or len(patch) != 3 or len(flat) != 2 or 2 not in card.ranks:
+        return tuple(patch)
+    return flat
+
+
 def check_network(
     network: str,
     patch: Sequence[int],
@@ -126,12 +156,13 @@ def check_network(
     Raises: ValueError where they do not; TypeError for an argument that the builder does not have.
     """
     card, rank = registry.card(network), len(patch)
-    if rank not in card.ranks:
+    patch = network_patch(network, patch)
+    if len(patch) not in card.ranks:
         networks = ", ".join(registry.list_models(f"{rank}d")) or "none"
         raise ValueError(
             f"network {network!r} has {' or '.join(map(str, card.ranks))} axes of space, "
-            f"patch {patch} has {rank}: expected the same; for {counted(rank, 'axis')} there are "
-            f"{networks}."
+            f"patch {patch} has {rank}: expected the same, or one slice of a volume, such as "
+            f"64,64,1, for a 2D network; for {counted(rank, 'axis')} there are {networks}."
         )
     if wrong := [size for size in patch if not card.sizes.allow(size)]:
         raise ValueError(f"patch {patch}: {card.name!r} {card.sizes.needed(wrong)}")

@@ -13,6 +13,7 @@ from unetzoo.interop.nnunet_folder import (
 from unetzoo.interop.nnunet_zip import trained_place
 from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.model_files import check_saved
+from unetzoo.pipeline.chosen import Chosen, is_chosen
 from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.from_tfds import Tfds
 from unetzoo.pipeline.run import PLAN, RUN, Run
@@ -65,8 +66,24 @@ def check_init(init: str | None, folder: Path) -> None:
 
     Raises: ValueError where there is no such run, file or folder, or it is damaged.
     """
-    if init is not None and not checkpoints(folder):
+    if init is None or checkpoints(folder):
+        return
+    try:
         check_trained(init)
+    except ValueError as error:
+        if not _was_begun_from(init, folder):
+            raise
+        raise ValueError(
+            f"{folder}: the run there was stopped in its first epoch and needs its initial weights "
+            f"once more, but {error}"
+        ) from error
+
+
+def _was_begun_from(init: str, folder: Path) -> bool:
+    try:
+        return Run.read(folder).settings.init == init
+    except ValueError:
+        return False
 
 
 def check_trained(path: Path | str) -> None:
@@ -145,6 +162,9 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int,
         processing = Processing.read(folder)
         processing.check_files()
         return processing.channels, processing.layout == "nnunet"
+    if is_chosen(folder):
+        first = Chosen.read(folder).first
+        return first.channels, first.layout == "nnunet"
     run = Run.read(folder)
     check_saved(run.model_file(which))
     return run.channels, run.layout == "nnunet"

@@ -2,27 +2,30 @@
 
 import math
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unetzoo.inference.shapes import first_output
-from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest
+from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest, is_exported
 from unetzoo.model_files import check_saved
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.choices import EXPORTS
 from unetzoo.utils.files import check_folder, make_folder
 from unetzoo.utils.kernels import keras_backend
 
+if TYPE_CHECKING:
+    from unetzoo.interop.bioimageio import KerasFile
+
 TOLERANCE = 1e-4  # of the largest logit
 ONNX = ("tf2onnx", "onnx", "onnxruntime")
+ONNX_BYTES = 2**31 - 2**24  # of weights, with room for the graph
 NEEDED = {"onnx": ONNX, "bioimageio": ONNX, "openvino": ("openvino",)}  # packages
 WITHOUT_TENSORFLOW = ("keras", "nnunet")  # which any backend writes
 
@@ -44,7 +47,12 @@ class Exported:
 
 
 def export(
-    run: Path | str, folder: Path | str, format: str = "onnx", *, which: str = "best"
+    run: Path | str,
+    folder: Path | str,
+    format: str = "onnx",
+    *,
+    which: str = "best",
+    overwrite: bool = False,
 ) -> Exported:
     """Write a run's network for another runtime, with ``processing.json`` and a test pair.
 
@@ -59,25 +67,29 @@ def export(
             nnU-Net takes for one that it has trained, or "bioimageio" for a package of the BioImage
             Model Zoo.
         which: "best" or "last", as in ``unetzoo.load_predictor``.
+        overwrite: whether to replace an export that is there, once the new one is whole.
 
     Returns: what was written, and the difference.
     Raises: ValueError for another format, packages that are not installed, another backend than
-        TensorFlow's but for "keras" and "nnunet", a network that nnU-Net does not have, a folder
-        with files, or logits that differ.
+        TensorFlow's but for "keras" and "nnunet", a network that nnU-Net does not have, one too
+        large for ONNX, a folder with files, or logits that differ.
     """
     folder = Path(folder)
-    record, saved = check_export(run, folder, format, which)
+    record, saved = check_export(run, folder, format, which, overwrite)
     if format == "nnunet":
         return _export_nnunet(record, saved, folder)
     from unetzoo.interop.formats import WRITERS
 
     write: Callable = WRITERS["onnx" if format == "bioimageio" else format]
     model = _network(saved)
+    if "onnx" in NEEDED.get(format, ()):
+        _check_size(model, format)
     with _becoming(folder) as place:
         x = _drawn(record)
         file, runtime, run_file = write(model, place, x.shape[1:])
         expected = np.asarray(model.predict_on_batch(x), "float32")
         difference = _compared(run_file(x), expected, file, runtime)
+        keras_file = _keras_alone(model, place, x, expected) if format == "bioimageio" else None
         np.save(place / INPUT, x, allow_pickle=False)
         np.save(place / OUTPUT, expected, allow_pickle=False)
         processing = _processing(record, model, place, file, x.shape[1:-1], expected.shape[1:-1])
@@ -85,25 +97,49 @@ def export(
         sums = {path.relative_to(place).as_posix(): digest(path) for path in files}
         processing = replace(processing, checksums=sums)
         processing.write(runtime=runtime, difference=difference)
-        if format == "bioimageio":
-            _describe(processing, model, record)
+        if keras_file is not None:
+            _describe(processing, model, record, keras_file)
     return Exported(folder, file, runtime, difference)
 
 
 @contextmanager
 def _becoming(folder: Path) -> Iterator[Path]:
-    """A folder beside, which takes the place of an empty one when everything in it is written."""
+    """A folder beside, which takes the place of another one when everything in it is written."""
     make_folder(folder.parent)
     with TemporaryDirectory(prefix=".export-", dir=folder.parent) as beside:
-        place = Path(beside) / "export"
+        place, before = Path(beside) / "export", Path(beside) / "before"
         place.mkdir()
         yield place
         if folder.is_dir():
-            folder.rmdir()  # it is empty
-        shutil.move(place, folder)
+            folder.rename(before)
+        try:
+            place.rename(folder)
+        except OSError:
+            if before.is_dir():
+                before.rename(folder)
+            raise
 
 
-def _describe(processing: Processing, model: Any, run: Run) -> None:
+def _keras_alone(model: Any, place: Path, x: np.ndarray, expected: np.ndarray) -> "KerasFile":
+    """The network as ``.keras`` without this package's layers, if there is such a one."""
+    import keras
+    import tensorflow as tf
+
+    from unetzoo.interop.bioimageio import KerasFile
+    from unetzoo.interop.keras_only import only_keras
+
+    file = "network.keras"
+    try:
+        plain = only_keras(model, x.shape[1:-1])
+    except ValueError as error:
+        return KerasFile(lacking=str(error).removesuffix("."))
+    plain.save(place / file)
+    logits = np.asarray(keras.models.load_model(place / file).predict_on_batch(x))
+    _compared(logits, expected, file, "Keras alone")
+    return KerasFile(file, keras.__version__, ("tensorflow", tf.__version__))
+
+
+def _describe(processing: Processing, model: Any, run: Run, keras_file: "KerasFile") -> None:
     """The package's own description and sample."""
     import onnx
 
@@ -116,7 +152,8 @@ def _describe(processing: Processing, model: Any, run: Run) -> None:
     np.save(folder / LOGITS, logits, allow_pickle=False)
     opsets = onnx.load(folder / processing.file).opset_import
     opset = next(item.version for item in opsets if item.domain in ("", "ai.onnx"))
-    describe(processing, f"{run.settings.network} of {run.folder.resolve().name}", opset)
+    name = f"{run.settings.network} of {run.folder.resolve().name}"
+    describe(processing, name, opset, keras_file)
 
 
 def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
@@ -160,7 +197,7 @@ def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
 
 
 def check_export(
-    run: Path | str, folder: Path, format: str, which: str = "best"
+    run: Path | str, folder: Path, format: str, which: str = "best", overwrite: bool = False
 ) -> tuple[Run, Path]:
     """All that can be said before Keras is loaded.
 
@@ -170,6 +207,13 @@ def check_export(
     if format not in EXPORTS:
         raise ValueError(f"format {format!r}: expected one of {', '.join(EXPORTS)}.")
     record = Run.read(run)
+    settings = record.settings
+    if settings.slicing is not None or settings.neighbors:
+        raise ValueError(
+            f"format {format}: the run in {record.folder} goes through volumes slice by slice with "
+            "a 2D network or the slices beside them, which an export does not say yet; expected a "
+            "run without."
+        )
     saved = record.model_file(which)
     check_saved(saved)
     packages = NEEDED.get(format, ())
@@ -184,9 +228,29 @@ def check_export(
             "which reads the same run."
         )
     if folder.is_dir() and any(folder.iterdir()):
-        raise ValueError(f"{folder}: it has files; expected a new folder for the export.")
+        _check_replaced(folder, overwrite)
     check_folder(folder)
     return record, saved
+
+
+def _check_replaced(folder: Path, overwrite: bool) -> None:
+    """Raises: ValueError for a folder with files, but for an export that is to be replaced."""
+    nnunet = folder.glob("Dataset*_*/nnUNetTrainer__nnUNetPlans__*/plans.json")
+    if not (is_exported(folder) or any(nnunet)):
+        raise ValueError(f"{folder}: it has files; expected a new folder for the export.")
+    if not overwrite:
+        raise ValueError(
+            f"{folder}: it has an export; expected a new folder, or --overwrite to replace it."
+        )
+
+
+def _check_size(model: Any, format: str) -> None:
+    """Raises: ValueError for more weights than a file of ONNX holds."""
+    if (size := 4 * model.count_params()) > ONNX_BYTES:
+        raise ValueError(
+            f"format {format}: weights of {size / 2**30:.1f} GiB, and an ONNX file holds less than "
+            "2; use --format openvino or saved_model."
+        )
 
 
 def _network(path: Path) -> Any:

@@ -59,6 +59,7 @@ class Files(TrainingData):
             ignore=settings.ignore,
             threshold=settings.threshold,
             geometry=settings.geometry,
+            file_spacing=settings.file_spacing,
         )
 
     def check(self) -> None:
@@ -80,6 +81,7 @@ class Files(TrainingData):
         )
         self.looks = survey_result.looks
         self._tell_classes(train)
+        self._check_slices()
         scheme = dataset.scheme.with_classes(max(survey_result.counts) + 1)
         preparation = preparation_for(
             {name: self.looks[name].statistics for name in train},
@@ -88,6 +90,8 @@ class Files(TrainingData):
             normalisation=settings.normalisation,
             fill=settings.fill,
         )
+        if settings.spacing == "median" and (settings.slicing is not None or settings.neighbors):
+            preparation = preparation.keeping(settings.across)
         run = self._new_run(folder, scheme, dataset.class_names, preparation, train, held_out)
         return dataclasses.replace(run, layout=dataset.layout)
 
@@ -106,7 +110,9 @@ class Files(TrainingData):
             progress=bar("preparing"),
         )
         run = self._with_digests(run, {case.name: case.key for case in prepared})
-        samples = {case.name: case.sample for case in prepared}
+        samples = {
+            case.name: case.sample._replace(image=run.seen(case.sample.image)) for case in prepared
+        }
 
         def batches(first: int) -> "PatchDataset":
             return PatchDataset(
@@ -115,6 +121,8 @@ class Files(TrainingData):
                 batch_size=settings.batch_size,
                 augment=Augmentation() if settings.augment else None,
                 ignore_label=run.scheme.ignore,
+                masked=[n + settings.neighbors * run.channels for n in run.preparation.masked],
+                slicing=settings.slicing,
                 regions=run.scheme.table if run.scheme.regions else None,
                 output=outputs.sizes,
                 outputs=outputs.count,
@@ -192,6 +200,19 @@ class Files(TrainingData):
         by_name = jobs.by_name(self._cases(run), run.scheme).items()
         return {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in by_name}
 
+    def _check_slices(self) -> None:
+        """Raises: ValueError where every case is one slice, and the patch lies across it."""
+        patch, across = self.settings.patch, self.settings.across
+        shapes = [look.statistics.shape for look in self.looks.values()]
+        single = [axis for axis, sizes in enumerate(zip(*shapes, strict=True)) if max(sizes) == 1]
+        if across is not None and single and across not in single:
+            sizes = [size for size in patch if size != 1]
+            sizes.insert(single[0], 1)
+            raise ValueError(
+                f"{self.place}: every case is one slice across axis {single[0]}, but the patch "
+                f"{patch} is one across axis {across}; give {','.join(map(str, sizes))}."
+            )
+
     def _tell_classes(self, train: Iterable[str]) -> None:
         """Warn of classes that training never sees, and of labels that look like objects."""
         scheme = self.dataset.scheme
@@ -215,15 +236,19 @@ class Files(TrainingData):
                 stacklevel=2,
             )
 
+    def parts(self) -> list[tuple[list[str], list[str]]]:
+        """Of each fold, the names of the cases to train on and of those to hold out."""
+        names, settings = [case.name for case in self.dataset.cases], self.settings
+        if settings.splits is not None:
+            return read_splits(settings.splits, names)
+        return grouped_folds(names, settings.groups, settings.folds)
+
     def _dealt(self) -> tuple[list[str], list[str]]:
         """The names of the cases to train on, and of those to hold out."""
-        names = [case.name for case in self.dataset.cases]
         fold = self.settings.fold
         if fold is None:
-            return names, []
-        if self.settings.splits is None:
-            return grouped_folds(names, self.settings.groups, self.settings.folds)[fold]
-        parts = read_splits(self.settings.splits, names)
+            return [case.name for case in self.dataset.cases], []
+        parts = self.parts()
         if fold >= len(parts):
             raise ValueError(
                 f"fold {fold}: {self.settings.splits} lists {counted(len(parts), 'fold')}, "

@@ -49,8 +49,11 @@ class Tfds(TrainingData):
                     f"{name} {value}: examples of {settings.data} have no names to go by; expected "
                     "fold and folds alone."
                 )
-        if settings.threshold is not None or settings.geometry != "header":
-            raise ValueError(f"{settings.data}: expected no threshold and no geometry with TFDS.")
+        given = settings.threshold, settings.file_spacing, settings.geometry
+        if given != (None, None, "header"):
+            raise ValueError(
+                f"{settings.data}: expected no threshold, geometry or file_spacing with TFDS."
+            )
 
     def begin(self, folder: Path, workers: int, survey: Survey) -> Run:
         settings, source = self.settings, self.source

@@ -66,6 +66,7 @@ def _configuration(
         features=tuple(stages["features"]),
         estimate=estimate(network, Topology(patch, **rows), trained.heads),
         perpendicular=axes.index(0) if thin else None,
+        batch_dice=bool(configuration.get("batch_dice", False)),
         **rows,
     )
 

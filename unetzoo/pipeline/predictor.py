@@ -1,5 +1,6 @@
 """``unetzoo predict``: masks on the grids of the images, one case after the other."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.datasets.reading import read_case, read_case_labels, write_case_labels
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
+from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.inverse import (
     resampling,
     restore_labels,
@@ -20,14 +22,21 @@ from unetzoo.data.preprocessing.inverse import (
 )
 from unetzoo.data.preprocessing.preparation import Grid, prepare
 from unetzoo.evaluation.calibration import Sampler, read_temperature, scaled
-from unetzoo.inference.postprocessing import largest_component, largest_of_regions
+from unetzoo.inference.postprocessing import (
+    Steps,
+    keep_components,
+    largest_component,
+    largest_of_regions,
+)
 from unetzoo.inference.shapes import Network, first_output
+from unetzoo.inference.slices import SliceNetwork
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
 from unetzoo.interop.nnunet_folder import is_trained_folder
 from unetzoo.interop.nnunet_zip import trained_place
 from unetzoo.interop.onnx_network import OnnxNetwork
 from unetzoo.interop.processing import Processing, is_exported
+from unetzoo.pipeline.chosen import Chosen, is_chosen
 from unetzoo.pipeline.run import RUN, Run
 from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.files import make_folder, replacing
@@ -73,6 +82,7 @@ class Predictor:
         temperature: of the probabilities; see ``unetzoo.evaluation.calibration``.
         sampler: gathers the probabilities of labeled cases, for a calibration.
         file: the name of the network's file, where it is known.
+        postprocessing: the steps of ``keep_components`` that a mask goes through.
 
     Raises: ValueError for an overlap outside [0, 1), or a fill that is not finite.
     """
@@ -88,6 +98,7 @@ class Predictor:
     temperature: float = 1.0
     sampler: Sampler | None = None
     file: str = ""
+    postprocessing: Steps = ()
 
     def __post_init__(self) -> None:
         holds = self.overlap is None or 0 <= self.overlap < 1
@@ -105,7 +116,7 @@ class Predictor:
     def read(self, case: Case) -> Volume | Picture:
         """The image of a case. Raises: ValueError as ``read_case``."""
         fill = self.run.preparation.fill if self.fill is None else self.fill
-        return read_case(case, fill=fill)
+        return read_case(case, fill=fill, near=self.run.preparation.spacing)
 
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
@@ -140,13 +151,18 @@ class Predictor:
         return scaled(probabilities, self.temperature, regions=regions)
 
     def spread(self, image: Volume | Picture) -> Spread:
-        """The probabilities over mirror images, if the predictor mirrors, or else of one."""
+        """The probabilities over folds, and over mirror images if the predictor mirrors."""
         spread = Spread()
-        axes = tuple(range(len(self.run.patch))) if self.mirror else ()
-        for flipped in mirror_images(axes):
-            single = replace(self, model=Mirrored(self.model, flipped), mirror=False)
+        for single in self.singles():
             spread.add(single.predict_probabilities(image))
         return spread
+
+    def singles(self) -> "Iterator[Predictor]":
+        """A predictor for each fold and mirror image."""
+        axes = tuple(range(len(self.run.patch))) if self.mirror else ()
+        models = getattr(self.model, "models", [self.model])  # of folds
+        for model, flipped in itertools.product(models, mirror_images(axes)):
+            yield replace(self, model=Mirrored(model, flipped), mirror=False)
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
@@ -178,12 +194,11 @@ class Predictor:
             self.sampler.add(probabilities, read_case_labels(case, self.run.scheme).data)
 
     def _classes(self, probabilities: np.ndarray) -> np.ndarray:
-        scheme = self.run.scheme
-        if scheme.regions:
-            return scheme.painted(probabilities > 0.5)
-        return classes_of(probabilities, threshold=0.5)
+        return classes_in(probabilities, self.run.scheme)
 
     def _cleaned(self, classes: np.ndarray) -> np.ndarray:
+        if self.postprocessing:
+            classes = keep_components(classes, self.postprocessing)
         if not self.largest:
             return classes
         scheme = self.run.scheme
@@ -202,17 +217,27 @@ class Predictor:
                 f"{self.run.folder} was trained with {self.run.channels}."
             )
         prepared = prepare(image, self.run.preparation)
+        seen = self.run.seen(prepared.image) if isinstance(self.run, Run) else prepared.image
         slabs = sliding_window_slabs(
-            self.model, prepared.image, self.run.patch,
+            self.model, seen, self.run.patch,
             overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),
         )  # fmt: skip
-        return slabs, prepared.grid
+        return slabs, self.run.preparation.way_back(prepared.grid)
+
+
+def classes_in(probabilities: np.ndarray, scheme: LabelScheme) -> np.ndarray:
+    """The class of each voxel, from the probabilities ``(*spatial, C)`` of classes or regions."""
+    if scheme.regions:
+        return scheme.painted(probabilities > 0.5)
+    return classes_of(probabilities, threshold=0.5)
 
 
 def load_predictor(
     folder: Path | str, which: str = "best", **options: Any
 ) -> "Predictor | NnunetPredictor":
     """Load the network of a run, of a folder that nnU-Net has trained, or of an export.
+
+    Of a cross-validation, or of what ``find_best`` chose, these are the networks of all folds.
 
     Args:
         folder: of the run; nnU-Net's ``TRAINER__PLANS__CONFIGURATION``; or one that
@@ -231,6 +256,8 @@ def load_predictor(
     if is_exported(folder):
         processing = Processing.read(folder)
         return Predictor(processing, OnnxNetwork(processing), **options)
+    if is_chosen(folder):
+        return predictor_of_folds(Chosen.read(folder), **options)
     return predictor_of_run(folder, which, **options)
 
 
@@ -245,7 +272,59 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     model = load_model(path)
     _check_record(run, model, path)
     options = {"temperature": read_temperature(run.folder, path.name), **options}
-    return Predictor(run, hasten(fuse(model)), file=path.name, **options)
+    network: Network = hasten(fuse(model))
+    if run.settings.slicing is not None:
+        network = SliceNetwork(network, run.settings.slicing)
+    return Predictor(run, network, file=path.name, **options)
+
+
+def predictor_of_folds(chosen: Chosen, **options: Any) -> Predictor:
+    """The networks of a cross-validation as one, or those of several, as ``find_best`` chose them.
+
+    Args:
+        chosen: the folds, and how their masks were made.
+        options: as in ``Predictor``; they override how the masks were made.
+    """
+    if chosen.members:
+        members = tuple(predictor_of_folds(member, **options) for member in chosen.members)
+        options = {"postprocessing": chosen.postprocessing, **options}
+        if len(members) == 1:
+            return replace(members[0], **options)
+        return Mixed(members[0].run, members[0].model, members=members, **options)
+    from unetzoo.interop.nnunet import Ensemble
+
+    options = {"mirror": chosen.mirror, "overlap": chosen.overlap,
+               "postprocessing": chosen.postprocessing, **options}  # fmt: skip
+    folds = [predictor_of_run(run.folder, chosen.model, temperature=1.0) for run in chosen.runs()]
+    models: list[Any] = [fold.model for fold in folds]
+    return Predictor(folds[0].run, models[0] if len(models) == 1 else Ensemble(models), **options)
+
+
+@dataclass(frozen=True)
+class Mixed(Predictor):
+    """Several predictors as one: the mean of their probabilities, as in nnU-Net."""
+
+    members: tuple[Predictor, ...] = ()
+
+    def segment(self, image: Volume | Picture) -> np.ndarray:
+        """The class of each voxel ``(*spatial)`` of an image, on its canonical axes."""
+        return self._cleaned(self._classes(self.predict_probabilities(image)))
+
+    def predict_probabilities(self, image: Volume | Picture) -> np.ndarray:
+        """The mean of the probabilities ``(*spatial, classes)`` of an image, float32."""
+        total = self.members[0].predict_probabilities(image)
+        for member in self.members[1:]:
+            total += member.predict_probabilities(image)
+        total /= len(self.members)
+        return total
+
+    def spread(self, image: Volume | Picture) -> Spread:
+        """The probabilities over the members, their folds and mirror images."""
+        spread = Spread()
+        for member in self.members:
+            for single in member.singles():
+                spread.add(single.predict_probabilities(image))
+        return spread
 
 
 def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
@@ -255,8 +334,8 @@ def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
     """
     channels, classes = model.inputs[0].shape[-1], model.outputs[0].shape[-1]
     for thing, whose, recorded, needed in (
-        ("axis", "", run.rank, len(model.inputs[0].shape) - 2),
-        ("channel", "", run.channels, channels),
+        ("axis", "", len(run.settings.network_patch), len(model.inputs[0].shape) - 2),
+        ("channel", "", run.network_channels, channels),
         ("class", "", len(run.class_names), classes),
         ("class", " of the labels", run.scheme.channels or len(run.class_names), classes),
     ):

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unetzoo.data.labels import LabelScheme
+from unetzoo.data.neighbors import Neighbors
 from unetzoo.data.preprocessing.preparation import Preparation
 from unetzoo.pipeline.settings import Settings
 from unetzoo.training.checkpoints import BEST, checkpoints
@@ -53,6 +56,18 @@ class Run:
     def rank(self) -> int:
         """Axes of space."""
         return len(self.patch)
+
+    @property
+    def network_channels(self) -> int:
+        """Channels of the network's input: those of the image, and of the slices beside a slice."""
+        return self.channels * (2 * self.settings.neighbors + 1)
+
+    def seen(self, image: np.ndarray) -> Any:
+        """A prepared image ``(*spatial, C)`` with the channels that the network sees."""
+        settings = self.settings
+        if not settings.neighbors or settings.across is None:
+            return image
+        return Neighbors(image, settings.across, settings.neighbors)
 
     def write(self) -> None:
         """Write ``run.json``, completely or not at all."""

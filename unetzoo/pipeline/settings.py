@@ -10,7 +10,13 @@ from unetzoo.data.labels import LabelScheme, labels_of
 from unetzoo.data.preprocessing import normalization as normalisation
 from unetzoo.data.preprocessing.normalization import Normalization
 from unetzoo.data.preprocessing.preparation import Spacing
-from unetzoo.pipeline.checks import COUNTS, check_network, check_values
+from unetzoo.pipeline.checks import (
+    COUNTS,
+    check_neighbors,
+    check_network,
+    check_values,
+    network_patch,
+)
 from unetzoo.planning.plans import Configuration, Plan
 from unetzoo.utils.choices import PLANNED
 from unetzoo.utils.files import absolute
@@ -25,7 +31,9 @@ class Settings:
         data: a folder, CSV file or other place that ``unetzoo.data.find_dataset`` knows, or
             "tfds:NAME".
         network: an id of the zoo.
-        patch: sizes, voxels.
+        patch: sizes, voxels; for a 2D network that goes through volumes slice by slice, with a 1
+            for the axis across them.
+        neighbors: how many slices on either side are channels, too, of a patch of one slice.
         fold: which fold is held out, counted from 0; None trains on all cases.
         folds: how many folds the cases are dealt into.
         splits: a file that lists the folds, such as nnU-Net's splits_final.json; or None.
@@ -34,6 +42,7 @@ class Settings:
         layout: of the data; None to detect it.
         labels, classes, ignore: as in ``LabelScheme``; None to follow the data.
         threshold, geometry: as in ``LabelScheme``.
+        file_spacing: of the axes Z, Y, X, millimeters, for volumes that state none, such as TIFF.
         spacing: millimeters to resample to, with None for an axis that stays as it is; "median" for
             the median of the training cases; None for no resampling.
         normalisation: one for each channel; None to choose it by the training cases.
@@ -45,6 +54,7 @@ class Settings:
         batch_size: patches per batch.
         optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
             schedule None is "constant" with Adam and "poly" with SGD.
+        batch_dice: whether the loss's Dice is that of a whole batch, as if it were one patch.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
         augment: whether to augment the patches.
         patience: epochs without a better held-out Dice after which the run ends, or None.
@@ -75,6 +85,7 @@ class Settings:
     ignore: int | None = None
     threshold: float | None = None
     geometry: str = "header"
+    file_spacing: tuple[float, float, float] | None = None
     spacing: str | Spacing | None = "median"
     normalisation: tuple[Normalization, ...] | None = None
     fill: float | None = None
@@ -94,10 +105,13 @@ class Settings:
     seed: int = 0
     init: str | None = None
     freeze: tuple[str, ...] = ()
+    neighbors: int = 0
+    batch_dice: bool = False
 
     def __post_init__(self) -> None:
         self.check(**vars(self))
         check_network(self.network, self.patch, self.spacing, self.build)
+        check_neighbors(self.neighbors, self.patch)
         for name, value in _plain(self).items():
             object.__setattr__(self, name, value)
 
@@ -157,6 +171,7 @@ class Settings:
             "normalisation": plan.normalisation,
             "batch_size": chosen.batch_size,
             "optimizer": "sgd",
+            "batch_dice": chosen.batch_dice,
         }
         build = {
             "features": chosen.features,
@@ -166,6 +181,22 @@ class Settings:
             **(options.pop("build", None) or {}),
         }
         return cls(**{**planned, **options, "build": build})
+
+    @property
+    def across(self) -> int | None:
+        """The axis across the slices, of a patch of one slice of a volume."""
+        thin = [axis for axis, size in enumerate(self.patch) if size == 1]
+        return thin[0] if len(self.patch) == 3 and len(thin) == 1 else None
+
+    @property
+    def network_patch(self) -> tuple[int, ...]:
+        """The patch as the network takes it: a 2D network sees a slice without its thickness."""
+        return network_patch(self.network, self.patch)
+
+    @property
+    def slicing(self) -> int | None:
+        """The axis across the slices of a volume that a 2D network goes through; else None."""
+        return None if self.network_patch == self.patch else self.across
 
     def differences(self, other: "Settings") -> list[str]:
         """The settings of another run that differ from these, each in a few words.
@@ -212,7 +243,8 @@ class Settings:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     """Numbers, lists and tuples as JSON gives them back, so that equal settings are equal."""
-    whole = {name: getattr(settings, name) for name in (*COUNTS, "patience", "seed")}
+    names = (*COUNTS, "patience", "seed", "neighbors")
+    whole = {name: getattr(settings, name) for name in names}
     build = settings.build
     return {
         **{name: None if value is None else int(value) for name, value in whole.items()},

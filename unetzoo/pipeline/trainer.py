@@ -13,7 +13,7 @@ from unetzoo import registry
 from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.inference.shapes import output_shape
-from unetzoo.pipeline.early import run_to_resume, training_data
+from unetzoo.pipeline.early import check_init, run_to_resume, training_data
 from unetzoo.pipeline.initial import INIT, check_fits, init_from
 from unetzoo.pipeline.run import PLAN, PREPARED, Run
 from unetzoo.pipeline.settings import Settings
@@ -63,7 +63,7 @@ def train(
         using; RunStopped for a run that cannot continue.
     """
     folder, data = Path(folder), training_data(settings)
-    if end := _end(settings, folder):
+    if end := end_of(settings, folder):
         model = _finished(data, folder)
         print(
             f"{folder}: the run there is finished, {end}: nothing was done; give its folder to "
@@ -86,7 +86,7 @@ def _begun(
 ) -> Run:
     """Resume or begin the run in a folder, and open its data."""
     resumed = run_to_resume(data.settings, folder, cache)
-    outputs = _outputs(data.settings, begun=resumed is not None)  # before the data are looked at
+    outputs = _outputs(data.settings, folder)  # before the data are looked at
     data.check()
     with survey or Survey(cache) as looking:
         run = resumed or data.begin(folder, workers, looking)
@@ -102,17 +102,22 @@ def _begun(
     return run
 
 
-def _outputs(settings: Settings, begun: bool) -> Outputs:
+def _outputs(settings: Settings, folder: Path) -> Outputs:
     """Raises: ValueError for a patch, initial weights or frozen blocks that do not fit."""
+    patch = settings.network_patch
     model = registry.skeleton(
         settings.network,
-        input_shape=(*settings.patch, 1),  # the sizes do not depend on the channels
+        input_shape=(*patch, 1),  # the sizes do not depend on the channels
         **{"name": settings.network, **(settings.build or {})},
     )
     freeze(model, *settings.freeze)
-    if settings.init is not None and not begun:
+    check_init(settings.init, folder)
+    if settings.init is not None and not checkpoints(folder):
         check_fits(model, settings.init)
-    return Outputs(output_shape(model, settings.patch)[:-1], len(model.outputs))
+    sizes = list(output_shape(model, patch)[:-1])
+    if settings.slicing is not None:
+        sizes.insert(settings.slicing, 1)
+    return Outputs(tuple(sizes), len(model.outputs))
 
 
 def build(run: Run) -> keras.Model:
@@ -122,7 +127,7 @@ def build(run: Run) -> keras.Model:
     with _precision(settings.precision):
         model = registry.build(
             settings.network,
-            input_shape=(*[None] * run.rank, run.channels),
+            input_shape=(*[None] * len(settings.network_patch), run.network_channels),
             num_classes=len(run.class_names),
             **(settings.build or {}),
         )
@@ -138,9 +143,14 @@ def build(run: Run) -> keras.Model:
             steps=settings.epochs * settings.steps,
             clip=settings.clip,
         )
-        if run.scheme.regions:  # their batches have weights where a label is ignored
-            return compile_model(model, optimizer=optimizer, activation="sigmoid")
-        return compile_model(model, optimizer=optimizer, ignore_label=run.scheme.ignore)
+        regions = run.scheme.regions  # their batches have weights where a label is ignored
+        return compile_model(
+            model,
+            optimizer=optimizer,
+            ignore_label=None if regions else run.scheme.ignore,
+            activation="sigmoid" if regions else None,
+            batch_dice=settings.batch_dice,
+        )
 
 
 @contextlib.contextmanager
@@ -153,7 +163,7 @@ def _precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _end(settings: Settings, folder: Path) -> str:
+def end_of(settings: Settings, folder: Path) -> str:
     """Why a run is finished; empty if it is not."""
     done = max(checkpoints(folder), default=0)
     if done >= settings.epochs:
@@ -219,6 +229,7 @@ def _callbacks(run: Run, data: TrainingData, done: int) -> list[keras.callbacks.
                 folder=folder,
                 class_names=run.scheme.drawn_names(run.class_names),
                 scheme=run.scheme,
+                slicing=settings.slicing,
             )
         )
     callbacks += [

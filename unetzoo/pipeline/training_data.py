@@ -113,9 +113,14 @@ class TrainingData(ABC):
         settings, rank = self.settings, len(self.settings.patch)
         if rank != axes:
             networks = ", ".join(registry.list_models(f"{axes}d"))
+            slices = (
+                " Or give a patch of one slice, such as 64,64,1, to go through volumes slice by "
+                "slice."
+            )
             raise ValueError(
                 f"network {settings.network!r}, patch {settings.patch} has {rank}, the data have "
                 f"{axes}: expected the same number of axes; networks for these data are {networks}."
+                f"{slices if (rank, axes) == (2, 3) else ''}"
             )
 
     def _check_held_out(self, run: Run) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.datasets import Dataset, find_dataset
+from unetzoo.data.io.units import Spacing
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.statistics import CaseStatistics, normalizations
 from unetzoo.data.preprocessing.survey import Survey
@@ -30,6 +31,7 @@ def plan_dataset(
     ignore: int | None = None,
     threshold: float | None = None,
     geometry: str = "header",
+    file_spacing: Spacing | None = None,
     fill: float | None = None,
     workers: int = 1,
     survey: Survey | None = None,
@@ -49,6 +51,7 @@ def plan_dataset(
         ignore: as in ``find_dataset``, if data is a place.
         threshold: as in ``find_dataset``, if data is a place.
         geometry: as in ``find_dataset``, if data is a place.
+        file_spacing: as in ``find_dataset``, if data is a place.
         fill: replaces NaN and infinite voxels; without it they are an error.
         workers: processes that read.
         survey: does the reading, so that whoever uses it next need not read again.
@@ -69,15 +72,17 @@ def plan_dataset(
     check(fill is None or is_number(fill), "fill", fill, "a finite number, such as 0")
     _check_place(data)
     if isinstance(data, Dataset):
-        if (layout, labels, classes, ignore, threshold, geometry) != (*(None,) * 5, "header"):
+        given = (layout, labels, classes, ignore, threshold, file_spacing, geometry)
+        if given != (*(None,) * 6, "header"):
             raise ValueError(
-                f"{data}: expected no layout, labels, classes, ignore, threshold or geometry."
+                f"{data}: expected no layout, labels, classes, ignore, threshold, geometry or "
+                "file_spacing."
             )
         dataset = data
     else:
         dataset = find_dataset(
             data, layout, labels=labels, classes=classes, ignore=ignore, threshold=threshold,
-            geometry=geometry,
+            geometry=geometry, file_spacing=file_spacing,
         )  # fmt: skip
     findings = (survey or Survey()).look_through(
         dataset.cases,

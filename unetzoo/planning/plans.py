@@ -87,6 +87,7 @@ class Configuration:
         strides: of each stage, the first one's are 1.
         estimate: of the memory: voxels times channels of all outputs of convolutions, for a patch.
         perpendicular: the axis of the data that a 2D network does not see, or None.
+        batch_dice: whether the loss's Dice is that of a whole batch, as if it were one patch.
 
     Raises: ValueError, one sentence, for numbers that do not fit together.
     """
@@ -100,6 +101,7 @@ class Configuration:
     strides: tuple[Numbers, ...]
     estimate: int
     perpendicular: int | None = None
+    batch_dice: bool = False
 
     def __post_init__(self) -> None:
         check_spacing("spacing", self.spacing)
@@ -120,6 +122,7 @@ class Configuration:
         axis = self.perpendicular
         fits = axis is None or (rank == 2 and is_count(axis, least=0, most=2))
         check(fits, "perpendicular", axis, "0, 1 or 2 for a 2D network on volumes, else null")
+        check(isinstance(self.batch_dice, bool), "batch_dice", self.batch_dice, "true or false")
 
     @property
     def pools(self) -> Numbers:
@@ -233,6 +236,7 @@ _ROWS = {
     "median shape": lambda c: times(c.median_shape),
     "patch": lambda c: times(c.patch),
     "batch size": lambda c: str(c.batch_size),
+    "Dice over": lambda c: "the batch" if c.batch_dice else "each patch",
     "pools": lambda c: ", ".join(map(str, c.pools)),
     "features": lambda c: ", ".join(map(str, c.features)),
     "kernels": lambda c: ", ".join(_short(kernel) for kernel in c.kernels),

@@ -95,7 +95,8 @@ def plan(fingerprint: Fingerprint, memory_gb: float = 8, network: str = "plain_u
         )
     shape = _median_shape(fingerprint, spacing)
     if fingerprint.rank == 2:
-        configurations = {"2d": _configuration(need, spacing, shape, _voxels(shape))}
+        flat = _configuration(need, spacing, shape, _voxels(shape))
+        configurations = {"2d": dataclasses.replace(flat, batch_dice=True)}
     else:
         configurations = _of_volumes(need, spacing, shape)
     return Plan(
@@ -133,11 +134,13 @@ def _of_volumes(need: _Need, spacing: np.ndarray, shape: np.ndarray) -> dict[str
     order = [across] + [axis for axis in range(3) if axis != across]
     spacing, shape = spacing[order], shape[order]
     plane = _configuration(need, spacing[1:], shape[1:], _voxels(shape))
-    configurations = {"2d": dataclasses.replace(plane, perpendicular=across)}
+    plane = dataclasses.replace(plane, perpendicular=across, batch_dice=True)
+    configurations = {"2d": plane}
     if shape[0] != 1:
         full = _configuration(need, spacing, shape, _voxels(shape))
-        configurations["3d_fullres"] = in_order(full, order)
         low = _low_resolution(need, full, shape)
+        full = dataclasses.replace(full, batch_dice=low is not None)
+        configurations["3d_fullres"] = in_order(full, order)
         if low is not None:
             configurations["3d_lowres"] = in_order(low, order)
     return configurations

@@ -23,6 +23,7 @@ def compile_model(
     ignore_label: int | None = None,
     jit_compile: bool | str = "auto",
     activation: str | None = None,
+    batch_dice: bool = False,
 ) -> keras.Model:
     """Compile a network that gives logits: Adam, Dice + cross-entropy, the Dice of each class.
 
@@ -46,6 +47,8 @@ def compile_model(
             (benchmarks/step.py); XLA with jax, and with tensorflow on a GPU; eager with torch.
         activation: "softmax" or "sigmoid"; None: by the number of channels. If ``loss`` is given,
             give the loss's.
+        batch_dice: whether the Dice of the loss is that of the whole batch; if ``loss`` is given,
+            it has its own.
 
     Returns: the model.
     Raises: ValueError for a model that ends in a softmax or a sigmoid, and for an ``ignore_label``
@@ -64,7 +67,9 @@ def compile_model(
         )
     classes = model.outputs[0].shape[-1]
     activation = activation or ("sigmoid" if classes == 1 else "softmax")
-    loss = loss or DiceCrossentropy(activation=activation, ignore_label=ignore_label)
+    loss = loss or DiceCrossentropy(
+        activation=activation, ignore_label=ignore_label, batch_dice=batch_dice
+    )
     ignore_label = _ignored(loss, ignore_label)
     first = 1 if activation == "sigmoid" and classes > 1 else None  # as regions are numbered
     dice = DiceScore(classes, activation=activation, ignore_label=ignore_label, first_label=first)

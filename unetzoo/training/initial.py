@@ -20,6 +20,7 @@ from unetzoo.utils.checks import check
 from unetzoo.utils.text import aligned, counted, few, first_of
 
 KINDS = TAKEN, ADAPTED, FRESH = ("taken", "adapted", "fresh")
+SIZE = 256  # of an image, along an axis of a network that takes any
 NORMS = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)
 
 
@@ -96,8 +97,8 @@ def init_weights(
       the mean of the source's kernel over its channels, scaled by (channels of the source) /
       (channels of the model), so that equal channels give the same sum. Position embeddings of
       another grid are resized linearly, as the network does it for an image of another size;
-    - **fresh**, the model's own new values, everywhere else: heads with another number of classes,
-      norms of another kind, and layers that the source does not have.
+    - **fresh**, the model's own new values, everywhere else: heads with another number of classes
+      or at another scale, norms of another kind, and layers that the source does not have.
 
     Args:
         model: gets the weights.
@@ -152,12 +153,15 @@ def compare(
         check(known, "axes", tuple(axes), f"{ranks[0]} of 0 to {ranks[1] - 1}, each once")
     layers = {layer.name: layer for layer in source.layers if layer.weights}
     channels = (source.inputs[0].shape[-1], model.inputs[0].shape[-1])
-    fits = [
-        fit
-        for layer in model.layers
-        if layer.weights
-        for fit in _fits(layer, layers.get(layer.name), channels, axes)
-    ]
+    scales, theirs = _scales(model), _scales(source, axes)
+    elsewhere = {name for name in scales.keys() & theirs if scales[name] != theirs[name]}
+    fits: list[Fit] = []
+    for layer in model.layers:
+        if layer.name in elsewhere:
+            reason = "at another scale in the source"
+            fits += (Fit(layer.name, weight, FRESH, reason) for weight in layer.weights)
+        elif layer.weights:
+            fits += _fits(layer, layers.get(layer.name), channels, axes)
     if not any(fit.value and len(fit.variable.shape) > 1 for fit in fits):
         raise ValueError(
             f"no kernel of {source.name!r}, with {counted(ranks[1], 'axis')} of space, fits into "
@@ -165,6 +169,20 @@ def compare(
             f"{fits[0].layer} is {fits[0].note}."
         )
     return fits
+
+
+def _scales(model: keras.Model, axes: Sequence[int] | None = None) -> dict[str, tuple[float, ...]]:
+    """Of the heads of deep supervision, by their layers: voxels of the image to one of theirs."""
+    if len(model.outputs) == 1:
+        return {}
+    sizes = [size or SIZE for size in model.inputs[0].shape[1:-1]]
+    shapes = model.compute_output_shape((1, *sizes, model.inputs[0].shape[-1]))
+    return {
+        output._keras_history.operation.name: tuple(
+            round(sizes[axis] / shape[1 + axis], 2) for axis in axes or range(len(sizes))
+        )
+        for output, shape in zip(model.outputs, shapes, strict=True)
+    }
 
 
 def _fits(

@@ -6,7 +6,9 @@ RATES = {"adam": 1e-4, "sgd": 1e-2}  # each optimizer with its learning rate
 SCHEDULES = ("constant", "poly", "cosine", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 EXPORTS = ("onnx", "openvino", "litert", "saved_model", "keras", "nnunet", "bioimageio")
-MASKS = ("nii.gz", "nii", "nrrd", "mha", "gipl.gz")  # formats of masks of volumes
+MASKS = (  # formats of masks of volumes
+    "nii.gz", "nii", "nrrd", "mha", "gipl.gz", "tif", "ome.tif", "ome.zarr", "h5"
+)  # fmt: skip
 MODELS = ("best", "last")  # of a run
 TFDS = "tfds:"  # prefix of a data set in TensorFlow Datasets
 LAST_SEED = 2**32 - 1  # that keras.utils.set_random_seed takes

@@ -215,6 +215,23 @@ class SizesType(click.ParamType):
         return number
 
 
+class SpacingType(click.ParamType):
+    """Three numbers above 0, separated by commas."""
+
+    name = "Z,Y,X"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        try:
+            sizes = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            sizes = ()
+        if len(sizes) != 3 or not all(0 < size < math.inf for size in sizes):
+            self.fail(f"{value!r}: expected three sizes in mm with commas between, such as 3,1,1.")
+        return sizes
+
+
 class ShapeType(SizesType):
     """Sizes separated by commas; ``?`` leaves one open."""
 

@@ -1,7 +1,10 @@
 """Pairs of networks that differ in known ways, as PyTorch and Keras print them."""
 
+from dataclasses import replace
+
 import keras
 import pytest
+from keras import layers
 from summaries import keras_summary
 from torch import nn
 from torch_pairs import Net, count, summarized
@@ -109,6 +112,78 @@ def test_kernels_of_transposed_convolutions_in_keras():
     assert causes_of(audit.explain(*texts)) == {
         "kernels of 4 x 4 in place of 2 x 2 in transposed convolutions": (16 - 4) * 48 * 24
     }
+
+
+def in_keras(base=16, up="transposed", norm=False, kind=layers.Conv2D, ends=(2, 1)):
+    """As it is often copied: two convolutions at the end, activations fused."""
+    x = inputs = keras.Input((64, 64, 1))
+
+    def block(x, width):
+        for _ in range(2):
+            x = kind(width, 3, padding="same", activation="relu")(x)
+            x = layers.BatchNormalization()(x) if norm else x
+        return x
+
+    skips = []
+    for number in range(3):
+        x = block(x, base * 2**number)
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = layers.Dropout(0.5)(block(x, base * 8))
+    for number in (2, 1, 0):
+        width = base * 2**number
+        if up == "transposed":
+            x = layers.Conv2DTranspose(width, 2, 2)(x)
+        else:
+            x = layers.Conv2D(width, up, padding="same")(layers.UpSampling2D()(x))
+        x = block(layers.Concatenate()([skips[number], x]), width)
+    for width, size in zip(ends, (3, 1), strict=False):
+        x = layers.Conv2D(width, size, padding="same")(x)
+    return keras.Model(inputs, x)
+
+
+def gap_in_keras(first, second):
+    return in_keras(**second).count_params() - in_keras(**first).count_params()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "causes"),
+    [
+        ({}, {"base": 8, "norm": True}, {HALVED: {"base": 8}, "norms that only the second has": 0}),
+        ({"norm": True}, {"base": 32, "norm": True}, {DOUBLED: {"base": 32}}),
+        ({}, {"up": 2}, {}),
+        ({}, {"up": 3}, {"up-convolution against interpolation and a convolution": {"up": 3}}),
+        ({}, {"kind": layers.SeparableConv2D}, {"SeparableConv2D in place of Conv2D": 0}),
+        ({}, {"ends": (2,)}, {"a head that only the first has": 0}),
+    ],
+)  # fmt: skip
+def test_large_causes_that_cancel_are_one_change_in_keras(first, second, causes):
+    """Keras's own counts; 0 is the rest of the gap."""
+    texts = [keras_summary(in_keras(**how), 120) for how in (first, second)]
+    found = causes_of(audit.explain(*texts))
+    whole = gap_in_keras(first, second)
+    known = {c: gap_in_keras(first, {**first, **how}) for c, how in causes.items() if how}
+    rest = {c: whole - sum(known.values()) for c, how in causes.items() if not how}
+    assert found == {**known, **rest}
+
+
+def test_halves_and_more_are_both_found():
+    found = causes_of(explained({}, {"base": 4, "more": 2}))
+    assert found == {
+        HALVED: gap({}, {"base": 4}),
+        "a block that only the second has": gap({"base": 4}, {"base": 4, "more": 2}),
+    }
+
+
+def test_a_transposed_convolution_alone_keeps_its_inputs():
+    rows = audit.read(summarized(Net())).rows
+    texts = [
+        audit.Table("a", (replace(rows[0], layer_class="Conv2DTranspose", shape=(None, 8, 8, 512),
+                                  parameters={"all": 512 * (1024 * side**2 + 1)}),), "torchsummary")
+        for side in (2, 3)
+    ]  # fmt: skip
+    (cause,) = audit.explain(*texts).causes
+    assert cause.cause == "kernels of 3 x 3 in place of 2 x 2 in transposed convolutions"
 
 
 def test_what_no_form_gives_is_not_explained():

@@ -155,6 +155,24 @@ def test_plans_alone_say_what_is_assumed(tmp_path):
     assert next(iter(table)).shape[-1] == 2  # the channels whose intensities it describes
 
 
+@pytest.mark.parametrize("norm", [None, "torch.nn.modules.batchnorm.BatchNorm3d"])
+def test_plans_with_other_norms_have_the_count_of_nnunets_own_network(tmp_path, norm):
+    classes = pytest.importorskip("dynamic_network_architectures.architectures.unet")
+    (folder,) = [f for f in FOLDERS if f.name == "nnUNetTrainer__nnUNetPlans__3d_fullres"]
+    plans = json.loads((folder / "plans.json").read_text())
+    arguments = plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    arguments["norm_op"] = norm
+    (tmp_path / "plans.json").write_text(json.dumps(plans))
+    shutil.copy(folder / "dataset.json", tmp_path)
+    theirs = classes.PlainConvUNet(
+        1, conv_op=nn.Conv3d, num_classes=3, nonlin=nn.LeakyReLU, deep_supervision=True,
+        norm_op=norm and nn.BatchNorm3d,
+        **{k: v for k, v in arguments.items()
+           if not k.endswith("_op") and not k.startswith("nonlin")},
+    )  # fmt: skip
+    assert audit.table(tmp_path / "plans.json").without_moving == count(theirs)
+
+
 def test_what_are_no_plans_is_one_sentence(tmp_path):
     plans = json.loads((FOLDERS[0] / "plans.json").read_text())
     for spoiled in ([], {"configurations": {}}, {"configurations": {"a": 5}}, {**plans, "x": 1}):

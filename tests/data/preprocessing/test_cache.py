@@ -269,3 +269,24 @@ def test_more_cases_than_files_may_be_open(tmp_path, monkeypatch):
         assert len(prepared(cases, tmp_path / "cache")) == 16
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_the_mask_of_masked_z_scores_is_kept_and_added_to_an_older_entry(tmp_path):
+    case, folder = made(tmp_path, "a"), tmp_path / "cache"
+    kinds = tuple(ZScore(masked=True) for _ in PREPARATION.normalisation)
+    masked = dataclasses.replace(PREPARATION, normalisation=kinds)
+    (one,) = cache.prepare_cases([case], SCHEME, masked, folder)
+    inside = one.sample.inside
+    assert inside.dtype == "bool"
+    assert inside.shape == one.sample.labels.shape
+    mask = prepare(read_case(case), masked).mask
+    assert abs(inside.mean() - mask.mean()) < 0.05
+    about = next(folder.glob("a-*/entry.json"))
+    content = json.loads(about.read_text())
+    del content["arrays"]["inside"]
+    about.write_text(json.dumps(content))
+    (again,) = cache.prepare_cases([case], SCHEME, masked, folder)
+    assert again.key == one.key
+    np.testing.assert_array_equal(again.sample.inside, inside)
+    (plain,) = prepared([case], tmp_path / "plain")
+    assert plain.sample.inside is None

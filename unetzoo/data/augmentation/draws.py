@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -88,6 +88,14 @@ class Draw:
         whole number of voxels at either end: it begins at ``corner - (source - patch) // 2``.
         """
         return spatial.source_sizes(self.patch, *self._way) if self._is_resampled else self.patch
+
+    def for_channels(self, times: int) -> "Draw":
+        """The same draw for an image that has its channels so many times.
+
+        >>> Draw((8, 8), gamma=(0.9, 1.1)).for_channels(2).gamma
+        (0.9, 1.1, 0.9, 1.1)
+        """
+        return replace(self, **{name: getattr(self, name) * times for name in TWINS})
 
     def apply(
         self, image: np.ndarray, labels: np.ndarray, weight: np.ndarray | None = None

@@ -5,9 +5,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.dicom import is_series
 from unetzoo.data.io.formats import FORMATS
 from unetzoo.data.io.pictures import SUFFIXES
+from unetzoo.data.io.units import Spacing
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.regions import Overlapping, Regions
 from unetzoo.utils.text import counted, few
@@ -25,6 +27,7 @@ class Case:
     label: Path | None = None
     weight: Path | None = None  # a volume of voxel weights, or None
     more_labels: tuple[Path, ...] = ()  # of labels that overlap, where each has a file
+    spacing: Spacing | None = None  # of the axes Z, Y, X, mm, for volumes that state none
     ending: str | None = field(default=None, repr=False)  # of its mask, if not the image's own
 
     @property
@@ -81,7 +84,7 @@ def ending_of(path: Path | str) -> str:
     >>> ending_of("case_01.v2.nii.gz"), ending_of("notes.txt")
     ('.nii.gz', '')
     """
-    name = Path(path).name
+    name = container_of(path).name
     known = (name[-len(end) :] for end in ENDINGS if name.lower().endswith(end))
     return next(known, "")
 
@@ -92,7 +95,7 @@ def stem_of(path: Path | str) -> str:
     >>> stem_of("imagesTr/case_01.v2.nii.gz")
     'case_01.v2'
     """
-    return Path(path).name.removesuffix(ending_of(path))
+    return container_of(path).name.removesuffix(ending_of(path))
 
 
 def tell_unused(folder: Path, used: Collection[Path], endings: Collection[str] = ENDINGS) -> None:

@@ -1,17 +1,18 @@
 """Which layout a data set has, and what its labels mean."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from unetzoo.data.datasets.brats import find_brats, has_brats
-from unetzoo.data.datasets.case import Dataset, Listing
+from unetzoo.data.datasets.case import Case, Dataset, Listing
 from unetzoo.data.datasets.csv_table import find_table
 from unetzoo.data.datasets.decathlon import find_decathlon
 from unetzoo.data.datasets.manifest import read_manifest
 from unetzoo.data.datasets.nnunet import find_nnunet
 from unetzoo.data.datasets.patterns import find_patterns, find_pictures, has_pictures
 from unetzoo.data.datasets.verification import check_listing
+from unetzoo.data.io.units import Spacing
 from unetzoo.data.labels import LabelScheme
 
 LAYOUTS = ("msd", "nnunet", "brats", "csv", "glob", "pictures")
@@ -28,6 +29,7 @@ def find_dataset(
     ignore: int | None = None,
     threshold: float | None = None,
     geometry: str = "header",
+    file_spacing: Spacing | None = None,
 ) -> Dataset:
     """Find the cases of a data set: their files, and what their labels mean. No image is read.
 
@@ -40,6 +42,7 @@ def find_dataset(
         ignore: the number that marks voxels that do not count, in place of what the layout says.
         threshold: of masks in gray: what is above is class 1.
         geometry: "image" if labels lie on the voxels of their image whatever their headers say.
+        file_spacing: of the axes Z, Y, X, millimeters, for volumes that state none, such as TIFF.
 
     Raises: ValueError, one sentence, or a line for each of several faults.
 
@@ -60,11 +63,17 @@ def find_dataset(
     scheme = _scheme(given, listing)
     return Dataset(
         layout=name,
-        cases=tuple(sorted(listing.cases, key=lambda case: case.name)),
-        test=tuple(sorted(listing.test, key=lambda case: case.name)),
+        cases=_sorted(listing.cases, file_spacing),
+        test=_sorted(listing.test, file_spacing),
         scheme=scheme,
         class_names=_class_names(scheme, listing),
         channel_names=listing.channel_names,
+    )
+
+
+def _sorted(cases: Iterable[Case], spacing: Spacing | None) -> tuple[Case, ...]:
+    return tuple(
+        replace(case, spacing=spacing) for case in sorted(cases, key=lambda case: case.name)
     )
 
 

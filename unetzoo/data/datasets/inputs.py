@@ -7,14 +7,22 @@ from pathlib import Path
 
 from unetzoo.data.datasets.case import ENDINGS, Case, ending_of, listed, stem_of, tell_unused
 from unetzoo.data.datasets.reading import file_ending
+from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.dicom import is_series
 from unetzoo.data.io.pictures import is_picture
+from unetzoo.data.io.units import Spacing
 from unetzoo.utils.json_values import short
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 
 
-def cases_of(paths: Iterable[Path | str], channels: int, *, numbered: bool = False) -> list[Case]:
+def cases_of(
+    paths: Iterable[Path | str],
+    channels: int,
+    *,
+    numbered: bool = False,
+    file_spacing: Spacing | None = None,
+) -> list[Case]:
     """The cases in files and folders.
 
     A case is named after its file, without the ending. ``CASE_0000.nii.gz`` to
@@ -25,6 +33,7 @@ def cases_of(paths: Iterable[Path | str], channels: int, *, numbered: bool = Fal
         channels: the number of channels of an image.
         numbered: whether every file name ends in its channel's number, as in nnU-Net's layout:
             then ``CASE_0000.nii.gz`` alone is CASE, and a missing channel is an error.
+        file_spacing: of the axes Z, Y, X, millimeters, for volumes that state none, such as TIFF.
 
     Warns of files in a folder that are not images.
     Raises: ValueError for a missing file, a folder without images, or a missing channel.
@@ -49,6 +58,7 @@ def cases_of(paths: Iterable[Path | str], channels: int, *, numbered: bool = Fal
             )
     for place, parts in channels_of.items():
         cases += _together(place.name, parts, channels, numbered)
+    cases = [replace(case, spacing=file_spacing) for case in cases]
     return sorted(cases, key=lambda case: case.images[0])
 
 
@@ -59,7 +69,7 @@ def check_apart(cases: Iterable[Case], folder: Path | str) -> None:
     """
     place = Path(folder).resolve()
     for path in (path for case in cases for path in case.files):
-        if path.parent.resolve() == place:
+        if container_of(path).parent.resolve() == place:
             raise ValueError(
                 f"{folder}: the masks would be written beside {path.name} or over it; expected "
                 "another folder for them."
@@ -114,7 +124,7 @@ def check_targets(cases: Sequence[Case], folder: Path) -> None:
 
 
 def _files(place: Path) -> list[Path]:
-    if not place.exists():
+    if not container_of(place).exists():
         raise ValueError(f"{place}: does not exist; expected an image or a folder of images.")
     if not place.is_dir() or ending_of(place) or is_series(place):
         return [place]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from unetzoo.data.datasets.case import Case
-from unetzoo.data.io.formats import mask_ending, read_header
+from unetzoo.data.io.formats import mask_ending, read_header, stated_spacing
 from unetzoo.data.io.geometry import check_geometry
 from unetzoo.data.io.overlapping import read_overlapping, write_overlapping
 from unetzoo.data.io.pictures import (
@@ -19,6 +19,8 @@ from unetzoo.data.io.pictures import (
     read_size,
     write_mask,
 )
+from unetzoo.data.io.units import Spacing
+from unetzoo.data.io.volume_file import VolumeFile
 from unetzoo.data.io.volumes import (
     Volume,
     read_image,
@@ -29,12 +31,15 @@ from unetzoo.data.io.volumes import (
 from unetzoo.data.labels import LabelScheme
 
 
-def read_case(case: Case, *, fill: float | None = None) -> Volume | Picture:
+def read_case(
+    case: Case, *, fill: float | None = None, near: Sequence[float | None] | None = None
+) -> Volume | Picture:
     """A case's image on canonical axes: ``.data`` ``(*spatial, C)``, float32, and ``.spacing``.
 
     Args:
         case: its images are volumes or pictures.
         fill: takes the place of NaN and infinite voxels; without it they are an error.
+        near: as in ``read_image``.
 
     Raises: ValueError, one sentence that names the file and what is wrong with it.
 
@@ -46,8 +51,9 @@ def read_case(case: Case, *, fill: float | None = None) -> Volume | Picture:
     >>> image.data.shape, image.spacing, file_ending(path)
     ((4, 5, 3), (1.0, 1.0), '.png')
     """
-    read = read_picture if is_picture(case.images[0]) else read_image
-    return read(case.images, fill=fill)
+    if is_picture(case.images[0]):
+        return read_picture(case.images, fill=fill)
+    return read_image(case.images, fill=fill, spacing=case.spacing, near=near)
 
 
 def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
@@ -61,12 +67,16 @@ def read_case_labels(case: Case, scheme: LabelScheme) -> Volume | Picture:
     if case.label is None:
         raise ValueError(f"case {case.name!r}: it has no labels; expected a label file.")
     for path in case.labels:
-        check_label_grid(path, case.images[0], scheme)
-    return read_label_file(case.labels, scheme, image=case.images[0])
+        check_label_grid(path, case.images[0], scheme, case.spacing)
+    return read_label_file(case.labels, scheme, image=case.images[0], spacing=case.spacing)
 
 
 def read_label_file(
-    path: Path | Sequence[Path], scheme: LabelScheme, *, image: Path | None = None
+    path: Path | Sequence[Path],
+    scheme: LabelScheme,
+    *,
+    image: Path | None = None,
+    spacing: Spacing | None = None,
 ) -> Volume | Picture:
     """The classes in a volume or a picture, as ``read_case_labels`` gives them.
 
@@ -75,23 +85,27 @@ def read_label_file(
         scheme: which numbers the file may hold, and which class each is.
         image: of a volume, whose canonical axes the classes get, and with the scheme's geometry
             "image" its grid; None for its own.
+        spacing: of the axes Z, Y, X, millimeters, for a volume that states none.
 
     Raises: ValueError for a damaged file, and unknown labels.
     """
     paths = [path] if isinstance(path, Path) else path
     if scheme.overlapping:
-        return read_overlapping(paths, scheme, image=image)
+        return read_overlapping(paths, scheme, image=image, spacing=spacing)
     if is_picture(paths[0]):
         return read_mask(paths[0], scheme)
-    return read_labels(paths[0], scheme, image=image)
+    return read_labels(paths[0], scheme, image=image, spacing=spacing)
 
 
-def check_label_grid(path: Path, image: Path, scheme: LabelScheme) -> None:
+def check_label_grid(
+    path: Path, image: Path, scheme: LabelScheme, spacing: Spacing | None = None
+) -> None:
     """As ``check_grid``; of a volume that takes its image's place in space, the shapes alone."""
     if scheme.geometry == "header" or is_picture(path):
-        check_grid(path, image)
+        check_grid(path, image, spacing)
         return
-    shapes = read_header(path).shape, read_header(image).shape
+    first, second = _headers(path, image, spacing)
+    shapes = first.shape, second.shape
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"{path}: shape {shapes[0]}, but {image} has {shapes[1]} (as stored); expected a voxel "
@@ -99,7 +113,7 @@ def check_label_grid(path: Path, image: Path, scheme: LabelScheme) -> None:
         )
 
 
-def check_grid(path: Path, image: Path) -> None:
+def check_grid(path: Path, image: Path, spacing: Spacing | None = None) -> None:
     """Compare two headers.
 
     Raises: ValueError if a file of labels or weights is not on the image's grid.
@@ -107,7 +121,13 @@ def check_grid(path: Path, image: Path) -> None:
     if is_picture(path):
         check_sizes(read_size(image), read_size(path))
     else:
-        check_geometry(read_header(image), read_header(path))
+        check_geometry(*_headers(image, path, spacing))
+
+
+def _headers(first: Path, second: Path, spacing: Spacing | None) -> tuple[VolumeFile, VolumeFile]:
+    """Of files on one grid: one that states no spacing has the other's."""
+    spacing = spacing or stated_spacing(first, second)
+    return read_header(first, spacing), read_header(second, spacing)
 
 
 def read_case_weight(case: Case) -> np.ndarray | None:
@@ -118,11 +138,11 @@ def read_case_weight(case: Case) -> np.ndarray | None:
     """
     if case.weight is None:
         return None
-    check_grid(case.weight, case.images[0])
+    check_grid(case.weight, case.images[0], case.spacing)
     if is_picture(case.weight):
         values = read_pixel_weights(case.weight)
     else:
-        values = read_voxel_weights(case.weight, image=case.images[0])
+        values = read_voxel_weights(case.weight, image=case.images[0], spacing=case.spacing)
     invalid = ~((values >= 0) & np.isfinite(values))
     if invalid.any():
         raise ValueError(

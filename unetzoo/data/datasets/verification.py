@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unetzoo.data.datasets.case import ENDINGS, Case, Listing, ending_of
+from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.dicom import is_series
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.utils.files import missing
@@ -95,7 +96,10 @@ def _fault_of(path: Path) -> str:
             return ""
         if not ending_of(path):
             return f"{path}: expected a name that ends in {', '.join(ENDINGS)}."
-        return f"{path}: {reason}." if (reason := missing(path)) else ""
+        place = container_of(path)
+        if place.is_dir() and place.name.lower().endswith(".zarr"):
+            return ""
+        return f"{path}: {reason}." if (reason := missing(place)) else ""
     except OSError as error:
         return f"{path}: {error.strerror or error}."
 

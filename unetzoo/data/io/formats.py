@@ -1,30 +1,67 @@
 """The formats of volumes: a file's name tells which of them reads it, and writes it."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from unetzoo.data.io import dicom, itk, nifti
+from unetzoo.data.io import dicom, hdf5, itk, nifti, tiff, zarr
+from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.itk_headers import data_file
+from unetzoo.data.io.pictures import is_picture
+from unetzoo.data.io.units import Spacing, Unstated
 from unetzoo.data.io.volume_file import VolumeFile
 
 FORMATS: dict[str, ModuleType] = {
     ".nii.gz": nifti, ".nii": nifti,
     **dict.fromkeys(itk.READERS, itk),
+    **dict.fromkeys(tiff.ENDINGS, tiff),
+    **dict.fromkeys(zarr.ENDINGS, zarr),
+    **dict.fromkeys(hdf5.ENDINGS, hdf5),
 }  # fmt: skip
+ASKED = (tiff, zarr, hdf5)  # formats whose files need not state their spacing
 WRITTEN = {".nii": ".nii.gz", ".mhd": ".mha", ".nhdr": ".nrrd"}  # of a mask, if not the image's own
 
 
-def read_header(path: Path | str) -> VolumeFile:
+def read_header(
+    path: Path | str,
+    spacing: Spacing | None = None,
+    near: Sequence[float | None] | None = None,
+) -> VolumeFile:
     """Read a volume's header, and check it, without reading the data.
+
+    Args:
+        path: its ending tells the format.
+        spacing: of the axes Z, Y, X, millimeters; for a file that states none.
+        near: of a pyramid, the spacing X, Y, Z for which the coarsest level will do that is not
+            coarser; by default the finest level.
 
     Raises: ValueError, one sentence that names the file and what is wrong with it.
     """
     path = Path(path)
     if dicom.is_series(path):
         return dicom.read_header(path)
-    return _format_of(path).read_header(path)
+    module = _format_of(path)
+    if module is zarr:
+        return zarr.read_header(path, spacing, near)
+    return module.read_header(path, spacing) if module in ASKED else module.read_header(path)
+
+
+def stated_spacing(*paths: Path | str) -> Spacing | None:
+    """The spacing that one of several files on one grid states, for the others of them.
+
+    None where all formats always state it, or no file does.
+    """
+    places = [Path(path) for path in paths]
+    if not any(_format_of(path) in ASKED and not is_picture(path) for path in places):
+        return None
+    for path in places:
+        with suppress(Unstated):
+            x, y, z = np.linalg.norm(read_header(path).affine[:3, :3], axis=0)
+            return float(z), float(y), float(x)
+    return None
 
 
 def write_values(path: Path | str, values: np.ndarray, like: VolumeFile) -> None:
@@ -51,7 +88,7 @@ def volume_ending(path: Path | str) -> str:
     >>> volume_ending("scan.v2.NII.gz"), volume_ending("scan.png")
     ('.NII.gz', '')
     """
-    name = Path(path).name
+    name = container_of(path).name
     return next((name[-len(end) :] for end in FORMATS if name.lower().endswith(end)), "")
 
 
@@ -60,7 +97,7 @@ def parts_of(path: Path | str) -> list[Path]:
 
     Raises: ValueError for data beside a header that are not there.
     """
-    path = Path(path)
+    path = container_of(path)
     if path.is_dir():
         return sorted(part for part in path.rglob("*") if part.is_file())
     if path.is_file() and path.name.lower().endswith((".mhd", ".nhdr")):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from unetzoo.data.io.itk_headers import check_header
-from unetzoo.data.io.volume_file import VolumeFile, check_affine
+from unetzoo.data.io.volume_file import TURN, VolumeFile, check_affine
 from unetzoo.utils.extras import extra
 from unetzoo.utils.files import replacing
 
@@ -21,7 +21,6 @@ READERS = {
     ".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO",
     ".gipl.gz": "GiplImageIO", ".gipl": "GiplImageIO",
 }  # fmt: skip
-TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # left and back to right and front, and the other way
 SQUARE = 1e-3  # how far ITK's axes may be from orthogonal ones
 
 

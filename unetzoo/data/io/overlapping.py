@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from unetzoo.data.io.formats import read_header, write_values
+from unetzoo.data.io.formats import read_header, stated_spacing, write_values
 from unetzoo.data.io.pictures import is_picture
+from unetzoo.data.io.units import Spacing
 from unetzoo.data.io.volume_file import VolumeFile
 from unetzoo.data.io.volumes import Volume, target_of
 from unetzoo.data.labels import LabelScheme
@@ -14,7 +15,11 @@ from unetzoo.utils.text import counted
 
 
 def read_overlapping(
-    paths: Sequence[Path], scheme: LabelScheme, *, image: Path | None = None
+    paths: Sequence[Path],
+    scheme: LabelScheme,
+    *,
+    image: Path | None = None,
+    spacing: Spacing | None = None,
 ) -> Volume:
     """Read masks as classes: the sum of 1, 2, 4 ... for the labels of a voxel.
 
@@ -24,6 +29,7 @@ def read_overlapping(
         paths: one file with a channel for each label, or a file for each, in the labels' order.
         scheme: of labels that overlap.
         image: whose canonical axes the classes get; None for the masks' own.
+        spacing: as in ``read_image``; by default the image's.
 
     Raises: ValueError for a damaged file, another number of channels, and values but 0 and 1.
     """
@@ -32,8 +38,10 @@ def read_overlapping(
         raise ValueError(
             f"{pictures[0]}: a picture; labels that overlap are read from volumes alone."
         )
-    grid = None if image is None else read_header(image)
-    files = [_file(path, grid, scheme.geometry == "image") for path in paths]
+    spacing = spacing or stated_spacing(*paths, *([] if image is None else [image]))
+    grid = None if image is None else read_header(image, spacing)
+    placed = scheme.geometry == "image"
+    files = [_file(read_header(path, spacing), grid, placed) for path in paths]
     classes = np.zeros(files[0].canonical_shape, "int32")
     ignored = np.zeros(classes.shape, "bool")
     wanted, number = len(scheme.regions), 0
@@ -70,8 +78,7 @@ def write_overlapping(
     write_values(path, file.from_canonical(masks), file)
 
 
-def _file(path: Path, grid: VolumeFile | None, placed: bool) -> VolumeFile:
-    file = read_header(path)
+def _file(file: VolumeFile, grid: VolumeFile | None, placed: bool) -> VolumeFile:
     if grid is None:
         return file
     return file.in_place_of(grid) if placed else file.on_axes_of(grid)

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from unetzoo.data.io import Paths
+from unetzoo.data.io.stacks import is_stack
 from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.files import replacing
 
@@ -50,12 +51,15 @@ class Picture:
 
 
 def is_picture(path: Path | str) -> bool:
-    """Whether a file is a PNG, TIFF or JPEG by its name.
+    """Whether a file is a PNG, TIFF or JPEG by its name; a TIFF of several slices is a volume.
 
     >>> is_picture("slice.PNG"), is_picture("scan.nii.gz")
     (True, False)
     """
-    return Path(path).name.lower().endswith(SUFFIXES)
+    name = Path(path).name.lower()
+    if name.endswith((".tif", ".tiff")):
+        return not is_stack(Path(path))
+    return name.endswith(SUFFIXES)
 
 
 def read_picture(paths: Paths, *, fill: float | None = None) -> Picture:

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -16,6 +17,7 @@ from nibabel.orientations import (
 
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
 DEFLATE = 1032  # gzip's highest compression ratio
+TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # left and back to right and front, and the other way
 WORK = 14  # bytes per voxel that reading needs besides the file's own, measured
 
 
@@ -41,6 +43,10 @@ class VolumeFile:
 
         Raises: ValueError for a file that is cut off or damaged.
         """
+
+    def read_into(self, out: np.ndarray) -> None:
+        """Read the numbers into an array of floats ``(X, Y, Z, C)``, or a view of one."""
+        out[...] = self.values("float32")
 
     @property
     def orientation(self) -> np.ndarray:
@@ -84,6 +90,34 @@ class VolumeFile:
     def from_canonical(self, values: np.ndarray) -> np.ndarray:
         """The way back; a view."""
         return apply_orientation(values, ornt_transform(CANONICAL, self.orientation))
+
+
+def straight_affine(spacing: Sequence[float], origin: Sequence[float] = (0, 0, 0)) -> np.ndarray:
+    """Of a file without directions of axes: X runs to the left and Y to the back, as ITK has it.
+
+    A mask written as NIfTI or NRRD then lies over such a file in ITK-SNAP and 3D Slicer.
+
+    Args:
+        spacing: of the axes Z, Y, X, millimeters.
+        origin: where the first voxel is, X, Y, Z, millimeters.
+    """
+    affine = np.diag([*reversed(spacing), 1.0])
+    affine[:3, 3] = origin
+    return TURN @ affine
+
+
+def straight_spacing(file: VolumeFile, path: Path, name: str) -> tuple[float, float, float]:
+    """The spacing of a file's axes X, Y, Z, millimeters, for a format without directions of axes.
+
+    Raises: ValueError for other directions, which would be lost.
+    """
+    x, y, z = np.linalg.norm(file.affine[:3, :3], axis=0)
+    if not np.allclose(TURN[:3, :3] @ np.diag([x, y, z]), file.affine[:3, :3], atol=1e-6):
+        raise ValueError(
+            f"{path}: {name} holds no directions of axes, and those of {file.path} are not the "
+            "usual ones; write nii.gz or nrrd."
+        )
+    return float(x), float(y), float(z)
 
 
 def check_affine(path: Path, affine: np.ndarray, places: str = "qform or sform") -> None:

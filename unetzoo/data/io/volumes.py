@@ -5,14 +5,16 @@ and up (RAS+), as nearly as an oblique scan allows. Nothing is resampled here.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from unetzoo.data.io import Paths
-from unetzoo.data.io.formats import read_header, write_values
+from unetzoo.data.io.formats import read_header, stated_spacing, write_values
 from unetzoo.data.io.geometry import check_geometry, spacing_of
+from unetzoo.data.io.units import Spacing
 from unetzoo.data.io.volume_file import VolumeFile
 from unetzoo.data.labels import LabelScheme
 
@@ -33,13 +35,22 @@ class Volume:
         return spacing_of(self.affine)
 
 
-def read_image(paths: Paths, *, fill: float | None = None) -> Volume:
+def read_image(
+    paths: Paths,
+    *,
+    fill: float | None = None,
+    spacing: Spacing | None = None,
+    near: Sequence[float | None] | None = None,
+) -> Volume:
     """Read one image from a file, or from several that hold its channels; a 4D file holds several.
 
     Args:
-        paths: NIfTI, NRRD, MetaImage, GIPL or a folder of DICOM slices, all on one grid; a 2D
-            file is one slice.
+        paths: NIfTI, NRRD, MetaImage, GIPL, TIFF, OME-Zarr, HDF5 or folders of DICOM slices, all
+            on one grid; a 2D file is one slice.
         fill: replaces NaN and infinite voxels; without it they are an error.
+        spacing: of the axes Z, Y, X, millimeters, for a file that states none, such as a TIFF.
+        near: of a pyramid of OME-Zarr, the spacing X, Y, Z for which the coarsest level will do
+            that is not coarser; by default the finest level.
 
     Warns of a channel whose voxels are all the same.
     Raises: ValueError, one sentence that names the file and what is wrong with it.
@@ -53,20 +64,24 @@ def read_image(paths: Paths, *, fill: float | None = None) -> Volume:
     ((2, 3, 4, 1), (1.0, 1.0, 2.0))
     >>> write_labels(path.with_name("mask.nii.gz"), image.data[..., 0] > 9, image, LabelScheme())
     """
-    files = _headers(paths)
+    files = _headers(paths, spacing, near)
     shape = (*files[0].canonical_shape, sum(file.channels for file in files))
     data = np.empty(shape, "float32")
     first = 0
     for file in files:
         part = data[..., first : first + file.channels]
-        part[...] = file.to_canonical(file.values("float32"))
+        file.read_into(file.from_canonical(part))
         _check_voxels(part, file, fill)
         first += file.channels
     return Volume(data, files[0].canonical_affine, files)
 
 
 def read_labels(
-    path: Path | str, scheme: LabelScheme, *, image: Path | str | None = None
+    path: Path | str,
+    scheme: LabelScheme,
+    *,
+    image: Path | str | None = None,
+    spacing: Spacing | None = None,
 ) -> Volume:
     """Read a mask as classes.
 
@@ -77,21 +92,24 @@ def read_labels(
         scheme: which numbers the file may hold, and which class each is.
         image: whose canonical axes the classes get, and where the scheme's geometry is "image" also
             its place in space; None for the mask's own.
+        spacing: as in ``read_image``; by default the image's.
 
     Raises: ValueError for a damaged file, several channels, and numbers that are not labels.
     """
-    file = _of_one_channel(path, image, placed=scheme.geometry == "image")
+    file = _of_one_channel(path, image, spacing, placed=scheme.geometry == "image")
     numbers = scheme.numbers(file.values()[..., 0], path)  # voxels named as in the file
     classes = np.ascontiguousarray(scheme.to_classes(file.to_canonical(numbers)))
     return Volume(classes, file.canonical_affine, (file,))
 
 
-def read_voxel_weights(path: Path | str, *, image: Path | str | None = None) -> np.ndarray:
+def read_voxel_weights(
+    path: Path | str, *, image: Path | str | None = None, spacing: Spacing | None = None
+) -> np.ndarray:
     """A volume's values ``(X, Y, Z)`` as float32, on its canonical axes, or those of an image.
 
     Raises: ValueError for a damaged file or several channels.
     """
-    file = _of_one_channel(path, image)
+    file = _of_one_channel(path, image, spacing)
     return np.ascontiguousarray(file.to_canonical(file.values("float32")[..., 0]))
 
 
@@ -123,11 +141,14 @@ def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
     write_values(path, values[..., 0] if values.shape[-1] == 1 else values, file)
 
 
-def _headers(paths: Paths) -> tuple[VolumeFile, ...]:
+def _headers(
+    paths: Paths, spacing: Spacing | None, near: Sequence[float | None] | None
+) -> tuple[VolumeFile, ...]:
     listed = [paths] if isinstance(paths, str | Path) else paths
     if not listed:
         raise ValueError("an image without files: expected at least one path.")
-    first, *others = map(read_header, listed)
+    spacing = spacing or stated_spacing(*listed)
+    first, *others = (read_header(path, spacing, near) for path in listed)
     for file in others:
         check_geometry(first, file)
     files = (first, *(file.on_axes_of(first) for file in others))
@@ -142,12 +163,14 @@ def _headers(paths: Paths) -> tuple[VolumeFile, ...]:
 
 
 def _of_one_channel(
-    path: Path | str, image: Path | str | None, *, placed: bool = False
+    path: Path | str, image: Path | str | None, spacing: Spacing | None, *, placed: bool = False
 ) -> VolumeFile:
     """A file on the axes of an image, or in its place."""
-    file = read_header(path)
     if image is not None:
-        like = read_header(image)
+        spacing = spacing or stated_spacing(image, path)
+    file = read_header(path, spacing)
+    if image is not None:
+        like = read_header(image, spacing)
         file = file.in_place_of(like) if placed else file.on_axes_of(like)
     if file.channels != 1:
         raise ValueError(f"{path}: {file.channels} volumes; expected one, on the image's grid.")

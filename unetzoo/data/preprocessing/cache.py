@@ -29,7 +29,7 @@ from unetzoo.data.preprocessing.survey import Look, remember
 from unetzoo.data.sample import Sample
 from unetzoo.utils.files import abandoned, explained_writing
 
-ARRAYS = ("image", "labels", "weight", "voxels")
+ARRAYS = ("image", "labels", "weight", "voxels", "inside")
 ABOUT = "entry.json"
 FORMAT = 2  # of the entries; to be raised when their content changes
 WRITING = ".writing-"  # begins the names of folders being written
@@ -121,7 +121,11 @@ def prepare_one(
     contents = contents or jobs.contents(job)
     key = key_of(job, contents, settings, boundary)
     entry = entry_of(place, case.name, key)
-    if _read(entry, key) is None:
+    there = _read(entry, key)
+    if there is not None and preparation.masked and there[0].inside is None:
+        _delete(entry)  # an older version wrote it
+        there = None
+    if there is None:
         decoded = pick_up(read)
         if decoded is None or not (preparation.crop or decoded.whole):
             decoded = decode(case, jobs.scheme_of(job), preparation.fill)
@@ -171,7 +175,13 @@ def _prepared(
         weight = weighed if weight is None else weight * weighed
     voxels = _foreground(classes, scheme, seed=int(key[:8], 16))
     drawn = np.concatenate([np.empty(0, "int64"), *voxels.values()])
-    of_all = {"image": prepared.image, "labels": classes, "weight": weight, "voxels": drawn}
+    of_all = {
+        "image": prepared.image,
+        "labels": classes,
+        "weight": weight,
+        "voxels": drawn,
+        "inside": prepared.inside,
+    }
     arrays = {name: array for name, array in of_all.items() if array is not None}
     about = {
         "format": FORMAT,
@@ -235,7 +245,8 @@ def _read(entry: Path, key: str) -> tuple[Sample, Grid] | None:
             end += count
         grid = _grid(about["grid"])
         image, labels, weight = arrays["image"], arrays["labels"], arrays.get("weight")
-        return Sample(image, labels, weight, voxels, grid.prepared_spacing), grid
+        inside = arrays.get("inside")
+        return Sample(image, labels, weight, voxels, grid.prepared_spacing, inside), grid
     except (FileNotFoundError, NotADirectoryError, EOFError, ValueError, KeyError, TypeError):
         return None
 

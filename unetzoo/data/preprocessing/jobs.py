@@ -16,8 +16,8 @@ def job(case: Case, scheme: LabelScheme) -> dict:
     """All that is needed to read a case.
 
     >>> one = job(Case("a", (Path("a.nii"),)), LabelScheme(labels={0: 0, 4: 1}, ignore=9))
-    >>> case_of(one)
-    Case(name='a', images=(PosixPath('a.nii'),), label=None, weight=None, more_labels=())
+    >>> case_of(one) == Case("a", (Path("a.nii"),))
+    True
     >>> scheme_of(one)
     LabelScheme(labels={0: 0, 4: 1}, ignore=9)
     """
@@ -28,6 +28,7 @@ def job(case: Case, scheme: LabelScheme) -> dict:
         "weight": None if case.weight is None else str(case.weight),
         "scheme": scheme.to_json(),
         **({"more_labels": [str(path) for path in case.more_labels]} if case.more_labels else {}),
+        **({"spacing": list(case.spacing)} if case.spacing else {}),
     }
 
 
@@ -48,7 +49,8 @@ def case_of(job: dict) -> Case:
     """The case of a job."""
     label, weight = (job[kind] and Path(job[kind]) for kind in ("label", "weight"))
     images, more = (tuple(map(Path, job.get(kind, ()))) for kind in ("images", "more_labels"))
-    return Case(job["name"], images, label, weight, more)
+    spacing = tuple(job["spacing"]) if "spacing" in job else None
+    return Case(job["name"], images, label, weight, more, spacing)
 
 
 def scheme_of(job: dict) -> LabelScheme:
@@ -66,6 +68,8 @@ def contents(job: dict) -> dict[str, Any]:
     }
     if "more_labels" in job:
         digests["more_labels"] = [_digest(path) for path in job["more_labels"]]
+    if "spacing" in job:
+        digests["spacing"] = job["spacing"]
     return {"state": before, "digests": digests}
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -78,6 +78,27 @@ class Preparation:
         if self.fill is not None and not is_number(self.fill):
             raise ValueError(f"fill {short(self.fill)}: expected a finite number, such as 0.")
 
+    @property
+    def masked(self) -> tuple[int, ...]:
+        """The channels whose z-scores are those of a mask.
+
+        >>> Preparation(None, (ZScore(), ZScore(masked=True))).masked
+        (1,)
+        """
+        pairs = enumerate(self.normalisation)
+        return tuple(channel for channel, kind in pairs if kind == ZScore(masked=True))
+
+    def keeping(self, axis: int | None) -> "Preparation":
+        """The same, but an axis keeps its spacing.
+
+        >>> Preparation((1.0, 1.0, 2.0), (ZScore(),)).keeping(2).spacing
+        (1.0, 1.0, None)
+        """
+        if self.spacing is None:
+            return self
+        kept = tuple(None if n == axis else size for n, size in enumerate(self.spacing))
+        return replace(self, spacing=kept)
+
     def to_json(self) -> dict:
         """A plain dict, for ``run.json``."""
         return {
@@ -105,6 +126,17 @@ class Preparation:
             )
         return cls(tuples(spacing), tuple(from_json(kind) for kind in kinds), crop, fill)
 
+    def way_back(self, grid: "Grid") -> "Grid":
+        """The grid for logits, which look for thick slices in this spacing before the file's.
+
+        Source: nnU-Net 2.8.1, ``convert_predicted_logits_to_segmentation_with_correct_shape``.
+        """
+        if self.spacing is None:
+            return grid
+        pairs = zip(self.spacing, grid.spacing, strict=True)
+        prepared = tuple(old if new is None else new for new, old in pairs)
+        return replace(grid, coarse=coarse_axis(prepared, grid.spacing))
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -114,7 +146,7 @@ class Grid:
     box: Box  # the part that the crop left
     spacing: tuple[float, ...]  # of the file
     prepared: tuple[int, ...]  # shape after cropping and resampling
-    coarse: int | None = None  # the axis that is resampled by the nearest slice, both ways
+    coarse: int | None = None  # the axis that is resampled by the nearest slice
 
     @property
     def prepared_spacing(self) -> tuple[float, ...]:
@@ -137,6 +169,7 @@ class Prepared:
     weight: np.ndarray | None = None  # (*spatial), float32
     scale: tuple[Scale, ...] = ()  # mean and deviation of each channel, for ``restore_image``
     mask: np.ndarray | None = None  # for masked z-scores: bool, the shape of the box
+    inside: np.ndarray | None = None  # the same on the prepared grid
 
 
 class Scan(Protocol):
@@ -244,6 +277,7 @@ def prepare(
         None if weight is None else resample_linearly(weight[inside], shape, coarse),
         tuple(scale),
         mask,
+        None if mask is None else resample_labels(mask.astype("uint8"), shape, coarse) > 0,
     )
 
 

@@ -1,0 +1,122 @@
+"""The tables of flax: linen's ``tabulate`` and nnx's, drawn by rich."""
+
+import re
+from collections.abc import Iterator
+
+from audit.formats.cells import Found, cells_of, each_table
+from audit.styles import Style, register
+from audit.tables import Row, Shape, Table
+
+HEADER = re.compile(r"\s*┃\s*path\s*┃\s*(?:module|type)\s*┃")
+RULE = re.compile(r"\s*[├└┡]")
+COUNT = re.compile(r"(?:^|\s)(\d[\d,]{0,25}) \(")
+TRAINED, STATISTICS = ("params", "Param"), ("batch_stats", "BatchStat")
+KINDS = {
+    "Linear": "Dense", "BatchNorm": "BatchNormalization", "LayerNorm": "LayerNormalization",
+    "GroupNorm": "GroupNormalization", "InstanceNorm": "GroupNormalization", "Embed": "Embedding",
+    "MultiHeadDotProductAttention": "MultiHeadAttention",
+}  # fmt: skip
+Cells = dict[str, str]
+
+
+def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
+    """The tables in a text, each with the line number of its header.
+
+    In nnx's a module counts the modules in it too, in linen's it does not.
+    """
+    headers = [number for number, line in enumerate(lines) if "path" in line and HEADER.match(line)]
+
+    def read(start: int, end: int) -> Table | None:
+        titles = cells_of(lines[start])
+        blocks = list(_blocks(lines[start + 1 : end], titles))
+        totals = [block for block in blocks if "Total" in block.values()]
+        modules = [block for block in blocks if "Total" not in block.values()]
+        counts = {block["path"]: _counts(block) for block in modules}
+        own = _own(counts) if "type" in titles else counts
+        rows = [
+            _row(block, own[block["path"]], block["path"] in _holders(counts)) for block in modules
+        ]
+        root = modules[0][titles[1]] if modules else ""
+        stated = (
+            {"total": sum(_counts(totals[-1])), "trainable": _counts(totals[-1])[0]}
+            if totals
+            else {}
+        )
+        return Table(root, tuple(filter(None, rows)), "flax", stated, repairs)
+
+    return each_table(headers, lines, read)
+
+
+def _blocks(lines: list[str], titles: list[str]) -> Iterator[Cells]:
+    """The rows between the rules, each cell with its lines after one another."""
+    block: list[list[str]] = []
+    for line in lines:
+        if "│" in line:
+            block.append(cells_of(line))
+        elif RULE.match(line) and block:
+            yield {
+                title: " ".join(part for part in parts if part)
+                for title, parts in zip(titles, zip(*block, strict=False), strict=False)
+            }
+            block = []
+            if "└" in line:
+                return
+
+
+def _counts(block: Cells) -> tuple[int, int]:
+    """The parameters that are trained, and the statistics."""
+    sums = []
+    for titles in (TRAINED, STATISTICS):
+        found = [COUNT.findall(block[title]) for title in titles if title in block]
+        sums.append(sum(int(count[-1].replace(",", "")) for count in found if count))
+    return sums[0], sums[1]
+
+
+def _holders(counts: dict[str, tuple[int, int]]) -> set[str]:
+    """The paths of the modules that hold others."""
+    return {path.rpartition("/")[0] for path in counts if path}
+
+
+def _own(counts: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """The counts without those of the modules inside."""
+    own = {path: list(count) for path, count in counts.items()}
+    for path, count in counts.items():
+        above = own.get(path.rpartition("/")[0])
+        if path and above is not None:
+            above[0], above[1] = above[0] - count[0], above[1] - count[1]
+    return {path: (trained, moving) for path, (trained, moving) in own.items()}
+
+
+def _row(block: Cells, counts: tuple[int, int], holds: bool) -> Row | None:
+    """A module's row; None for one that only holds others."""
+    trained, moving = counts
+    if holds and not trained and not moving:
+        return None
+    path = block["path"].rstrip("…").split("/")
+    shape = _shape(block.get("outputs", ""))
+    parameters = {"all": trained, "moving": moving}
+    kind = block.get("module", block.get("type", ""))
+    return Row(
+        name="-".join(path) or kind,
+        layer_class=_kind(kind, len(shape) - 2),
+        shape=shape,
+        parameters={role: count for role, count in parameters.items() if count},
+        trainable=trained,
+        path=tuple(path[:-1]),
+    )
+
+
+def _kind(name: str, rank: int) -> str:
+    """Keras's class for flax's, whose convolutions take any number of axes."""
+    if name in ("Conv", "ConvTranspose") and rank in (1, 2, 3):
+        return f"Conv{rank}D{name[4:]}"
+    return KINDS.get(name, name)
+
+
+def _shape(text: str) -> Shape:
+    """The first output's sizes, channels last; none if they are cut."""
+    sizes = re.search(r"\w\[([\d,]*)\]", text)
+    return (None, *map(int, re.findall(r"\d+", sizes[1])[1:])) if sizes else (None,)
+
+
+register(Style("flax", "flax's tabulate", None, ("inputs", "settings"), parse, once_a_layer=True))

@@ -1,0 +1,1 @@
+"""A published table back into a network: solved from its shapes, counts and connections."""

@@ -1,0 +1,216 @@
+"""The arguments of each layer class, solved from a row's shape and count and from what it reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit.comparison.forms import CERTAIN, Form
+from audit.tables import Row, Shape
+
+Arguments = dict[str, Any]
+STRIDES = (1, 2, 3, 4)
+
+
+@dataclass
+class Site:
+    """A row, the shapes that it reads, and what is found out about it.
+
+    Attributes:
+        row: the row.
+        reads: the shapes that it reads, the batch axis first.
+        forms: of a convolution, the best first.
+        last: whether nothing reads it.
+        activated: whether an activation or a norm reads it.
+        assumed: what is assumed, in words.
+    """
+
+    row: Row
+    reads: list[Shape]
+    forms: list[Form]
+    last: bool
+    activated: bool
+    assumed: list[str] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Its channels. Raises: ValueError if they are not known."""
+        width = self.row.shape[-1] if self.row.shape else None
+        if not width:
+            raise ValueError(f"row {self.row.name!r}: its channels are not known.")
+        return width
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """What each axis has before and after; empty if that is not known."""
+        pairs = list(zip(self.reads[0][1:-1], self.row.shape[1:-1], strict=False))
+        return [(a, b) for a, b in pairs if a and b] if None not in sum(pairs, ()) else []
+
+
+def _rank(row: Row) -> int:
+    return int(next(letter for letter in row.layer_class if letter.isdigit()))
+
+
+def _side(site: Site, form: Form) -> int:
+    rank = _rank(site.row)
+    side = round(form.taps ** (1 / rank))
+    if side**rank != form.taps:
+        raise ValueError(f"row {site.row.name!r}: its kernel is no square or cube.")
+    return side
+
+
+def _form(site: Site) -> Form:
+    if not site.forms:
+        raise ValueError(f"row {site.row.name!r}: no kernel gives its {site.row.total:,} numbers.")
+    certain = [form for form in site.forms if form.fit == CERTAIN]
+    if len(certain) > 1:
+        others = ", ".join(str(form.taps) for form in certain[1:])
+        site.assumed.append(f"{certain[0].taps} taps in a kernel (or {others})")
+    return site.forms[0]
+
+
+def _activation(site: Site, plain: bool) -> Arguments:
+    """An activation that the table may not show."""
+    if site.activated or plain:
+        return {}
+    if site.last:
+        kind = "sigmoid" if site.width == 1 else "softmax"
+        site.assumed.append(f"{kind} within the output (or logits)")
+    else:
+        kind = "relu"
+        site.assumed.append("relu within it (or another activation, or none)")
+    return {"activation": kind}
+
+
+def _stepped(site: Site, side: int) -> Arguments:
+    """Strides and padding of a convolution."""
+    for step in STRIDES:
+        if all(b == -(-a // step) for a, b in site.sizes):
+            return {"strides": step, "padding": "same"}
+        if all(b == (a - side) // step + 1 for a, b in site.sizes):
+            return {"strides": step}
+    raise ValueError(f"row {site.row.name!r}: no stride gives its shape.")
+
+
+def _tidy(arguments: Arguments) -> Arguments:
+    defaults = {"strides": 1, "use_bias": True}
+    return {key: value for key, value in arguments.items() if defaults.get(key) != value}
+
+
+def _conv(site: Site) -> Arguments:
+    form = _form(site)
+    side = _side(site, form)
+    return _tidy({
+        "filters": form.outputs, "kernel_size": side, **_stepped(site, side),
+        "use_bias": form.bias, **_activation(site, plain=False),
+    })  # fmt: skip
+
+
+def _transposed(site: Site) -> Arguments:
+    form = _form(site)
+    side = _side(site, form)
+    for step in (2, 1, 3, 4):
+        if all(b == a * step for a, b in site.sizes):
+            grown: Arguments = {"strides": step, "padding": "same"}
+            break
+        if all(b == (a - 1) * step + max(side, step) for a, b in site.sizes):
+            grown = {"strides": step}
+            break
+    else:
+        raise ValueError(f"row {site.row.name!r}: no stride gives its shape.")
+    found = {"filters": form.outputs, "kernel_size": side, **grown, "use_bias": form.bias}
+    return {key: value for key, value in found.items() if (key, value) != ("use_bias", True)}
+
+
+def _separable(site: Site) -> Arguments:
+    """Its kernel for each channel, then the one that mixes them."""
+    inputs, width = site.reads[0][-1] or 0, site.width
+    for side in (3, 5, 7, 2, 1):
+        for bias in (True, False):
+            if site.row.total == side**2 * inputs + inputs * width + bias * width:
+                return _tidy({"filters": width, "kernel_size": side, **_stepped(site, side),
+                              "use_bias": bias, **_activation(site, plain=False)})  # fmt: skip
+    raise ValueError(f"row {site.row.name!r}: no kernel gives its {site.row.total:,} numbers.")
+
+
+def _dense(site: Site) -> Arguments:
+    form = _form(site)
+    return _tidy({"units": form.outputs, "use_bias": form.bias, **_activation(site, plain=False)})
+
+
+def _norm(site: Site) -> Arguments:
+    each, rest = divmod(site.row.total, site.width)
+    if rest or not 2 <= each <= 4:
+        raise ValueError(f"row {site.row.name!r}: {site.row.total:,} numbers are no batch norm's.")
+    if each == 3:
+        site.assumed.append("no scale (or no shift)")
+    return {**({} if each == 4 else {"scale": False}), **({"center": False} if each == 2 else {})}
+
+
+def _groups(site: Site) -> Arguments:
+    site.assumed.append("each channel a group, as in instance norm (or any groups)")
+    return {"groups": -1}
+
+
+def _pool(site: Site) -> Arguments:
+    for size in (2, 3, 4, 5, 6, 8, 1):
+        if all(b == a // size for a, b in site.sizes):
+            return {"pool_size": size}
+        if all(b == -(-a // size) for a, b in site.sizes):
+            return {"pool_size": size, "padding": "same"}
+    raise ValueError(f"row {site.row.name!r}: no pool size gives its shape.")
+
+
+def _upsampling(site: Site) -> Arguments:
+    steps = [b // a for a, b in site.sizes] or [2] * _rank(site.row)
+    site.assumed.append("nearest neighbors (or linear interpolation)")
+    return {"size": steps[0] if len(set(steps)) == 1 else tuple(steps)}
+
+
+def _margins(site: Site) -> tuple[tuple[int, int], ...]:
+    """What is cut or added at both ends of each axis, as evenly as it goes."""
+    if not site.sizes:
+        raise ValueError(f"row {site.row.name!r}: its sizes are not known.")
+    changes = [abs(b - a) for a, b in site.sizes]
+    if any(change % 2 for change in changes):
+        site.assumed.append("the odd voxel at the end (or at the beginning)")
+    return tuple((change // 2, change - change // 2) for change in changes)
+
+
+def _rate(site: Site) -> Arguments:
+    site.assumed.append("a rate of 0.5 (any rate has the same table)")
+    return {"rate": 0.5}
+
+
+def _kind(site: Site) -> Arguments:
+    kind = ("sigmoid" if site.width == 1 else "softmax") if site.last else "relu"
+    site.assumed.append(f"{kind} (or another activation)")
+    return {"activation": kind}
+
+
+def _prelu(site: Site) -> Arguments:
+    axes = list(range(1, len(site.row.shape) - 1))
+    return {"shared_axes": axes} if site.row.total == site.width else {}
+
+
+def _nothing(site: Site) -> Arguments:
+    return {}
+
+
+Solver = Callable[[Site], Arguments]
+SOLVERS: dict[str, Solver] = {
+    **{f"Conv{n}D": _conv for n in (1, 2, 3)},
+    **{f"Conv{n}DTranspose": _transposed for n in (1, 2, 3)},
+    **{f"{kind}Pooling{n}D": _pool for kind in ("Max", "Average") for n in (1, 2, 3)},
+    **{f"Global{kind}Pooling{n}D": _nothing for kind in ("Max", "Average") for n in (1, 2, 3)},
+    **{f"UpSampling{n}D": _upsampling for n in (1, 2, 3)},
+    **{f"Cropping{n}D": lambda site: {"cropping": _margins(site)} for n in (2, 3)},
+    **{f"ZeroPadding{n}D": lambda site: {"padding": _margins(site)} for n in (2, 3)},
+    **{f"SpatialDropout{n}D": _rate for n in (1, 2, 3)},
+    **dict.fromkeys(
+        ("Add", "Average", "Concatenate", "Flatten", "Maximum", "Minimum", "Multiply", "Subtract",
+         "ELU", "LayerNormalization", "LeakyReLU", "ReLU", "Softmax"), _nothing
+    ),
+    "Activation": _kind, "GroupNormalization": _groups,
+    "BatchNormalization": _norm, "Dense": _dense, "Dropout": _rate,
+    "PReLU": _prelu, "SeparableConv2D": _separable,
+}  # fmt: skip

@@ -1,0 +1,125 @@
+"""Recovers the classes that a column of Keras's summary cut, and what its totals tell of the rows.
+
+A class is recovered only where its beginning, the layer's name, the number of axes and the
+parameters leave one; else it stays as it was printed, and the repairs say so.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from audit.formats.keras import roles_of
+from audit.kinds import KINDS
+from audit.styles import style_of
+from audit.tables import Row, Table
+from unetzoo.utils.text import counted, few
+
+AXES = re.compile(r"(\d)D(Transpose)?$")
+WITHOUT = re.compile(
+    r"(Global|Max|Average|Adaptive)\w*Pooling|UpSampling|ZeroPadding|Cropping|\w*Dropout|Activation|"
+    r"Add$|Subtract|Multiply|Average$|Maximum|Minimum|Concatenate|Flatten|Reshape|Permute|ReLU$|"
+    r"LeakyReLU|ELU|Softmax|InputLayer|Random|Rescaling|Resizing|RepeatVector|Masking|Gaussian|Dot$"
+)
+WITH = re.compile(r"(Depthwise|Separable)?Conv|Dense|Embedding|LSTM|GRU|BatchNormalization|PReLU")
+
+
+def classed(table: Table) -> Table:
+    """The table with the classes that can be told, and sentences on those that cannot."""
+    table = _frozen(table)
+    unsure = [number for number, row in enumerate(table.rows) if "cut class" in row.settings]
+    if not unsure:
+        return table
+    rows = list(table.rows)
+    known = {row.name: row for row in rows if row.shape}
+    for number in unsure:
+        fits = list(_fitting(rows[number], known))
+        if len(fits) == 1:
+            rows[number] = _as(rows[number], fits[0])
+    left = [number for number in unsure if "cut class" in rows[number].settings]
+    norms = [number for number in left if _may_be_norm(rows[number])]
+    moving = sum(row.parameters.get("moving", 0) for row in rows)
+    still = table.stated.get("not trainable", 0) - moving
+    if norms and still and still == sum(rows[number].total // 2 for number in norms):
+        for number in norms:
+            rows[number] = _as(rows[number], "BatchNormalization")
+    left = [number for number in unsure if "cut class" in rows[number].settings]
+    notes = []
+    if found := len(unsure) - len(left):
+        notes.append(f"{counted(found, 'cut class')} recovered")
+    if left:
+        names = few([rows[number].name for number in left], most=3)
+        notes.append(f"{counted(len(left), 'class')} cut off and unknown: {names}")
+    return replace(table, rows=tuple(rows), repairs=(*table.repairs, *notes))
+
+
+def _as(row: Row, kind: str) -> Row:
+    """The row as one of a class."""
+    parameters = roles_of(kind, row.total, row.shape)
+    settings = {key: value for key, value in row.settings.items() if key != "cut class"}
+    trainable = min(row.trainable, row.total - parameters.get("moving", 0))
+    return replace(
+        row, layer_class=kind, parameters=parameters, trainable=trainable, settings=settings
+    )
+
+
+def _fitting(row: Row, known: dict[str, Row]) -> Iterator[str]:
+    """The classes that a row may have."""
+    kinds = [kind for kind in KINDS if kind.startswith(row.layer_class) and _possible(row, kind)]
+    named = [kind for kind in kinds if _named_so(row.name, kind)]
+    if not row.layer_class or len(named) == 1:
+        yield from named
+        return
+    for kind in kinds:
+        if _direction(row, known) in ("", "up" if kind.endswith("Transpose") else "down"):
+            yield kind
+
+
+def _possible(row: Row, kind: str) -> bool:
+    """Whether a class agrees with the number of axes, and with having parameters or not."""
+    axes = AXES.search(kind)
+    whole = "cut" not in row.settings and len(row.shape) > 1
+    fixed = axes and "Global" not in kind and "LSTM" not in kind
+    if axes and whole and fixed and int(axes[1]) != len(row.shape) - 2:
+        return False
+    if row.total:
+        return not WITHOUT.match(kind)
+    return not WITH.match(kind)
+
+
+def _named_so(name: str, kind: str) -> bool:
+    """Whether Keras gives a layer of a class this name: ``conv2d_transpose_3``."""
+    snake = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
+    return re.fullmatch(rf"{re.escape(snake)}(_\d+)?", name.rstrip("…")) is not None
+
+
+def _direction(row: Row, known: dict[str, Row]) -> str:
+    """Whether a row's output is larger than its input, "up", smaller, "down", or unknown."""
+    source = known.get(row.inputs[0].split("[")[0]) if row.inputs else None
+    if source is None or len(source.shape) != len(row.shape):
+        return ""
+    pairs = list(zip(source.shape[1:-1], row.shape[1:-1], strict=True))
+    if any(a is None or b is None for a, b in pairs):
+        return ""
+    larger = [(b or 0) - (a or 0) for a, b in pairs]
+    return "up" if min(larger, default=0) > 0 else "down" if max(larger, default=0) < 0 else ""
+
+
+def _may_be_norm(row: Row) -> bool:
+    return (
+        bool(row.total) and row.total % 4 == 0 and "BatchNormalization".startswith(row.layer_class)
+    )
+
+
+def _frozen(table: Table) -> Table:
+    """The table with a sentence, if its totals say that some rows are frozen, but not which."""
+    rows = sum(row.trainable for row in table.first_calls)
+    stated = table.stated.get("trainable", rows)
+    if stated >= rows or table.slack or table.inconsistencies():
+        return table
+    if stated == 0:
+        return replace(table, rows=tuple(replace(row, trainable=0) for row in table.rows))
+    if any("cut class" in row.settings for row in table) or style_of(table.style).name == "":
+        return table
+    note = f"{rows - stated:,} parameters are frozen; the text does not say in which rows"
+    return replace(table, repairs=(*table.repairs, note))

@@ -1,0 +1,93 @@
+"""Takes off what stands before every line of a table, as in a log, and draws tables of HTML.
+
+What stands before a table's header stands before its other lines too, with other numbers: a time,
+a level, a line's number, a quote of a source code.
+"""
+
+import html
+import re
+from collections.abc import Iterator
+
+TITLE = (
+    r"Layer(?: \(type|\s+Output Shape)|Name\s+[|┃] Type|path\s+┃ (?:module|type)|module\s+[|┃] #"
+    r"|layer\s+filters\s+size|layer\s+\|\s*type"
+)
+HEADER = re.compile(rf"(?P<before>.*?)(?P<bar>[\s|┃│]*)(?:Parent Layers\s+)?(?:{TITLE})")
+ROOT = re.compile(r"(?P<before>.*(?:\S\s+|[^\w\s.=(]))(?P<name>[A-Za-z_]\w*)\([\\n\"',]*$")
+WORD = re.compile(r"Layer|Name|path|module|layer|\([\\n\"',]*$")
+TITLES = 4  # lines above a header that belong to its table
+END_OF_STRING = re.compile(r"(?:\\n)?[\"']?[,)]*\s*$")
+BARS = re.compile(r"\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+$")
+PRE = re.compile(r"</?pre\b[^<>]*>")
+ROW = re.compile(r"<tr\b", re.IGNORECASE)
+ROW_END = re.compile(r"</tr\s*>|</table\s*>", re.IGNORECASE)
+CELL = re.compile(r"<t[dh]\b[^<>]*>", re.IGNORECASE)
+TAG = re.compile(r"<[^<>]*>")
+
+
+def drawn(text: str) -> str:
+    """A text with its HTML tables drawn with bars: ``| Conv2d-1 | [-1, 4, 8, 8] | 112 |``.
+
+    >>> drawn("<table><tr><th>Layer (type)</th><td>4</td></tr></table>").strip()
+    '| Layer (type) | 4 |'
+    """
+    first, *rows = ROW.split(PRE.sub("\n", text) if "<pre" in text else text)
+    if not rows:
+        return first
+    parts = [first]
+    for row in rows:
+        end = ROW_END.search(row)
+        inside, after = (row[: end.start()], row[end.end() :]) if end else (row, "")
+        cells = [html.unescape(" ".join(TAG.sub(" ", c).split())) for c in CELL.split(inside)[1:]]
+        parts += ["\n| ", " | ".join(cells), " |\n", after]
+    return "".join(parts)
+
+
+def unprefixed(lines: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The lines without what stands before each line of a table, and what was done."""
+    lines, notes = _barred(list(lines))
+    prefixes = list(_prefixes(lines))
+    for (start, prefix), (end, _) in zip(prefixes, [*prefixes, (len(lines), "")][1:], strict=True):
+        pattern = _pattern(prefix)
+        for number in range(max(start - TITLES, 0), end):
+            if match := pattern.match(lines[number]):
+                rest = lines[number][match.end() :]
+                lines[number] = END_OF_STRING.sub("", rest) if prefix[-1] in "\"'" else rest
+    return lines, notes + ("text before each line",) * bool(prefixes)
+
+
+def _prefixes(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """The number of each line that begins a table, and what stands before it."""
+    for number, line in enumerate(lines):
+        if not WORD.search(line):
+            continue
+        header = HEADER.match(line)
+        if header and (before := header["before"].strip()):
+            alone = "|" in header["bar"] and "|" not in line[header.end("bar") :]
+            yield number, f"{before} |" if alone else before
+        elif line[-8:].count("(") and (root := ROOT.match(line)) and number + 1 < len(lines):
+            before = root["before"].strip()
+            if before != "Out:" and _pattern(before + " (").match(lines[number + 1]):
+                yield number, before
+
+
+def _pattern(prefix: str) -> re.Pattern[str]:
+    """What matches a prefix with other numbers, and one space after it."""
+    parts = re.findall(r"\d+|\s+|.", prefix)
+    shapes = (r"\d+" if p[0].isdigit() else r"\s*" if p.isspace() else re.escape(p) for p in parts)
+    return re.compile(r"\s*" + "".join(shapes) + r"(?: |$)?")
+
+
+def _barred(lines: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The lines of Markdown tables with their outer bars, where those were left out."""
+    notes: tuple[str, ...] = ()
+    inside = False
+    for number, line in enumerate(lines):
+        if "|" not in line:
+            inside = False
+        elif inside:
+            lines[number] = f"| {line} |"
+        elif "--" in line and number and BARS.match(line) and "|" in lines[number - 1]:
+            lines[number - 1], lines[number] = f"| {lines[number - 1]} |", f"|{line}|"
+            notes, inside = ("a Markdown table without outer bars",), True
+    return lines, notes

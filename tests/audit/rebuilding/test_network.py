@@ -1,0 +1,146 @@
+"""Published tables built back: Keras's own count and table of the model that the code makes."""
+
+import random
+
+import commands
+import keras
+import pytest
+from keras import layers
+from summaries import DOCUMENTS, keras_summary, table_of
+
+import audit
+
+
+def by(code):
+    """The model that the code makes; the code is ours."""
+    names = {}
+    exec(compile(code, "net.py", "exec"), names)
+    return names["build"]()
+
+
+def network(fused=True, kind=layers.Conv2D, up="transposed", padding="same", norm=False):
+    x = inputs = keras.Input((92, 92, 3))
+
+    def block(x, width):
+        for _ in range(2):
+            x = kind(width, 3, padding=padding, activation="relu" if fused else None)(x)
+            x = layers.BatchNormalization()(x) if norm else x
+            x = x if fused else layers.LeakyReLU()(x)
+        return x
+
+    skip = block(x, 8)
+    x = layers.Dropout(0.2)(block(layers.AveragePooling2D(2)(skip), 16))
+    if up == "transposed":
+        x = layers.Conv2DTranspose(8, 2, 2)(x)
+    else:
+        x = layers.Conv2D(8, 2, padding="same", use_bias=False)(layers.UpSampling2D()(x))
+    if padding == "valid":
+        less = skip.shape[1] - x.shape[1]
+        skip = layers.Cropping2D(((less // 2, less - less // 2),) * 2)(skip)
+    x = layers.Concatenate()([skip, x])
+    side = layers.Conv2D(8, 1, strides=2, padding="same")(x)
+    side = layers.UpSampling2D()(side)
+    if side.shape[1:] == (*x.shape[1:3], 8):
+        x = layers.Add()([layers.Conv2D(8, 1)(x), side])
+    return keras.Model(inputs, layers.Conv2D(4, 1, activation="softmax")(block(x, 8)))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"fused": False, "norm": True},
+        {"up": "resized", "norm": True},
+        {"padding": "valid"},
+        {"kind": layers.SeparableConv2D},
+    ],
+)
+@pytest.mark.parametrize("width", [120, 98])
+def test_a_summary_comes_back_with_every_row_and_number(how, width):
+    model = network(**how)
+    text = keras_summary(model, width)
+    rebuilt = audit.rebuild(text)
+    assert rebuilt.diff.same, str(rebuilt)
+    made = by(rebuilt.code)
+    assert made.count_params() == rebuilt.model.count_params() == model.count_params()
+    assert made.output_shape == model.output_shape
+    shapes = [[tuple(w.shape) for w in net.weights] for net in (made, model)]
+    assert sorted(shapes[0]) == sorted(shapes[1])
+    if width > 100:  # a narrow column cuts connections off, and then the order may be another
+        audit.assert_matches(made, text)
+
+
+@pytest.mark.parametrize("name", ["unet2d_original", "unet2d_small", "unet_plus_plus", "vnet"])
+def test_the_zoos_networks_come_back(name):
+    table = table_of(name)
+    rebuilt = audit.rebuild(table.to_text("keras3"))
+    assert rebuilt.diff.same, str(rebuilt)
+    assert by(rebuilt.code).count_params() == table.total
+
+
+def test_a_document_comes_back_though_its_columns_are_cut():
+    rebuilt = audit.rebuild(DOCUMENTS / "unet3d_19m.keras2.txt")
+    assert rebuilt.model.count_params() == 19_077_636
+    assert rebuilt.model.output_shape == (None, 64, 64, 64, 4)
+    assert any("a concatenation (the table names no operation)" in a for a in rebuilt.assumptions)
+    assert rebuilt.diff.same, str(rebuilt)
+
+
+def test_what_is_assumed_is_named():
+    text = keras_summary(network(), 120)
+    said = str(audit.rebuild(text))
+    assert "relu within it (or another activation, or none): conv2d" in said
+    assert "a rate of 0.5 (any rate has the same table): dropout" in said
+    assert "softmax within the output (or logits)" in said
+
+
+def test_names_in_a_text_cannot_become_code():
+    text = keras_summary(network(), 120)
+    evil = 'x"""+__import__("os").system("false")#'
+    rows = audit.read(text).rows
+    table = audit.Table(f'm"""\n{evil}', rows, "keras3")
+    code = audit.rebuild(table).code
+    assert code.splitlines()[0].startswith("# ")
+    assert by(code).count_params() == table.total
+
+
+def test_what_cannot_be_rebuilt_is_one_sentence():
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3, name="a")(inputs)
+    twice = layers.Conv2D(4, 3, padding="same", name="twice")
+    shared = keras.Model(inputs, twice(twice(x)))
+    lost = keras.Model(inputs, layers.LayerNormalization()(layers.RandomFlip(name="flip")(x)))
+    torch_s = table_of("unet2d_small").to_text("torchsummary")
+    for model, words in (
+        (shared, "twice: expected each layer once"),
+        (lost, "row 'flip': class"),
+        (torch_s, "expected a table of Keras; what torchsummary"),
+    ):
+        with pytest.raises(ValueError, match=words) as failure:
+            audit.rebuild(model)
+        assert "\n" not in str(failure.value)
+
+
+def test_damaged_texts_give_a_network_or_one_sentence():
+    lines = keras_summary(network(), 120).splitlines()
+    rng = random.Random(0)
+    for _ in range(12):
+        spoiled = list(lines)
+        for _ in range(rng.randrange(1, 4)):
+            at = rng.randrange(5, len(spoiled) - 4)
+            spoiled[at] = spoiled[at].replace(str(rng.randrange(10)), str(rng.randrange(10)))
+        try:
+            sentence = str(audit.rebuild("\n".join(spoiled)))
+        except ValueError as error:
+            sentence = str(error)
+            assert "\n" not in sentence
+
+
+def test_the_command(tmp_path):
+    text = tmp_path / "table.txt"
+    text.write_text(keras_summary(network(), 120))
+    done = commands.command("unetzoo-audit", "rebuild", text, "-o", tmp_path / "net.py")
+    assert done.returncode == 0, done.stderr
+    assert "each as in the table" in done.stdout.splitlines()[0]
+    made = by((tmp_path / "net.py").read_text())
+    assert made.count_params() == audit.read(text).total

@@ -1,0 +1,241 @@
+"""OME-Zarr 0.4 and 0.5 through zarr, which an extra installs: read and written chunk by chunk."""
+
+import itertools
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unetzoo.data.io.containers import container_of, inside_of
+from unetzoo.data.io.units import Spacing, asked, spacing_beside
+from unetzoo.data.io.volume_file import VolumeFile, straight_affine, straight_spacing
+from unetzoo.data.io.zarr_metadata import Level, check_array, levels_of
+from unetzoo.utils.extras import MissingExtra, extra
+from unetzoo.utils.files import explained_writing
+
+ENDINGS = (".ome.zarr", ".zarr")
+CHUNK = 64  # voxels of a chunk's axis that is written
+NEAR = 1.01  # how much a level may be coarser than what is asked for
+VOXEL = 10  # bytes per voxel that reading needs
+
+
+@dataclass(frozen=True, eq=False)
+class ZarrFile(VolumeFile):
+    """A level's checked metadata, and its grid in the file's own order of axes."""
+
+    kind: np.dtype
+    level: Level
+    version: str
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers in the file."""
+        return self.kind
+
+    @property
+    def needed_bytes(self) -> int:
+        """Bytes that reading needs at its peak: no copy of the whole is made."""
+        return math.prod(self.shape) * self.channels * VOXEL
+
+    def values(self, dtype: str | None = None) -> np.ndarray:
+        """The numbers ``(X, Y, Z, C)`` in the file's own order of axes, as dtype if given.
+
+        Raises: ValueError for a damaged chunk.
+        """
+        out = np.empty((*self.shape, self.channels), dtype or self.dtype)
+        self.read_into(out)
+        return out
+
+    def read_into(self, out: np.ndarray) -> None:
+        """Read chunk after chunk into an array ``(X, Y, Z, C)``, or a view of one."""
+        with explained(self.path):
+            array = _array(self.path, self.level)
+            axes = self.level.axes
+            order = [axes.index(axis) for axis in "XYZ" if axis in axes]
+            rest = [axis for axis in range(len(axes)) if axis not in order]
+            target = out if "Z" in axes else out[:, :, 0]
+            for region in _regions(array.shape, array.shards or array.chunks):
+                block = array[region].transpose(*order, *rest)
+                place = tuple(region[axis] for axis in order)
+                channels = region[axes.index("C")] if "C" in axes else slice(None)
+                with np.errstate(over="ignore"):
+                    target[(*place, channels)] = block.reshape(*block.shape[: len(order)], -1)
+
+
+def read_header(
+    path: Path | str, given: Spacing | None = None, near: Sequence[float | None] | None = None
+) -> ZarrFile:
+    """Read the metadata of a level, and check them, without reading a chunk.
+
+    Args:
+        path: of the folder, ``scan.ome.zarr``, or of a level in it, ``scan.ome.zarr/1``.
+        given: the spacing of an image whose axes have no units, of its finest level, millimeters.
+        near: a spacing of the axes X, Y, Z in millimeters: the coarsest level that is not coarser
+            is read; by default the finest.
+
+    Raises: ValueError, one sentence that names the file and what is wrong with it.
+    """
+    path = Path(path)
+    folder, wanted = container_of(path), inside_of(path)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder; expected an image of OME-Zarr.")
+    _check_links(folder)
+    version, levels = levels_of(folder)
+    level = _chosen(path, levels, wanted, near)
+    check_array(folder / level.name)
+    with explained(path):
+        array = _array(path, level)
+        sizes, kind = tuple(array.shape), np.dtype(array.dtype)
+    by_axis = _sizes(path, level.axes, sizes)
+    if kind.kind not in "iufb":
+        raise ValueError(f"{path}: voxels of {kind}; expected integers or floats.")
+    z, y, x = level.spacing
+    given = spacing_beside(folder, _ending(folder)) or given
+    if z is None and "Z" not in level.axes:
+        z = x
+    if z is None or y is None or x is None:
+        if given is None or level is not levels[0]:
+            raise asked(folder, _ending(folder))
+        z, y, x = given
+    shape = (by_axis["X"], by_axis["Y"], by_axis.get("Z", 1))
+    return ZarrFile(path, shape, by_axis.get("C", 1), straight_affine((z, y, x), level.origin),
+                    kind, level, version)  # fmt: skip
+
+
+def write_values(path: Path | str, values: np.ndarray, like: VolumeFile) -> None:
+    """Write ``(X, Y, Z)`` or ``(X, Y, Z, C)`` as an image of one level on a file's grid.
+
+    Of OME-Zarr the version, scales and translations stay. The folder is written whole or not at
+    all.
+
+    Raises: ValueError if it cannot be written, or not on this grid.
+    """
+    path, zarr = Path(path), _zarr()
+    x, y, z = straight_spacing(like, path, "OME-Zarr")
+    left, back, up = like.affine[:3, 3]
+    version = like.version if isinstance(like, ZarrFile) else "0.5"
+    axes = "zyx" if values.ndim == 3 else "czyx"
+    scale, shift = ([1.0, z, y, x], [0.0, float(up), float(-back), float(-left)])
+    named = [{"name": axis, "type": "space", "unit": "millimeter"} for axis in "zyx"]
+    if values.ndim == 4:
+        named.insert(0, {"name": "c", "type": "channel"})
+    transforms = [
+        {"type": "scale", "scale": scale[-len(axes) :]},
+        {"type": "translation", "translation": shift[-len(axes) :]},
+    ]
+    image: dict[str, Any] = {
+        "axes": named,
+        "datasets": [{"path": "0", "coordinateTransformations": transforms}],
+    }
+    array = values.T if values.ndim == 3 else values.transpose(3, 2, 1, 0)
+    with replacing_folder(path) as beside, explained(path, "write"):
+        group = zarr.open_group(beside, mode="w", zarr_format=2 if version == "0.4" else 3)
+        chunks = tuple(min(CHUNK, size) for size in array.shape)
+        keys = {"name": "v2" if version == "0.4" else "default", "separator": "/"}
+        written = group.create_array(
+            "0", shape=array.shape, dtype=array.dtype, chunks=chunks, chunk_key_encoding=keys
+        )
+        for region in _regions(array.shape, chunks):
+            written[region] = array[region]
+        if version == "0.4":
+            group.attrs["multiscales"] = [{"version": version, **image}]
+        else:
+            group.attrs["ome"] = {"version": version, "multiscales": [image]}
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside a path; it takes its place if nothing goes wrong."""
+    beside = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    old = path.with_name(f".old-{os.getpid()}-{path.name}")
+    with explained_writing(path):
+        try:
+            yield beside
+            if path.exists():
+                os.replace(path, old)
+            os.replace(beside, path)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def explained(path: Path, verb: str = "read") -> Iterator[None]:
+    """Turn whatever zarr and its codecs raise into a sentence that names the file."""
+    try:
+        yield
+    except (OSError, MemoryError, MissingExtra):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise ValueError(f"{path}: zarr cannot {verb} it ({reason}); copy it again.") from error
+
+
+def _ending(path: Path) -> str:
+    return next(path.name[-len(end) :] for end in ENDINGS if path.name.lower().endswith(end))
+
+
+def _zarr() -> Any:
+    return extra("zarr", "OME-Zarr", "zarr")
+
+
+def _array(path: Path, level: Level) -> Any:
+    return _zarr().open_array(container_of(path) / level.name, mode="r")
+
+
+def _regions(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    starts = [range(0, size, chunk) for size, chunk in zip(shape, chunks, strict=True)]
+    for corner in itertools.product(*starts):
+        yield tuple(
+            slice(first, min(first + chunk, size))
+            for first, chunk, size in zip(corner, chunks, shape, strict=True)
+        )
+
+
+def _chosen(
+    path: Path, levels: Sequence[Level], wanted: str, near: Sequence[float | None] | None
+) -> Level:
+    if wanted:
+        names = [level.name for level in levels]
+        if wanted not in names:
+            raise ValueError(f"{path}: no level {wanted!r}; expected one of {', '.join(names)}.")
+        return levels[names.index(wanted)]
+    if near is None or len(near) != 3:
+        return levels[0]
+    fine = [level for level in levels if _is_fine(level, near)]
+    return fine[-1] if fine else levels[0]
+
+
+def _is_fine(level: Level, near: Sequence[float | None]) -> bool:
+    sizes = zip(reversed(level.spacing), near, strict=True)
+    return all(size is not None and (most is None or size <= most * NEAR) for size, most in sizes)
+
+
+def _sizes(path: Path, axes: str, sizes: tuple[int, ...]) -> dict[str, int]:
+    known = len(axes) == len(sizes) and len(set(axes)) == len(axes) and {"X", "Y"} <= set(axes)
+    by_axis = dict(zip(axes, sizes, strict=False))
+    long = {axis for axis, size in by_axis.items() if size > 1}
+    if not known or not long <= set("XYZC") or min(sizes, default=0) < 1:
+        named = ", ".join(f"{axis} {size}" for axis, size in by_axis.items())
+        raise ValueError(
+            f"{path}: axes {named} of shape {sizes}; expected X, Y, Z and one of channels: save "
+            "each point in time as an image of its own."
+        )
+    return by_axis
+
+
+def _check_links(folder: Path) -> None:
+    """Links could lead to files outside of the folder."""
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if (Path(place) / name).is_symlink():
+                raise ValueError(
+                    f"{folder}: {name} is a link; expected files and folders: copy what it links "
+                    "to."
+                )

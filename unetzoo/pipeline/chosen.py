@@ -1,0 +1,118 @@
+"""``best.json``: the networks that were chosen by cross-validation, and the clean-up of masks."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unetzoo.inference.postprocessing import Steps
+from unetzoo.pipeline.run import Run
+from unetzoo.utils.checks import is_number, is_whole
+from unetzoo.utils.choices import MODELS
+from unetzoo.utils.files import replacing
+from unetzoo.utils.json_values import read_json, short
+
+NAME = "best.json"
+FOLD = "fold_{}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The folds of a cross-validation, or several of these, and how a mask is made with them.
+
+    Args:
+        folder: where the record lies.
+        folds: numbers, of a cross-validation; their runs lie in ``fold_0`` ...
+        model: "best" or "last", of each run.
+        mirror, overlap: with which the held-out cases were segmented.
+        postprocessing: the steps of ``keep_components``.
+        members: instead of folds, cross-validations whose probabilities are averaged.
+        dice: mean foreground Dice on held-out cases, of each that was compared.
+    """
+
+    folder: Path
+    folds: tuple[int, ...] = ()
+    model: str = "last"
+    mirror: bool = False
+    overlap: float | None = None
+    postprocessing: Steps = ()
+    members: "tuple[Chosen, ...]" = ()
+    dice: Mapping[str, float] = field(default_factory=dict)
+
+    def runs(self) -> list[Run]:
+        """The runs of the folds.
+
+        Raises: ValueError for a run that is missing or damaged, or prepared otherwise than others.
+        """
+        runs = [Run.read(self.folder / FOLD.format(number)) for number in self.folds]
+        for run in runs[1:]:
+            same = [(r.preparation, r.patch, r.class_names, r.channels) for r in (run, runs[0])]
+            if same[0] != same[1]:
+                raise ValueError(
+                    f"{run.folder}: its images are prepared otherwise than those of "
+                    f"{runs[0].folder}; expected folds of one unetzoo cross-validate."
+                )
+        return runs
+
+    @property
+    def first(self) -> Run:
+        """The run of the first fold, of the first member."""
+        if self.members:
+            return self.members[0].first
+        return Run.read(self.folder / FOLD.format(self.folds[0]))
+
+    def write(self) -> None:
+        """Write the record, completely or not at all."""
+        folder = self.folder.resolve()
+        members = [os.path.relpath(member.folder.resolve(), folder) for member in self.members]
+        record: dict[str, Any] = {"format": "unetzoo best", "version": 1}
+        if members:
+            record["members"] = members
+        else:
+            record |= {"folds": self.folds, "model": self.model, "mirror": self.mirror,
+                       "overlap": self.overlap}  # fmt: skip
+        record |= {"postprocessing": self.postprocessing, "dice": dict(self.dice)}
+        with replacing(self.folder / NAME) as beside:
+            beside.write_text(json.dumps(record, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Chosen":
+        """The record in a folder. Raises: ValueError where there is none, or it is damaged."""
+        folder = Path(folder)
+        path = folder / NAME
+        record = read_json(path, "the folder of a cross-validation")
+        try:
+            return cls(folder, **_parts(record, folder))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = str(error).removesuffix(".") or type(error).__name__
+            raise ValueError(
+                f"{path}: not what unetzoo cross-validate or best wrote ({reason}); run it again."
+            ) from error
+
+
+def _parts(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    steps = tuple(tuple(step) for step in record["postprocessing"])
+    dice = {str(name): float(value) for name, value in record["dice"].items()}
+    if not all(is_whole(number) for step in steps for number in step):
+        raise ValueError(f"postprocessing {short(steps)}: expected classes of at least 1")
+    parts: dict[str, Any] = {"postprocessing": steps, "dice": dice}
+    if "members" in record:
+        places = [folder / str(place) for place in record["members"]]
+        members = tuple(Chosen.read(place) for place in places if place.resolve() != folder)
+        if not members or any(member.members for member in members):
+            raise ValueError(f"members {short(record['members'])}: expected cross-validations")
+        return {**parts, "members": members}
+    folds, model, overlap = tuple(record["folds"]), record["model"], record["overlap"]
+    if not folds or not all(is_whole(number, least=0) for number in folds):
+        raise ValueError(f"folds {short(folds)}: expected whole numbers of at least 0")
+    if model not in MODELS or not (overlap is None or is_number(overlap)):
+        raise ValueError(f"model {short(model)}, overlap {short(overlap)}: expected other values")
+    return {**parts, "folds": folds, "model": model, "overlap": overlap,
+            "mirror": bool(record["mirror"])}  # fmt: skip
+
+
+def is_chosen(folder: Path | str) -> bool:
+    """Whether ``unetzoo cross-validate`` or ``unetzoo best`` has written a folder."""
+    return (Path(folder) / NAME).is_file()
