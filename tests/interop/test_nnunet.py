@@ -129,6 +129,11 @@ def test_windows_and_resampling_are_rows_of_the_bar(predictors, tmp_path, monkey
         (FOLDERS, [], "it holds cascade/nnUNetTrainer__nnUNetPlans__3d_cascade_fullres, "),
         (
             FOLDERS / "ct" / "images",
+            ["--canonical"],
+            "--canonical is for a folder that nnU-Net has trained",
+        ),
+        (
+            FOLDERS / "ct" / "images",
             ["--checkpoint", "a"],
             "--checkpoint is for a folder that nnU-Net has trained",
         ),
