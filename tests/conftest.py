@@ -10,6 +10,8 @@ import psutil
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+collect_ignore_glob = ["scripts/nnunet_*"]  # which import nnU-Net
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
