@@ -40,6 +40,11 @@ INSTALLING = ("python3 -m venv ", "pip install ")
 ELSEWHERE = ("unetzoo demo", "python examples/deepbet.py")  # tests/test_demo.py, test_deepbet.py
 RECORDED = ("Dice            back (trained on)",)  # what a long run printed, with its date
 IMAGE = "DIR/imagesTr/case_000_0000.nii.gz"
+PLACES = {
+    "IMAGE...": IMAGE,
+    "CT.nii.gz": IMAGE,
+    "~/.totalsegmentator/nnunet/results/DATASET/TRAINER": "Dataset004/nnUNetTrainer",
+}
 NETS = """
 import keras
 
@@ -73,11 +78,17 @@ def here(trained, tmp_path, monkeypatch):
     trained_elsewhere = "nnUNetTrainer__nnUNetPlans__3d_fullres"
     shutil.copytree(GOLDEN / "nnunet" / "ct" / trained_elsewhere, f"Dataset004/{trained_elsewhere}")
     torch.save(UNetSmall().state_dict(), "small.pth")
+    shutil.copy("small.pth", "weights.pth")
+    slices = "nnUNetTrainer__nnUNetPlans__2d"
+    shutil.copytree(GOLDEN / "nnunet" / "ct_2d" / slices, slices)
     Path("pkg").mkdir()
     Path("pkg/nets.py").write_text(NETS)
     names: dict = {}
     exec(NETS, names)
-    names["build"]().save("model.keras")
+    model = names["build"]()
+    model(np.zeros((1, 64, 64, 1)))  # or it cannot be exported
+    model.save("model.keras")
+    model.export("network.onnx", format="onnx", verbose=False)
     published = audit.table(names["build"](16)).to_text("torchsummary")
     for page in ("README.md", "paper.md"):
         Path(page).write_text(f"# Mine\n\n```text\n{published}\n```\n")
@@ -87,7 +98,9 @@ def here(trained, tmp_path, monkeypatch):
 def ran(line):
     """What a line of a shell prints."""
     line, _, last = line.partition(" | tail -")
-    words = shlex.split(line.replace("IMAGE...", IMAGE), comments=True)
+    for elsewhere, ours in PLACES.items():
+        line = line.replace(elsewhere, ours)
+    words = shlex.split(line, comments=True)
     if words[:2] == ["unetzoo", "train"]:
         words += ["--epochs", "1", "--steps", "2"]
     if words[0] == "pytest":
