@@ -72,7 +72,8 @@ def read(source: str | Path) -> Table:
 
 def _placed(table: Table) -> Table:
     """The table with the blocks that the names of Keras's layers show; names that print."""
-    if not all(row.name.isprintable() and row.layer_class.isprintable() for row in table):
+    texts = (text for row in table for text in (row.name, row.layer_class, *row.path))
+    if not all(map(str.isprintable, texts)):
         table = replace(table, rows=tuple(map(_printable, table)))
     if not table.style.startswith(("keras", "markdown")):
         return table
