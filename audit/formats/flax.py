@@ -28,7 +28,9 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     def read(start: int, end: int) -> Table | None:
         titles = cells_of(lines[start])
-        blocks = list(_blocks(lines[start + 1 : end], titles))
+        if "path" not in titles:
+            return None  # the header is cut
+        blocks = [b for b in _blocks(lines[start + 1 : end], titles) if len(b) == len(titles)]
         totals = [block for block in blocks if "Total" in block.values()]
         modules = [block for block in blocks if "Total" not in block.values()]
         counts = {block["path"]: _counts(block) for block in modules}

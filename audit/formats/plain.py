@@ -8,7 +8,7 @@ from typing import Any
 
 from audit.formats.cells import BadTextError
 from audit.styles import Style, register
-from audit.tables import Row, Table, times
+from audit.tables import Rounded, Row, Table, times
 from unetzoo.utils.json_values import parsed, tuples
 from unetzoo.utils.text import printable
 
@@ -48,7 +48,7 @@ def render_json(table: Table) -> str:
             "name": row.name,
             "kind": row.layer_class,
             "shape": list(row.shape),
-            "parameters": dict(row.parameters),
+            "parameters": {role: _count(count) for role, count in row.parameters.items()},
             "trainable": row.trainable,
             "inputs": list(row.inputs),
             "path": list(row.path),
@@ -61,11 +61,20 @@ def render_json(table: Table) -> str:
         "format": FORMAT,
         "name": table.name,
         "style": table.style,
-        "stated": dict(table.stated),
+        "stated": {key: _count(count) for key, count in table.stated.items()},
         "repairs": list(table.repairs),
     }
     head = ",\n ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in whole.items())
     return f'{{{head},\n "rows": [\n  ' + ",\n  ".join(map(json.dumps, rows)) + "\n ]}"
+
+
+def _count(count: int) -> int | list[int]:
+    """A count as JSON can hold it: one that is rounded with how far it may be off."""
+    return [int(count), count.slack] if isinstance(count, Rounded) else count
+
+
+def _counted(count: Any) -> int:
+    return Rounded(*map(int, count)) if isinstance(count, list) else int(count)
 
 
 def _plain(value: Any) -> Any:
@@ -85,7 +94,8 @@ def parse_json(text: str) -> Table | None:
     try:
         whole = parsed(text)
         rows = tuple(_row(row) for row in whole["rows"])
-        stated, repairs = dict(whole["stated"]), tuple(whole["repairs"])
+        stated = {str(key): _counted(count) for key, count in whole["stated"].items()}
+        repairs = tuple(whole["repairs"])
         return Table(_text(whole["name"]), rows, whole["style"], stated, repairs)
     except (
         ValueError,
@@ -105,7 +115,7 @@ def _row(row: dict[str, Any]) -> Row:
         name=_text(row["name"]),
         layer_class=_text(row["kind"]),
         shape=tuple(None if size is None else int(size) for size in row["shape"]),
-        parameters={str(role): int(count) for role, count in row["parameters"].items()},
+        parameters={str(role): _counted(count) for role, count in row["parameters"].items()},
         trainable=int(row["trainable"]),
         inputs=tuple(map(_text, row["inputs"])),
         path=tuple(map(_text, row["path"])),

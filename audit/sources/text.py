@@ -12,8 +12,9 @@ from audit.sources.cleaning import clean
 from audit.sources.prefixes import drawn, unprefixed
 from audit.sources.recovery import recovered
 from audit.styles import READ_ONLY, STYLES
-from audit.tables import Table
+from audit.tables import Row, Table
 from unetzoo.utils.json_values import parsed, short
+from unetzoo.utils.text import printable
 
 LIMIT = 64 * 2**20  # bytes
 
@@ -70,7 +71,10 @@ def read(source: str | Path) -> Table:
 
 
 def _placed(table: Table) -> Table:
-    """The table with the blocks that the names of Keras's layers show."""
+    """The table with the blocks that the names of Keras's layers show; names that print."""
+    texts = (text for row in table for text in (row.name, row.layer_class, *row.path))
+    if not all(map(str.isprintable, texts)):
+        table = replace(table, rows=tuple(map(_printable, table)))
     if not table.style.startswith(("keras", "markdown")):
         return table
     names = {row.name for row in table}
@@ -78,6 +82,13 @@ def _placed(table: Table) -> Table:
         table,
         rows=tuple(replace(row, path=(*row.path, *path_of(row.name, names))) for row in table),
     )
+
+
+def _printable(row: Row) -> Row:
+    """The row with control codes escaped, which anybody may have put into a text."""
+    path = tuple(map(printable, row.path))
+    name, kind = printable(row.name), printable(row.layer_class)
+    return replace(row, name=name, layer_class=kind, path=path)
 
 
 def _text(source: str | Path) -> tuple[str, str]:
