@@ -89,6 +89,7 @@ def here(trained, tmp_path, monkeypatch):
     model(np.zeros((1, 64, 64, 1)))  # or it cannot be exported
     model.save("model.keras")
     model.export("network.onnx", format="onnx", verbose=False)
+    Path("table.txt").write_text(audit.table(model).to_text("keras3"))
     published = audit.table(names["build"](16)).to_text("torchsummary")
     for page in ("README.md", "paper.md"):
         Path(page).write_text(f"# Mine\n\n```text\n{published}\n```\n")

@@ -125,8 +125,8 @@ def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
         train(settings(small_data, epochs=1), tmp_path)
     checkpoint = tmp_path / "epoch-0001.keras"
     checkpoint.write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(ValueError, match="begun with epochs 1, not 2"):
-        train(settings(small_data, epochs=2), tmp_path)
+    with pytest.raises(ValueError, match="begun with steps 6, not 5"):
+        train(settings(small_data, epochs=1, steps=5), tmp_path)
     sentence = r"epoch-0001.keras: .* or damaged\. Delete it .* to start over if there is none\.$"
     with pytest.raises(ValueError, match=sentence):
         train(settings(small_data, epochs=1), tmp_path)
@@ -141,11 +141,38 @@ def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
     assert Run.read(tmp_path).settings.epochs == 2
 
 
+@pytest.mark.parametrize("schedule", [None, "poly"])
+def test_a_finished_run_goes_on_with_more_epochs(schedule, small_data, tmp_path, capsys):
+    """As if it had been begun with them, but for the learning rates of before."""
+    more = {"steps": 3, "schedule": schedule}
+    train(settings(small_data, epochs=2, **more), tmp_path)
+    capsys.readouterr()
+    train(settings(small_data, epochs=4, **more), tmp_path)
+    said = capsys.readouterr().err
+    assert "4 epochs instead of 2, of which 2 are done; " in said
+    rows = read_history(tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    run = Run.read(tmp_path)
+    assert (run.settings.epochs, run.continued) == (4, ((2, 2),))
+    rates = [row["learning_rate"] for row in rows]
+    if schedule is None:
+        assert "the learning rate stays as it is" in said
+        train(settings(small_data, epochs=4, **more), tmp_path / "whole")
+        np.testing.assert_allclose(losses(tmp_path), losses(tmp_path / "whole"), rtol=1e-5)
+    else:
+        assert "the learning rate goes on at 0.0054, not 0" in said
+        expected = [1e-2 * (1 - step / 12) ** 0.9 for step in (9, 12)]
+        np.testing.assert_allclose(rates[2:], expected, rtol=1e-4)
+        assert rates[1] == 0
+    with pytest.raises(ValueError, match="begun with epochs 4, not 3"):
+        train(settings(small_data, epochs=3, **more), tmp_path)
+
+
 @pytest.mark.slow
 def test_going_on_with_other_settings_or_data_is_refused(small_run, small_data, tmp_path):
     before = (small_run / "run.json").read_bytes()
-    with pytest.raises(ValueError, match=r"begun with epochs 4, not 9, seed 0, not 3") as error:
-        train(settings(small_data, epochs=9, seed=3), small_run)
+    with pytest.raises(ValueError, match=r"begun with epochs 4, not 3, seed 0, not 3") as error:
+        train(settings(small_data, epochs=3, seed=3), small_run)
     assert "another folder" in str(error.value)
     moved = tmp_path / "data"
     shutil.copytree(small_data, moved)

@@ -66,6 +66,8 @@ def shared_settings(data: Files, folder: Path, workers: int, survey: Survey) -> 
     asked, path = replace(data.settings, fold=0).located(), folder / RECORD
     if path.exists():
         begun, shared = _read(path)
+        if asked.epochs > begun.epochs:  # the runs go on
+            begun = replace(begun, epochs=asked.epochs)
         if different := asked.differences(begun):
             raise ValueError(
                 f"{folder}: the cross-validation there was begun with {', '.join(different)}; give "

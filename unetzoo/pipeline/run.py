@@ -5,7 +5,7 @@ import json
 import platform
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Run:
     versions: Mapping[str, str]
     backend: str
     layout: str = ""  # of its data, one of LAYOUTS; "" is not known
+    continued: tuple[tuple[int, int], ...] = ()  # epochs that were done, and asked for until then
 
     @property
     def patch(self) -> tuple[int, ...]:
@@ -82,6 +83,7 @@ class Run:
             "versions": dict(self.versions),
             "backend": self.backend,
             "layout": self.layout,
+            **({"continued": self.continued} if self.continued else {}),
         }
         with replacing(self.folder / RUN) as beside:
             beside.write_text(json.dumps(record, indent=1) + "\n")
@@ -96,6 +98,7 @@ class Run:
             record = parsed(path.read_bytes())
             if isinstance(record, dict):
                 record.setdefault("layout", "")  # not in older records
+                record.setdefault("continued", [])
             parts = {name: _part(record, name, make) for name, make in _PARTS.items()}
         except ValueError as error:
             reason = str(error).removesuffix(".")
@@ -107,9 +110,14 @@ class Run:
     def check_same(self, settings: Settings) -> None:
         """Whether the run can be resumed with these settings: they must be those it began with.
 
+        More epochs are allowed.
+
         Raises: ValueError for other settings, or another backend.
         """
-        if different := settings.differences(self.settings):
+        own = self.settings
+        if settings.epochs > own.epochs:
+            own = replace(own, epochs=settings.epochs)
+        if different := settings.differences(own):
             raise ValueError(
                 f"{self.folder}: the run there was begun with {', '.join(different)}; give the "
                 "same settings to resume it, or another folder."
@@ -120,6 +128,17 @@ class Run:
                 f"{self.folder}: the run there was begun on {self.backend}, not {backend}; set "
                 f"KERAS_BACKEND={self.backend} to resume it, or give another folder."
             )
+
+    def longer(self, epochs: int, done: int) -> "Run":
+        """The run with more epochs, in its record as well.
+
+        Args:
+            epochs: of the whole run from now on.
+            done: so far.
+        """
+        settings = replace(self.settings, epochs=epochs)
+        continued = (*self.continued, (done, self.settings.epochs))
+        return replace(self, settings=settings, continued=continued)
 
     def model_file(self, which: str = "best") -> Path:
         """The file of its network.
@@ -178,6 +197,7 @@ _PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what reads each 
     "versions": dict,
     "backend": str,
     "layout": str,
+    "continued": lambda pairs: tuple((int(done), int(epochs)) for done, epochs in pairs),
 }
 
 

@@ -43,7 +43,8 @@ def train(
 ) -> keras.Model:
     """Train a network on a data set; a run that was stopped is resumed after its last epoch.
 
-    A run that was stopped in its first epoch starts over.
+    A run that was stopped in its first epoch starts over. With more epochs a run goes on, finished
+    or not: a learning rate that falls over the run then falls over all of them.
 
     The folder holds ``run.json`` (all that is needed to repeat the run), ``history.csv``,
     ``curves.png``, ``overlay-1.png`` to ``-3.png``, ``tensorboard/``, ``best.keras`` and the newest
@@ -99,6 +100,9 @@ def _begun(
         if plan is not None:
             write_plan(plan, folder / PLAN)
         run.write()
+    elif resumed.settings.epochs < data.settings.epochs:
+        run = _longer(run, data.settings)
+        run.write()
     return run
 
 
@@ -136,21 +140,54 @@ def build(run: Run) -> keras.Model:
             print(report, file=sys.stderr)
             write_text(run.folder / INIT, f"{report}\n")
         freeze(model, *settings.freeze)
-        optimizer = make_optimizer(
-            settings.optimizer,
-            learning_rate=settings.learning_rate,
-            schedule=settings.schedule or ("poly" if settings.optimizer == "sgd" else "constant"),
-            steps=settings.epochs * settings.steps,
-            clip=settings.clip,
-        )
         regions = run.scheme.regions  # their batches have weights where a label is ignored
         return compile_model(
             model,
-            optimizer=optimizer,
+            optimizer=_optimizer(settings),
             ignore_label=None if regions else run.scheme.ignore,
             activation="sigmoid" if regions else None,
             batch_dice=settings.batch_dice,
         )
+
+
+def _schedule(settings: Settings) -> str:
+    return settings.schedule or ("poly" if settings.optimizer == "sgd" else "constant")
+
+
+def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
+    return make_optimizer(
+        settings.optimizer,
+        learning_rate=settings.learning_rate,
+        schedule=_schedule(settings),
+        steps=settings.epochs * settings.steps,
+        clip=settings.clip,
+    )
+
+
+def _reschedule(model: keras.Model, settings: Settings) -> None:
+    """Let the learning rate fall over all of the run's epochs, which may have become more."""
+    optimizer = model.optimizer
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of half precision
+    schedule = _optimizer(settings)._learning_rate
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        optimizer.learning_rate = schedule
+
+
+def _longer(run: Run, settings: Settings) -> Run:
+    """The run with the epochs of these settings, in its record as well; says what changes."""
+    done, before, schedule = max(checkpoints(run.folder)), run.settings.epochs, _schedule(settings)
+    change = "the learning rate stays as it is"
+    if schedule != "constant":
+        step = done * settings.steps
+        rates = (_optimizer(each)._learning_rate(step) for each in (run.settings, settings))
+        old, new = map(float, rates)
+        change = f"{schedule} is recomputed: the learning rate goes on at {new:.2g}, not {old:.2g}"
+    print(
+        f"{run.folder}: {settings.epochs} epochs instead of {before}, of which {done} are done; "
+        f"{change}",
+        file=sys.stderr,
+    )
+    return run.longer(settings.epochs, done)
 
 
 @contextlib.contextmanager
@@ -201,6 +238,7 @@ def _fit(run: Run, data: TrainingData) -> keras.Model:
     if model is None:
         model = build(run)
     else:
+        _reschedule(model, settings)
         print(f"resuming after epoch {done} of {settings.epochs}", file=sys.stderr)
     validated = None if data.held_out is None else settings.validate_every
     with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
