@@ -70,6 +70,7 @@ def write_runs(folder, data, scene, which):
             scheme=scheme, class_names=dataset.class_names, channels=1,
             preparation=Preparation(None, (ZScore(),)), train={},
             held_out=dict.fromkeys(held_out, ""), versions={}, backend=keras.backend.backend(),
+            layout=dataset.layout,
         )  # fmt: skip
         run.write()
         (place / SEGMENTED).write_text(json.dumps(stamp(run, **MADE)))
