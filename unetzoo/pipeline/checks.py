@@ -159,10 +159,12 @@ def check_network(
     patch = network_patch(network, patch)
     if len(patch) not in card.ranks:
         networks = ", ".join(registry.list_models(f"{rank}d")) or "none"
+        slices = rank == 3 and 2 in card.ranks
+        hint = ", or one slice of a volume, such as 64,64,1" if slices else ""
         raise ValueError(
             f"network {network!r} has {' or '.join(map(str, card.ranks))} axes of space, "
-            f"patch {patch} has {rank}: expected the same, or one slice of a volume, such as "
-            f"64,64,1, for a 2D network; for {counted(rank, 'axis')} there are {networks}."
+            f"patch {patch} has {rank}: expected the same{hint}; for {counted(rank, 'axis')} there "
+            f"are {networks}."
         )
     if wrong := [size for size in patch if not card.sizes.allow(size)]:
         raise ValueError(f"patch {patch}: {card.name!r} {card.sizes.needed(wrong)}")
