@@ -120,6 +120,16 @@ class NnunetPredictor:
             spread.add(single.predict_probabilities(image))
         return spread
 
+    @property
+    def label_names(self) -> dict[int, str]:
+        """The name of each number in a mask."""
+        trained = self.trained
+        named = {name: value for name, value in trained.labels.items() if value not in (0, [0])}
+        if trained.regions:
+            return dict(zip(trained.regions, named, strict=False))
+        numbers = [value[0] if isinstance(value, list) else value for value in named.values()]
+        return dict(zip(map(int, numbers), named, strict=True))
+
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
         image = read_image(case.images, fill=self.fill, spacing=case.spacing)
@@ -135,7 +145,7 @@ class NnunetPredictor:
             if spread.count > 1:
                 write_values(folder / f"{case.name}_variance.nii.gz", spread.variance, file)
         dtype = "uint8" if max(self.trained.numbers) < 255 else "uint16"
-        write_values(path, self.segment(image).astype(dtype), file)
+        write_values(path, self.segment(image).astype(dtype), file, self.label_names)
         return path
 
     def _scan(self, image: Volume) -> Scan:
