@@ -95,7 +95,9 @@ def test_the_command_writes_what_nnu_net_writes(tmp_path):
         [f"segmenting: {n}/3", f"case1{n - 1}"] for n in (1, 2, 3)
     ]
     assert done.stderr.replace("\n", "").isprintable()
-    for path in (tmp_path / "masks").iterdir():
+    beside = {path.name for path in (tmp_path / "masks").iterdir() if path.suffix != ".gz"}
+    assert beside == {"labels.ctbl", "labels.label"}
+    for path in (tmp_path / "masks").glob("*.nii.gz"):
         theirs = nibabel.load(FOLDERS / "ct_2d" / "masks" / path.name)
         np.testing.assert_array_equal(nibabel.load(path).dataobj, theirs.dataobj)
 

@@ -73,6 +73,24 @@ def test_a_series_is_an_image_and_its_mask_is_nifti(predictor, tmp_path):
     np.testing.assert_array_equal(sitk.GetArrayFromImage(mask), 4 * (SCAN.mean() < SCAN))
 
 
+def test_a_series_may_get_dicom_seg_and_names_of_classes_survive(predictor, tmp_path):
+    highdicom = pytest.importorskip("highdicom")
+    for channel in range(2):
+        save_series(tmp_path / f"s_{channel:04}", SCAN)
+    cases = cases_of([tmp_path / f"s_{n:04}" for n in range(2)], 2)
+    done = predict_cases(predictor, in_format(cases, "dicom-seg"), tmp_path / "out")
+    assert done.failed == {}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "labels.ctbl", "labels.label", "s.dcm",
+    ]  # fmt: skip
+    (segment,) = highdicom.seg.segread(done.written["s"]).SegmentSequence
+    assert (segment.SegmentLabel, segment.SegmentDescription) == ("bright", "label 4")
+    assert "4 bright 230 159 0 255" in (tmp_path / "out" / "labels.ctbl").read_text()
+    nrrd = cases_of([save(tmp_path / "a.nrrd")], 1)
+    with pytest.raises(ValueError, match="is no DICOM series, to which such a mask refers"):
+        in_format(nrrd, "dicom-seg")
+
+
 def test_the_format_of_masks_may_be_chosen(tmp_path):
     (tmp_path / "run").mkdir()
     paths = [save(tmp_path / f"a_{n:04}.nii.gz") for n in range(2)]

@@ -114,6 +114,16 @@ class NnunetPredictor:
             spread.add(single.predict_probabilities(image))
         return spread
 
+    @property
+    def label_names(self) -> dict[int, str]:
+        """The name of each number in a mask."""
+        trained = self.trained
+        named = {name: value for name, value in trained.labels.items() if value not in (0, [0])}
+        if trained.regions:
+            return dict(zip(trained.regions, named, strict=False))
+        numbers = [value[0] if isinstance(value, list) else value for value in named.values()]
+        return dict(zip(map(int, numbers), named, strict=True))
+
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
         self._check_kind(case.images[0])
@@ -132,7 +142,7 @@ class NnunetPredictor:
         if isinstance(image, Picture):
             write_mask(path, labels, image, LabelScheme())
         else:
-            write_values(path, labels, image.files[0])
+            write_values(path, labels, image.files[0], self.label_names)
         return path
 
     def _check_kind(self, path: Path) -> None:

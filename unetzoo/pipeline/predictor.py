@@ -11,6 +11,7 @@ import numpy as np
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.datasets.reading import read_case, read_case_labels, write_case_labels
+from unetzoo.data.io.label_files import write_label_files
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
 from unetzoo.data.labels import LabelScheme
@@ -113,6 +114,16 @@ class Predictor:
             return self.run
         raise ValueError(f"{self.run.folder}: an export; expected the folder of a run.")
 
+    @property
+    def label_names(self) -> dict[int, str]:
+        """The name of each number in a mask; none where labels overlap."""
+        scheme = self.run.scheme
+        if scheme.overlapping:
+            return {}
+        names = scheme.drawn_names(self.run.class_names)
+        numbers = scheme.to_numbers(np.arange(len(names)), self.run.folder)
+        return dict(zip(numbers.tolist(), names, strict=True))
+
     def read(self, case: Case) -> Volume | Picture:
         """The image of a case. Raises: ValueError as ``read_case``."""
         fill = self.run.preparation.fill if self.fill is None else self.fill
@@ -181,7 +192,7 @@ class Predictor:
             if spread.count > 1:
                 variance = spread.variance[..., None]
                 _write_values(folder / f"{case.name}_variance", variance, image)
-        write_case_labels(path, classes, image, self.run.scheme)
+        write_case_labels(path, classes, image, self.run.scheme, self.label_names)
         return path
 
     def _keep(
@@ -363,6 +374,8 @@ def predict_cases(
         overwrite: whether to replace masks that are there.
         progress: wraps the list of cases, to show progress.
 
+    Beside masks of volumes, labels.ctbl and labels.label have the names of their classes.
+
     Returns: which masks were written, which were there, and which cases failed, and why.
     Raises: ValueError if two cases would write the same file, or the folder holds their own files.
     """
@@ -380,6 +393,8 @@ def predict_cases(
             outcome.written[case.name] = predictor.write(case, folder)
         except (ValueError, OSError, MemoryError) as error:
             outcome.failed[case.name] = " ".join(str(error).split()) or type(error).__name__
+    if predictor.label_names and any(path.suffix != ".png" for path in outcome.written.values()):
+        write_label_files(folder, predictor.label_names)
     return outcome
 
 

@@ -7,7 +7,7 @@ SCHEDULES = ("constant", "poly", "cosine", "step")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 EXPORTS = ("onnx", "openvino", "litert", "saved_model", "keras", "nnunet", "bioimageio")
 MASKS = (  # formats of masks of volumes
-    "nii.gz", "nii", "nrrd", "mha", "gipl.gz", "tif", "ome.tif", "ome.zarr", "h5"
+    "nii.gz", "nii", "nrrd", "mha", "gipl.gz", "tif", "ome.tif", "ome.zarr", "h5", "dicom-seg"
 )  # fmt: skip
 MODELS = ("best", "last")  # of a run
 TFDS = "tfds:"  # prefix of a data set in TensorFlow Datasets

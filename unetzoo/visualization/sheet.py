@@ -17,10 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from unetzoo.utils.colors import PALETTE
 from unetzoo.utils.files import replacing
 from unetzoo.utils.text import printable
 
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#F0E442")
 MOST_CLASSES = 8  # with a line of scores, or a curve, of their own
 MOST_ENTRIES = 24  # in a legend
 LONGEST = 40  # letters of the name of a class

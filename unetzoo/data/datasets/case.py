@@ -15,7 +15,7 @@ from unetzoo.data.regions import Overlapping, Regions
 from unetzoo.utils.text import counted, few
 
 ENDINGS = tuple(dict.fromkeys((*FORMATS, *SUFFIXES)))  # of the files that can be read
-BESIDE = (".raw", ".zraw", ".json")  # of files that belong to others
+BESIDE = (".raw", ".zraw", ".json", ".label", ".ctbl")  # of files that belong to others
 
 
 @dataclass(frozen=True)

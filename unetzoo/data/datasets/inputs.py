@@ -107,7 +107,12 @@ def in_format(cases: Iterable[Case], format: str | None) -> list[Case]:
                 f"--format {format}: {case.images[0]} is a picture, whose mask is PNG; leave "
                 "--format away."
             )
-        changed.append(replace(case, ending=f".{format}"))
+        if format == "dicom-seg" and not is_series(case.images[0]):
+            raise ValueError(
+                f"--format dicom-seg: {case.images[0]} is no DICOM series, to which such a mask "
+                "refers; leave --format away."
+            )
+        changed.append(replace(case, ending=".dcm" if format == "dicom-seg" else f".{format}"))
     return changed
 
 

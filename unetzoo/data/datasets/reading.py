@@ -1,6 +1,6 @@
 """Reads and writes volumes and pictures alike: the file names tell which of them a case is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -153,9 +153,13 @@ def read_case_weight(case: Case) -> np.ndarray | None:
 
 
 def write_case_labels(
-    path: Path | str, classes: np.ndarray, like: Volume | Picture, scheme: LabelScheme
+    path: Path | str,
+    classes: np.ndarray,
+    like: Volume | Picture,
+    scheme: LabelScheme,
+    names: Mapping[int, str] | None = None,
 ) -> None:
-    """Write classes ``(*spatial)`` on the grid of their image.
+    """Write classes ``(*spatial)`` on the grid of their image; names as in ``write_labels``.
 
     Raises: ValueError for a wrong shape, an unknown class, or a file that cannot be written.
     """
@@ -164,7 +168,7 @@ def write_case_labels(
     elif scheme.overlapping:
         write_overlapping(path, classes, like, scheme)
     else:
-        write_labels(path, classes, like, scheme)
+        write_labels(path, classes, like, scheme, names)
 
 
 def file_ending(image: Path) -> str:

@@ -1,13 +1,13 @@
 """The formats of volumes: a file's name tells which of them reads it, and writes it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from unetzoo.data.io import dicom, hdf5, itk, nifti, tiff, zarr
+from unetzoo.data.io import dicom, dicom_seg, hdf5, itk, nifti, tiff, zarr
 from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.itk_headers import data_file
 from unetzoo.data.io.pictures import is_picture
@@ -64,12 +64,26 @@ def stated_spacing(*paths: Path | str) -> Spacing | None:
     return None
 
 
-def write_values(path: Path | str, values: np.ndarray, like: VolumeFile) -> None:
+def write_values(
+    path: Path | str,
+    values: np.ndarray,
+    like: VolumeFile,
+    names: Mapping[int, str] | None = None,
+) -> None:
     """Write ``(X, Y, Z)`` or ``(X, Y, Z, C)`` on a file's grid, whole or not at all.
+
+    Args:
+        path: its ending tells the format; a name that ends in .dcm is DICOM-SEG.
+        values: numbers in the file's own order of axes.
+        like: the file.
+        names: of the labels, which DICOM-SEG keeps.
 
     Raises: ValueError if it cannot be written, or the format cannot hold the grid.
     """
-    _format_of(Path(path)).write_values(path, values, like)
+    if Path(path).name.lower().endswith(".dcm"):
+        dicom_seg.write_values(path, values, like, names)
+    else:
+        _format_of(Path(path)).write_values(path, values, like)
 
 
 def mask_ending(path: Path) -> str:

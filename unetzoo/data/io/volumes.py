@@ -5,7 +5,7 @@ and up (RAS+), as nearly as an oblique scan allows. Nothing is resampled here.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +113,13 @@ def read_voxel_weights(
     return np.ascontiguousarray(file.to_canonical(file.values("float32")[..., 0]))
 
 
-def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: LabelScheme) -> None:
+def write_labels(
+    path: Path | str,
+    classes: np.ndarray,
+    like: Volume,
+    scheme: LabelScheme,
+    names: Mapping[int, str] | None = None,
+) -> None:
     """Write classes ``(X, Y, Z)`` on a volume's own grid, as the numbers they come from.
 
     Affine, shape, voxel sizes, orientation and the codes of qform and sform are those of the
@@ -124,11 +130,12 @@ def write_labels(path: Path | str, classes: np.ndarray, like: Volume, scheme: La
         classes: on canonical axes.
         like: the volume that they belong to.
         scheme: the number of each class; if it has several, the first that the scheme lists.
+        names: of the numbers, which DICOM-SEG keeps.
 
     Raises: ValueError for a wrong shape, an unknown class, or a file that cannot be written.
     """
     file = target_of(path, classes, like, classes.shape)
-    write_values(path, file.from_canonical(scheme.to_numbers(classes, path)), file)
+    write_values(path, file.from_canonical(scheme.to_numbers(classes, path)), file, names)
 
 
 def write_image(path: Path | str, data: np.ndarray, like: Volume) -> None:
