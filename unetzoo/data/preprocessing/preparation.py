@@ -264,6 +264,7 @@ def prepare(
     inside = slices(box)
     masked = ZScore(masked=True) in preparation.normalisation
     mask = nonzero_mask(image[inside]) if masked else None
+    seen = None if mask is None else resample_labels(mask.astype("uint8"), shape, coarse) > 0
     result = np.empty((*shape, image.shape[-1]), "float32")
     scale = []
     for channel, kind in enumerate(preparation.normalisation):
@@ -277,7 +278,7 @@ def prepare(
         None if weight is None else resample_linearly(weight[inside], shape, coarse),
         tuple(scale),
         mask,
-        None if mask is None else resample_labels(mask.astype("uint8"), shape, coarse) > 0,
+        seen,
     )
 
 
