@@ -41,8 +41,9 @@ OF_VARIANTS = f"(every_norm or small_and_odd or mixed_precision) and ({VARIANTS}
 CHOICES = f"bfloat16 or (every_norm and group) or ({OF_VARIANTS})"
 # XLA compiles every operation at every size, the long steps for minutes; PyTorch's CPU convolves
 # large networks in float16 for minutes.
+OPEN = f"open_sizes_give and ({LARGE} or {VARIANTS})"
 LEFT_OUT = {
-    "jax": f"{TABLES} or ({LONG}) or ({LARGER}) or ({CHOICES})",
+    "jax": f"{TABLES} or ({LONG}) or ({LARGER}) or ({CHOICES}) or ({OPEN})",
     "torch": f"{TABLES} or (float16 and (unet3d_original or 90m) and not bfloat16)",
 }
 TWINS = [
