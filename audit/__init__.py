@@ -132,7 +132,7 @@ def explain(first: Any, second: Any = None, *, count: int | None = None) -> "Exp
     from audit.comparison.explain import explain as explain_of
 
     if (second is None) == (count is None):
-        raise ValueError("explain: give a second network, or else count=.")
+        raise ValueError("explain: expected a second network, or a count (--count).")
     if count is not None:
         return search(first, count)
     return explain_of(as_table(first), as_table(second))

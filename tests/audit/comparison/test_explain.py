@@ -283,7 +283,7 @@ def test_the_command():
     assert found["tried"] > 10_000
     bad = command("unet3d_original")
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert "give a second network, or else count=" in bad.stderr
+    assert "expected a second network, or a count (--count)" in bad.stderr
 
 
 def test_one_container_is_told_as_one():
