@@ -15,7 +15,7 @@ import numpy as np
 
 from unetzoo.data.io.containers import container_of, inside_of
 from unetzoo.data.io.units import Spacing, asked, is_spacing, spacing_beside
-from unetzoo.data.io.volume_file import VolumeFile, straight_affine, straight_spacing
+from unetzoo.data.io.volume_file import ReadInParts, VolumeFile, straight_affine, straight_spacing
 from unetzoo.utils.extras import MissingExtra, extra
 from unetzoo.utils.files import missing, replacing
 from unetzoo.utils.json_values import short
@@ -25,34 +25,13 @@ ENDINGS = (".h5", ".hdf5")
 SIZE = "element_size_um"
 SLAB = 2**25  # numbers that are read at a time, about
 MOST = 2**31  # bytes of a chunk
-VOXEL = 10  # bytes per voxel that reading needs
 
 
 @dataclass(frozen=True, eq=False)
-class Hdf5File(VolumeFile):
+class Hdf5File(ReadInParts):
     """A dataset's checked header, and its grid in the file's own order of axes."""
 
-    kind: np.dtype
     name: str  # of the dataset
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of the numbers in the file."""
-        return self.kind
-
-    @property
-    def needed_bytes(self) -> int:
-        """Bytes that reading needs at its peak: no copy of the whole is made."""
-        return math.prod(self.shape) * self.channels * VOXEL
-
-    def values(self, dtype: str | None = None) -> np.ndarray:
-        """The numbers ``(X, Y, Z, C)`` in the file's own order of axes, as dtype if given.
-
-        Raises: ValueError for a file that is cut off or damaged.
-        """
-        out = np.empty((*self.shape, self.channels), dtype or self.dtype)
-        self.read_into(out)
-        return out
 
     def read_into(self, out: np.ndarray) -> None:
         """Read slab after slab into an array ``(X, Y, Z, C)``, or a view of one."""

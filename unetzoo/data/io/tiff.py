@@ -15,9 +15,10 @@ import numpy as np
 
 from unetzoo.data.io.units import Spacing, asked, millimeters, spacing_beside
 from unetzoo.data.io.volume_file import DEFLATE, VolumeFile, straight_affine, straight_spacing
-from unetzoo.utils.extras import MissingExtra, extra
+from unetzoo.utils.extras import explained, extra
 from unetzoo.utils.files import missing, replacing
 
+LIBRARY = ("tifffile", "export it again")  # and what to do with what it cannot read
 ENDINGS = (".ome.tiff", ".ome.tif", ".tiff", ".tif")
 UNKNOWN = "QI"  # tifffile's letters for an axis of pages
 BOUNDED = {1: 1, 5: DEFLATE, 8: DEFLATE, 32946: DEFLATE, 32773: 64}  # ratios of compressions
@@ -44,7 +45,7 @@ class TiffVolume(VolumeFile):
 
         Raises: ValueError for a file that is cut off or damaged.
         """
-        with explained(self.path), opened(self.path) as tiff:
+        with explained(self.path, *LIBRARY), opened(self.path) as tiff:
             array = tiff.series[0].asarray()
         order = [self.axes.index(axis) for axis in "XYZ" if axis in self.axes]
         rest = [axis for axis in range(array.ndim) if axis not in order]
@@ -65,7 +66,7 @@ def read_header(path: Path | str, given: Spacing | None = None) -> TiffVolume:
     path = Path(path)
     if reason := missing(path):
         raise ValueError(f"{path}: {reason}; expected a TIFF.")
-    with explained(path), opened(path) as tiff:
+    with explained(path, *LIBRARY), opened(path) as tiff:
         series = list(tiff.series)
         sizes, kind = tuple(series[0].shape), np.dtype(series[0].dtype)
         axes = series[0].axes
@@ -118,22 +119,8 @@ def write_values(path: Path | str, values: np.ndarray, like: VolumeFile) -> None
         array = array if values.ndim == 3 else np.ascontiguousarray(array.swapaxes(0, 1))
         metadata = {"axes": axes, "spacing": z, "unit": _imagej_unit(unit)}
         options |= {"imagej": True, "resolution": (1 / x, 1 / y), "metadata": metadata}
-    with replacing(path) as beside, explained(path, "write"):
+    with replacing(path) as beside, explained(path, *LIBRARY, "write"):
         tifffile.imwrite(beside, array, **options)
-
-
-@contextmanager
-def explained(path: Path, verb: str = "read") -> Iterator[None]:
-    """Turn whatever tifffile raises for a damaged file into a sentence that names it."""
-    try:
-        yield
-    except (OSError, MemoryError, MissingExtra):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise ValueError(
-            f"{path}: tifffile cannot {verb} it ({reason}); export it again."
-        ) from error
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from nibabel.orientations import (
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
 DEFLATE = 1032  # gzip's highest compression ratio
 TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # left and back to right and front, and the other way
+IN_PARTS = 10  # bytes per voxel that reading in parts needs, the result among them, measured
 WORK = 14  # bytes per voxel that reading needs besides the file's own, measured
 
 
@@ -90,6 +91,39 @@ class VolumeFile:
     def from_canonical(self, values: np.ndarray) -> np.ndarray:
         """The way back; a view."""
         return apply_orientation(values, ornt_transform(CANONICAL, self.orientation))
+
+
+@dataclass(frozen=True, eq=False)
+class ReadInParts(VolumeFile):
+    """A file whose voxels are read chunk after chunk, without a copy of the whole."""
+
+    kind: np.dtype
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers in the file."""
+        return self.kind
+
+    @property
+    def needed_bytes(self) -> int:
+        """Bytes that reading needs at its peak."""
+        return math.prod(self.shape) * self.channels * IN_PARTS
+
+    @abstractmethod
+    def read_into(self, out: np.ndarray) -> None:
+        """Read into an array ``(X, Y, Z, C)``, or a view of one.
+
+        Raises: ValueError for a file that is cut off or damaged.
+        """
+
+    def values(self, dtype: str | None = None) -> np.ndarray:
+        """The numbers ``(X, Y, Z, C)`` in the file's own order of axes, as dtype if given.
+
+        Raises: ValueError for a file that is cut off or damaged.
+        """
+        out = np.empty((*self.shape, self.channels), dtype or self.dtype)
+        self.read_into(out)
+        return out
 
 
 def straight_affine(spacing: Sequence[float], origin: Sequence[float] = (0, 0, 0)) -> np.ndarray:

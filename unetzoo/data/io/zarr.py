@@ -1,7 +1,6 @@
 """OME-Zarr 0.4 and 0.5 through zarr, which an extra installs: read and written chunk by chunk."""
 
 import itertools
-import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,47 +13,27 @@ import numpy as np
 
 from unetzoo.data.io.containers import container_of, inside_of
 from unetzoo.data.io.units import Spacing, asked, spacing_beside
-from unetzoo.data.io.volume_file import VolumeFile, straight_affine, straight_spacing
+from unetzoo.data.io.volume_file import ReadInParts, VolumeFile, straight_affine, straight_spacing
 from unetzoo.data.io.zarr_metadata import Level, check_array, levels_of
-from unetzoo.utils.extras import MissingExtra, extra
+from unetzoo.utils.extras import explained, extra
 from unetzoo.utils.files import explained_writing
 
+LIBRARY = ("zarr", "copy it again")  # and what to do with what it cannot read
 ENDINGS = (".ome.zarr", ".zarr")
 CHUNK = 64  # voxels of a chunk's axis that is written
 NEAR = 1.01  # how much a level may be coarser than what is asked for
-VOXEL = 10  # bytes per voxel that reading needs
 
 
 @dataclass(frozen=True, eq=False)
-class ZarrFile(VolumeFile):
+class ZarrFile(ReadInParts):
     """A level's checked metadata, and its grid in the file's own order of axes."""
 
-    kind: np.dtype
     level: Level
     version: str
 
-    @property
-    def dtype(self) -> np.dtype:
-        """Of the numbers in the file."""
-        return self.kind
-
-    @property
-    def needed_bytes(self) -> int:
-        """Bytes that reading needs at its peak: no copy of the whole is made."""
-        return math.prod(self.shape) * self.channels * VOXEL
-
-    def values(self, dtype: str | None = None) -> np.ndarray:
-        """The numbers ``(X, Y, Z, C)`` in the file's own order of axes, as dtype if given.
-
-        Raises: ValueError for a damaged chunk.
-        """
-        out = np.empty((*self.shape, self.channels), dtype or self.dtype)
-        self.read_into(out)
-        return out
-
     def read_into(self, out: np.ndarray) -> None:
         """Read chunk after chunk into an array ``(X, Y, Z, C)``, or a view of one."""
-        with explained(self.path):
+        with explained(self.path, *LIBRARY):
             array = _array(self.path, self.level)
             axes = self.level.axes
             order = [axes.index(axis) for axis in "XYZ" if axis in axes]
@@ -89,7 +68,7 @@ def read_header(
     version, levels = levels_of(folder)
     level = _chosen(path, levels, wanted, near)
     check_array(folder / level.name)
-    with explained(path):
+    with explained(path, *LIBRARY):
         array = _array(path, level)
         sizes, kind = tuple(array.shape), np.dtype(array.dtype)
     by_axis = _sizes(path, level.axes, sizes)
@@ -134,7 +113,7 @@ def write_values(path: Path | str, values: np.ndarray, like: VolumeFile) -> None
         "datasets": [{"path": "0", "coordinateTransformations": transforms}],
     }
     array = values.T if values.ndim == 3 else values.transpose(3, 2, 1, 0)
-    with replacing_folder(path) as beside, explained(path, "write"):
+    with replacing_folder(path) as beside, explained(path, *LIBRARY, "write"):
         group = zarr.open_group(beside, mode="w", zarr_format=2 if version == "0.4" else 3)
         chunks = tuple(min(CHUNK, size) for size in array.shape)
         keys = {"name": "v2" if version == "0.4" else "default", "separator": "/"}
@@ -163,18 +142,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def explained(path: Path, verb: str = "read") -> Iterator[None]:
-    """Turn whatever zarr and its codecs raise into a sentence that names the file."""
-    try:
-        yield
-    except (OSError, MemoryError, MissingExtra):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise ValueError(f"{path}: zarr cannot {verb} it ({reason}); copy it again.") from error
 
 
 def _ending(path: Path) -> str:
