@@ -20,6 +20,7 @@ from unetzoo.blocks.basic import (
     zero_pad,
 )
 from unetzoo.blocks.unet import (
+    average_shortcut,
     conv_unit,
     crop_and_concat,
     cut_and_concat,
@@ -36,6 +37,7 @@ from unetzoo.utils.lazy import listed
 
 __all__ = [
     "average_pool",
+    "average_shortcut",
     "channel_dropout",
     "check_sizes",
     "conv",

@@ -6,6 +6,7 @@ import keras
 from keras import KerasTensor
 
 from unetzoo.blocks.basic import (
+    average_pool,
     channel_dropout,
     conv,
     head,
@@ -147,6 +148,33 @@ def conv_unit(
     x = channel_dropout(x, dropout, name=f"{name}-dropout{number}")
     x = norm(x, kind, name=f"{name}-norm{number}")
     return x if nonlinearity is None else nonlinear(x, nonlinearity, name=f"{name}-act{number}")
+
+
+def average_shortcut(
+    x: KerasTensor,
+    filters: int,
+    strides: Sequence[int],
+    normed: Callable[..., KerasTensor],
+    *,
+    name: str,
+) -> KerasTensor:
+    """Around a residual block: the mean of each block of voxels, and new channels where needed.
+
+    Args:
+        x: what the block begins with.
+        filters: channels of the block.
+        strides: of the block.
+        normed: the norm after the 1x1 convolution, called with ``(x, name=...)``.
+        name: begins the names of the layers.
+
+    Source: He et al. 2019, ResNet-D.
+    """
+    if max(strides) > 1:
+        x = average_pool(x, strides, name=f"{name}-pool")
+    if x.shape[-1] == filters:
+        return x
+    x = conv(x, filters, 1, bias=False, name=f"{name}-conv")
+    return normed(x, name=f"{name}-norm")
 
 
 def down(x: KerasTensor, block: Callable[..., KerasTensor], *, name: str) -> KerasTensor:

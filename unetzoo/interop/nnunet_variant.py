@@ -212,14 +212,8 @@ def variant(
         encode = parts.residual if name == "residual_unet" else parts.plain
         x = encode(x, stage, number)
         levels.append((stage, x))
-    for number in range(len(levels) - 1, 0, -1):
-        stage, skip = levels[number - 1]
-        factor, bias = levels[number][0].stride, details.bias
-        x = blocks.up_conv(x, stage.features, factor=factor, bias=bias, name=f"up{number}")
-        x = blocks.cut_and_concat(x, skip, name=f"decoder{number}")
-        for index in range(1, details.up_convs[number - 1] + 1):
-            x = parts.unit(x, stage.features, stage.kernel, name=f"decoder{number}", number=index)
-    outputs = blocks.heads([x], num_classes, None, deep_supervision=False)
+    maps = blocks.decoder(levels, "transposed", parts.units, details.up_convs, details.bias)
+    outputs = blocks.heads(maps, num_classes, None, deep_supervision=False)
     return keras.Model(inputs, outputs, name=name)
 
 
@@ -231,11 +225,22 @@ class Parts:
 
     def plain(self, x: KerasTensor, stage: Stage, number: int) -> KerasTensor:
         """A stage of convolutions; the first has the stride."""
-        for index in range(1, self.details.convs[number - 1] + 1):
-            stride = stage.stride if index == 1 else 1
-            x = self.unit(
-                x, stage.features, stage.kernel, stride, name=f"encoder{number}", number=index
-            )
+        count = self.details.convs[number - 1]
+        return self.units(x, stage, count, stage.stride, name=f"encoder{number}")
+
+    def units(
+        self,
+        x: KerasTensor,
+        stage: Stage,
+        count: int,
+        stride: int | Sequence[int] = 1,
+        *,
+        name: str,
+    ) -> KerasTensor:
+        """So many convolutions; the first has the stride."""
+        for index in range(1, count + 1):
+            step = stride if index == 1 else 1
+            x = self.unit(x, stage.features, stage.kernel, step, name=name, number=index)
         return x
 
     def residual(self, x: KerasTensor, stage: Stage, number: int) -> KerasTensor:
@@ -244,7 +249,9 @@ class Parts:
         for index in range(1, self.details.convs[number - 1] + 1):
             name = f"encoder{number}-block{index}"
             stride = stage.stride if index == 1 else (1,) * len(stage.stride)
-            residual = self.shortcut(x, stage.features, stride, name=f"{name}-shortcut")
+            residual = blocks.average_shortcut(
+                x, stage.features, stride, self.norm, name=f"{name}-shortcut"
+            )
             if narrow is None:
                 x = self.unit(x, stage.features, stage.kernel, stride, name=name)
                 x = self.unit(x, stage.features, stage.kernel, name=name, number=2, active=False)
@@ -256,17 +263,6 @@ class Parts:
             x = keras.layers.Add(name=f"{name}-add")([x, residual])
             x = self.nonlinear(x, name=f"{name}-act{2 if narrow is None else 3}")
         return x
-
-    def shortcut(
-        self, x: KerasTensor, filters: int, stride: tuple[int, ...], *, name: str
-    ) -> KerasTensor:
-        """The mean of each block of voxels, and a 1x1 convolution where the channels change."""
-        if max(stride) > 1:
-            x = blocks.average_pool(x, stride, name=f"{name}-pool")
-        if x.shape[-1] == filters:
-            return x
-        x = blocks.conv(x, filters, 1, bias=False, name=f"{name}-conv")
-        return self.norm(x, name=f"{name}-norm")
 
     def unit(
         self,

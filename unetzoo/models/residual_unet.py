@@ -96,18 +96,12 @@ def residual_unet(
     plain = partial(blocks.conv_unit, kind=norm, bias=bias)
     unit = partial(plain, nonlinearity=nonlinearity, dropout=dropout)
 
-    def shortcut(
-        x: KerasTensor, filters: int, stride: tuple[int, ...], *, name: str
-    ) -> KerasTensor:
-        if max(stride) > 1:
-            x = blocks.average_pool(x, stride, name=f"{name}-pool")
-        if x.shape[-1] == filters:
-            return x
-        x = blocks.conv(x, filters, 1, bias=False, name=f"{name}-conv")
-        return blocks.norm(x, norm, name=f"{name}-norm")
+    normed = partial(blocks.norm, kind=norm)
 
     def block(x: KerasTensor, stage: Stage, stride: tuple[int, ...], *, name: str) -> KerasTensor:
-        residual = shortcut(x, stage.features, stride, name=f"{name}-shortcut")
+        residual = blocks.average_shortcut(
+            x, stage.features, stride, normed, name=f"{name}-shortcut"
+        )
         x = unit(x, stage.features, stage.kernel, stride, name=name, number=1)
         x = plain(x, stage.features, stage.kernel, name=name, number=2, nonlinearity=None)
         x = keras.layers.Add(name=f"{name}-add")([x, residual])
