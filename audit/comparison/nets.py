@@ -23,6 +23,7 @@ class Layer:
 
     @property
     def kernel(self) -> int:
+        """Its parameters without the bias."""
         return self.taps * self.inputs * self.outputs
 
 
@@ -59,6 +60,7 @@ class Net:
 
     @property
     def norms(self) -> bool:
+        """Whether a norm follows any convolution."""
         return any(layer.norm for layer in self.layers)
 
 

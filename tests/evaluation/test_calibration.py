@@ -89,6 +89,13 @@ def test_calibration_is_told_before_and_at_the_temperature():
     assert row.split()[1::2] == [f"{before:.4f}", f"{after:.4f}"]
 
 
+def test_a_temperature_at_the_limit_is_said_to_be_there():
+    given = np.tile([[0.1, 0.9]], (100, 1))
+    truth = np.tile([[False, True], [True, False]], (50, 1))  # as if by chance
+    calibration = Calibration(given, truth, ("a", "b"), fitted_temperature(given, truth))
+    assert "at the limit of what is tried: the negative" in str(calibration)
+
+
 def test_regions_have_a_temperature_of_their_sigmoids():
     logits = RNG.normal(0, 3, (5000, 2))
     truth = RNG.random(logits.shape) < expit(logits / 3)

@@ -187,9 +187,11 @@ class Calibration(Shown):
             negative_log_likelihood(values, self.truth, regions=self.regions)
             for values in (self.probabilities, self.tempered)
         )
+        limit = not COOLEST * 1.01 < self.temperature < HOTTEST / 1.01
+        note = ", at the limit of what is tried" if limit else ""
         return "\n".join([
             f"Calibration over {len(self.truth):,} voxels; T, the temperature, is "
-            f"{self.temperature:.3f}: the negative log-likelihood goes from {before:.4f} to "
+            f"{self.temperature:.3f}{note}: the negative log-likelihood goes from {before:.4f} to "
             f"{after:.4f}.\n",
             *aligned(rows, left=1),
         ])  # fmt: skip

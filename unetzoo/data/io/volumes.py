@@ -204,6 +204,16 @@ def _check_voxels(part: np.ndarray, file: VolumeFile, fill: float | None) -> Non
 def target_of(
     path: Path | str, data: np.ndarray, like: Volume, spatial: tuple[int, ...]
 ) -> VolumeFile:
+    """The file whose grid an array is written on.
+
+    Args:
+        path: of the new file.
+        data: the array.
+        like: the volume that it belongs to.
+        spatial: the array's sizes, on canonical axes.
+
+    Raises: ValueError for other sizes than the file's, or the path of a file that was read.
+    """
     file = like.files[0]
     if spatial != file.canonical_shape:
         raise ValueError(
