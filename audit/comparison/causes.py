@@ -253,7 +253,7 @@ class _OfOne:
             return f"another head ({' in place of '.join(kinds)})" if all(kinds) else ""
         ups = [any(map(is_transposed, rows)) for rows in (first, second)]
         if sum(ups) == 1 and self.interpolates[ups.index(False)]:
-            return UP_AND_CONV if all(kinds) else ""
+            return UP_AND_CONV if _one_for_one(first, second) else ""
         return f"{' in place of '.join(kinds)}" if all(kinds) and kinds[0] != kinds[1] else ""
 
     def _cause(self, side: int, row: Row, where: str, a_block: bool) -> str:
@@ -276,6 +276,13 @@ UP_AND_CONV = "up-convolution against interpolation and a convolution"
 def _weighty(row: Row) -> bool:
     """Whether it is a layer with parameters, and no norm."""
     return row.total > 0 and "Normalization" not in row.layer_class
+
+
+def _one_for_one(first: list[Row], second: list[Row]) -> bool:
+    """Whether each up-convolution of one side has a convolution on the other, and nothing more."""
+    sides = [[row for row in rows if _weighty(row)] for rows in (first, second)]
+    ups = [all(map(is_transposed, rows)) for rows in sides]
+    return any(ups) and len(sides[0]) == len(sides[1])
 
 
 def _kinds(rows: Iterable[Row]) -> str:
