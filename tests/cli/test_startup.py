@@ -140,7 +140,7 @@ AUDIT = [
     (["diff", "unet3d_90m", "no.md"], "'no.md': not a file"),
     (["explain", "unet2d", "--count", "1"], "network 'unet2d': expected a name"),
     (["explain", "unet2d_small", "--count", "-1"], "count -1: expected a whole"),
-    (["explain", "unet2d_small"], "explain: give a second network"),
+    (["explain", "unet2d_small"], "explain: expected a second network, or a count (--count)"),
     (["report", "no.keras", "-o", "no.html"], "no.keras: there is no such file"),
     (["check", "unet2d"], "network 'unet2d': expected one with statements"),
     (["report", "unet2d_small", "-o", "no/page.html"], "cannot be written"),

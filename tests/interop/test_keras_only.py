@@ -25,7 +25,7 @@ NETWORKS = {  # patch, arguments
     "vnet": ((32, 48), VARIANTS["vnet"][0]),
     "unet_plus_plus": ((40, 35), VARIANTS["unet_plus_plus"][0]),
 }
-QUICK = ("unet2d_small", "plain_unet")
+QUICK = ("unet2d_small",)
 LOADED = """
 import sys
 import keras, numpy as np

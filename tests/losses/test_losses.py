@@ -23,6 +23,7 @@ from unetzoo.losses import DiceCrossentropy
 from unetzoo.metrics import DiceScore
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_on_two_devices_a_batch_has_the_loss_and_the_step_that_it_has_on_one():
     """Keras's own cross-entropy says what is right."""

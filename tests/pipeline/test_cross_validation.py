@@ -102,6 +102,7 @@ def test_time_left_over_all_folds_is_told(done):
     assert said.stderr.count("left for the others") == 2
 
 
+@pytest.mark.slow
 def test_finished_folds_and_masks_are_kept(done, data, tmp_path):
     folder, said = done
     again = shutil.copytree(folder, tmp_path / "runs", symlinks=True)
@@ -120,6 +121,7 @@ def test_finished_folds_and_masks_are_kept(done, data, tmp_path):
     assert mask.exists()
 
 
+@pytest.mark.slow
 def test_a_fold_that_was_stopped_goes_on(data, tmp_path):
     more = {**SETTINGS, "epochs": 2}
     choice = settings(data, **more)
@@ -134,6 +136,7 @@ def test_a_fold_that_was_stopped_goes_on(data, tmp_path):
         unetzoo.cross_validate(settings(data, **{**more, "steps": 4}), tmp_path, folds=[1])
 
 
+@pytest.mark.slow
 def test_masks_of_another_network_are_not_kept(done, data, tmp_path):
     folder, _ = done
     again = shutil.copytree(folder, tmp_path / "runs")
@@ -147,6 +150,7 @@ def test_masks_of_another_network_are_not_kept(done, data, tmp_path):
             np.testing.assert_array_equal(predictor.segment(predictor.read(case)), mask)
 
 
+@pytest.mark.slow
 def test_all_folds_are_one_network_with_the_mean_of_their_logits(done, data, tmp_path):
     folder, _ = done
     chosen = Chosen.read(folder)

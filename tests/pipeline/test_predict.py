@@ -265,6 +265,7 @@ def test_infinite_voxels_are_replaced_where_they_may_be(small_run, tmp_path):
     np.testing.assert_array_equal(*masks)
 
 
+@pytest.mark.slow
 def test_the_device_is_chosen_before_keras_is_loaded(small_run, small_data, tmp_path):
     image = small_data / "images" / "case_003.png"
     expected = {

@@ -141,7 +141,7 @@ def test_a_damaged_checkpoint_is_told_and_can_be_deleted(small_data, tmp_path):
     assert Run.read(tmp_path).settings.epochs == 2
 
 
-@pytest.mark.parametrize("schedule", [None, "poly"])
+@pytest.mark.parametrize("schedule", [pytest.param(None, marks=pytest.mark.slow), "poly"])
 def test_a_finished_run_goes_on_with_more_epochs(schedule, small_data, tmp_path, capsys):
     """As if it had been begun with them, but for the learning rates of before."""
     more = {"steps": 3, "schedule": schedule}

@@ -126,6 +126,7 @@ def test_validation_may_have_another_form():
     assert {"val_loss", "val_dice"} <= set(small().fit(x, y, verbose=0, **more).history)
 
 
+@pytest.mark.slow
 def test_with_deep_supervision_the_labels_may_be_given_once():
     x, y = data()
     weights = np.where(y == 1, 20.0, 1.0).astype("float32")

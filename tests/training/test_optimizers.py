@@ -179,6 +179,7 @@ assert abs(found[0] - found[1]).max() < 1e-5 > abs(found[2] - found[3]).max()
 """
 
 
+@pytest.mark.slow
 def test_with_two_devices_the_weights_are_keras_s():
     if keras.backend.backend() != "tensorflow":
         pytest.skip("tf.distribute")

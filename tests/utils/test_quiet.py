@@ -10,7 +10,7 @@ from places import ROOT
 CODE = "import unetzoo\nunetzoo.build('unet2d_small')\nraise SystemExit('the end')"
 
 
-@pytest.mark.parametrize("level", [None, "0"])
+@pytest.mark.parametrize("level", [None, pytest.param("0", marks=pytest.mark.slow)])
 def test_tensorflow_says_nothing_unless_it_is_asked_to(level):
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     environment |= {"KERAS_BACKEND": "tensorflow"}
