@@ -58,7 +58,7 @@ __getattr__, __dir__ = lazy(
     {
         "cross_validate": "unetzoo.pipeline.cross_validation:cross_validate",
         "export": "unetzoo.pipeline.export:export",
-        "load_predictor": "unetzoo.pipeline.predictor:load_predictor",
+        "load_predictor": "unetzoo.pipeline.loading:load_predictor",
         "load_weights": "unetzoo.interop.pytorch:load_weights",
         "plan": "unetzoo.planning.dataset:plan_dataset",
     },

@@ -10,7 +10,8 @@ from small_runs import losses
 from unetzoo.data.datasets.inputs import cases_of
 from unetzoo.data.patches import PatchDataset, mirrored
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.loading import load_predictor
+from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.run import Settings
 from unetzoo.pipeline.trainer import train
 from unetzoo.training.history import read_history

@@ -10,7 +10,7 @@ from torch import nn
 import unetzoo
 from unetzoo.inference.fusing import fuse
 from unetzoo.layers import convolutions
-from unetzoo.pipeline.predictor import load_predictor
+from unetzoo.pipeline.loading import load_predictor
 
 RNG = np.random.default_rng(0)
 

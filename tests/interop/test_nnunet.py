@@ -23,7 +23,7 @@ from unetzoo.data.io.volumes import read_image
 from unetzoo.interop.nnunet import load_nnunet
 from unetzoo.interop.nnunet_folder import read_folder
 from unetzoo.interop.nnunet_network import is_used, renamed
-from unetzoo.pipeline.predictor import predict_cases
+from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.utils.progress import bar
 
 FOLDERS = GOLDEN / "nnunet"

@@ -12,8 +12,8 @@ import pytest
 from places import GOLDEN
 
 from unetzoo.interop.nnunet_network import architecture_of
+from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.nnunet_plan import plan_at
-from unetzoo.pipeline.predictor import load_predictor
 
 OPTIONS = GOLDEN / "nnunet" / "options"
 NAMES = sorted(path.stem for path in OPTIONS.glob("*.zip"))

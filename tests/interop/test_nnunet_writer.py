@@ -24,7 +24,8 @@ from unetzoo.interop.nnunet_folder import FINAL, read_folder
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.interop.nnunet_writer import Trained, state_dict, write_folder
 from unetzoo.pipeline.export import export
-from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.loading import load_predictor
+from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.run import Run, Settings
 from unetzoo.training.checkpoints import CHECKPOINT
 

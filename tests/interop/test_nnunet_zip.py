@@ -15,7 +15,8 @@ from places import GOLDEN
 
 from unetzoo.data.datasets import Case
 from unetzoo.interop.nnunet_zip import trained_place
-from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.loading import load_predictor
+from unetzoo.pipeline.prediction import predict_cases
 
 (CT,) = (GOLDEN / "nnunet" / "ct").glob("nnUNetTrainer*")
 

@@ -18,7 +18,7 @@ from unetzoo.data.splits import folds
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.inference import largest_component
 from unetzoo.pipeline.chosen import Chosen
-from unetzoo.pipeline.predictor import predictor_of_run
+from unetzoo.pipeline.loading import predictor_of_run
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.trainer import train
 

@@ -15,7 +15,7 @@ from small_runs import settings
 
 from unetzoo.data.io.pictures import read_picture
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.pipeline.predictor import load_predictor
+from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.trainer import train
 

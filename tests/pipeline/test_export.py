@@ -27,7 +27,7 @@ from unetzoo.interop.onnx_network import ELSEWHERE, OnnxNetwork
 from unetzoo.interop.pooling import without_pooling
 from unetzoo.interop.processing import NAME, Processing, digest
 from unetzoo.pipeline.export import export
-from unetzoo.pipeline.predictor import load_predictor
+from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.run import Run, Settings
 from unetzoo.training.checkpoints import CHECKPOINT
 

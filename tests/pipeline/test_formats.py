@@ -16,7 +16,8 @@ from unetzoo.data.io.formats import read_header, write_values
 from unetzoo.data.io.volumes import read_image
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.jobs import case_of, contents, job, state
-from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.loading import load_predictor
+from unetzoo.pipeline.prediction import predict_cases
 
 sitk = pytest.importorskip("SimpleITK")
 predict = partial(commands.command, "unetzoo", "predict")

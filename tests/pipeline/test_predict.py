@@ -16,7 +16,8 @@ from small_runs import threshold_run
 from unetzoo.data.datasets.inputs import cases_of, shard
 from unetzoo.data.datasets.reading import read_case
 from unetzoo.data.io.pictures import read_picture
-from unetzoo.pipeline.predictor import load_predictor, predict_cases
+from unetzoo.pipeline.loading import load_predictor
+from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.kernels import keras_backend
 

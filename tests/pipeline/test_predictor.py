@@ -12,7 +12,9 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.preparation import Preparation, ZScore
 from unetzoo.data.sample import Sample
 from unetzoo.inference.windows import segment
-from unetzoo.pipeline.predictor import Predictor, load_predictor, predict_cases
+from unetzoo.pipeline.loading import load_predictor
+from unetzoo.pipeline.prediction import predict_cases
+from unetzoo.pipeline.predictor import Predictor
 from unetzoo.pipeline.run import Run, Settings
 
 

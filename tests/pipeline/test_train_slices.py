@@ -16,7 +16,7 @@ from unetzoo.data.preprocessing.preparation import prepare
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.inference.slices import SliceNetwork
 from unetzoo.inference.windows import segment, sliding_window
-from unetzoo.pipeline.predictor import load_predictor
+from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.trainer import train

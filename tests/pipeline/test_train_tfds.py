@@ -13,7 +13,7 @@ from small_runs import interrupted, losses
 
 from unetzoo.data.tfds import find, samples
 from unetzoo.inference.windows import classes_of, sliding_window
-from unetzoo.pipeline.predictor import load_predictor
+from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.run import Run, Settings
 from unetzoo.pipeline.trainer import train
 from unetzoo.training.history import read_history

@@ -9,7 +9,7 @@ from commands import command
 from small_runs import settings
 
 import audit
-from unetzoo.pipeline.predictor import predict_cases
+from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.trainer import train
 from unetzoo.utils.files import WriteError, check_folder, check_writable, make_folder, replacing
 

@@ -201,7 +201,8 @@ def predict(
         say(f"{task} in onnxruntime ...", err=True)
     else:
         load_keras(task, device)
-    from unetzoo.pipeline.predictor import load_predictor, predict_cases
+    from unetzoo.pipeline.loading import load_predictor
+    from unetzoo.pipeline.prediction import predict_cases
     from unetzoo.utils.progress import bar_or_lines
 
     predictor = load_predictor(run_folder, which, **options)
@@ -291,7 +292,7 @@ def evaluate(
     load_keras(f"scoring {run_folder} on {scored_on.place}", device)
     from unetzoo.pipeline.evaluator import calibrate
     from unetzoo.pipeline.evaluator import evaluate as run_evaluation
-    from unetzoo.pipeline.predictor import predictor_of_run
+    from unetzoo.pipeline.loading import predictor_of_run
 
     predictor = predictor_of_run(run_folder, which, **options)
     measured: dict[str, Any] = {"tolerance": tolerance, "worst": worst, "test": test}

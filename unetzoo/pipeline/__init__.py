@@ -9,8 +9,8 @@ _NAMES = {
     "Settings": "unetzoo.pipeline.settings:Settings",
     "train": "unetzoo.pipeline.trainer:train",
     "Predictor": "unetzoo.pipeline.predictor:Predictor",
-    "load_predictor": "unetzoo.pipeline.predictor:load_predictor",
-    "predict_cases": "unetzoo.pipeline.predictor:predict_cases",
+    "load_predictor": "unetzoo.pipeline.loading:load_predictor",
+    "predict_cases": "unetzoo.pipeline.prediction:predict_cases",
     "cross_validate": "unetzoo.pipeline.cross_validation:cross_validate",
     "evaluate": "unetzoo.pipeline.evaluator:evaluate",
 }

@@ -168,7 +168,7 @@ class Files(TrainingData):
     def evaluate(
         self, predictor: "Predictor", folder: Path, tolerance: float
     ) -> tuple[Evaluation, Callable[[str], Shown]]:
-        from unetzoo.pipeline.predictor import predict_cases
+        from unetzoo.pipeline.prediction import predict_cases
 
         run = predictor.own_run
         cases = {case.name: case for case in self.to_score(run)}

@@ -20,7 +20,9 @@ from unetzoo.data.io.volumes import Volume
 from unetzoo.evaluation.cleanup import Postprocessing, find_postprocessing
 from unetzoo.pipeline.chosen import FOLD
 from unetzoo.pipeline.from_files import Files
-from unetzoo.pipeline.predictor import Predictor, predict_cases, predictor_of_run
+from unetzoo.pipeline.loading import predictor_of_run
+from unetzoo.pipeline.prediction import predict_cases
+from unetzoo.pipeline.predictor import Predictor
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.files import make_folder, replacing
 from unetzoo.utils.progress import bar_or_lines

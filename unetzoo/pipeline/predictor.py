@@ -1,17 +1,16 @@
-"""``unetzoo predict``: masks on the grids of the images, one case after the other."""
+"""A run's network, and all that is needed to apply it to a file."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unetzoo.data.datasets import Case
-from unetzoo.data.datasets.inputs import check_apart, check_targets, target
+from unetzoo.data.datasets.inputs import target
 from unetzoo.data.datasets.reading import read_case, read_case_labels, write_case_labels
-from unetzoo.data.io.label_files import write_label_files
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume, write_image
 from unetzoo.data.labels import LabelScheme
@@ -22,7 +21,7 @@ from unetzoo.data.preprocessing.inverse import (
     restore_regions,
 )
 from unetzoo.data.preprocessing.preparation import Grid, prepare
-from unetzoo.evaluation.calibration import Sampler, read_temperature, scaled
+from unetzoo.evaluation.calibration import Sampler, scaled
 from unetzoo.inference.postprocessing import (
     Steps,
     keep_components,
@@ -30,41 +29,17 @@ from unetzoo.inference.postprocessing import (
     largest_of_regions,
 )
 from unetzoo.inference.shapes import Network, first_output
-from unetzoo.inference.slices import SliceNetwork
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import classes_of, segment, sliding_window_slabs
-from unetzoo.interop.nnunet_folder import is_trained_folder
-from unetzoo.interop.nnunet_zip import trained_place
-from unetzoo.interop.onnx_network import OnnxNetwork
-from unetzoo.interop.processing import Processing, is_exported
-from unetzoo.pipeline.chosen import Chosen, is_chosen
-from unetzoo.pipeline.run import RUN, Run
+from unetzoo.interop.processing import Processing
+from unetzoo.pipeline.run import Run
 from unetzoo.utils.checks import check, is_number
-from unetzoo.utils.files import make_folder, replacing
+from unetzoo.utils.files import replacing
 from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
-    import keras
-
-    from unetzoo.interop.nnunet import NnunetPredictor
-
-
-@dataclass
-class Outcome:
-    """The cases that were written, skipped or failed, by name; with a sentence for each failure."""
-
-    written: dict[str, Path] = field(default_factory=dict)
-    skipped: dict[str, Path] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        parts = [f"{len(self.written)} written"]
-        if self.skipped:
-            parts.append(f"{len(self.skipped)} already there (--overwrite replaces them)")
-        if self.failed:
-            parts.append(f"{len(self.failed)} failed")
-        return ", ".join(parts)
+    pass
 
 
 @dataclass(frozen=True)
@@ -243,74 +218,6 @@ def classes_in(probabilities: np.ndarray, scheme: LabelScheme) -> np.ndarray:
     return classes_of(probabilities, threshold=0.5)
 
 
-def load_predictor(
-    folder: Path | str, which: str = "best", **options: Any
-) -> "Predictor | NnunetPredictor":
-    """Load the network of a run, of a folder that nnU-Net has trained, or of an export.
-
-    Of a cross-validation, or of what ``find_best`` chose, these are the networks of all folds.
-
-    Args:
-        folder: of the run; nnU-Net's ``TRAINER__PLANS__CONFIGURATION``; or one that
-            ``unetzoo export`` has written as ONNX, which needs onnxruntime and no Keras.
-        which: of a run, "best" or "last"; without a validation, "best" is the last, with a warning.
-        options: as in ``Predictor``; of nnU-Net's folder as in ``unetzoo.interop.load_nnunet``.
-
-    Raises: ValueError for another ``which``, options that cannot work, or a folder that has no run
-        or no model.
-    """
-    with trained_place(folder) as place:
-        if is_trained_folder(place):
-            from unetzoo.interop.nnunet import load_nnunet
-
-            return load_nnunet(place, **options)
-    if is_exported(folder):
-        processing = Processing.read(folder)
-        return Predictor(processing, OnnxNetwork(processing), **options)
-    if is_chosen(folder):
-        return predictor_of_folds(Chosen.read(folder), **options)
-    return predictor_of_run(folder, which, **options)
-
-
-def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) -> Predictor:
-    """As ``load_predictor``, of a run of our own."""
-    from unetzoo.inference.fusing import fuse
-    from unetzoo.layers.onednn import hasten
-    from unetzoo.saving import load_model
-
-    run = Run.read(folder)
-    path = run.model_file(which)
-    model = load_model(path)
-    _check_record(run, model, path)
-    options = {"temperature": read_temperature(run.folder, path.name), **options}
-    network: Network = hasten(fuse(model))
-    if run.settings.slicing is not None:
-        network = SliceNetwork(network, run.settings.slicing)
-    return Predictor(run, network, file=path.name, **options)
-
-
-def predictor_of_folds(chosen: Chosen, **options: Any) -> Predictor:
-    """The networks of a cross-validation as one, or those of several, as ``find_best`` chose them.
-
-    Args:
-        chosen: the folds, and how their masks were made.
-        options: as in ``Predictor``; they override how the masks were made.
-    """
-    if chosen.members:
-        members = tuple(predictor_of_folds(member, **options) for member in chosen.members)
-        options = {"postprocessing": chosen.postprocessing, **options}
-        if len(members) == 1:
-            return replace(members[0], **options)
-        return Mixed(members[0].run, members[0].model, members=members, **options)
-    from unetzoo.interop.nnunet import Ensemble
-
-    options = {"mirror": chosen.mirror, "overlap": chosen.overlap,
-               "postprocessing": chosen.postprocessing, **options}  # fmt: skip
-    folds = [predictor_of_run(run.folder, chosen.model, temperature=1.0) for run in chosen.runs()]
-    models: list[Any] = [fold.model for fold in folds]
-    return Predictor(folds[0].run, models[0] if len(models) == 1 else Ensemble(models), **options)
-
-
 @dataclass(frozen=True)
 class Mixed(Predictor):
     """Several predictors as one: the mean of their probabilities, as in nnU-Net."""
@@ -336,66 +243,6 @@ class Mixed(Predictor):
             for single in member.singles():
                 spread.add(single.predict_probabilities(image))
         return spread
-
-
-def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
-    """Whether a network has the sizes that the record of its run has.
-
-    Raises: ValueError where it has not.
-    """
-    channels, classes = model.inputs[0].shape[-1], model.outputs[0].shape[-1]
-    for thing, whose, recorded, needed in (
-        ("axis", "", len(run.settings.network_patch), len(model.inputs[0].shape) - 2),
-        ("channel", "", run.network_channels, channels),
-        ("class", "", len(run.class_names), classes),
-        ("class", " of the labels", run.scheme.channels or len(run.class_names), classes),
-    ):
-        if recorded != needed:
-            raise ValueError(
-                f"{run.folder / RUN}: {counted(recorded, thing)}{whose}, but the network in "
-                f"{path.name} has {needed}; put back the record that it was trained with."
-            )
-
-
-def predict_cases(
-    predictor: "Predictor | NnunetPredictor",
-    cases: Sequence[Case],
-    folder: Path | str,
-    *,
-    overwrite: bool = False,
-    progress: Callable[[Iterable], Iterable] = lambda cases: cases,
-) -> Outcome:
-    """Segment cases and write their masks to a folder; a case that fails does not stop the others.
-
-    Args:
-        predictor: of a run.
-        cases: of ``unetzoo.data.find_dataset``, or ``unetzoo.data.datasets.inputs.cases_of``.
-        folder: for the masks.
-        overwrite: whether to replace masks that are there.
-        progress: wraps the list of cases, to show progress.
-
-    Beside masks of volumes, labels.ctbl and labels.label have the names of their classes.
-
-    Returns: which masks were written, which were there, and which cases failed, and why.
-    Raises: ValueError if two cases would write the same file, or the folder holds their own files.
-    """
-    folder = Path(folder)
-    check_apart(cases, folder)
-    check_targets(cases, folder)
-    make_folder(folder)
-    outcome = Outcome()
-    for case in progress(list(cases)):
-        path = target(case, folder)
-        if path.exists() and not overwrite:
-            outcome.skipped[case.name] = path
-            continue
-        try:
-            outcome.written[case.name] = predictor.write(case, folder)
-        except (ValueError, OSError, MemoryError) as error:
-            outcome.failed[case.name] = " ".join(str(error).split()) or type(error).__name__
-    if predictor.label_names and any(path.suffix != ".png" for path in outcome.written.values()):
-        write_label_files(folder, predictor.label_names)
-    return outcome
 
 
 def _write_values(stem: Path, values: np.ndarray, image: Volume | Picture) -> None:

@@ -1,0 +1,73 @@
+"""``unetzoo predict``: masks on the grids of the images, one case after the other."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unetzoo.data.datasets import Case
+from unetzoo.data.datasets.inputs import check_apart, check_targets, target
+from unetzoo.data.io.label_files import write_label_files
+from unetzoo.pipeline.predictor import Predictor
+from unetzoo.utils.files import make_folder
+
+if TYPE_CHECKING:
+    from unetzoo.interop.nnunet import NnunetPredictor
+
+
+@dataclass
+class Outcome:
+    """The cases that were written, skipped or failed, by name; with a sentence for each failure."""
+
+    written: dict[str, Path] = field(default_factory=dict)
+    skipped: dict[str, Path] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.written)} written"]
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} already there (--overwrite replaces them)")
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        return ", ".join(parts)
+
+
+def predict_cases(
+    predictor: "Predictor | NnunetPredictor",
+    cases: Sequence[Case],
+    folder: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[Iterable], Iterable] = lambda cases: cases,
+) -> Outcome:
+    """Segment cases and write their masks to a folder; a case that fails does not stop the others.
+
+    Args:
+        predictor: of a run.
+        cases: of ``unetzoo.data.find_dataset``, or ``unetzoo.data.datasets.inputs.cases_of``.
+        folder: for the masks.
+        overwrite: whether to replace masks that are there.
+        progress: wraps the list of cases, to show progress.
+
+    Beside masks of volumes, labels.ctbl and labels.label have the names of their classes.
+
+    Returns: which masks were written, which were there, and which cases failed, and why.
+    Raises: ValueError if two cases would write the same file, or the folder holds their own files.
+    """
+    folder = Path(folder)
+    check_apart(cases, folder)
+    check_targets(cases, folder)
+    make_folder(folder)
+    outcome = Outcome()
+    for case in progress(list(cases)):
+        path = target(case, folder)
+        if path.exists() and not overwrite:
+            outcome.skipped[case.name] = path
+            continue
+        try:
+            outcome.written[case.name] = predictor.write(case, folder)
+        except (ValueError, OSError, MemoryError) as error:
+            outcome.failed[case.name] = " ".join(str(error).split()) or type(error).__name__
+    if predictor.label_names and any(path.suffix != ".png" for path in outcome.written.values()):
+        write_label_files(folder, predictor.label_names)
+    return outcome
