@@ -114,7 +114,7 @@ class Files(TrainingData):
             case.name: case.sample._replace(image=run.seen(case.sample.image)) for case in prepared
         }
 
-        def batches(first: int) -> "PatchDataset":
+        def batches(first: int, share: tuple[int, int] = (0, 1)) -> "PatchDataset":
             return PatchDataset(
                 [samples[name] for name in run.train],
                 patch=settings.patch,
@@ -128,6 +128,7 @@ class Files(TrainingData):
                 outputs=outputs.count,
                 seed=settings.seed,
                 first_batch=first,
+                share=share,
                 workers=workers,
             )
 

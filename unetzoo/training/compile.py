@@ -10,6 +10,7 @@ from unetzoo.losses import DeepSupervision, DiceCrossentropy, deep_supervision_w
 from unetzoo.losses.stray_labels import tell_plainly
 from unetzoo.metrics import DiceScore
 from unetzoo.training.checks import check_optimizer
+from unetzoo.training.distribution import share_statistics
 from unetzoo.training.optimizers import adam, sgd
 from unetzoo.utils.choices import RATES
 
@@ -82,7 +83,7 @@ def compile_model(
         jit_compile=jit_compile,
     )
     build_state(model)
-    return tell_plainly(hasten(model))
+    return tell_plainly(hasten(share_statistics(model)))
 
 
 def _ignored(loss: Any, label: int | None) -> int | None:
