@@ -23,7 +23,7 @@ from unetzoo.model_files import check_saved
 from unetzoo.saving import load_model
 from unetzoo.training.checkpoints import BEST, CHECKPOINT, checkpoints
 from unetzoo.training.compile import build_state
-from unetzoo.training.distribution import OnOneDevice, Team
+from unetzoo.training.distribution import OnOneDevice, Team, undistributed
 from unetzoo.training.history import HISTORY, best_row, read_history, waited_in_vain, write_rows
 from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import replacing
@@ -78,7 +78,7 @@ class SaveRun(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        with self._explained():
+        with self._explained(), undistributed():
             self._save(row)
 
     def _save(self, row: dict) -> None:

@@ -239,14 +239,18 @@ class OnOneDevice:
         def on_the_first(x: Any) -> Any:
             groups = self.model.trainable_variables, self.model.non_trainable_variables
             weights = [[v.value.addressable_data(0) for v in group] for group in groups]
-            with _undistributed():
+            with undistributed():
                 return forward(*weights, x)
 
         return on_the_first
 
 
 @contextlib.contextmanager
-def _undistributed() -> Iterator[None]:
+def undistributed() -> Iterator[None]:
+    """Within this context Keras makes variables on one device, and no other process takes part."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
