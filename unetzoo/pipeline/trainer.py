@@ -77,11 +77,10 @@ def train(
             file=sys.stderr,
         )
         return model
-    cache = Path(cache or folder / PREPARED)
     if team.process > 0:
-        return _fit(_joined(data, folder, cache, workers, team), data, team)
+        return follow(folder, cache=cache, workers=workers, team=team)
     with owned(folder):
-        run = _begun(data, folder, cache, workers, plan, survey)
+        run = _begun(data, folder, Path(cache or folder / PREPARED), workers, plan, survey)
         team.wait("begun")
         return _fit(run, data, team)
 
@@ -115,11 +114,25 @@ def _begun(
     return run
 
 
-def _joined(data: TrainingData, folder: Path, cache: Path, workers: int, team: Team) -> Run:
-    """The run that the first process has begun, and its data, which that one has prepared."""
+def follow(
+    folder: Path | str, *, cache: Path | str | None = None, workers: int = 1, team: Team
+) -> keras.Model:
+    """Take part in the training that the first process of a team begins in a folder.
+
+    Args:
+        folder: of the run, the same as the first process's.
+        cache: where that one keeps prepared cases; None for ``prepared`` in the run's folder.
+        workers: threads that cut patches.
+        team: of which this process is another than the first.
+
+    Returns: the model after the last epoch.
+    """
     team.wait("begun")
     run = Run.read(folder)
-    return data.open(run, _outputs(run.settings, folder), cache, workers)
+    data = training_data(run.settings)
+    cache = Path(cache or run.folder / PREPARED)
+    run = data.open(run, _outputs(run.settings, run.folder), cache, workers)
+    return _fit(run, data, team)
 
 
 def _outputs(settings: Settings, folder: Path) -> Outputs:

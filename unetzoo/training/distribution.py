@@ -11,7 +11,10 @@ import numpy as np
 
 from unetzoo.inference.shapes import first_output
 from unetzoo.utils.checks import whole
+from unetzoo.utils.errors import RunStopped
+from unetzoo.utils.text import shortened
 
+PATIENCE = 3600  # seconds in which all processes must have been started
 ONE_OF = "expected jax, which trains on several devices and machines, or tensorflow on one machine"
 
 
@@ -95,7 +98,7 @@ def distribute(
         whole("devices", devices)
     backend = keras.backend.backend()
     joined = backend == "jax" and _joined(coordinator, processes, process)
-    if not joined and (coordinator is not None or backend != "jax" and _tasks() > 1):
+    if not joined and (coordinator is not None or (backend != "jax" and _tasks() > 1)):
         raise ValueError(f"keras {keras.__version__} on {backend}, several processes: {ONE_OF}.")
     if devices == 1 and not joined:
         yield ALONE
@@ -128,7 +131,15 @@ def _joined(coordinator: str | None, processes: int | None, process: int | None)
                 raise ValueError(
                     f"process {process}: expected less than {processes}, the number of processes."
                 )
-        jax.distributed.initialize(coordinator, processes, process)
+        try:
+            jax.distributed.initialize(
+                coordinator, processes, process, initialization_timeout=PATIENCE
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                f"coordinator {coordinator}: {shortened(str(error), 200)}; expected an address of "
+                "the first process, and all processes started within an hour."
+            ) from error
     return several
 
 
@@ -168,7 +179,16 @@ def _jax(chosen: list[str]) -> Iterator[Team]:
         yield team
         return
     with keras.distribution.DataParallel(devices=together, auto_shard_dataset=False).scope():
-        yield team
+        try:
+            yield team
+        except jax.errors.JaxRuntimeError as error:
+            if processes == 1:
+                raise
+            raise RunStopped(
+                f"one of the {processes} processes has ended, and so does number {team.process} "
+                f"({shortened(str(error), 100)}); start all of them again to go on after the last "
+                "epoch that was saved."
+            ) from error
 
 
 @contextlib.contextmanager
@@ -189,7 +209,10 @@ def share_statistics(model: keras.Model) -> keras.Model:
 
     Returns: the model itself.
     """
-    if keras.backend.backend() != "tensorflow" or model.distribute_strategy.num_replicas_in_sync < 2:
+    if (
+        keras.backend.backend() != "tensorflow"
+        or model.distribute_strategy.num_replicas_in_sync < 2
+    ):
         return model
     for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized:
