@@ -19,9 +19,9 @@ else:
     LOGICAL = [tf.config.LogicalDeviceConfiguration()] * int(DEVICES)
     tf.config.set_logical_device_configuration(CPU, LOGICAL)
 
-from unetzoo.pipeline.settings import Settings
-from unetzoo.pipeline.trainer import train
-from unetzoo.training import distribute
+from unetzoo.pipeline.settings import Settings  # noqa: E402
+from unetzoo.pipeline.trainer import train  # noqa: E402
+from unetzoo.training import distribute  # noqa: E402
 
 SMALL = {
     "network": "plain_unet",
