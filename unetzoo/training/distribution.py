@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.text import shortened
 
 PATIENCE = 3600  # seconds in which all processes must have been started
+GONE = re.compile("gloo|nccl|heartbeat|coordination|connection", re.IGNORECASE)
 ONE_OF = "expected jax, which trains on several devices and machines, or tensorflow on one machine"
 
 
@@ -131,6 +133,7 @@ def _joined(coordinator: str | None, processes: int | None, process: int | None)
                 raise ValueError(
                     f"process {process}: expected less than {processes}, the number of processes."
                 )
+        jax.config.update("jax_enable_recoverability", True)  # or jax aborts all if one dies
         try:
             jax.distributed.initialize(
                 coordinator, processes, process, initialization_timeout=PATIENCE
@@ -181,8 +184,8 @@ def _jax(chosen: list[str]) -> Iterator[Team]:
     with keras.distribution.DataParallel(devices=together, auto_shard_dataset=False).scope():
         try:
             yield team
-        except jax.errors.JaxRuntimeError as error:
-            if processes == 1:
+        except Exception as error:
+            if processes == 1 or not GONE.search(str(error)):
                 raise
             raise RunStopped(
                 f"one of the {processes} processes has ended, and so does number {team.process} "
