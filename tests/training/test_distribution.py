@@ -73,7 +73,6 @@ def assert_same(run, other):
 
 @both
 @pytest.mark.slow
-@pytest.mark.backends
 def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, tmp_path):
     """Batch norm, batch Dice and deep supervision see the whole batch; a run changes devices."""
     one, two = tmp_path / "one", tmp_path / "two"
@@ -88,7 +87,6 @@ def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, tmp_path)
 
 @only_jax
 @pytest.mark.slow
-@pytest.mark.backends
 def test_two_processes_end_with_the_losses_of_one(data, tmp_path):
     one, two, slurm = (tmp_path / name for name in ("one", "two", "slurm"))
     ended(started(data, one, 1))
@@ -102,7 +100,6 @@ def test_two_processes_end_with_the_losses_of_one(data, tmp_path):
 
 @only_jax
 @pytest.mark.slow
-@pytest.mark.backends
 def test_a_process_that_dies_ends_the_run_with_a_sentence_and_a_checkpoint(data, tmp_path):
     run, at = tmp_path / "run", address()
     first, second = (started(data, run, 1, "500", at, "2", str(n)) for n in range(2))
