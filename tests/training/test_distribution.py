@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from places import SCRIPTS
+from places import ROOT, SCRIPTS
 
 import unetzoo
 from unetzoo.callbacks import resume
@@ -29,6 +30,10 @@ SLURM = {
     "SLURM_STEP_NUM_TASKS": "2",
     "SLURM_NTASKS": "2",
 }
+SRUN = """#!/bin/bash
+for n in 0 1; do SLURM_PROCID=$n SLURM_LOCALID=$n "$@" & jobs="$jobs $!"; done
+for job in $jobs; do wait $job || exit 1; done
+"""
 both = pytest.mark.skipif(BACKEND == "torch", reason="Keras's torch backend has one device")
 only_jax = pytest.mark.skipif(BACKEND != "jax", reason="several processes need jax")
 
@@ -96,6 +101,27 @@ def test_two_processes_end_with_the_losses_of_one(data, tmp_path):
     tasks = [{"SLURM_PROCID": str(n), "SLURM_LOCALID": str(n)} for n in range(2)]
     ended(*(started(data, slurm, 1, "2", **SLURM, **task) for task in tasks))
     assert_same(slurm, one)
+
+
+@only_jax
+@pytest.mark.slow
+def test_the_example_for_slurm_trains_one_run_in_two_processes(data, tmp_path):
+    srun = tmp_path / "srun"
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    places = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    words = ["--network", "unet3d_2_5m", "--norm", "none", "--patch", "16,16,16", "--folds", "2"]
+    words += ["--batch-size", "2", "--epochs", "1", "--steps", "2"]
+    done = subprocess.run(
+        ["bash", ROOT / "examples" / "slurm_train.sh", data, tmp_path / "run", *words],
+        env=os.environ | SLURM | {"PATH": places, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count(str(tmp_path / "run")) == 1  # the first process says it
+    assert "as process 1" in done.stderr
+    assert set(checkpoints(tmp_path / "run")) == {1}
 
 
 @only_jax
