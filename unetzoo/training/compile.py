@@ -9,6 +9,7 @@ from unetzoo.layers.onednn import hasten
 from unetzoo.losses import DeepSupervision, DiceCrossentropy, deep_supervision_weights
 from unetzoo.losses.stray_labels import tell_plainly
 from unetzoo.metrics import DiceScore
+from unetzoo.saving import check_weights
 from unetzoo.training.checks import check_optimizer
 from unetzoo.training.optimizers import adam, sgd
 from unetzoo.utils.choices import RATES
@@ -51,14 +52,15 @@ def compile_model(
             it has its own.
 
     Returns: the model.
-    Raises: ValueError for a model that ends in a softmax or a sigmoid, and for an ``ignore_label``
-        that differs from the loss's.
+    Raises: ValueError for a skeleton, for a model that ends in a softmax or a sigmoid, and for an
+        ``ignore_label`` that differs from the loss's.
     Source: S5.7, S5.32.
 
     >>> import unetzoo
     >>> compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss.activation
     'softmax'
     """
+    check_weights(model)
     activations = {getattr(layer, "activation", None) for layer in _last_layers(model)}
     if activations & {keras.activations.softmax, keras.activations.sigmoid}:
         raise ValueError(
