@@ -109,6 +109,6 @@ def test_resampling_that_would_give_other_masks_is_a_sentence(tmp_path, change, 
 
 
 def test_a_reader_that_is_not_known_is_a_sentence(tmp_path):
-    folder = edited({"folder": "ct", "plans": {"image_reader_writer": "Tiff3DIO"}}, tmp_path)
-    with pytest.raises(ValueError, match=r"images are read by 'Tiff3DIO': expected one of Simple"):
+    folder = edited({"folder": "ct", "plans": {"image_reader_writer": "MyIO"}}, tmp_path)
+    with pytest.raises(ValueError, match=r"images are read by 'MyIO': expected one of Simple"):
         load_nnunet(folder)
