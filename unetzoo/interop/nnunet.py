@@ -30,7 +30,6 @@ from unetzoo.data.preprocessing.inverse import (
     restore_regions,
 )
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
-from unetzoo.data.preprocessing.resampling import resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
 from unetzoo.inference.fusing import fuse
 from unetzoo.inference.postprocessing import largest_component
@@ -178,13 +177,18 @@ class NnunetPredictor:
         prepared = prepare(scan, self.preparation, coarse_of=rule.coarse, resampled=rule.resampled)
         image = prepared.image
         if self.previous is not None:  # a channel for each label of the stage before
-            before = _resampled(
-                self.previous._labels(scan), scan, prepared.grid,
-                self.trained.resampling.seg.coarse(scan.spacing, self._planned(scan.spacing)),
-            )  # fmt: skip
+            before = self._resampled(self.previous._labels(scan), scan, prepared.grid)
             channels = [before[..., None] == number for number in self.trained.numbers]
             image = np.concatenate([image, *channels], axis=-1, dtype="float32")
         return self._slabs(image), self._way_back(prepared.grid)
+
+    def _resampled(self, labels: np.ndarray, scan: Scan, grid: Grid) -> np.ndarray:
+        """Labels on the grid of the prepared image; -1 is what is empty in every channel."""
+        rule, inside = self.trained.resampling.seg, slices(grid.box)
+        cropped = labels[inside].astype("int16")
+        cropped[(cropped == 0) & ~nonzero_mask(scan.data[inside])] = -1
+        coarse = rule.coarse(scan.spacing, self._planned(scan.spacing))
+        return rule.resampled_labels(cropped, grid.prepared, coarse)
 
     def _way_back(self, grid: Grid) -> Grid:
         """The same grid; thick slices are now looked for in the plan's spacing first."""
@@ -221,14 +225,6 @@ def _write(stem: Path, values: np.ndarray, image: Volume | Picture) -> None:
         return
     with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
         np.save(file, values, allow_pickle=False)
-
-
-def _resampled(labels: np.ndarray, scan: Scan, grid: Grid, coarse: int | None) -> np.ndarray:
-    """Labels on the grid of the prepared image; -1 is what is empty in every channel."""
-    inside = slices(grid.box)
-    cropped = labels[inside].astype("int16")
-    cropped[(cropped == 0) & ~nonzero_mask(scan.data[inside])] = -1
-    return resample_labels(cropped, grid.prepared, coarse, ties="nearest")
 
 
 def load_nnunet(
