@@ -146,7 +146,7 @@ _training_options = together(
         "--boundary-weights", is_flag=True, help="Give voxels between objects more weight (2015)."
     ),
     click.option(
-        "--init", help="Start from the weights of a run, a .keras file or a folder of nnU-Net."
+        "--init", help="Start from weights: a run, a .keras file, a folder or zip of nnU-Net."
     ),
     click.option(
         "--freeze",

@@ -45,6 +45,7 @@ def load_predictor(
             return load_nnunet(place, **options)
     if is_exported(folder):
         processing = Processing.read(folder)
+        options = {"temperature": processing.temperature, **options}
         return Predictor(processing, OnnxNetwork(processing), **options)
     if is_chosen(folder):
         return predictor_of_folds(Chosen.read(folder), **options)

@@ -60,7 +60,7 @@ class Settings:
         patience: epochs without a better held-out Dice after which the run ends, or None.
         validate_every: epochs from one validation on whole held-out cases to the next.
         seed: of the weights, the patches and the dropout.
-        init: the folder of a run, a ``.keras`` file or a folder that nnU-Net has trained, whose
+        init: the folder of a run, a ``.keras`` file or a folder or zip of nnU-Net, whose
             weights the run starts from, as in ``unetzoo.training.init_weights``; None for new ones.
         freeze: blocks whose weights stay as ``init`` gives them, as in ``unetzoo.training.freeze``.
 
