@@ -149,7 +149,7 @@ cli.add_command(best)
 @click.option(
     "--previous",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Of a cascade of nnU-Net: the stage before, or masks of it.",
+    help="Of a cascade: the stage before, or masks of it. Default: as it was trained.",
 )
 @click.option(
     "--canonical",

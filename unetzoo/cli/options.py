@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from unetzoo.utils.arguments import NORMS
 from unetzoo.utils.choices import (
+    CASCADE,
     CONFIGURATIONS,
     GEOMETRIES,
     LAST_SEED,
@@ -110,8 +111,12 @@ _network_options = together(
     ),
     click.option(
         "--configuration",
-        type=Choice(CONFIGURATIONS),
+        type=Choice((*CONFIGURATIONS, CASCADE)),
         help="Configuration of the plan. Default: 3d_fullres, or else 2d.",
+    ),
+    click.option(
+        "--previous",
+        help="With 3d_cascade_fullres: the folder of cross-validate of 3d_lowres.",
     ),
     click.option(
         "--memory-gb",
