@@ -25,7 +25,7 @@ from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.predictor import Predictor
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.files import make_folder, replacing
-from unetzoo.utils.progress import bar_or_lines
+from unetzoo.utils.progress import EVERY, bar_or_lines
 
 MASKS, PROBABILITIES = "masks", "probabilities"  # folders of the held-out cases
 SEGMENTED = "held_out.json"  # in a fold's folder: what its masks were made with
@@ -162,5 +162,7 @@ def cleanup_of(pairs: Iterable[tuple[np.ndarray, np.ndarray]], run: Run) -> Post
     """The clean-up that helps; none of labels that overlap, which are not one mask."""
     if run.scheme.overlapping:
         return Postprocessing((), (), ())
-    found = find_postprocessing(pairs, run.scheme)
+    found = find_postprocessing(
+        pairs, run.scheme, bar_or_lines("choosing the clean-up of masks", every=EVERY)
+    )
     return replace(found, names=run.scheme.drawn_names(run.class_names))
