@@ -14,6 +14,7 @@ from unetzoo.utils.choices import (
     CONFIGURATIONS,
     GEOMETRIES,
     LAST_SEED,
+    LOSSES,
     MODELS,
     PRECISIONS,
     RATES,
@@ -182,6 +183,7 @@ _training_options = together(
         type=Choice(PRECISIONS),
         help="Precision of the computation.",
     ),
+    click.option("--loss", default="dice_ce", type=Choice(LOSSES), help="Loss to train with."),
     click.option(
         "--batch-dice/--no-batch-dice",
         default=None,

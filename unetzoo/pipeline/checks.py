@@ -12,7 +12,7 @@ from unetzoo.data.preprocessing.normalization import Normalization, is_number
 from unetzoo.data.preprocessing.preparation import check_spacing
 from unetzoo.training.checks import check_optimizer
 from unetzoo.utils.checks import check, is_whole
-from unetzoo.utils.choices import CASCADE, LAST_SEED, PRECISIONS, TFDS
+from unetzoo.utils.choices import CASCADE, LAST_SEED, LOSSES, PRECISIONS, TFDS
 from unetzoo.utils.text import counted
 
 
@@ -74,6 +74,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "arguments of the network by name, such as {'norm': 'instance'}",
     ),
     "neighbors": (lambda count: is_whole(count, least=0), "a whole number of at least 0"),
+    "loss": (lambda name: name in LOSSES, f"one of {', '.join(LOSSES)}"),
     "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     **dict.fromkeys(
         ("boundary_weights", "augment", "batch_dice"),

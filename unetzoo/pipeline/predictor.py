@@ -145,7 +145,7 @@ class Predictor:
     def spread(self, image: Volume | Picture) -> Spread:
         """The probabilities over folds, and over mirror images if the predictor mirrors."""
         spread = Spread()
-        for single in self.singles():
+        for single in inner("  folds and mirror images")(list(self.singles())):
             spread.add(single.predict_probabilities(image))
         return spread
 

@@ -56,6 +56,7 @@ class Settings:
         batch_size: patches per batch.
         optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
             schedule None is "constant" with Adam and "poly" with SGD.
+        loss: as in ``unetzoo.losses.make_loss``; the held-out Dice and the report stay as they are.
         batch_dice: whether the loss's Dice is that of a whole batch, as if it were one patch.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
         augment: whether to augment the patches.
@@ -112,6 +113,7 @@ class Settings:
     neighbors: int = 0
     batch_dice: bool = False
     previous: str | None = None
+    loss: str = "dice_ce"
 
     def __post_init__(self) -> None:
         self.check(**vars(self))
