@@ -1,7 +1,7 @@
 """``unetzoo train`` against nnU-Net's own training: the same data, fold, plan and iterations.
 
-    python benchmarks/nnunet_training.py --nnunet PYTHON [--avx2] [--seeds N] [--epochs N]
-        [--steps N] [--keep DIR] [TASK ...]
+    python benchmarks/nnunet_training.py --nnunet PYTHON [--avx2] [--time] [--seeds N] [--epochs N]
+        [--steps N] [--features N] [--keep DIR] [TASK ...]
 
 PYTHON is the Python of an environment with nnunetv2. Two tasks:
 
@@ -10,12 +10,12 @@ PYTHON is the Python of an environment with nnunetv2. Two tasks:
 - brain: the MNI template of ``unetzoo demo`` with its three classes, cut into eight pieces: the 4
   at the back are trained on, the 4 at the front are held out.
 
-nnU-Net plans the data; then its plan gets four stages of 8 to 64 features and patches of 32 cubed,
-and both programs train with it: batches of two, deep supervision, SGD with a falling rate, each
-program's own loader and augmentation. Each predicts the held-out cases with its own predictor, from
-the weights after the last epoch and without mirror images, and ``unetzoo.evaluation`` scores the
-masks of both. Dice is the mean over the foreground classes and cases; the seeds are those of the
-weights (nnU-Net's patches are drawn without one).
+nnU-Net plans the data; then its plan gets four stages of 8 features and more and patches of 32
+cubed, and both programs train with it: batches of two, deep supervision, SGD with a falling rate,
+each program's own loader and augmentation. Each predicts the held-out cases with its own predictor,
+from the weights after the last epoch and without mirror images, and ``unetzoo.evaluation`` scores
+the masks of both. Dice is the mean over the foreground classes and cases; the seeds are those of
+the weights (nnU-Net's patches are drawn without one).
 
 Each run is a process of its own on all cores, nnU-Net's with one more for its loader. "s" is the
 median over the epochs but the first of an epoch's seconds by its iterations, validation not
@@ -40,7 +40,7 @@ from nnunet_predict import SWITCHES, measured
 
 NAME = "Dataset001_drawn"
 MODEL = f"results/{NAME}/nnUNetTrainer__nnUNetPlans__3d_fullres"
-FEATURES = (8, 16, 32, 64)
+STAGES = 4
 PATCH = 32
 FACTS = "facts.json"
 SIDES = ("unetzoo", "nnunet")
@@ -101,7 +101,7 @@ def write_task(task, folder):
 # === nnU-Net's side, in its own environment ===
 
 
-def plan(folder):
+def plan(folder, features):
     """nnU-Net's plan of the data, made small; and its prepared cases."""
     from nnunetv2.experiment_planning import plan_and_preprocess_api as api
 
@@ -110,11 +110,10 @@ def plan(folder):
     file = folder / "preprocessed" / NAME / "nnUNetPlans.json"
     plans = json.loads(file.read_text())
     configuration = plans["configurations"]["3d_fullres"]
-    stages = len(FEATURES)
     configuration["architecture"]["arch_kwargs"] |= {
-        "n_stages": stages, "features_per_stage": FEATURES, "kernel_sizes": [[3] * 3] * stages,
-        "strides": [[1] * 3, *[[2] * 3] * (stages - 1)], "n_conv_per_stage": [2] * stages,
-        "n_conv_per_stage_decoder": [2] * (stages - 1),
+        "n_stages": STAGES, "features_per_stage": [features * 2**n for n in range(STAGES)],
+        "kernel_sizes": [[3] * 3] * STAGES, "strides": [[1] * 3, *[[2] * 3] * (STAGES - 1)],
+        "n_conv_per_stage": [2] * STAGES, "n_conv_per_stage_decoder": [2] * (STAGES - 1),
     }  # fmt: skip
     configuration |= {"patch_size": [PATCH] * 3, "batch_size": 2}
     file.write_text(json.dumps(plans, indent=2))
@@ -258,7 +257,14 @@ def prepare(task, folder, given, environment):
     if (folder / MODEL.split("/")[0]).exists():  # of a start before
         return
     write_task(task, folder)
-    planning = [given.nnunet, HERE / "nnunet_training.py", "--theirs", folder, "plan"]
+    planning = [
+        given.nnunet,
+        HERE / "nnunet_training.py",
+        "--theirs",
+        folder,
+        "plan",
+        given.features,
+    ]
     measured(list(map(str, planning)), folder / "plan.log", environment)
 
 
@@ -305,6 +311,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--features", type=int, default=8, help="of the first stage")
     parser.add_argument("--keep", type=Path, help="folder for the runs")
     given = parser.parse_args()
     if given.avx2:
@@ -315,8 +322,8 @@ def main():
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     print(
-        f"{heading('keras', 'tensorflow')}, {theirs}; {given.seeds} seeds, {given.epochs} epochs "
-        f"of {given.steps} iterations\n"
+        f"{heading('keras', 'tensorflow')}, {theirs}; {given.features} features, {given.seeds} "
+        f"seeds, {given.epochs} epochs of {given.steps} iterations\n"
     )
     with tempfile.TemporaryDirectory(prefix="nnunet-training-") as place:
         measure(given, given.keep or Path(place))
