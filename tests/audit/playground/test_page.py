@@ -3,13 +3,15 @@
 import base64
 import io
 import re
+import subprocess
+import sys
 
 import commands
 import keras
 import numpy as np
 import pytest
 from PIL import Image
-from places import TESTS
+from places import ROOT, TESTS
 
 import audit
 import unetzoo
@@ -143,3 +145,26 @@ def test_the_command_refuses_what_is_no_network(tmp_path):
 def test_which_skips_are_on_in_words():
     assert which((True, False, False, True)) == "Skips 1 and 4 are on; skips 2 and 3 are off"
     assert which((True, True, False, True)) == "Skips 1, 2 and 4 are on; skip 3 is off"
+
+
+def test_the_page_in_the_docs_is_small_and_as_one_is_written_now():
+    text = (ROOT / "docs" / "playground" / "rings.html").read_text()
+    assert len(text.encode()) < 500_000
+    assert len(rows(text)) == 16
+    assert float(rows(text)["1111"][0]) > 0.9
+    for name in ("page.css", "page.js"):
+        assert (ROOT / "audit" / "playground" / name).read_text() in text
+
+
+@pytest.mark.slow
+def test_the_page_in_the_docs_can_be_written_again(tmp_path):
+    words = [
+        sys.executable,
+        ROOT / "examples" / "rings.py",
+        "--short",
+        "-o",
+        tmp_path / "page.html",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert len(rows((tmp_path / "page.html").read_text())) == 16
