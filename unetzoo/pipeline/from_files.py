@@ -130,7 +130,7 @@ class Files(TrainingData):
             for case in prepared
         }
 
-        def batches(first: int) -> "PatchDataset":
+        def batches(first: int, share: tuple[int, int] = (0, 1)) -> "PatchDataset":
             return PatchDataset(
                 [samples[name] for name in run.train],
                 patch=settings.patch,
@@ -144,6 +144,7 @@ class Files(TrainingData):
                 outputs=outputs.count,
                 seed=settings.seed,
                 first_batch=first,
+                share=share,
                 workers=workers,
             )
 

@@ -11,6 +11,7 @@ from unetzoo.losses.stray_labels import tell_plainly
 from unetzoo.metrics import DiceScore
 from unetzoo.saving import check_weights
 from unetzoo.training.checks import check_optimizer
+from unetzoo.training.distribution import share_statistics
 from unetzoo.training.optimizers import adam, sgd
 from unetzoo.utils.choices import LOSSES, RATES
 
@@ -89,7 +90,7 @@ def compile_model(
         jit_compile=jit_compile,
     )
     build_state(model)
-    return tell_plainly(hasten(model))
+    return tell_plainly(hasten(share_statistics(model)))
 
 
 def _ignored(loss: Any, label: int | None) -> int | None:
