@@ -166,7 +166,7 @@ class Files(TrainingData):
         check_classes(run, self.settings.previous)
         return prepare_masks(
             self._cases(run), prepared, files, run.scheme, cache,
-            workers=workers, progress=bar("preparing masks of the stage before"),
+            workers=workers, progress=bar_or_lines("preparing masks", every=EVERY),
         )  # fmt: skip
 
     def to_score(self, run: Run) -> list[Case]:
