@@ -14,6 +14,7 @@ from typing import Any
 
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.evaluation.calibration import checked_temperature
 from unetzoo.utils.checks import whole, wholes
 from unetzoo.utils.files import missing, replacing
 from unetzoo.utils.json_values import read_json, short
@@ -46,6 +47,10 @@ LAST_OF_OVERLAPPING = (
     "where its sigmoid is above 0.5."
 )
 
+PROBABILITIES = (
+    "Where probabilities are wanted: divide the logits by temperature before softmax or sigmoid."
+)
+
 
 @dataclass(frozen=True)
 class Processing:
@@ -62,6 +67,7 @@ class Processing:
     preparation: Preparation
     layout: str = ""
     checksums: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each file
+    temperature: float = 1.0  # of the probabilities; it leaves masks as they are
 
     @property
     def output_channels(self) -> int:
@@ -81,7 +87,7 @@ class Processing:
             "version": VERSION,
             "file": self.file,
             "axes": "RAS, channels last" if len(self.patch) == 3 else "rows, columns, channels",
-            "steps": (*STEPS[:-1], self._last_step),
+            "steps": (*STEPS[:-1], self._last_step, PROBABILITIES),
             "channels": self.channels,
             "classes": self.class_names,
             "labels": self.scheme.to_json(),
@@ -94,6 +100,7 @@ class Processing:
                 "weights": "Gaussian around voxel size // 2, sigma = size / 8, the largest 10, in "
                 "half precision; where that is 0, the smallest that is not",
             },
+            "temperature": self.temperature,
             "layout": self.layout,
             "checksums": dict(self.checksums),
             "test": {"input": INPUT, "output": OUTPUT},
@@ -127,6 +134,7 @@ class Processing:
                 preparation=Preparation.from_json(record["preparation"]),
                 layout=str(record["layout"]),
                 checksums={str(name): str(key) for name, key in record["checksums"].items()},
+                temperature=checked_temperature(record.get("temperature", 1.0)),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = str(error).removesuffix(".") or type(error).__name__

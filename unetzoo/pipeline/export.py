@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unetzoo.evaluation.calibration import FILE, read_temperature
 from unetzoo.inference.shapes import first_output
 from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest, is_exported
 from unetzoo.model_files import check_saved
@@ -27,6 +29,10 @@ TOLERANCE = 1e-4  # of the largest logit
 ONNX = ("tf2onnx", "onnx", "onnxruntime")
 ONNX_BYTES = 2**31 - 2**24  # of weights, with room for the graph
 NEEDED = {"onnx": ONNX, "bioimageio": ONNX, "openvino": ("openvino",)}  # packages
+UNCALIBRATED = {  # formats that cannot hold a temperature
+    "nnunet": "nnU-Net's folders have no place for",
+    "bioimageio": "rdf.yaml has no words for",
+}
 WITHOUT_TENSORFLOW = ("keras", "nnunet")  # which any backend writes
 
 
@@ -76,6 +82,13 @@ def export(
     """
     folder = Path(folder)
     record, saved = check_export(run, folder, format, which, overwrite)
+    temperature = read_temperature(record.folder, saved.name)
+    if temperature != 1 and format in UNCALIBRATED:
+        warnings.warn(
+            f"format {format}: {UNCALIBRATED[format]} the temperature {temperature:.3f} of "
+            f"{record.folder / FILE}; masks are the same without it, probabilities are not.",
+            stacklevel=2,
+        )
     if format == "nnunet":
         return _export_nnunet(record, saved, folder)
     from unetzoo.interop.formats import WRITERS
@@ -95,7 +108,7 @@ def export(
         processing = _processing(record, model, place, file, x.shape[1:-1], expected.shape[1:-1])
         files = sorted(path for path in place.rglob("*") if path.is_file())
         sums = {path.relative_to(place).as_posix(): digest(path) for path in files}
-        processing = replace(processing, checksums=sums)
+        processing = replace(processing, checksums=sums, temperature=temperature)
         processing.write(runtime=runtime, difference=difference)
         if keras_file is not None:
             _describe(processing, model, record, keras_file)

@@ -16,7 +16,7 @@ from unetzoo.evaluation.results import Evaluation
 from unetzoo.evaluation.scores import score_case
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ class Tfds(TrainingData):
             self.check_same(run, held_out_only=True)
         scores, ignore = {}, run.scheme.ignore
         labels = range(1, len(run.class_names))
-        progress = bar("segmenting and scoring", source.count(split))
+        count = source.count(split)
+        progress = bar_or_lines("segmenting and scoring", count, every=EVERY)
         for name, sample in progress(samples(source, split)):
             prediction = predictor.segment_prepared(sample.image)
             scores[name] = score_case(

@@ -173,6 +173,7 @@ def build(run: Run) -> keras.Model:
         return compile_model(
             model,
             optimizer=_optimizer(settings),
+            loss=settings.loss,
             ignore_label=None if regions else run.scheme.ignore,
             activation="sigmoid" if regions else None,
             batch_dice=settings.batch_dice,
