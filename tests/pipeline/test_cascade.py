@@ -21,6 +21,7 @@ from unetzoo.pipeline.best import find_best
 from unetzoo.pipeline.chosen import Chosen
 from unetzoo.pipeline.early import training_data
 from unetzoo.pipeline.evaluator import evaluate
+from unetzoo.pipeline.export import export
 from unetzoo.pipeline.loading import load_predictor, predictor_of_run
 from unetzoo.pipeline.previous import GivenMasks, masks_before
 from unetzoo.pipeline.run import Run
@@ -214,6 +215,7 @@ def test_prediction_runs_the_stage_before_or_takes_its_masks(place, tmp_path):
     by_hand = load_predictor(runs, previous=given).previous.segment(scan)
     np.testing.assert_array_equal(by_hand, np.asarray(kept.dataobj))
     before = taken.predict_probabilities(scan)
+    scan = second.read(case)  # another one, whose mask is read anew
     nothing = np.zeros(kept.shape, "uint8")
     nibabel.save(nibabel.Nifti1Image(nothing, kept.affine, kept.header), given / "case_000.nii.gz")
     assert (taken.predict_probabilities(scan) != before).any()
@@ -293,3 +295,27 @@ def test_what_cannot_work_is_told_before_keras_is_loaded(place, tmp_path, comman
     assert (done.returncode, done.stdout) == (2, "")
     assert sentence in done.stderr
     assert "loading Keras" not in done.stderr
+
+
+# === Export ===
+
+
+@pytest.mark.slow
+def test_both_stages_go_out_as_folders_of_nnu_net(place, tmp_path):
+    """Read again, they give the same masks."""
+    run = place / "runs" / "fold_0"
+    export(run, tmp_path / "out", "nnunet", which="last")
+    (dataset,) = (tmp_path / "out").glob("Dataset001_*/")
+    names = [f"nnUNetTrainer__nnUNetPlans__{stage}" for stage in (CASCADE, "3d_lowres")]
+    assert sorted(path.name for path in dataset.iterdir()) == names
+    assert [(dataset / names[1] / f"fold_{n}").is_dir() for n in range(3)] == [True, True, False]
+    plans = json.loads((dataset / names[0] / "plans.json").read_text())["configurations"]
+    assert plans[CASCADE]["previous_stage"] == "3d_lowres"
+    assert plans["3d_lowres"]["next_stage"] == CASCADE
+    back, ours = load_predictor(dataset / names[0]), load_predictor(run, "last")
+    for case in find_dataset(str(place / "data")).cases:
+        scan = ours.read(case)
+        np.testing.assert_array_equal(back.previous.segment(scan), ours.previous.segment(scan))
+        np.testing.assert_array_equal(back.segment(scan), ours.segment(scan))
+    with pytest.raises(ValueError, match="is a cascade, which sees masks of the stage before; exp"):
+        export(run, tmp_path / "onnx", "onnx")

@@ -79,8 +79,10 @@ def cross_validate(
         _say(f"{LOWRES} comes first, into {folder / LOWRES}")
         cross_validate(
             stage, folder / LOWRES, cache=place, workers=workers, plan=plan, survey=survey,
-            model=model, mirror=mirror, overlap=overlap, tolerance=tolerance,
+            model=model, mirror=mirror, overlap=overlap, probabilities=probabilities,
+            tolerance=tolerance,
         )  # fmt: skip
+        _say(f"{LOWRES} is done; the cascade goes on with its masks")
         survey = None
     with survey or Survey(place) as looking:
         data = files_of(settings)

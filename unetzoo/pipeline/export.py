@@ -17,6 +17,7 @@ from unetzoo.evaluation.calibration import FILE, read_temperature
 from unetzoo.inference.shapes import first_output
 from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest, is_exported
 from unetzoo.model_files import check_saved
+from unetzoo.pipeline.previous import check_stage_before
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.choices import EXPORTS
 from unetzoo.utils.files import check_folder, make_folder
@@ -170,36 +171,15 @@ def _describe(processing: Processing, model: Any, run: Run, keras_file: "KerasFi
 
 
 def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
-    """A folder that nnU-Net takes, read again and compared."""
-    import keras
-
+    """A folder that nnU-Net takes, read again and compared; of a cascade that before it, too."""
     from unetzoo.interop.nnunet import load_nnunet
-    from unetzoo.interop.nnunet_writer import Trained, write_folder
-    from unetzoo.registry import check_arguments
-    from unetzoo.saving import load_model
+    from unetzoo.interop.nnunet_writer import write_folder
+    from unetzoo.pipeline.nnunet_export import stage_before, trained_of
 
-    model = load_model(saved)
-    weights = {
-        f"{layer.name}.{weight.name}": keras.ops.convert_to_numpy(weight).astype("float32")
-        for layer in model.layers
-        for weight in layer.weights
-    }
-    settings = run.settings
-    arguments = check_arguments(settings.network, **settings.build or {})
-    trained = Trained(
-        network=settings.network.replace("-", "_"),
-        build=arguments,
-        weights=weights,
-        patch=run.patch,
-        batch_size=settings.batch_size,
-        channels=run.channels,
-        class_names=run.class_names,
-        preparation=run.preparation,
-        scheme=run.scheme,
-    )
+    model, trained = trained_of(run, saved)
     name = re.sub(r"\W", "", run.folder.resolve().name) or "run"
     with _becoming(folder) as place:
-        written = write_folder(place, f"Dataset001_{name}", trained)
+        written = write_folder(place, f"Dataset001_{name}", trained, stage_before(run))
         x = _drawn(run)
         expected = np.asarray(first_output(model.predict_on_batch(x)), "float32")
         axes = [0, *(1 + axis for axis in trained.axes), 4]
@@ -227,8 +207,14 @@ def check_export(
             "a 2D network or the slices beside them, which an export does not say yet; expected a "
             "run without."
         )
+    if settings.previous is not None and format != "nnunet":
+        raise ValueError(
+            f"format {format}: the run in {record.folder} is a cascade, which sees masks of the "
+            "stage before; expected --format nnunet, which has both stages."
+        )
     saved = record.model_file(which)
     check_saved(saved)
+    check_stage_before(record)
     packages = NEEDED.get(format, ())
     if lacking := [name for name in packages if find_spec(name) is None]:
         raise ValueError(
@@ -280,7 +266,7 @@ def _network(path: Path) -> Any:
 
 def _drawn(run: Run) -> np.ndarray:
     """A patch of the noise that z-scores have, float32, from seed 0."""
-    shape = (1, *run.patch, run.channels)
+    shape = (1, *run.patch, run.network_channels)
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 

@@ -1,6 +1,6 @@
 """Trained networks of every kind, ready to be applied: runs, folds, exports, nnU-Net's folders."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,14 +120,21 @@ class LoadedLater:
         folder: of a cross-validation, of a run, or of masks named after their cases.
         run: of the cascade.
         fill: replaces NaN and infinite voxels.
+        last: the last image and its mask, which folds and mirror images of a cascade share.
     """
 
     folder: Path
     run: Run
     fill: float | None = None
+    last: list = field(default_factory=list, repr=False, compare=False)
 
     def segment(self, image: Volume | Picture) -> np.ndarray:
         """The classes ``(*spatial)`` that the stage before gives, on canonical axes."""
+        if not self.last or self.last[0] is not image:
+            self.last[:] = image, self._segment(image)
+        return self.last[1]
+
+    def _segment(self, image: Volume | Picture) -> np.ndarray:
         if is_chosen(self.folder) or (self.folder / RUN).exists():
             return self._predictor.segment(image)
         return GivenMasks(self.folder, self.run.scheme).segment(image)

@@ -78,6 +78,22 @@ def check_scheme(run: Run, scheme: LabelScheme, folder: Path) -> None:
         )
 
 
+def check_stage_before(run: Run) -> None:
+    """Check the stage before a cascade that is to be exported with it.
+
+    Raises: ValueError where it is not there, or is a cascade itself.
+    """
+    if (place := place_before(run)) is None:
+        return
+    first = runs_before(place)[0]
+    if first.settings.previous is not None:
+        raise ValueError(
+            f"{place}: the stage before the run in {run.folder} is a cascade itself; expected one "
+            "of two stages."
+        )
+    check_scheme(run, first.scheme, first.folder)
+
+
 def place_before(run: Run, given: Path | str | None = None) -> Path | None:
     """The folder of the stage before a cascade, or of its masks; None for other runs.
 
@@ -96,8 +112,8 @@ def place_before(run: Run, given: Path | str | None = None) -> Path | None:
     found = next((place for place in places if place.is_dir()), None)
     if found is None:
         raise ValueError(
-            f"{places[0]}: no folder; the run in {run.folder} is a cascade: give the folder of the "
-            "stage before, or one with its masks, as --previous."
+            f"{places[0]}: no folder; the run in {run.folder} is a cascade: put back the folder of "
+            "the stage before, or give it, or one with its masks, to unetzoo predict as --previous."
         )
     return found
 
