@@ -203,9 +203,8 @@ class Predictor:
                 f"{self.run.folder} was trained with {self.run.channels}."
             )
         prepared = prepare(image, self.run.preparation)
-        seen = self.run.seen(prepared.image) if isinstance(self.run, Run) else prepared.image
         slabs = sliding_window_slabs(
-            self.model, seen, self.run.patch,
+            self.model, self.run.seen(prepared.image), self.run.patch,
             overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),
         )  # fmt: skip
         return slabs, self.run.preparation.way_back(prepared.grid)
