@@ -17,13 +17,14 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.sample import Sample
 from unetzoo.evaluation.regions import region_overlaps
 from unetzoo.evaluation.scores import Overlap, counted_mean, overlaps
+from unetzoo.inference.one_device import OnOneDevice, undistributed
 from unetzoo.inference.slices import SliceNetwork
 from unetzoo.inference.windows import segment, sliding_window_slabs
 from unetzoo.model_files import check_saved
 from unetzoo.saving import load_model
 from unetzoo.training.checkpoints import BEST, CHECKPOINT, checkpoints
 from unetzoo.training.compile import build_state
-from unetzoo.training.distribution import OnOneDevice, Team, undistributed
+from unetzoo.training.distribution import Team
 from unetzoo.training.history import HISTORY, best_row, read_history, waited_in_vain, write_rows
 from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import replacing

@@ -19,7 +19,7 @@ from unetzoo.data.patches import PatchDataset
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.training.checkpoints import checkpoints
 from unetzoo.training.compile import compile_model
-from unetzoo.training.distribution import ALONE, OnOneDevice, Team, distribute
+from unetzoo.training.distribution import ALONE, Team, distribute
 from unetzoo.training.history import read_history
 
 BACKEND = keras.backend.backend()
@@ -151,14 +151,6 @@ def test_a_process_makes_its_part_of_each_batch():
     for array, pieces in zip(whole, zip(*parts, strict=True), strict=True):
         assert [len(piece) for piece in pieces] == [2, 2]
         np.testing.assert_array_equal(np.concatenate(pieces), array)
-
-
-def test_a_network_predicts_on_one_device():
-    model = unetzoo.build("unet2d_small", input_shape=(16, 16, 1), num_classes=2)
-    x = np.random.default_rng(0).standard_normal((3, 16, 16, 1)).astype("float32")
-    found = OnOneDevice(model).predict_on_batch(x)
-    np.testing.assert_allclose(found, model.predict_on_batch(x), rtol=1e-4, atol=1e-5)
-    assert OnOneDevice(model).name == model.name
 
 
 def test_one_device_is_not_distributed():

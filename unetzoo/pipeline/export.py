@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -201,11 +201,11 @@ def check_export(
         raise ValueError(f"format {format!r}: expected one of {', '.join(EXPORTS)}.")
     record = Run.read(run)
     settings = record.settings
-    if settings.slicing is not None or settings.neighbors:
+    if format in ("nnunet", "bioimageio") and (settings.slicing is not None or settings.neighbors):
         raise ValueError(
             f"format {format}: the run in {record.folder} goes through volumes slice by slice with "
-            "a 2D network or the slices beside them, which an export does not say yet; expected a "
-            "run without."
+            f"{'the slices beside them' if settings.neighbors else 'a 2D network'}, which this "
+            "format has no words for; expected --format onnx, or another but this."
         )
     if settings.previous is not None and format != "nnunet":
         raise ValueError(
@@ -266,7 +266,7 @@ def _network(path: Path) -> Any:
 
 def _drawn(run: Run) -> np.ndarray:
     """A patch of the noise that z-scores have, float32, from seed 0."""
-    shape = (1, *run.patch, run.network_channels)
+    shape = (1, *run.settings.network_patch, run.network_channels)
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
@@ -296,15 +296,27 @@ def _processing(
 ) -> Processing:
     from unetzoo.inference.shapes import strides
 
+    flat, across = run.settings.slicing is not None, run.settings.across
+
+    def along(sizes: Iterable[int], thickness: int) -> tuple[int, ...]:
+        """A size for each axis of the image; a 2D network has none across the slices."""
+        listed = list(sizes)
+        if flat and across is not None:
+            listed.insert(across, thickness)
+        return tuple(listed)
+
     return Processing(
         folder=folder,
         file=file,
-        patch=patch,
-        context=tuple(size - inner for size, inner in zip(patch, output, strict=True)),
-        strides=strides(model),
+        patch=along(patch, 1),
+        context=along((size - inner for size, inner in zip(patch, output, strict=True)), 0),
+        strides=along(strides(model), 1),
         channels=run.channels,
         scheme=run.scheme,
         class_names=run.class_names,
         preparation=run.preparation,
         layout=run.layout,
+        across=across,
+        flat=flat,
+        neighbors=run.settings.neighbors,
     )

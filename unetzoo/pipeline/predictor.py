@@ -212,6 +212,8 @@ class Predictor:
         seen = prepared.image
         if isinstance(self.run, Run):
             seen = self.run.seen(seen, self._before(image, prepared.grid))
+        else:
+            seen = self.run.seen(seen)
         slabs = sliding_window_slabs(
             self.model, seen, self.run.patch,
             overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),
