@@ -88,7 +88,7 @@ def document(
 {body}
 </main>
 <script>
-{_file("page.js") if script is None else script}</script>
+{_scripts(body) if script is None else script}</script>
 </body>
 </html>
 """
@@ -97,6 +97,12 @@ def document(
 @cache
 def _file(name: str) -> str:
     return files("audit.html_report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _scripts(body: str) -> str:
+    """The report's scripts: that of the volumes only where there are some."""
+    turning = f"\n{_file('turn.js')}" if '<svg class="v"' in body else ""
+    return _file("page.js") + turning
 
 
 def _read(source: Any) -> tuple[Sized, str, str, str]:
