@@ -5,8 +5,8 @@
 
 PYTHON is the Python of an environment with nnunetv2. Two tasks:
 
-- ellipsoids: 12 cases of 64 cubed as ``unetzoo.data.synthetic.write_dataset`` draws them, three
-  classes, of which 4 are held out.
+- ellipsoids: 12 cases of 64 cubed as ``unetzoo.data.synthetic.write_dataset`` draws them, of
+  which 4 are held out.
 - brain: the MNI template of ``unetzoo demo`` with its three classes, cut into eight pieces: the 4
   at the back are trained on, the 4 at the front are held out.
 
@@ -56,7 +56,7 @@ SIDES = ("unetzoo", "nnunet")
 def write_ellipsoids(raw):
     from unetzoo.data.synthetic import write_dataset
 
-    write_dataset(raw, 12, (64, 64, 64), classes=4)
+    write_dataset(raw, 12, (64, 64, 64))
     return [f"case_{number:03}" for number in range(8, 12)]
 
 
