@@ -53,6 +53,23 @@ def test_frozen_modules_are_counted_by_lightnings_totals():
     assert (table.trainable, table.stated["not trainable"]) == (33_000, 75_800)
 
 
+def test_totals_of_flax_below_a_table_without_its_last_row():
+    text = (GOLDEN / "programs" / "flax-0.12.8-linen.txt").read_text(encoding="utf-8")
+    whole = audit.read(text)
+    less = "\n".join(line for line in text.splitlines() if "│               Total" not in line)
+    assert audit.read(less).stated == {"total": whole.total}
+    assert audit.read(less).rows == whole.rows
+    (said,) = audit.read(less.replace("432 (1.7 KB)", "433 (1.7 KB)")).inconsistencies()
+    assert said == "the rows add up to 5,398, the text states 5,397 (total)"
+
+
+def test_modules_of_flax_that_count_more_than_their_root_make_nothing_negative():
+    text = (GOLDEN / "programs" / "flax-0.12.8-nnx.txt").read_text(encoding="utf-8")
+    table = audit.read(text.replace("224 (896 B)", "999 (896 B)"))
+    assert min(row.total for row in table) >= 0
+    assert len(table.inconsistencies()) >= 1
+
+
 def test_sizes_and_statistics_of_flax():
     table = audit.read(GOLDEN / "programs" / "flax-0.12.8-linen.txt")
     rows = {row.name: row for row in table}
