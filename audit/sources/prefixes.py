@@ -21,6 +21,7 @@ BARS = re.compile(r"\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+$")
 PRE = re.compile(r"</?pre\b[^<>]*>")
 ROW = re.compile(r"<tr\b", re.IGNORECASE)
 ROW_END = re.compile(r"</tr\s*>|</table\s*>", re.IGNORECASE)
+EMPTY = re.compile(r"\n(?=[ \t]*\n)")
 CELL = re.compile(r"<t[dh]\b[^<>]*>", re.IGNORECASE)
 TAG = re.compile(r"<[^<>]*>")
 
@@ -36,10 +37,13 @@ def drawn(text: str) -> str:
         return first
     parts = [first]
     for row in rows:
-        end = ROW_END.search(row)
+        end = ROW_END.search(row) or EMPTY.search(row)
         inside, after = (row[: end.start()], row[end.end() :]) if end else (row, "")
         cells = [html.unescape(" ".join(TAG.sub(" ", c).split())) for c in CELL.split(inside)[1:]]
-        parts += ["\n| ", " | ".join(cells), " |\n", after]
+        if cells:
+            parts += ["\n| ", " | ".join(cells), " |\n", after]
+        else:  # no row, but a word about one
+            parts += ["<tr", row]
     return "".join(parts)
 
 
