@@ -25,6 +25,7 @@ from unetzoo.utils.text import aligned, printable
 BINS = 15
 COOLEST, HOTTEST = 1e-2, 1e2  # temperatures that are tried
 LEAST = 1e-30  # of a probability, for its logarithm
+MOST = 1 - 2**-25  # of a sigmoid; what is above is 1 in float32
 FILE = "calibration.json"
 
 
@@ -98,7 +99,7 @@ def scaled(probabilities: np.ndarray, temperature: float, *, regions: bool = Fal
         return np.asarray(probabilities, "float32")
     clipped = np.maximum(np.asarray(probabilities, "float64"), LEAST)
     if regions or clipped.shape[-1] == 1:
-        return expit(logit(np.minimum(clipped, 1 - 1e-15)) / temperature).astype("float32")
+        return expit(logit(np.minimum(clipped, MOST)) / temperature).astype("float32")
     return softmax(np.log(clipped) / temperature, axis=-1).astype("float32")
 
 

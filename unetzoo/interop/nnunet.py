@@ -106,7 +106,8 @@ class NnunetPredictor:
         """The probabilities over folds and mirror images."""
         spread = Spread()
         axes = self._axes() if self.mirror else ()
-        for model, flipped in itertools.product(self.models, mirror_images(axes)):
+        singles = list(itertools.product(self.models, mirror_images(axes)))
+        for model, flipped in inner("  folds and mirror images")(singles):
             mirrored = (Mirrored(model, flipped),)
             single = dataclasses.replace(self, models=mirrored, mirror=False)
             spread.add(single.predict_probabilities(image))
