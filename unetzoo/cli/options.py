@@ -14,6 +14,7 @@ from unetzoo.utils.choices import (
     CONFIGURATIONS,
     GEOMETRIES,
     LAST_SEED,
+    LOSSES,
     MODELS,
     PRECISIONS,
     RATES,
@@ -151,7 +152,7 @@ _training_options = together(
         "--boundary-weights", is_flag=True, help="Give voxels between objects more weight (2015)."
     ),
     click.option(
-        "--init", help="Start from the weights of a run, a .keras file or a folder of nnU-Net."
+        "--init", help="Start from weights: a run, a .keras file, a folder or zip of nnU-Net."
     ),
     click.option(
         "--freeze",
@@ -182,6 +183,7 @@ _training_options = together(
         type=Choice(PRECISIONS),
         help="Precision of the computation.",
     ),
+    click.option("--loss", default="dice_ce", type=Choice(LOSSES), help="Loss to train with."),
     click.option(
         "--batch-dice/--no-batch-dice",
         default=None,

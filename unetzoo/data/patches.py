@@ -63,6 +63,8 @@ class PatchDataset(keras.utils.PyDataset):
             of one array for each.
         seed: of all random draws.
         first_batch: how many batches a resumed run has already had.
+        share: ``(k, n)``: make only the k-th of n equal parts of each batch, from 0, for one of n
+            processes that train together.
         workers: threads that make batches; numpy and scipy use several at once. (Not processes: if
             one of Keras's is killed, say for lack of memory, ``fit`` waits forever.)
         max_queue_size: batches made ahead, with several workers.
@@ -93,6 +95,7 @@ class PatchDataset(keras.utils.PyDataset):
         outputs: int = 1,
         seed: int = 0,
         first_batch: int = 0,
+        share: tuple[int, int] = (0, 1),
         workers: int = 1,
         max_queue_size: int = 10,
     ):
@@ -110,6 +113,8 @@ class PatchDataset(keras.utils.PyDataset):
         self.ignored = None if regions is None else ignore_label
         self.seed = seed
         self.first_batch = first_batch
+        part, parts = share
+        self.numbers = range(batch_size * part // parts, batch_size * (part + 1) // parts)
         self._check_arguments(len(samples))
         self.samples = [_sample(number, sample) for number, sample in enumerate(samples)]
         for number, sample in enumerate(self.samples):
@@ -127,16 +132,16 @@ class PatchDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         channels = self.samples[0].image.shape[-1]
-        x = np.empty((self.batch_size, *self.patch, channels), "float32")
-        y = np.empty((self.batch_size, *self.output), "int32")
+        x = np.empty((len(self.numbers), *self.patch, channels), "float32")
+        y = np.empty((len(self.numbers), *self.output), "int32")
         w = np.empty(y.shape, "float32") if self.weighted else None
         center = _center(self.patch, self.output)
-        for number in range(self.batch_size):
+        for place, number in enumerate(self.numbers):
             random = np.random.default_rng((self.seed, self.first_batch + index, number))
             image, labels, weight = self._draw(random)
-            x[number], y[number] = image, labels[center]
+            x[place], y[place] = image, labels[center]
             if w is not None and weight is not None:
-                w[number] = weight[center]
+                w[place] = weight[center]
         if self.slicing is not None:
             x, y = (np.squeeze(array, self.slicing + 1) for array in (x, y))
             w = None if w is None else np.squeeze(w, self.slicing + 1)

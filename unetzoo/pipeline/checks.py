@@ -12,7 +12,7 @@ from unetzoo.data.preprocessing.normalization import Normalization, is_number
 from unetzoo.data.preprocessing.preparation import check_spacing
 from unetzoo.training.checks import check_optimizer
 from unetzoo.utils.checks import check, is_whole
-from unetzoo.utils.choices import CASCADE, LAST_SEED, PRECISIONS, TFDS
+from unetzoo.utils.choices import CASCADE, LAST_SEED, LOSSES, PRECISIONS
 from unetzoo.utils.text import counted
 
 
@@ -74,6 +74,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "arguments of the network by name, such as {'norm': 'instance'}",
     ),
     "neighbors": (lambda count: is_whole(count, least=0), "a whole number of at least 0"),
+    "loss": (lambda name: name in LOSSES, f"one of {', '.join(LOSSES)}"),
     "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     **dict.fromkeys(
         ("boundary_weights", "augment", "batch_dice"),
@@ -138,7 +139,7 @@ def check_previous(previous: str | None, patch: Sequence[int], data: str) -> Non
     """Raises: ValueError for a stage before a network that does not see files of volumes."""
     if previous is None:
         return
-    if len(patch) != 3 or 1 in patch or data.startswith(TFDS):
+    if len(patch) != 3 or 1 in patch:
         raise ValueError(
             f"previous {previous}, patch {tuple(patch)}, data {data}: expected files of volumes, "
             "and a patch of several voxels on three axes, such as 64,64,64."

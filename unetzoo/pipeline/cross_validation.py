@@ -29,7 +29,7 @@ from unetzoo.training.epochs import duration
 from unetzoo.utils.choices import LOWRES
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 
 
 def cross_validate(
@@ -128,7 +128,11 @@ def _scored(cases: OutOfFold, tolerance: float) -> CrossValidation:
     run = cases.run
     pairs = [(name, cases.cases[name].labels, path) for name, path in cases.masks.items()]
     evaluation = evaluate_files(
-        pairs, run.scheme, run.class_names, tolerance=tolerance, progress=bar("scoring")
+        pairs,
+        run.scheme,
+        run.class_names,
+        tolerance=tolerance,
+        progress=bar_or_lines("scoring", every=EVERY),
     )
     lacking = {name: "it could not be segmented" for name in cases.cases if name not in cases.masks}
     evaluation = replace(evaluation, failed={**lacking, **evaluation.failed})

@@ -91,17 +91,20 @@ def check_trained(path: Path | str) -> None:
     """Check that a trained network lies at a path; does not import Keras.
 
     Args:
-        path: the folder of a run, a ``.keras`` file, or a folder that nnU-Net has trained or one
-            of its folds.
+        path: the folder of a run, a ``.keras`` file, or a folder or zip of nnU-Net, or
+            a fold in one.
 
     Raises: ValueError where there is none, or it is damaged.
     """
     path = Path(path)
-    if is_trained_folder(path):
-        check_folds(path)
-    elif is_trained_folder(path.parent) and path.name.startswith("fold_"):
-        check_folds(path.parent, [path.name.removeprefix("fold_")])
-    elif (path / RUN).exists():
+    with trained_place(path, weights=False) as place:
+        if is_trained_folder(place):
+            check_folds(place)
+            return
+        if is_trained_folder(place.parent) and place.name.startswith("fold_"):
+            check_folds(place.parent, [place.name.removeprefix("fold_")])
+            return
+    if (path / RUN).exists():
         check_saved(Run.read(path).model_file())
     elif path.is_file() and path.suffix == ".keras":
         check_saved(path)
@@ -110,7 +113,7 @@ def check_trained(path: Path | str) -> None:
         reason = there if path.is_dir() else missing(path) or "it is another file"
         raise ValueError(
             f"{path}: {reason}; expected a .keras file, the folder of a run of unetzoo train, or "
-            "one that nnU-Net has trained."
+            "a folder or zip of nnU-Net."
         )
 
 

@@ -30,7 +30,7 @@ from unetzoo.pipeline.previous import (
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
 from unetzoo.utils.json_values import short
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Files(TrainingData):
             dataset.channel_names,
             fill=settings.fill,
             workers=workers,
-            progress=bar("reading every file"),
+            progress=bar_or_lines("reading every file", every=EVERY),
         )
         self.looks = survey_result.looks
         self._tell_classes(train)
@@ -119,7 +119,7 @@ class Files(TrainingData):
             workers=workers,
             boundary_weights=settings.boundary_weights,
             looks=self.looks,
-            progress=bar("preparing"),
+            progress=bar_or_lines("preparing", every=EVERY),
         )
         files = masks_of(run, self._cases(run), settings.previous)
         keys = keys_with(files, {case.name: case.key for case in prepared})
@@ -130,7 +130,7 @@ class Files(TrainingData):
             for case in prepared
         }
 
-        def batches(first: int) -> "PatchDataset":
+        def batches(first: int, share: tuple[int, int] = (0, 1)) -> "PatchDataset":
             return PatchDataset(
                 [samples[name] for name in run.train],
                 patch=settings.patch,
@@ -144,6 +144,7 @@ class Files(TrainingData):
                 outputs=outputs.count,
                 seed=settings.seed,
                 first_batch=first,
+                share=share,
                 workers=workers,
             )
 
@@ -165,7 +166,7 @@ class Files(TrainingData):
         check_classes(run, self.settings.previous)
         return prepare_masks(
             self._cases(run), prepared, files, run.scheme, cache,
-            workers=workers, progress=bar("preparing masks of the stage before"),
+            workers=workers, progress=bar_or_lines("preparing masks", every=EVERY),
         )  # fmt: skip
 
     def to_score(self, run: Run) -> list[Case]:
@@ -214,11 +215,15 @@ class Files(TrainingData):
             list(cases.values()),
             folder / "masks",
             overwrite=True,
-            progress=bar("segmenting"),
+            progress=bar_or_lines("segmenting"),
         )
         pairs = [(name, cases[name].labels, path) for name, path in masks.written.items()]
         scored = evaluate_files(
-            pairs, run.scheme, run.class_names, tolerance=tolerance, progress=bar("scoring")
+            pairs,
+            run.scheme,
+            run.class_names,
+            tolerance=tolerance,
+            progress=bar_or_lines("scoring", every=EVERY),
         )
 
         def shown(name: str) -> Shown:

@@ -51,7 +51,11 @@ def load_predictor(
             return load_nnunet(place, **options)
     if is_exported(folder):
         processing = Processing.read(folder)
-        return Predictor(processing, OnnxNetwork(processing), **options)
+        options = {"temperature": processing.temperature, **options}
+        network: Network = OnnxNetwork(processing)
+        if processing.flat and processing.across is not None:
+            network = SliceNetwork(network, processing.across)
+        return Predictor(processing, network, **options)
     if is_chosen(folder):
         return predictor_of_folds(Chosen.read(folder), **options)
     return predictor_of_run(folder, which, **options)

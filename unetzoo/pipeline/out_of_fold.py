@@ -26,7 +26,7 @@ from unetzoo.pipeline.predictor import Predictor
 from unetzoo.pipeline.previous import MASKS, held_out_masks
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.files import make_folder, replacing
-from unetzoo.utils.progress import bar_or_lines
+from unetzoo.utils.progress import EVERY, bar_or_lines
 
 PROBABILITIES = "probabilities"  # folder of the held-out cases, beside that of their masks
 SEGMENTED = "held_out.json"  # in a fold's folder: what its masks were made with
@@ -164,5 +164,7 @@ def cleanup_of(pairs: Iterable[tuple[np.ndarray, np.ndarray]], run: Run) -> Post
     """The clean-up that helps; none of labels that overlap, which are not one mask."""
     if run.scheme.overlapping:
         return Postprocessing((), (), ())
-    found = find_postprocessing(pairs, run.scheme)
+    found = find_postprocessing(
+        pairs, run.scheme, bar_or_lines("choosing the clean-up of masks", every=EVERY)
+    )
     return replace(found, names=run.scheme.drawn_names(run.class_names))

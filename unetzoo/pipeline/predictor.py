@@ -145,7 +145,7 @@ class Predictor:
     def spread(self, image: Volume | Picture) -> Spread:
         """The probabilities over folds, and over mirror images if the predictor mirrors."""
         spread = Spread()
-        for single in self.singles():
+        for single in inner("  folds and mirror images")(list(self.singles())):
             spread.add(single.predict_probabilities(image))
         return spread
 
@@ -212,6 +212,8 @@ class Predictor:
         seen = prepared.image
         if isinstance(self.run, Run):
             seen = self.run.seen(seen, self._before(image, prepared.grid))
+        else:
+            seen = self.run.seen(seen)
         slabs = sliding_window_slabs(
             self.model, seen, self.run.patch,
             overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),

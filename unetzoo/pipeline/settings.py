@@ -56,13 +56,14 @@ class Settings:
         batch_size: patches per batch.
         optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
             schedule None is "constant" with Adam and "poly" with SGD.
+        loss: as in ``unetzoo.losses.make_loss``; the held-out Dice and the report stay as they are.
         batch_dice: whether the loss's Dice is that of a whole batch, as if it were one patch.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
         augment: whether to augment the patches.
         patience: epochs without a better held-out Dice after which the run ends, or None.
         validate_every: epochs from one validation on whole held-out cases to the next.
         seed: of the weights, the patches and the dropout.
-        init: the folder of a run, a ``.keras`` file or a folder that nnU-Net has trained, whose
+        init: the folder of a run, a ``.keras`` file or a folder or zip of nnU-Net, whose
             weights the run starts from, as in ``unetzoo.training.init_weights``; None for new ones.
         freeze: blocks whose weights stay as ``init`` gives them, as in ``unetzoo.training.freeze``.
         previous: of a cascade, the folder of ``cross_validate`` of the stage before, whose masks of
@@ -112,6 +113,7 @@ class Settings:
     neighbors: int = 0
     batch_dice: bool = False
     previous: str | None = None
+    loss: str = "dice_ce"
 
     def __post_init__(self) -> None:
         self.check(**vars(self))
