@@ -53,7 +53,7 @@ def test_other_labels_before_are_a_sentence():
 
 @pytest.fixture
 def scan(tmp_path):
-    values = np.ones((5, 6, 7))
+    values = np.arange(210.0).reshape(5, 6, 7)
     nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, 2, 3, 1])), tmp_path / "a_0000.nii.gz")
     return read_case(Case("a", (tmp_path / "a_0000.nii.gz",)))
 
