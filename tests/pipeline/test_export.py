@@ -15,13 +15,16 @@ import nibabel
 import numpy as np
 import pytest
 from commands import started
+from scipy.special import softmax
 from small_runs import threshold_run
 
 import unetzoo
 from unetzoo.data.datasets import Case
+from unetzoo.data.io.volumes import read_image
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.normalization import CT, Rescaled
 from unetzoo.data.preprocessing.preparation import Preparation, ZScore
+from unetzoo.evaluation.calibration import write_temperature
 from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.bioimageio import IMAGE, LOGITS, KerasFile, describe
 from unetzoo.interop.onnx_network import ELSEWHERE, OnnxNetwork
@@ -229,6 +232,46 @@ def test_masks_are_those_of_the_run_without_keras(exported, tmp_path):
     np.testing.assert_array_equal(one.affine, two.affine)
 
 
+def test_the_temperature_of_a_run_goes_along(exported, tmp_path):
+    """So that probabilities are those of the run; of old exports they are as the network gives."""
+    run = shutil.copytree(exported / "run", tmp_path / "run")
+    write_temperature(run, 2.5, CHECKPOINT.format(1))
+    export(run, tmp_path / "export")
+    record = json.loads((tmp_path / "export" / NAME).read_text())
+    assert record["temperature"] == 2.5
+    values = np.random.default_rng(0).normal(size=(9, 10, 11, 2)).astype("float32")
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "scan.nii.gz")
+    image = read_image(tmp_path / "scan.nii.gz")
+    of_run, of_export, without = (
+        load_predictor(folder).predict_probabilities(image)
+        for folder in (run, tmp_path / "export", exported / "export")
+    )
+    np.testing.assert_allclose(of_export, of_run, atol=1e-6)
+    logits = np.log(without)
+    np.testing.assert_allclose(of_export, softmax(logits / 2.5, axis=-1), atol=1e-5)
+    assert np.abs(of_export - without).max() > 0.1
+    del record["temperature"]
+    (tmp_path / "export" / NAME).write_text(json.dumps(record))
+    old = load_predictor(tmp_path / "export")
+    np.testing.assert_array_equal(old.predict_probabilities(image), without)
+
+
+@pytest.mark.parametrize(
+    ("format", "told"), [("nnunet", "no place for"), ("bioimageio", "no words for")]
+)
+def test_a_temperature_that_a_format_cannot_hold_is_told(tmp_path, format, told):
+    build = {"features": (4, 6), "kernels": [3, 3], "strides": [1, 2], "norm": "instance"}
+    run = run_of(tmp_path / "run", "plain_unet", (16, 16, 16), **build)
+    spaced = Preparation((1.0, 1.0, 1.0), (ZScore(),) * 2)
+    replace(Run.read(run), preparation=spaced).write()
+    write_temperature(run, 0.5, CHECKPOINT.format(1))
+    with pytest.warns(UserWarning, match=rf"{told} the temperature 0\.500 of .*calibration\.json"):
+        export(run, tmp_path / "out", format, which="last")
+    if format == "bioimageio":
+        text = " ".join((tmp_path / "out" / "README.md").read_text().split())
+        assert "divide the logits by its temperature, 0.5." in text
+
+
 THIN = {"features": (4, 6), "kernels": [[3, 1, 3]] * 2, "strides": [1, [2, 1, 2]]}
 
 
@@ -431,6 +474,7 @@ def test_logits_that_differ_leave_nothing(exported, tmp_path, monkeypatch):
         ({"window": {"patch": [2**20] * 3}}, "numbers at most"),
         ({"checksums": {}}, "another checksum"),
         ({"checksums": []}, "not what unetzoo export writes"),
+        ({"temperature": 0}, "temperature 0; expected 0.01 to 100"),
     ],
 )
 def test_a_hostile_description_is_one_sentence(exported, tmp_path, change, told):

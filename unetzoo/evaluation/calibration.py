@@ -18,7 +18,7 @@ from scipy.special import expit, logit, softmax
 from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.files import replacing
-from unetzoo.utils.json_values import read_json
+from unetzoo.utils.json_values import read_json, short
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.text import aligned, printable
 
@@ -270,10 +270,18 @@ def read_temperature(folder: Path, model: str) -> float:
     if not path.exists():
         return 1.0
     record = read_json(path, "what unetzoo evaluate --calibration wrote")
-    value: Any = record.get("temperature") if isinstance(record, dict) else None
+    try:
+        value = checked_temperature(record.get("temperature") if isinstance(record, dict) else None)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return value if record.get("model") == model else 1.0
+
+
+def checked_temperature(value: Any) -> float:
+    """A temperature that a file holds. Raises: ValueError for what none can be."""
     if not is_number(value) or not COOLEST <= value <= HOTTEST:
-        raise ValueError(f"{path}: temperature {value!r}; expected {COOLEST:g} to {HOTTEST:g}.")
-    return float(value) if record.get("model") == model else 1.0
+        raise ValueError(f"temperature {short(value)}; expected {COOLEST:g} to {HOTTEST:g}.")
+    return float(value)
 
 
 def _binned(probabilities: np.ndarray, truth: np.ndarray, bins: np.ndarray, count: int) -> Bins:

@@ -17,6 +17,7 @@ import numpy as np
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.neighbors import Neighbors
 from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.evaluation.calibration import checked_temperature
 from unetzoo.utils.checks import is_whole, whole, wholes
 from unetzoo.utils.files import missing, replacing
 from unetzoo.utils.json_values import read_json, short
@@ -55,6 +56,10 @@ LAST_OF_OVERLAPPING = (
     "where its sigmoid is above 0.5."
 )
 
+PROBABILITIES = (
+    "Where probabilities are wanted: divide the logits by temperature before softmax or sigmoid."
+)
+
 
 @dataclass(frozen=True)
 class Processing:
@@ -71,6 +76,7 @@ class Processing:
     preparation: Preparation
     layout: str = ""
     checksums: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each file
+    temperature: float = 1.0  # of the probabilities; it leaves masks as they are
     across: int | None = None  # the axis across slices, of a network that goes slice by slice
     flat: bool = False  # whether that network is a 2D one, which takes no such axis
     neighbors: int = 0  # slices on either side that are channels, too
@@ -114,7 +120,7 @@ class Processing:
             "version": VERSION,
             "file": self.file,
             "axes": "RAS, channels last" if len(self.patch) == 3 else "rows, columns, channels",
-            "steps": (*STEPS[:4], *self._of_slices, STEPS[4], self._last_step),
+            "steps": (*STEPS[:4], *self._of_slices, STEPS[4], self._last_step, PROBABILITIES),
             "channels": self.channels,
             "classes": self.class_names,
             "labels": self.scheme.to_json(),
@@ -127,6 +133,7 @@ class Processing:
                 "weights": "Gaussian around voxel size // 2, sigma = size / 8, the largest 10, in "
                 "half precision; where that is 0, the smallest that is not",
             },
+            "temperature": self.temperature,
             **({"slices": slices} if self._of_slices else {}),
             "layout": self.layout,
             "checksums": dict(self.checksums),
@@ -163,6 +170,7 @@ class Processing:
                 preparation=Preparation.from_json(record["preparation"]),
                 layout=str(record["layout"]),
                 checksums={str(name): str(key) for name, key in record["checksums"].items()},
+                temperature=checked_temperature(record.get("temperature", 1.0)),
                 **slices,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

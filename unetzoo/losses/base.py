@@ -75,6 +75,19 @@ def _replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def over_devices(total: Any) -> Any:
+    """The total of the whole batch, where ``tf.distribute`` gives each device a part of it.
+
+    jax sees the whole batch as it is. Elsewhere there is one device.
+    """
+    if _replicas() == 1:
+        return total
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    return total if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, total)
+
+
 def class_sums(
     voxels: Voxels,
     activation: str,
@@ -100,7 +113,8 @@ def class_sums(
     if squared:
         probabilities, targets = ops.square(probabilities), ops.square(targets)
     predicted = ops.sum(weight * probabilities, axis=axes)
-    return Sums(both, predicted, ops.sum(weight * targets, axis=axes))
+    sums = Sums(both, predicted, ops.sum(weight * targets, axis=axes))
+    return Sums(*map(over_devices, sums)) if batch else sums
 
 
 def mean_of_samples(loss: Any, voxels: Voxels, batch: bool) -> Any:
@@ -135,7 +149,7 @@ def mean_crossentropy(
     log_likelihood = targets * ops.log_softmax(voxels.logits, axis=-1)
     above = ops.sum(weights * ops.sum(-of_class * log_likelihood, axis=-1))
     below = ops.sum(weights * ops.sum(of_class * targets, axis=-1))
-    return above / ops.maximum(below, 1e-8)
+    return over_devices(above) / ops.maximum(over_devices(below), 1e-8)
 
 
 def crossentropies(voxels: Voxels, activation: str) -> Any:
@@ -148,7 +162,8 @@ def crossentropies(voxels: Voxels, activation: str) -> Any:
 
 def weighted_mean(values: Any, weights: Any) -> Any:
     """sum(w v) / sum(w); 0 where nothing has weight."""
-    return ops.sum(weights * values) / ops.maximum(ops.sum(weights), 1e-8)
+    total, weight = ops.sum(weights * values), ops.sum(weights)
+    return over_devices(total) / ops.maximum(over_devices(weight), 1e-8)
 
 
 def voxel_weights(voxels: Voxels) -> Any:

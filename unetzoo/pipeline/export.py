@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unetzoo.evaluation.calibration import FILE, read_temperature
 from unetzoo.inference.shapes import first_output
 from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest, is_exported
 from unetzoo.model_files import check_saved
+from unetzoo.pipeline.previous import check_stage_before
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.choices import EXPORTS
 from unetzoo.utils.files import check_folder, make_folder
@@ -27,6 +30,10 @@ TOLERANCE = 1e-4  # of the largest logit
 ONNX = ("tf2onnx", "onnx", "onnxruntime")
 ONNX_BYTES = 2**31 - 2**24  # of weights, with room for the graph
 NEEDED = {"onnx": ONNX, "bioimageio": ONNX, "openvino": ("openvino",)}  # packages
+UNCALIBRATED = {  # formats that cannot hold a temperature
+    "nnunet": "nnU-Net's folders have no place for",
+    "bioimageio": "rdf.yaml has no words for",
+}
 WITHOUT_TENSORFLOW = ("keras", "nnunet")  # which any backend writes
 
 
@@ -76,6 +83,13 @@ def export(
     """
     folder = Path(folder)
     record, saved = check_export(run, folder, format, which, overwrite)
+    temperature = read_temperature(record.folder, saved.name)
+    if temperature != 1 and format in UNCALIBRATED:
+        warnings.warn(
+            f"format {format}: {UNCALIBRATED[format]} the temperature {temperature:.3f} of "
+            f"{record.folder / FILE}; masks are the same without it, probabilities are not.",
+            stacklevel=2,
+        )
     if format == "nnunet":
         return _export_nnunet(record, saved, folder)
     from unetzoo.interop.formats import WRITERS
@@ -95,7 +109,7 @@ def export(
         processing = _processing(record, model, place, file, x.shape[1:-1], expected.shape[1:-1])
         files = sorted(path for path in place.rglob("*") if path.is_file())
         sums = {path.relative_to(place).as_posix(): digest(path) for path in files}
-        processing = replace(processing, checksums=sums)
+        processing = replace(processing, checksums=sums, temperature=temperature)
         processing.write(runtime=runtime, difference=difference)
         if keras_file is not None:
             _describe(processing, model, record, keras_file)
@@ -157,36 +171,15 @@ def _describe(processing: Processing, model: Any, run: Run, keras_file: "KerasFi
 
 
 def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
-    """A folder that nnU-Net takes, read again and compared."""
-    import keras
-
+    """A folder that nnU-Net takes, read again and compared; of a cascade that before it, too."""
     from unetzoo.interop.nnunet import load_nnunet
-    from unetzoo.interop.nnunet_writer import Trained, write_folder
-    from unetzoo.registry import check_arguments
-    from unetzoo.saving import load_model
+    from unetzoo.interop.nnunet_writer import write_folder
+    from unetzoo.pipeline.nnunet_export import stage_before, trained_of
 
-    model = load_model(saved)
-    weights = {
-        f"{layer.name}.{weight.name}": keras.ops.convert_to_numpy(weight).astype("float32")
-        for layer in model.layers
-        for weight in layer.weights
-    }
-    settings = run.settings
-    arguments = check_arguments(settings.network, **settings.build or {})
-    trained = Trained(
-        network=settings.network.replace("-", "_"),
-        build=arguments,
-        weights=weights,
-        patch=run.patch,
-        batch_size=settings.batch_size,
-        channels=run.channels,
-        class_names=run.class_names,
-        preparation=run.preparation,
-        scheme=run.scheme,
-    )
+    model, trained = trained_of(run, saved)
     name = re.sub(r"\W", "", run.folder.resolve().name) or "run"
     with _becoming(folder) as place:
-        written = write_folder(place, f"Dataset001_{name}", trained)
+        written = write_folder(place, f"Dataset001_{name}", trained, stage_before(run))
         x = _drawn(run)
         expected = np.asarray(first_output(model.predict_on_batch(x)), "float32")
         axes = [0, *(1 + axis for axis in trained.axes), 4]
@@ -214,8 +207,14 @@ def check_export(
             f"{'the slices beside them' if settings.neighbors else 'a 2D network'}, which this "
             "format has no words for; expected --format onnx, or another but this."
         )
+    if settings.previous is not None and format != "nnunet":
+        raise ValueError(
+            f"format {format}: the run in {record.folder} is a cascade, which sees masks of the "
+            "stage before; expected --format nnunet, which has both stages."
+        )
     saved = record.model_file(which)
     check_saved(saved)
+    check_stage_before(record)
     packages = NEEDED.get(format, ())
     if lacking := [name for name in packages if find_spec(name) is None]:
         raise ValueError(

@@ -91,7 +91,7 @@ class Tfds(TrainingData):
         run = self._with_digests(run, self.digests(run))
         changes = Changes() if settings.augment else Changes((), False, 0.0, 0.0)
 
-        def batches(first: int) -> Any:
+        def batches(first: int, share: tuple[int, int] = (0, 1)) -> Any:
             dataset = pictures(
                 source,
                 split="+".join(run.train),
@@ -102,7 +102,10 @@ class Tfds(TrainingData):
                 changes=changes,
                 first_batch=first,
             )
-            count = outputs.count
+            count, (part, parts) = outputs.count, share
+            if parts > 1:
+                begin, end = (settings.batch_size * at // parts for at in (part, part + 1))
+                dataset = dataset.map(lambda x, y: (x[begin:end], y[begin:end]))
             return dataset if count == 1 else dataset.map(lambda x, y: (x, (y,) * count))
 
         class HeldOut:

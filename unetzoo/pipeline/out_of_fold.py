@@ -23,11 +23,12 @@ from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.loading import predictor_of_run
 from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.predictor import Predictor
+from unetzoo.pipeline.previous import MASKS, held_out_masks
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.files import make_folder, replacing
 from unetzoo.utils.progress import EVERY, bar_or_lines
 
-MASKS, PROBABILITIES = "masks", "probabilities"  # folders of the held-out cases
+PROBABILITIES = "probabilities"  # folder of the held-out cases, beside that of their masks
 SEGMENTED = "held_out.json"  # in a fold's folder: what its masks were made with
 
 
@@ -131,6 +132,7 @@ def segment_held_out(
         return
     options = {"mirror": mirror, "overlap": overlap, "temperature": 1.0}
     predictor = predictor_of_run(run_folder, model, **options)
+    predictor = replace(predictor, previous=held_out_masks(run, left))
     if probabilities:
         predictor = Keeping(**{**vars(predictor), "probabilities": True})
     outcome = predict_cases(

@@ -9,7 +9,9 @@ from unetzoo.layers.onednn import hasten
 from unetzoo.losses import DeepSupervision, deep_supervision_weights, make_loss
 from unetzoo.losses.stray_labels import tell_plainly
 from unetzoo.metrics import DiceScore
+from unetzoo.saving import check_weights
 from unetzoo.training.checks import check_optimizer
+from unetzoo.training.distribution import share_statistics
 from unetzoo.training.optimizers import adam, sgd
 from unetzoo.utils.choices import LOSSES, RATES
 
@@ -52,14 +54,15 @@ def compile_model(
             it has its own.
 
     Returns: the model.
-    Raises: ValueError for a model that ends in a softmax or a sigmoid, and for an ``ignore_label``
-        that differs from the loss's.
+    Raises: ValueError for a skeleton, for a model that ends in a softmax or a sigmoid, and for an
+        ``ignore_label`` that differs from the loss's.
     Source: S5.7, S5.32.
 
     >>> import unetzoo
     >>> compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss.activation
     'softmax'
     """
+    check_weights(model)
     activations = {getattr(layer, "activation", None) for layer in _last_layers(model)}
     if activations & {keras.activations.softmax, keras.activations.sigmoid}:
         raise ValueError(
@@ -87,7 +90,7 @@ def compile_model(
         jit_compile=jit_compile,
     )
     build_state(model)
-    return tell_plainly(hasten(model))
+    return tell_plainly(hasten(share_statistics(model)))
 
 
 def _ignored(loss: Any, label: int | None) -> int | None:
@@ -161,7 +164,7 @@ def make_optimizer(
     """Adam or nnU-Net's SGD, with a learning rate that is constant or falls over a run.
 
     Args:
-        name: "adam", or "sgd" (momentum 0.99, Nesterov, weight decay 3e-5).
+        name: "adam", or "sgd" (momentum 0.99, Nesterov, PyTorch's weight decay of 3e-5).
         learning_rate: at the beginning; None for 1e-4 with Adam, 1e-2 with SGD.
         schedule: "constant", "poly" (times (1 - step / steps)^0.9), "cosine" (falls to 0), or
             "step" (a tenth after each third of the run).
@@ -188,4 +191,6 @@ def make_optimizer(
     }[schedule]()
     if name == "adam":
         return adam(falling, global_clipnorm=clip)
-    return sgd(falling, momentum=0.99, nesterov=True, weight_decay=3e-5, global_clipnorm=clip)
+    return sgd(
+        falling, momentum=0.99, nesterov=True, weight_decay=3e-5, coupled=True, global_clipnorm=clip
+    )

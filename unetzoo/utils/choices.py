@@ -2,6 +2,7 @@
 
 PLANNED = ("plain_unet", "residual_unet")  # the networks that can be planned
 CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")  # of a plan, in the order shown
+CASCADE, LOWRES = "3d_cascade_fullres", "3d_lowres"  # 3d_fullres after 3d_lowres, and that
 RATES = {"adam": 1e-4, "sgd": 1e-2}  # each optimizer with its learning rate
 SCHEDULES = ("constant", "poly", "cosine", "step")
 LOSSES = (
