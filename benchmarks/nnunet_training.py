@@ -301,9 +301,8 @@ def environment_of(given, folder):
     for part in ("raw", "preprocessed", "results"):
         environment[f"nnUNet_{part}"] = str(folder / part)
     environment["CUDA_VISIBLE_DEVICES"] = ""
-    cores = len(os.sched_getaffinity(0)) if given.time else 1
-    for threads in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        environment[threads] = str(cores)
+    if not given.time:
+        environment |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
     return environment | (NARROW if given.avx2 else {})
 
 
