@@ -27,6 +27,7 @@ from unetzoo.cli.options import (
     which_option,
     workers_option,
 )
+from unetzoo.cli.team import TASKS, number_of, team_options
 from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
 from unetzoo.utils.console import as_options, load_keras, run, say
 from unetzoo.utils.files import check_folder, check_writable
@@ -111,9 +112,11 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 
 @cli.command()
 @train_options
+@team_options
 def train(
     folder: Path, cache: Path | None, workers: int, path: Path | None, configuration: str | None,
-    memory_gb: float | None, device: str | None, base: Path | None, **options: Any,
+    memory_gb: float | None, device: str | None, base: Path | None, devices: int | str,
+    coordinator: str | None, processes: int | None, process: int | None, **options: Any,
 ) -> None:  # fmt: skip
     """Train a network on a data set. Run the same command again to resume after a stop.
 
@@ -122,16 +125,32 @@ def train(
     from unetzoo.pipeline.early import plan_of_run, run_to_resume, training_data
     from unetzoo.training.checkpoints import checkpoints
 
+    if number := number_of(coordinator, processes, process):
+        load_keras(f"training in {folder} as process {number}", device, joins=True)
+        from unetzoo.pipeline.trainer import follow
+        from unetzoo.training.distribution import distribute
+
+        with distribute(
+            devices, coordinator=coordinator, processes=processes, process=process
+        ) as team:
+            follow(folder, cache=cache, workers=workers, team=team)
+        return
     settings, network_plan, survey = asked_for(
         folder, cache, workers, path, configuration, memory_gb, base, planner=plan_of_run,
         lock=lambda folder: None if checkpoints(folder) else owned(folder), **options,
     )  # fmt: skip
     run_to_resume(settings, folder, cache)
     training_data(settings).check()
-    load_keras(f"training on {settings.data} into {folder}", device)
+    joins = coordinator is not None or TASKS in os.environ
+    load_keras(f"training on {settings.data} into {folder}", device, joins=joins)
     from unetzoo.pipeline.trainer import train as run_training
+    from unetzoo.training.distribution import distribute
 
-    run_training(settings, folder, cache=cache, workers=workers, plan=network_plan, survey=survey)
+    with distribute(devices, coordinator=coordinator, processes=processes, process=process) as team:
+        run_training(
+            settings, folder, cache=cache, workers=workers, plan=network_plan, survey=survey,
+            team=team,
+        )  # fmt: skip
     say(folder)
 
 
@@ -149,7 +168,7 @@ cli.add_command(best)
 @click.option(
     "--previous",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Of a cascade of nnU-Net: the stage before, or masks of it.",
+    help="Of a cascade: the stage before, or masks of it. Default: as it was trained.",
 )
 @click.option(
     "--canonical",
