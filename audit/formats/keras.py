@@ -18,6 +18,7 @@ KERAS1 = {  # Keras 1's classes that were renamed
     "SeparableConvolution2D": "SeparableConv2D",
 }  # fmt: skip
 CONNECTION = re.compile(r"[^\s,'\[\]]+\[\d+\]\[\d+\]")
+CUT = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def class_shown(row: Row) -> str:
@@ -150,6 +151,24 @@ def shape_of(text: str) -> tuple[Shape, bool]:
     if cut:
         shape = [*(shape if text.rstrip().endswith(",") else shape[:-1]), None]
     return tuple(shape) or (None,), cut
+
+
+def connections_in(text: str) -> list[str]:
+    """The outputs in a column "Connected to"; a name that it cut keeps its ellipsis.
+
+    >>> connections_in("conv[0][0], up[0][…decoder1-co…")
+    ['conv[0][0]', 'up[0][0]', 'decoder1-co…[0][0]']
+    """
+    *cut, whole = text.split(CUT)
+    found = []
+    for part in cut:
+        inside = CONNECTION.findall(part)
+        found += inside
+        left = part.rpartition(inside[-1])[2] if inside else part
+        name, bracket, numbers = left.strip(" ,").partition("[")
+        call = numbers.partition("]")[0] if "]" in numbers else "0"
+        found += [f"{name}{'' if bracket else CUT}[{call}][0]"] * bool(name)
+    return found + CONNECTION.findall(whole)
 
 
 def path_of(name: str, names: Container[str]) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from functools import partial
 
 from audit.formats.cells import Found, each_table, not_cut
 from audit.formats.keras import (
-    CONNECTION,
     LOST,
     branches,
     class_shown,
     connections,
+    connections_in,
     leaves,
     named,
     readable_bytes,
@@ -187,7 +187,7 @@ def _row(cells: list[str], flagged: bool) -> Row | None:
     if not match or not re.match(r"[\d,]+", cells[2]):
         return None
     name = match["name"].strip().lstrip("└> ")
-    inputs = CONNECTION.findall("".join(cells[3:]))
+    inputs = connections_in("".join(cells[3:]))
     flag = cells[-1] if flagged else ""
     return row_of(name, match["kind"] or "…", cells[1], cells[2], inputs, flag)
 
