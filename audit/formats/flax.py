@@ -35,8 +35,11 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         totals = [block for block in blocks if "Total" in block.values()]
         modules = [block for block in blocks if "Total" not in block.values()]
         counts = {block["path"]: _counts(block) for block in modules}
-        own, holders = _own(counts) if "type" in titles else counts, _holders(counts)
-        rows = [_row(block, own[block["path"]], block["path"] in holders) for block in modules]
+        own, holders = _own(counts) if "type" in titles else {}, _holders(counts)
+        rows = [
+            _row(block, own[block["path"]] if own else _counts(block), block["path"] in holders)
+            for block in modules
+        ]
         root = modules[0][titles[1]] if modules else ""
         stated = {}
         if totals:

@@ -64,6 +64,14 @@ def test_totals_of_flax_below_a_table_without_its_last_row():
     assert said == "the rows add up to 5,398, the text states 5,397 (total)"
 
 
+def test_modules_of_flax_whose_cut_paths_are_the_same_count_each_by_itself():
+    path = GOLDEN / "programs" / "flax-0.12.8-linen-narrow.txt"
+    text = path.read_text(encoding="utf-8").replace("│ B_0/Conv_0   │", "│ B_0/BatchNo… │")
+    table = audit.read(text)
+    assert table.total == audit.read(path).total
+    assert table.inconsistencies() == ()
+
+
 def test_modules_of_flax_that_count_more_than_their_root_make_nothing_negative():
     text = (GOLDEN / "programs" / "flax-0.12.8-nnx.txt").read_text(encoding="utf-8")
     table = audit.read(text.replace("224 (896 B)", "999 (896 B)"))
