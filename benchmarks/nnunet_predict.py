@@ -146,7 +146,7 @@ def held(process):
     return total
 
 
-def measured(words, log, environment):
+def measured(words, log, environment, every=0.1):
     """Seconds, seconds of all cores, and the most bytes that a command takes."""
     import psutil
 
@@ -160,7 +160,7 @@ def measured(words, log, environment):
                 break
             with suppress(psutil.Error):  # it has just ended
                 most = max(most, held(process))
-            time.sleep(0.1)
+            time.sleep(every)
     seconds = time.perf_counter() - begin
     running.returncode = os.waitstatus_to_exitcode(status)
     if running.returncode:

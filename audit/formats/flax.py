@@ -52,12 +52,11 @@ def _blocks(lines: list[str], titles: list[str]) -> Iterator[Cells]:
     block: list[list[str]] = []
     for line in lines:
         if "│" in line:
-            block.append(cells_of(line))
-        elif RULE.match(line) and block:
-            yield {
-                title: " ".join(part for part in parts if part)
-                for title, parts in zip(titles, zip(*block, strict=False), strict=False)
-            }
+            block.append(line.strip().split("│")[1:-1])
+        elif block and RULE.match(line):
+            columns = zip(*block, strict=False)
+            cells = [" ".join(" ".join(parts).split()) for parts in columns]
+            yield dict(zip(titles, cells, strict=False))
             block = []
             if "└" in line:
                 return
@@ -67,7 +66,7 @@ def _counts(block: Cells) -> tuple[int, int]:
     """The parameters that are trained, and the statistics."""
     sums = []
     for titles in (TRAINED, STATISTICS):
-        found = [COUNT.findall(block[title]) for title in titles if title in block]
+        found = [COUNT.findall(block[title]) for title in titles if block.get(title)]
         sums.append(sum(int(count[-1].replace(",", "")) for count in found if count))
     return sums[0], sums[1]
 

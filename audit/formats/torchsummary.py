@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from audit.formats.cells import Found, each_table, not_cut, undone, unframed
+from audit.formats.cells import Found, each_table, not_cut, undone, without_frames
 from audit.formats.pytorch import (
     CONTAINERS,
     LOST,
@@ -133,8 +133,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     A table ends where its totals end, at the next header, or at the end of the text.
     """
-    printed, lines = lines, [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    printed = lines
+    lines, headers = without_frames(lines, HEADER)
 
     def read(start: int, end: int) -> Table | None:
         stated, length = totals_in(lines[start:end])
@@ -159,8 +159,10 @@ def turned(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows with the tokens, (N, L, C), that were read as channels first turned back."""
     rows = list(rows)
     for row, last in zip(rows, features_last(rows), strict=True):
-        shape = (*row.shape[:1], *row.shape[-1:], *row.shape[1:-1])  # as it was printed
-        yield replace(row, shape=shape, settings={**row.settings, **TOKENS}) if last else row
+        if last:
+            shape = (*row.shape[:1], *row.shape[-1:], *row.shape[1:-1])  # as it was printed
+            row = row.but(shape=shape, settings={**row.settings, **TOKENS})
+        yield row
 
 
 def features_last(rows: Iterable[Row]) -> Iterator[bool]:

@@ -33,7 +33,7 @@ NOTHING = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Node:
     depth: int
     keys: tuple[str, ...]
@@ -52,7 +52,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     tables: Found = []
     number = 0
     while number < len(lines):
-        root = ROOT.match(lines[number].rstrip())
+        line = lines[number].rstrip()
+        root = ROOT.match(line) if line.endswith("(") else None
         start, number = number, number + 1
         if not root:
             continue
@@ -100,28 +101,33 @@ def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int
             if child["times"] and first.isdigit() and last.isdigit():
                 keys = tuple(str(int(first) + n) for n in range(int(child["times"])))
             node = _Node(depth, keys, child["name"], child["arguments"], bool(child["end"]))
-            nodes.append(_counted(node) if "arams," in line else node)
+            if "arams," in line:
+                _count(node)
+            nodes.append(node)
         elif not nodes[-1].leaf and (text := line.strip()):
-            nodes[-1] = _more(nodes[-1], text)
+            _more(nodes[-1], text)
         number += 1
     return nodes, number
 
 
-def _more(node: _Node, text: str) -> _Node:
-    """The module with a further line of arguments or statistics."""
+def _more(node: _Node, text: str) -> None:
+    """Give a module a further line of arguments or statistics."""
     if "arams" in text and node.count is None:
-        return replace(_counted(replace(node, arguments=text)), arguments=node.arguments)
-    return node if node.arguments or text == ")" else replace(node, arguments=text)
+        before, node.arguments = node.arguments, text
+        _count(node)
+        node.arguments = before
+    elif not node.arguments and text != ")":
+        node.arguments = text
 
 
-def _counted(node: _Node) -> _Node:
-    """The module with the statistics at the start of its arguments taken out of them."""
+def _count(node: _Node) -> None:
+    """Take the statistics at the start of a module's arguments out of them."""
     printed = PRINTED.match(node.arguments)
     items = node.arguments.split(", ")[bool(printed) :]
     while printed and items and STATISTIC.match(items[0].strip()):
         items.pop(0)
-    count = count_of(printed[1]) if printed else None
-    return replace(node, arguments=", ".join(items), count=count)
+    node.count = count_of(printed[1]) if printed else None
+    node.arguments = ", ".join(items)
 
 
 def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> Iterator[Row]:

@@ -9,6 +9,29 @@ from typing import Any
 
 from unetzoo.utils.text import printable
 
+SEVERAL = ("MultiHeadAttention",)  # they read several maps, and no list of them
+OWN = {  # layers that Keras lacks
+    "PositionEmbeddings": '''
+class PositionEmbeddings(layers.Layer):
+    """Adds a learned vector to each position."""
+
+    def __init__(self, grid, **more):
+        super().__init__(**more)
+        self.grid = grid
+
+    def build(self, shape):
+        self.embeddings = self.add_weight(
+            name="embeddings", shape=(1, *self.grid, shape[-1]), initializer="zeros"
+        )
+
+    def call(self, x):
+        return x + self.embeddings
+
+    def get_config(self):
+        return {**super().get_config(), "grid": self.grid}
+'''
+}
+
 
 @dataclass(frozen=True)
 class Step:
@@ -26,7 +49,10 @@ def written(
     """The lines of a module with a function ``build`` that makes the model."""
     yield f"# {_comment(name)}: rebuilt from a published table of {total:,} parameters."
     yield from (f"# Assumed: {_comment(each)}" for each in assumed)
-    yield from ("", "import keras", "from keras import layers", "", "")
+    yield from ("", "import keras", "from keras import layers", "")
+    for name in sorted({step.layer_class for step in steps} & OWN.keys()):
+        yield from OWN[name].splitlines()
+    yield from ("", "")
     yield from (
         "def build() -> keras.Model:",
         f'    """The network, {len(steps)} layers."""',
@@ -39,8 +65,9 @@ def written(
             yield f"    {variables[step.name]} = keras.Input({words})"
             continue
         read = ", ".join(variables[source] for source in step.inputs)
-        read = f"[{read}]" if len(step.inputs) > 1 else read
-        yield f"    {variables[step.name]} = layers.{step.layer_class}({words})({read})"
+        read = f"[{read}]" if len(step.inputs) > 1 and step.layer_class not in SEVERAL else read
+        kind = step.layer_class if step.layer_class in OWN else f"layers.{step.layer_class}"
+        yield f"    {variables[step.name]} = {kind}({words})({read})"
     inputs = [variables[s.name] for s in steps if s.layer_class == "InputLayer"]
     ends = [inputs, [variables[each] for each in outputs]]
     both = [each[0] if len(each) == 1 else f"[{', '.join(each)}]" for each in ends]

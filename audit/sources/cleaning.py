@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable
 
 LONGEST = 4096  # characters of a line that are read
-MARKS = re.compile("[\r\t&\\\\\x1b\u00a0\u2007\u202f<]|^\\s*[#/>*]|^(?:In|Out) ?\\[")
+MARKS = re.compile("[\r\t&\\\\\x1b\u00a0\u2007\u202f<]")
+STARTS = ("#", "/", ">", "*", "In", "Out")
 TOO_LONG = f"lines of over {LONGEST:,} characters"
 COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
@@ -27,7 +28,7 @@ def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _clean(line: str, repairs: dict[str, None]) -> str:
-    if len(line) <= LONGEST and not MARKS.search(line):
+    if not (len(line) > LONGEST or line.lstrip().startswith(STARTS) or MARKS.search(line)):
         return line
     steps = (
         (TOO_LONG, lambda text: text[:LONGEST]),

@@ -78,10 +78,9 @@ def _placed(table: Table) -> Table:
     if not table.style.startswith(("keras", "markdown")):
         return table
     names = {row.name for row in table}
-    return replace(
-        table,
-        rows=tuple(replace(row, path=(*row.path, *path_of(row.name, names))) for row in table),
-    )
+    paths = ((row, path_of(row.name, names)) for row in table)
+    rows = (row.but(path=(*row.path, *path)) if path else row for row, path in paths)
+    return replace(table, rows=tuple(rows))
 
 
 def _printable(row: Row) -> Row:

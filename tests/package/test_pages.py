@@ -38,7 +38,11 @@ SMALLER = {  # the same on 2 cores in seconds
 }
 INSTALLING = ("python3 -m venv ", "pip install ")
 ELSEWHERE = ("unetzoo demo", "python examples/deepbet.py")  # tests/test_demo.py, test_deepbet.py
-RECORDED = ("Dice            back (trained on)",)  # what a long run printed, with its date
+RECORDED = (
+    "Dice            back (trained on)",  # what a long run printed, with its date
+    "KERAS_BACKEND=jax unetzoo train ...",  # tests/training/test_distribution.py, both
+    "sbatch examples/slurm_train.sh",
+)
 IMAGE = "DIR/imagesTr/case_000_0000.nii.gz"
 PLACES = {
     "IMAGE...": IMAGE,

@@ -88,6 +88,26 @@ def test_with_gradients_of_some_rows_alone_the_weights_are_keras_s(name):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
+def test_nnunet_s_sgd_is_pytorch_s():
+    """With a momentum of 0.99, a weight decay beside the gradients would be a hundredth of it."""
+    torch = pytest.importorskip("torch")
+    gradients = np.random.default_rng(0).standard_normal((60, 5)).astype("float32")
+    start, decay = np.linspace(-20, 20, 5, dtype="float32"), 0.01
+    theirs = torch.nn.Parameter(torch.tensor(start))
+    sgd = torch.optim.SGD([theirs], 0.01, momentum=0.99, nesterov=True, weight_decay=decay)
+    ours = keras.Variable(start)
+    optimizer = make_optimizer("sgd", clip=1.5)
+    optimizer.weight_decay = decay
+    kept = type(optimizer).from_config(optimizer.get_config())  # as a saved run goes on
+    for gradient in gradients:
+        theirs.grad = torch.tensor(gradient)
+        torch.nn.utils.clip_grad_norm_([theirs], 1.5)
+        sgd.step()
+        kept.apply([keras.ops.array(gradient)], [ours])
+    assert np.abs(ours.numpy() - start).max() > 1
+    np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_an_update_is_one_operation_of_tensorflow(name):
     if keras.backend.backend() != "tensorflow":

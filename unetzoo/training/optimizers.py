@@ -62,10 +62,16 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class SGD(keras.optimizers.SGD):
-    """Keras's SGD, equal up to rounding.
+    """Keras's SGD, equal up to rounding; on request with PyTorch's weight decay.
 
-    Args: as in ``keras.optimizers.SGD``.
-    Source: TensorFlow's ``ResourceApplyKerasMomentum``.
+    Keras takes ``rate * decay * weight`` off each weight, beside the step. PyTorch, and so nnU-Net,
+    adds ``decay * weight`` to the gradient, where the momentum sums it up: with a momentum of 0.99
+    that is a hundred times as much.
+
+    Args: as in ``keras.optimizers.SGD``, and
+        coupled: whether ``weight_decay`` is PyTorch's.
+
+    Source: TensorFlow's ``ResourceApplyKerasMomentum``; ``torch.optim.SGD``.
 
     >>> weight = keras.Variable([1.0, 2.0])
     >>> SGD(0.1, momentum=0.9).apply([keras.ops.array([1.0, -1.0])], [weight])
@@ -73,7 +79,21 @@ class SGD(keras.optimizers.SGD):
     [0.9, 2.1]
     """
 
+    def __init__(self, *args: Any, coupled: bool = False, **arguments: Any):
+        super().__init__(*args, **arguments)
+        self.coupled = coupled
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **({"coupled": True} if self.coupled else {})}
+
+    def _apply_weight_decay(self, variables: Any) -> None:  # after the gradients are clipped
+        if not self.coupled:
+            super()._apply_weight_decay(variables)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self.coupled and self.weight_decay:
+            decay = keras.ops.cast(self.weight_decay, variable.dtype)
+            gradient = keras.ops.convert_to_tensor(gradient, variable.dtype) + decay * variable
         if not TENSORFLOW or self.momentum == 0:
             super().update_step(gradient, variable, learning_rate)
             return
@@ -104,9 +124,10 @@ def adam(learning_rate: Any = 1e-4, **arguments: Any) -> keras.optimizers.Optimi
 def sgd(learning_rate: Any = 1e-2, **arguments: Any) -> keras.optimizers.Optimizer:
     """The fastest SGD on this backend.
 
-    Args: as in ``keras.optimizers.SGD``.
+    Args: as in ``SGD``.
 
     >>> isinstance(sgd(momentum=0.9), keras.optimizers.SGD)
     True
     """
-    return (SGD if TENSORFLOW else keras.optimizers.SGD)(learning_rate, **arguments)
+    own = TENSORFLOW or arguments.get("coupled")
+    return (SGD if own else keras.optimizers.SGD)(learning_rate, **arguments)

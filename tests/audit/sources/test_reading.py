@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -150,42 +149,6 @@ def test_a_file_of_100_mb_is_a_sentence(tmp_path):
         audit.read(path)
     with pytest.raises(ValueError, match="expected a network's summary"):
         audit.read("-" * 60_000_000 + "\n")
-
-
-def calls_of(work):
-    """How many functions a piece of work calls, C's too: its time, where no clock is to be read."""
-    count = 0
-
-    def profile(frame, event, argument):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
-
-
-def test_reading_is_linear():
-    """benchmarks/auditor.py reads 100,000 rows by the clock."""
-    lines = text_of("unet3d_90m.torchsummary.txt").splitlines()
-
-    def rows(times):
-        many = "\n".join([*lines[:3], *(lines[3:88] * times), *lines[88:]])
-        return calls_of(lambda: audit.read(many))
-
-    def dashes(times):
-        def refused():
-            with pytest.raises(ValueError, match="expected a network's summary"):
-                audit.read(("-" * 99 + "\n") * times)
-
-        return calls_of(refused)
-
-    for calls in (rows, dashes):
-        first, second, third = calls(20), calls(40), calls(60)
-        assert third - second == pytest.approx(second - first, rel=0.1)
 
 
 @settings(max_examples=60, deadline=None)
