@@ -30,6 +30,17 @@ def table_of(path: Path) -> Table:
         return _table(folder / "plans.json", folder)
 
 
+def check_plans(path: Path) -> None:
+    """Raises: ValueError for plans that are not there or no JSON, also in a zip; without Keras."""
+    from unetzoo.interop.nnunet_zip import trained_place
+
+    if path.suffix == ".json":
+        read_json(path, "plans of nnU-Net")
+        return
+    with trained_place(path, weights=False) as folder:
+        read_json(folder / "plans.json", "plans of nnU-Net")
+
+
 def _table(plans_file: Path, folder: Path) -> Table:
     from audit.sources.keras_model import table_of as table_of_model
     from unetzoo.interop.nnunet_folder import configuration_of, reading_plans

@@ -59,12 +59,16 @@ def zoo_id(source: Any) -> str:
 def ready(*sources: str | Path) -> None:
     """Load Keras, and say so on stderr, if the tables of these sources need it.
 
-    Raises: ValueError, before that, for a damaged ``.keras`` file.
+    Raises: ValueError, before that, for a damaged ``.keras`` file, and plans that cannot be read.
     """
     waiting = [str(source) for source in sources if _needs_keras(source)]
     for source in waiting:
         if source.endswith(".keras"):
             check_saved(source, weights=False)
+        elif not zoo_id(source):
+            from audit.sources.nnunet import check_plans
+
+            check_plans(Path(source))
     if waiting:
         from unetzoo.utils.console import load_keras
 

@@ -259,7 +259,8 @@ def test_an_image_of_other_channels_is_one_sentence(tmp_path):
     ("channels", 1, "1 channel, but the network in epoch-0001.keras has 2"),
 ])  # fmt: skip
 @pytest.mark.parametrize(
-    "words", [["predict", "{run}", "{run}"], ["evaluate", "{run}", "--data", "{data}"]]
+    "words",
+    [["predict", "{run}", "{run}"], ["evaluate", "{run}", "--data", "{data}"], ["export", "{run}"]],
 )
 def test_a_record_of_another_network_is_refused(tmp_path, key, value, sentence, words):
     threshold_run(tmp_path)

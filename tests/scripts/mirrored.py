@@ -17,26 +17,33 @@ LOSSES = {
     "keras": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     "crossentropy": losses.Crossentropy,
     "compile_model": lambda: None,
+    "sigmoid": lambda: losses.DiceCrossentropy(activation="sigmoid"),
+    "soft dice": losses.SoftDice,
+    "focal tversky": losses.FocalTversky,
     "deep supervision": lambda: losses.DeepSupervision(losses.GeneralizedDice()),
 }
 
 
 def measured(loss, strategy):
-    """The loss of a step, how far it goes, and the loss that evaluate gives."""
+    """The loss of a step, how far it goes, and the loss and the Dice that evaluate gives."""
     keras.utils.set_random_seed(0)
     with strategy.scope() if strategy else contextlib.nullcontext():
         shape = (32, 32, 1)
         model = keras.Sequential([keras.Input(shape), keras.layers.Conv2D(3, 3, padding="same")])
-        compile_model(model, optimizer=keras.optimizers.SGD(0.1), loss=loss())
+        loss = loss()
+        activation = getattr(loss, "activation", "softmax")
+        compile_model(model, optimizer=keras.optimizers.SGD(0.1), loss=loss, activation=activation)
     random = np.random.default_rng(0)
     x = random.normal(size=(8, *shape)).astype("float32")
     y = random.integers(0, 3, (8, 32, 32))
+    if activation == "sigmoid":
+        y = np.eye(3)[y]
     before = [weight.numpy() for weight in model.trainable_weights]
-    evaluated = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)["loss"]
+    evaluated = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)
     fitted = model.fit(x, y, batch_size=8, verbose=0).history["loss"][0]
     pairs = zip(before, model.trainable_weights, strict=True)
     step = sum(float(np.square(a - b.numpy()).sum()) for a, b in pairs) ** 0.5
-    return fitted, step, evaluated
+    return fitted, step, evaluated["loss"], evaluated["dice"]
 
 
 def main():

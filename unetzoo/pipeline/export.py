@@ -95,7 +95,7 @@ def export(
     from unetzoo.interop.formats import WRITERS
 
     write: Callable = WRITERS["onnx" if format == "bioimageio" else format]
-    model = _network(saved)
+    model = _network(record, saved)
     if "onnx" in NEEDED.get(format, ()):
         _check_size(model, format)
     with _becoming(folder) as place:
@@ -252,15 +252,18 @@ def _check_size(model: Any, format: str) -> None:
         )
 
 
-def _network(path: Path) -> Any:
-    """The fused network, its logits of full size alone."""
+def _network(run: Run, path: Path) -> Any:
+    """The fused network, its logits of full size alone. Raises: ValueError if it is another one."""
     import keras
 
     from unetzoo.cards import called
     from unetzoo.inference.fusing import fuse
+    from unetzoo.pipeline.loading import check_record
     from unetzoo.saving import load_model
 
-    model = fuse(load_model(path))
+    model = load_model(path)
+    check_record(run, model, path)
+    model = fuse(model)
     return called(keras.Model(model.inputs[0], model.outputs[0], name=model.name))
 
 

@@ -73,7 +73,7 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
         options["previous"] = LoadedLater(before, run, options.get("fill"))
     path = run.model_file(which)
     model = load_model(path)
-    _check_record(run, model, path)
+    check_record(run, model, path)
     options = {"temperature": read_temperature(run.folder, path.name), **options}
     network: Network = hasten(fuse(model))
     if run.settings.slicing is not None:
@@ -151,7 +151,7 @@ class LoadedLater:
         return predictor
 
 
-def _check_record(run: Run, model: "keras.Model", path: Path) -> None:
+def check_record(run: Run, model: "keras.Model", path: Path) -> None:
     """Whether a network has the sizes that the record of its run has.
 
     Raises: ValueError where it has not.

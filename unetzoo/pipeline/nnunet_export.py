@@ -24,9 +24,11 @@ def trained_of(run: Run, saved: Path) -> "tuple[keras.Model, Trained]":
     """
     import keras
 
+    from unetzoo.pipeline.loading import check_record
     from unetzoo.saving import load_model
 
     model, settings = load_model(saved), run.settings
+    check_record(run, model, saved)
     weights = {
         f"{layer.name}.{weight.name}": keras.ops.convert_to_numpy(weight).astype("float32")
         for layer in model.layers

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import warnings
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import commands
 import numpy as np
@@ -201,6 +202,18 @@ def test_a_fault_of_dataset_json_names_that_file_alone(tmp_path):
     with pytest.raises(ValueError, match=r"dataset\.json: lists nested too deeply; exp") as failure:
         audit.table(tmp_path / "plans.json")
     assert "plans.json" not in str(failure.value)
+
+
+def test_a_zip_or_plans_are_looked_at_before_keras_is_loaded(tmp_path):
+    with ZipFile(tmp_path / "bomb.zip", "w", ZIP_DEFLATED) as archive:
+        archive.writestr("D/T__P__3d_fullres/dataset.json", "{}")
+        archive.writestr("D/T__P__3d_fullres/plans.json", bytes(65 * 2**20))
+    (tmp_path / "plans.json").write_text("[" * 200_000)
+    for name, fault in (("bomb.zip", "has 68,157,440 bytes; exp"), ("plans.json", "too deeply")):
+        done = commands.command("unetzoo-audit", "table", tmp_path / name)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert fault in done.stderr
+        assert "loading Keras" not in done.stderr
 
 
 def test_the_command_reads_each(zoo_files):
