@@ -280,6 +280,13 @@ def test_a_backend_that_cannot_write_is_a_sentence(reason):
     assert done.stderr.startswith(f"error: /run/tensorboard/events; {reason}; look at the folder")
 
 
+def test_a_wrong_fold_is_told_in_words_of_the_command(tmp_path):
+    words = ["--data", tmp_path, "--network", "planned", "--out", tmp_path / "run", "--fold", "7"]
+    done = command("unetzoo", "train", *words)
+    told = "error: fold 7: expected 0 to 4, or all to train on all cases.\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
 def test_of_many_cases_that_failed_the_first_are_told(capsys):
     failed = {f"case{n}": "it is empty; give classes=3." for n in range(8000)}
     with pytest.raises(SystemExit) as ended:

@@ -299,3 +299,15 @@ def test_smooth_masks_are_told_of_the_threshold():
         LabelScheme().without_gap([0, 12, 200, 255], "masks")
     with pytest.raises(ValueError, match="is NaN or infinite; expected gray"):
         LabelScheme(threshold=1).numbers(np.array([0, np.nan]), "a.nii")
+
+
+def test_a_mask_of_two_numbers_is_told_with_the_option_that_mends_it():
+    """Of a data set whose description says one class beside the background."""
+    values = np.array([[0, 255], [255, 0]], "uint8")
+    sentence = r"label 255 at voxel \(0, 1\) beside 0 alone: .*; give labels={0: 0, 255: 1}\."
+    with pytest.raises(ValueError, match=sentence):
+        LabelScheme(classes=2).numbers(values, "mask.nii")
+    with pytest.raises(ValueError, match=r"label 255 .* is above the class count"):
+        LabelScheme(classes=2).numbers(np.array([[0, 1, 255]], "uint8"), "mask.nii")
+    with pytest.raises(ValueError, match=r"label 255 .* is above the class count"):
+        LabelScheme(classes=3).numbers(values, "mask.nii")

@@ -176,8 +176,11 @@ class LabelScheme:
         if self.threshold is not None:
             return black_and_white(values, self.threshold, max(mapping or {}), name)
         values = whole_numbers(values, name)
-        for value in np.unique(values):
+        found = np.unique(values)
+        for value in found:
             fault = self._fault(int(value), mapping)
+            if fault and found.tolist() == [0, value] and len(mapping or ()) == 2:
+                fault = f"beside 0 alone: a mask of two numbers; give labels={{0: 0, {value}: 1}}"
             if fault:
                 raise ValueError(
                     f"{name}: label {value} at voxel {first_voxel(values == value)} {fault}."

@@ -149,7 +149,8 @@ def as_options(text: str) -> str:
     )
     names = "labels|classes|ignore|threshold|geometry|fill"
     text = re.sub(rf"\b({names})=(-?\d+|image\b)", r"--\1 \2", text)
-    return re.sub(rf"\b({names})=(?![\w{{(\[])", r"--\1", text)
+    text = re.sub(rf"\b({names})=(?![\w{{(\[])", r"--\1", text)
+    return text.replace("or None to train on all cases", "or all to train on all cases")
 
 
 def out_of_memory(error: Exception) -> bool:
