@@ -7,8 +7,9 @@
 - ``explain``: why two counts differ (an ``Explanation``), or how to get one (a ``Search``)
 - ``check``: what a document states about a network of the zoo, measured (a ``Verdict`` each)
 - ``cost``, ``memory``, ``receptive_field``: its multiplications, bytes, and the voxels it sees
-- ``rebuild``: a published table of Keras back into a network (a ``Rebuilt``)
+- ``rebuild``: a published table back into a network (a ``Rebuilt``)
 - ``report``: all of this as one HTML file
+- ``skips``: a page on which each skip of a trained network can be switched off
 - ``assert_matches``: for a test that keeps a published table true; so does ``pytest --audit``
 
 Results print as text and show themselves in a notebook; ``to_pandas`` makes a table a frame of
@@ -22,6 +23,7 @@ pandas. The command is ``unetzoo-audit``.
 True
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +63,7 @@ __all__ = [
     "rebuild",
     "receptive_field",
     "report",
+    "skips",
     "table",
 ]
 __getattr__, __dir__ = lazy(
@@ -142,7 +145,7 @@ def rebuild(source: Any) -> "Rebuilt":
     """A published table back into a network: a Keras model, and code that builds the same one.
 
     Args:
-        source: a table of Keras 2 or 3, as ``table`` takes it.
+        source: a table of Keras or PyTorch, as ``table`` takes it.
 
     Returns: the network, how its table compares with the published one, and what is assumed.
     Raises:
@@ -176,3 +179,50 @@ def report(source: Any, path: Path | str, *, against: Any = None) -> Path:
     if against is None:
         return html_report.write(html_report.report(source), path)
     return html_report.write(html_report.report_diff(source, against), path)
+
+
+def skips(
+    model: Any,
+    image: Any,
+    path: Path | str,
+    *,
+    labels: Any = None,
+    class_names: Sequence[str] = (),
+    spacing: Sequence[float] | None = None,
+    title: str = "",
+) -> Path:
+    """Write a page on which each skip of a trained network can be switched off, on one image.
+
+    A switch that is off puts zeros where the skip would join the decoder. Every combination is
+    computed beforehand: 2 to the power of the levels with skips, of which the sixth and all deeper
+    ones share a switch, so at most 64. Beside the mask stand its Dice, how far its outlines are
+    off and how many objects it misses; of a volume a slice is shown, and the whole is scored.
+
+    Args:
+        model: a Keras network, a ``.keras`` file, or a folder that ``unetzoo.load_predictor``
+            takes.
+        image: an array ``(*spatial, C)`` as the network takes it, or a file, or one for each
+            channel. With a ``.keras`` file or a network a file's channels are given a mean of 0
+            and a standard deviation of 1; a folder says itself how images are prepared.
+        path: where to write the page.
+        labels: the classes ``(*spatial)``, or a file; without them masks are compared with the
+            one that all skips give.
+        class_names: of class 0, 1 ...; a folder knows them.
+        spacing: of an array, millimeters along each axis; None: distances are in pixels.
+        title: what to call the network; else its own name.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: for a network without skips, an image that does not fit, or a page that
+            cannot be written.
+    """
+    from audit import html_report
+    from audit.playground.measuring import measured
+    from audit.playground.page import page_of
+    from audit.playground.scenes import scene_of
+    from unetzoo.utils.progress import bar
+
+    scene = scene_of(model, image, labels, class_names=class_names, spacing=spacing, title=title)
+    return html_report.write(page_of(measured(scene, bar("switching skips"))), path)

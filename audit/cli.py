@@ -192,10 +192,32 @@ def report(source: str | None, pair: tuple[str, str] | None, output: Path) -> No
 
 
 @cli.command()
+@click.argument("model", metavar="MODEL", type=click.Path(exists=True, path_type=Path))
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path())
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The page.")
+@click.option("--labels", type=click.Path(exists=True, path_type=Path), help="The image's labels.")
+def skips(model: Path, images: tuple[str, ...], output: Path, labels: Path | None) -> None:
+    """Write a page on which each skip of a trained network can be switched off.
+
+    MODEL is a .keras file, the folder of a run, or one that nnU-Net has trained; IMAGE is a
+    picture or a volume, or one file for each channel. Every combination of skips is computed, at
+    most 64: the sixth level and all deeper ones share a switch. The page is one file, readable
+    offline, and has the Dice, boundary distance and missed objects of each mask. Prints its path.
+    """
+    import audit
+    from unetzoo.pipeline.early import check_trained
+
+    check_writable(output)
+    check_trained(model)
+    load_keras(f"switching the skips of {model}")
+    say(audit.skips(model, images, output, labels=labels))
+
+
+@cli.command()
 @click.argument("source", metavar="FILE")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The code, a Python file.")
 def rebuild(source: str, output: Path | None) -> None:
-    """Build a published table of Keras back into a network, and print the code that builds it.
+    """Build a published table back into a network, and print the code that builds it.
 
     With -o the code goes into a file, and how the network's table compares with the published one
     is printed; else that goes to stderr. Exits with 0 if every row is the same, 1 if not.

@@ -1,22 +1,26 @@
 """How fast the auditor is: reading 100,000 rows, a diff of two 1,000-row tables, every statement.
 
-    python benchmarks/auditor.py
+    python benchmarks/auditor.py [FORMAT]...
 
-Each in a process that has Keras imported; medians of 3.
+With formats, only their texts are read. Each in a process that has Keras imported; medians of 3.
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
 import keras  # noqa: F401  (so that no import is measured)
-from machine import heading
+from machine import PATHS, heading
 
 import audit
 import unetzoo
 from audit.tables import Table
+
+sys.path += map(str, PATHS)
+from long_texts import SAMPLES, WRITTEN, long_text
 
 
 def median(work: Callable[[], object]) -> float:
@@ -26,18 +30,6 @@ def median(work: Callable[[], object]) -> float:
         work()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
-
-
-def long_text(style: str, rows: int) -> str:
-    """A network's printed table, the lines of its rows repeated."""
-    table = audit.table(unetzoo.skeleton("unet3d_90m"))
-    lines = table.to_text(style).splitlines()
-    starts, ends = {"torchsummary": "===", "keras2": "===", "keras3": "┡"}[style], ("===", "└")
-    first = next(n for n, line in enumerate(lines) if line.startswith(starts)) + 1
-    last = next(n for n in range(first, len(lines)) if lines[n].startswith(ends))
-    between = {"torchsummary": [], "keras2": ["_" * 98], "keras3": ["├" + "─" * 106 + "┤"]}[style]
-    many = [*lines[first:last], *between] * (rows // len(audit.read("\n".join(lines))) + 1)
-    return "\n".join([*lines[:first], *many, *lines[last:]])
 
 
 def refused(text: str) -> None:
@@ -60,18 +52,28 @@ def two_tables() -> tuple[Table, Table]:
 def main() -> None:
     audit.check("unet2d_small")  # imports what is imported late
     lines = ["| what | seconds | target |", "|---|---:|---:|"]
-    for style in ("torchsummary", "keras3", "keras2"):
-        text = long_text(style, 100_000)
+    for name in sys.argv[1:] or (*WRITTEN, *SAMPLES):
+        text = long_text(name, 100_000)
         seconds = median(lambda text=text: audit.read(text))
-        lines.append(f"| reading 100,000 rows, {style} | {seconds:.2f} | 2 |")
+        lines.append(f"| reading 100,000 rows, {name} | {seconds:.2f} | 2 |")
+    if not sys.argv[1:]:
+        lines += others()
+    print(heading("keras", "tensorflow"), "", *lines, sep="\n")
+
+
+def others() -> list[str]:
+    lines = []
     dashes = ("-" * 99 + "\n") * 100_000
     seconds = median(lambda: refused(dashes))
     lines.append(f"| refusing 100,000 lines of dashes | {seconds:.2f} | 2 |")
     first, second = two_tables()
     seconds = median(lambda: audit.diff(first, second))
     lines.append(f"| diff of two 1,000-row tables | {seconds:.2f} | 0.5 |")
+    first, second = Table("a", first.rows[:180]), Table("b", second.rows[:180])
+    seconds = median(lambda: audit.explain(first, second))
+    lines.append(f"| explain of two 180-row tables | {seconds:.2f} | 0.5 |")
     lines.append(f"| check of every statement | {median(audit.check):.1f} | 20 |")
-    print(heading("keras", "tensorflow"), "", *lines, sep="\n")
+    return lines
 
 
 if __name__ == "__main__":

@@ -210,6 +210,25 @@ def test_a_skeleton_takes_shapes_and_no_numbers():
         model(np.zeros((1, 16, 16, 3), "float32"))
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, path: keras.saving.save_model(model, path),
+        lambda model, path: keras.saving.save_weights(model, path.with_suffix(".weights.h5")),
+        lambda model, path: keras.Model(model.inputs, model.layers[3].output).save(path),
+        lambda model, path: model.layers[1].get_weights(),
+        lambda model, path: model.layers[1](np.zeros((1, 16, 16, 3), "float32")),
+        lambda model, path: np.asarray(model.weights[0]),
+        lambda model, path: unetzoo.inference.fuse(model),
+        lambda model, path: compile_model(model),
+    ],
+)
+def test_nothing_gives_a_skeleton_weights(tmp_path, use):
+    """Keras would draw new ones wherever a value is read, and write them into files."""
+    with pytest.raises(ValueError, match=r"a skeleton(, without| has no) weights; build the net"):
+        use(unetzoo.skeleton("unet2d_small", input_shape=(16, 16, 3)), tmp_path / "model.keras")
+
+
 @pytest.mark.parametrize("name", unetzoo.list_models())
 def test_a_network_s_module_is_called_like_its_builder(name):
     module = importlib.import_module(f"unetzoo.models.{name}")
@@ -229,12 +248,12 @@ def test_a_network_of_other_classes_gets_all_weights_but_those_of_its_classes():
     source, target = (
         unetzoo.build("unet2d_small", input_shape=(16, 16, 1), num_classes=n) for n in (3, 5)
     )
-    with pytest.raises(ValueError, match="build the target with num_classes=3, or copy") as error:
+    with pytest.raises(ValueError, match="build the target with num_classes=3, or take") as error:
         unetzoo.copy_weights(source, target)
-    code = str(error.value).split("before it: ")[1].removesuffix(".")
+    code = str(error.value).split("what fits: ")[1].removesuffix(".")
     last = target.layers[-1]
     before = last.get_weights()
-    eval(code, {"copy_weights": unetzoo.copy_weights, **locals(), "keras": keras})
+    eval(code, {"unetzoo": unetzoo, **locals()})
     for layer in target.layers[:-1]:
         for given, copied in zip(
             source.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True

@@ -17,12 +17,14 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.sample import Sample
 from unetzoo.evaluation.regions import region_overlaps
 from unetzoo.evaluation.scores import Overlap, counted_mean, overlaps
+from unetzoo.inference.one_device import OnOneDevice, undistributed
 from unetzoo.inference.slices import SliceNetwork
 from unetzoo.inference.windows import segment, sliding_window_slabs
 from unetzoo.model_files import check_saved
 from unetzoo.saving import load_model
 from unetzoo.training.checkpoints import BEST, CHECKPOINT, checkpoints
 from unetzoo.training.compile import build_state
+from unetzoo.training.distribution import Team
 from unetzoo.training.history import HISTORY, best_row, read_history, waited_in_vain, write_rows
 from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import replacing
@@ -63,11 +65,7 @@ class SaveRun(keras.callbacks.Callback):
         self.rows = [row for row in read_history(self.folder) if int(row["epoch"]) <= first_epoch]
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        for number, layer in enumerate(self.model.layers):
-            generator = getattr(layer, "seed_generator", None)
-            if generator is not None:
-                draw = np.random.SeedSequence((self.seed, epoch, number)).generate_state(2)
-                generator.state.assign(draw)
+        seed_dropout(self.model, self.seed, epoch)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
@@ -80,8 +78,8 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        with self._explained():
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        with self._explained(), undistributed():
             self._save(row)
 
     def _save(self, row: dict) -> None:
@@ -121,6 +119,15 @@ class SaveRun(keras.callbacks.Callback):
             ) from error
 
 
+def seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
+    """Draw a model's dropout anew for an epoch, the same in every process and every time."""
+    for number, layer in enumerate(model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            draw = np.random.SeedSequence((seed, epoch, number)).generate_state(2)
+            generator.state.assign(draw)
+
+
 class WholeCases(keras.callbacks.Callback):
     """Measure the Dice of whole held-out cases, every few epochs and after the last one.
 
@@ -137,6 +144,7 @@ class WholeCases(keras.callbacks.Callback):
         class_names: for the drawings.
         scheme: if it has regions, the network's channels are these.
         slicing: of a 2D network, the axis across the slices of volumes; or None.
+        distributed: whether several devices share the batches; one of them segments the cases.
     """
 
     def __init__(
@@ -150,8 +158,10 @@ class WholeCases(keras.callbacks.Callback):
         class_names: Sequence[str] = (),
         scheme: LabelScheme | None = None,
         slicing: int | None = None,
+        distributed: bool = False,
     ):
         super().__init__()
+        self.distributed = distributed
         self.scheme = scheme if scheme is not None and scheme.regions else None
         self.slicing = slicing
         self.cases = cases
@@ -160,6 +170,10 @@ class WholeCases(keras.callbacks.Callback):
         self.ignore_label = ignore_label
         self.folder = None if folder is None else Path(folder)
         self.class_names = tuple(class_names)
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self.network: Any = OnOneDevice(model) if self.distributed else model
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         last = epoch + 1 == self.params.get("epochs")
@@ -171,7 +185,8 @@ class WholeCases(keras.callbacks.Callback):
         classes = self.model.outputs[0].shape[-1]
         labels = range(1, max(classes, 2))
         overlaps_of_cases = []
-        model = self.model if self.slicing is None else SliceNetwork(self.model, self.slicing)
+        model = self.network
+        model = model if self.slicing is None else SliceNetwork(model, self.slicing)
         for number, (name, sample) in enumerate(self.cases.items()):
             if self.scheme is None:
                 prediction = segment(model, sample.image, self.patch)
@@ -242,6 +257,28 @@ class StopEarly(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         if waited_in_vain(read_history(self.folder), self.monitor, self.patience):
             self.model.stop_training = True
+
+
+class Together(keras.callbacks.Callback):
+    """Keep the processes of a team in step: the same dropout, and all stop when the first does.
+
+    Put it last.
+
+    Args:
+        team: from ``unetzoo.training.distribute``.
+        seed: of the dropout.
+    """
+
+    def __init__(self, team: Team, seed: int = 0):
+        super().__init__()
+        self.team = team
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        seed_dropout(self.model, self.seed, epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.model.stop_training = self.team.agreed(self.model.stop_training)
 
 
 def resume(folder: Path | str) -> tuple[keras.Model | None, int]:

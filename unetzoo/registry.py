@@ -110,9 +110,9 @@ def build(name: str, /, **arguments: Any) -> "keras.Model":
 def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
     """The same graph as ``build`` makes, without weights: shapes, names and counts at once.
 
-    It is there to be looked at and takes next to no memory. Its methods that need weights (``fit``,
-    ``predict``, ``save`` ...) raise a ValueError that says so. Arguments and errors are those of
-    ``build``.
+    It is there to be looked at and takes next to no memory. Whatever needs weights (``fit``,
+    ``predict``, ``save`` ..., also of its layers) raises a ValueError that says so. Arguments and
+    errors are those of ``build``.
 
     >>> skeleton("unet3d_90m").count_params()
     90321539
@@ -122,7 +122,18 @@ def skeleton(name: str, /, **arguments: Any) -> "keras.Model":
         model = builder(**arguments)
     for method in NEEDING_WEIGHTS:
         setattr(model, method, functools.partial(_refuse, model.name, method))
+    for weight in model.weights:
+        weight._initializer = functools.partial(_only_traced, model.name, weight._initializer)
     return model
+
+
+def _only_traced(name: str, initial: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Where Keras works out shapes, the value that it asks for; nowhere else is there one."""
+    from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+    if not in_symbolic_scope():
+        _refuse(name, "weights")
+    return initial(*args, **kwargs)
 
 
 def _refuse(name: str, method: str, *_: Any, **__: Any) -> None:

@@ -50,7 +50,8 @@ def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
         if available != needed:
             raise ValueError(
                 f"layer {layer.name!r}: weights of shapes {available} in the source, {needed} in "
-                f"the target; build {_what_fits(layers[layer.name], source, target)}."
+                f"the target; build {_what_fits(layers[layer.name], source, target)}, or take what "
+                "fits: unetzoo.training.init_weights(target, source)."
             )
         pairs.append((layers[layer.name], layer))
     for source_layer, target_layer in pairs:
@@ -72,10 +73,7 @@ def _what_fits(layer: "keras.layers.Layer", source: "keras.Model", target: "kera
         return f"the target with grid={grid}"
     classes, wanted = (model.outputs[0].shape[-1] for model in (source, target))
     if classes != wanted and layer.output.shape[-1] == classes:
-        return (
-            f"the target with num_classes={classes}, or copy all layers before it: copy_weights("
-            f"source, keras.Model(target.inputs, target.get_layer({layer.name!r}).input))"
-        )
+        return f"the target with num_classes={classes}"
     return "both with the same arguments"
 
 

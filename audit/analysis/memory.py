@@ -1,6 +1,8 @@
 """What a network takes in memory: weights, activations, a prediction, a training step."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from audit.analysis.cost import complete, positions
 from audit.analysis.formulas import attention
@@ -9,9 +11,26 @@ from audit.formats.pytorch import is_module, sequentials, with_containers
 from audit.kinds import HANDING_ON
 from audit.tables import Row, Table
 from unetzoo.utils.checks import whole
+from unetzoo.utils.text import aligned
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 MIB = 2**20
+
+
+@dataclass(frozen=True)
+class LayerMemory:
+    """Bytes of one call of a layer.
+
+    Attributes:
+        alive: of the maps in memory while it runs in a prediction, its own among them.
+        saved: of what a training step keeps for it until its gradient is computed, without what
+            an earlier layer keeps already.
+    """
+
+    name: str
+    call: int
+    alive: int
+    saved: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,8 @@ class Memory:
         peak: the layer at which a prediction's memory peaks.
         not_modeled: layer classes whose saved tensors are unknown, and so are missing from
             ``saved`` and ``training``.
+        layers: each layer's part, in the order in which they run: their ``saved`` add up to
+            ``saved``, and the largest ``alive`` is ``maps``, that of the peak.
     """
 
     name: str
@@ -41,6 +62,7 @@ class Memory:
     training: int
     peak: str
     not_modeled: tuple[str, ...]
+    layers: tuple[LayerMemory, ...] = field(default=(), repr=False)
 
     @property
     def maps(self) -> int:
@@ -77,6 +99,23 @@ class Memory:
                 "The peak of a step with Adam: weights, two moments, gradients and saved maps.",
             ),
         ]
+
+    def by_layer(self) -> str:
+        """A line for each layer, in MiB: the maps alive while it runs, what is saved, the peak."""
+        heads = ["", "layer", "alive", "saved"]
+        peak = self.peak_layer
+        rows = [
+            ["peak" if each is peak else "", each.name, f"{each.alive / MIB:,.2f}",
+             f"{each.saved / MIB:,.2f}"]
+            for each in self.layers
+        ]  # fmt: skip
+        total = ["", "in all", "", f"{self.saved / MIB:,.2f}"]
+        return "\n".join(aligned([heads, *rows, total], left=2))
+
+    @property
+    def peak_layer(self) -> LayerMemory | None:
+        """The layer at which a prediction's memory peaks: the first of several."""
+        return next((each for each in self.layers if each.alive == self.maps), None)
 
     def __str__(self) -> str:
         lines = [f"{self.name}: memory in MiB, batch {self.batch}, {self.dtype}"]
@@ -130,7 +169,9 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
     forward, step = _Maps(table, batch, dtype, False), _Maps(table, batch, dtype, True)
     weights = FLOAT32 * table.total
     saved, unknown = _saved(step)
-    maps, peak = _prediction(forward)
+    alive = _alive(forward)
+    maps = max(alive, default=0)
+    peak = next((row.name for row, size in zip(table, alive, strict=True) if size == maps > 0), "")
     return Memory(
         name=table.name,
         batch=batch,
@@ -145,6 +186,7 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
         + max(_backward(step, saved), _adam(table)),
         peak=peak,
         not_modeled=unknown,
+        layers=tuple(_layers(forward, alive, saved)),
     )
 
 
@@ -201,14 +243,14 @@ def _inside(table: Table) -> int:
     return numbers
 
 
-def _prediction(maps: _Maps) -> tuple[int, str]:
-    """The bytes of the maps alive at the peak, and the layer at which memory peaks."""
+def _alive(maps: _Maps) -> list[int]:
+    """The bytes of the maps alive while each layer runs in a prediction."""
     last: dict[str, int] = {}
     for number, row in enumerate(maps.rows):
         last.update({maps.place[call]: number for call in (*row.sources, row.key)})
     held = {maps.place[call] for call in maps.outputs()}
     held.update(row.key for row in maps.rows if row.layer_class == "InputLayer")
-    alive, peak, where = 0, 0, ""
+    alive, peaks = 0, []
     for number, row in enumerate(maps.rows):
         made = maps.size(row.key) if maps.place[row.key] == row.key else 0
         alive += made
@@ -217,9 +259,19 @@ def _prediction(maps: _Maps) -> tuple[int, str]:
         alive -= sum(maps.size(place) for place in read if last[place] == number)
         if has_activation(row):  # a map before the activation and one after it
             highest = max(highest, alive + made)
-        if highest > peak:
-            peak, where = highest, row.name
-    return peak, where
+        peaks.append(highest)
+    return peaks
+
+
+def _layers(
+    maps: _Maps, alive: list[int], saved: dict[str, tuple[int, int]]
+) -> Iterator[LayerMemory]:
+    """Each layer's part: what is saved belongs to the first that keeps it."""
+    kept = Counter[int]()
+    for size, number in saved.values():
+        kept[number] += size
+    for number, row in enumerate(maps.rows):
+        yield LayerMemory(row.name, row.call, alive[number], kept[number])
 
 
 def _saved(maps: _Maps) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from audit.tables import Table
 from unetzoo.utils.json_values import short
 
-FRAMED = re.compile(r"\s*\|.*\|\s*$")
+BAR = re.compile(r"(?<!\\)\|")
 TREE = re.compile(r"[├└─]|\|\s+\+")
 Found = list[tuple[int, "Table | BadTextError"]]
 
@@ -42,22 +42,41 @@ def unframed(line: str) -> str:
     >>> unframed("| Conv2d-1 | [-1, 4, 8, 8] | 112 |")
     'Conv2d-1  [-1, 4, 8, 8]  112'
     """
-    if "|" not in line or not FRAMED.match(line) or TREE.search(line):
+    if "|" not in line or not _framed(line):
         return line
-    cells = re.split(r"(?<!\\)\|", line.strip()[1:-1])
+    inside = line.strip()[1:-1]
+    if "\\" not in inside:
+        return "  ".join([cell.strip(" `*") for cell in inside.split("|")])
+    cells = BAR.split(inside)
     return "  ".join(cell.strip(" `*").replace("\\|", "|").replace("\\_", "_") for cell in cells)
+
+
+def _framed(line: str) -> bool:
+    text = line.strip()
+    drawn = not text.isascii() or "+" in text  # else it is no tree
+    return text[0] == text[-1] == "|" and len(text) > 1 and not (drawn and TREE.search(text))
+
+
+def without_frames(lines: list[str], header: re.Pattern[str]) -> tuple[list[str], list[int]]:
+    """The lines without their frames, and the numbers of those that are a header of layers.
+
+    Without a header, the lines as they are.
+    """
+    headers = [n for n, line in enumerate(lines) if "ayer" in line and header.match(unframed(line))]
+    return ([unframed(line) for line in lines] if headers else lines), headers
 
 
 def cells_of(line: str) -> list[str]:
     """The cells of a line ``| a | b |``, drawn with either sort of bar; empty for another line."""
     text = line.strip()
-    bar = next((bar for bar in "│┃|" if text.startswith(bar) and text.endswith(bar)), "")
-    return [cell.strip(" `*") for cell in text[1:-1].split(bar)] if bar and len(text) > 1 else []
+    if len(text) < 2 or text[0] not in "│┃|" or text[-1] != text[0]:
+        return []
+    return [cell.strip(" `*") for cell in text[1:-1].split(text[0])]
 
 
 def undone(header: str) -> tuple[str, ...]:
     """What was done to a table's columns, as its header shows."""
-    if FRAMED.match(header) and not TREE.search(header):
+    if "|" in header and _framed(header):
         return ("a Markdown or reStructuredText frame",)
     return () if "  " in header.strip() else ("columns with single spaces between them",)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from audit.formats.cells import Found, each_table, unframed
+from audit.formats.cells import Found, each_table, without_frames
 from audit.formats.torchsummary import channels_last, turned
 from audit.formats.totals import count_of, totals_in
 from audit.styles import Style, register
@@ -13,6 +13,7 @@ ROW = re.compile(
     r"\s*(?P<kind>[A-Za-z_]\w*)(?:-(?P<number>\d+))?\s+(?P<shape>\(.*\)|\[.*\]|<Symbol .*>|None)"
     r"\s+(?P<count>\d[\d,]{0,25})\s*$"
 )
+SIGNS = re.compile(r"\s*Input\s+[(\[]|.*<Symbol ")
 KINDS = {
     "Input": "InputLayer", "BatchNorm": "BatchNormalization", "LayerNorm": "LayerNormalization",
     "GroupNorm": "GroupNormalization", "InstanceNorm": "GroupNormalization",
@@ -26,16 +27,14 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     An operation whose output is a symbol has no shape. Gluon counts running statistics.
     """
-    lines = [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    lines, headers = without_frames(lines, HEADER)
 
     def read(start: int, end: int) -> Table | None:
         stated, length = totals_in(lines[start:end])
+        if not any(SIGNS.match(line) for line in lines[start : start + length]):
+            return None  # torchsummary's table, which has the same header
         matches = [ROW.match(line) for line in lines[start + 1 : start + length]]
         rows = [_row(match) for match in matches if match]
-        symbols = any(match and match["shape"][0] == "<" for match in matches)
-        if not (symbols or any(row.name == "Input" for row in rows)):
-            return None
         return Table("", tuple(turned(rows)), "gluon", stated, repairs)
 
     return each_table(headers, lines, read)

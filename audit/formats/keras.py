@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 
 from audit.kinds import KINDS
@@ -19,6 +18,7 @@ KERAS1 = {  # Keras 1's classes that were renamed
     "SeparableConvolution2D": "SeparableConv2D",
 }  # fmt: skip
 CONNECTION = re.compile(r"[^\s,'\[\]]+\[\d+\]\[\d+\]")
+CUT = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def class_shown(row: Row) -> str:
@@ -29,9 +29,12 @@ def class_shown(row: Row) -> str:
     return str(row.settings.get("class", row.layer_class)).removeprefix("ops.")
 
 
-def connections(table: Table, row: Row) -> list[str]:
-    """What a layer is connected to, over all its calls."""
-    return [source for call in table.rows if call.name == row.name for source in call.inputs]
+def connections(table: Table) -> dict[str, list[str]]:
+    """What each layer is connected to, by its name, over all its calls."""
+    sources: dict[str, list[str]] = {}
+    for call in table.rows:
+        sources.setdefault(call.name, []).extend(call.inputs)
+    return sources
 
 
 def branches(table: Table) -> bool:
@@ -63,7 +66,8 @@ def row_of(
     The flag is the column Trainable: "N" for a layer that is frozen. A class that its column cut
     ends in "…"; it is completed if only one of Keras's begins so.
     """
-    number = int(re.sub(r"\D.*", "", count.replace(",", "")) or 0)
+    digits = count.replace(",", "")
+    number = int(digits if digits.isdecimal() else re.sub(r"\D.*", "", digits) or 0)
     sizes, cut = shape_of(shape)
     kind, cut_class = kind.removesuffix("…"), kind.endswith("…")
     printed = _completed(kind)
@@ -114,7 +118,7 @@ def leaves(rows: Iterable[tuple[int, Row]]) -> Iterator[Row]:
     for (depth, row), (below, _) in zip(rows, [*rows, (0, None)][1:], strict=True):
         path = path[:depth]
         if below <= depth:
-            yield replace(row, path=tuple(path)) if path else row
+            yield row.but(path=tuple(path)) if path else row
         path.append(row.name)
 
 
@@ -149,16 +153,37 @@ def shape_of(text: str) -> tuple[Shape, bool]:
     return tuple(shape) or (None,), cut
 
 
+def connections_in(text: str) -> list[str]:
+    """The outputs in a column "Connected to"; a name that it cut keeps its ellipsis.
+
+    >>> connections_in("conv[0][0], up[0][…decoder1-co…")
+    ['conv[0][0]', 'up[0][0]', 'decoder1-co…[0][0]']
+    """
+    *cut, whole = text.split(CUT)
+    found = []
+    for part in cut:
+        inside = CONNECTION.findall(part)
+        found += inside
+        left = part.rpartition(inside[-1])[2] if inside else part
+        name, bracket, numbers = left.strip(" ,").partition("[")
+        call = numbers.partition("]")[0] if "]" in numbers else "0"
+        found += [f"{name}{'' if bracket else CUT}[{call}][0]"] * bool(name)
+    return found + CONNECTION.findall(whole)
+
+
 def path_of(name: str, names: Container[str]) -> tuple[str, ...]:
     """The blocks in a layer's name; none if a block would have another layer's name.
 
     >>> path_of("down1-conv1", {"down1-conv1"}), path_of("conv1-pad", {"conv1", "conv1-pad"})
     (('down1',), ())
     """
-    segments = name.split("-")
-    blocks = ("-".join(segments[:depth]) for depth in range(1, len(segments)))
-    clash = not all(segments) or any(block in names for block in blocks)
-    return () if clash else tuple(segments[:-1])
+    *path, own = name.split("-")
+    block = ""
+    for segment in path:
+        block = f"{block}-{segment}" if block else segment
+        if not segment or block in names:
+            return ()
+    return tuple(path) if own else ()
 
 
 def named(lines: list[str], header: int) -> str:

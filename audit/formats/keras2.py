@@ -4,10 +4,9 @@ Source: docs/explanation/formats.md, which tells the eras apart.
 """
 
 import re
-from dataclasses import replace
 
 from audit.formats import keras2_wrapped
-from audit.formats.cells import Found, each_table, not_cut, undone, unframed
+from audit.formats.cells import Found, each_table, not_cut, undone, without_frames
 from audit.formats.keras import (
     CONNECTION,
     KERAS1,
@@ -50,12 +49,14 @@ def render(table: Table) -> str:
     width, ends = BRANCHED if branched else LINEAR
     header = ["Layer (type)", "Output Shape", "Param #"] + ["Connected to"] * branched
     lines = [f'Model: "{table.name}"', "_" * width, _line(header, ends), "=" * width]
-    for number, row in enumerate(table.first_calls, 1):
+    sources = connections(table)
+    rows = table.first_calls
+    for number, row in enumerate(rows, 1):
         fields = [f"{row.name} ({_kind(row)})", _shape(row), str(row.total)]
-        inputs = connections(table, row) if branched else []
+        inputs = sources[row.name] if branched else []
         lines.append(_line([*fields, *inputs[:1]] if branched else fields, ends))
         lines += [_line(["", "", "", more], ends) for more in inputs[1:]]
-        lines.append(("=" if number == len(table.first_calls) else "_") * width)
+        lines.append(("=" if number == len(rows) else "_") * width)
     return "\n".join(
         [
             *lines,
@@ -99,32 +100,37 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     printed, depths = lines, [0] * len(lines)
     if any("¯¯¯" in line for line in lines):
         lines, depths = _unboxed(lines)
-    lines = [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    lines, headers = without_frames(lines, HEADER)
 
     def read(start: int, end: int) -> Table | None:
         stated, rules = totals_in(lines[start:end])
         section = range(start + 1, start + rules)
-        if not any(map(CLASS.search, (lines[number] for number in section))):
+        if not any("(" in lines[n] and CLASS.search(lines[n]) for n in section):
             return None  # the table of torchsummary or Gluon, which have the same header
-        readings = [_line_rows(lines, depths, section)]
-        ruled = sum(map(bool, map(RULE.match, lines[start : start + rules]))) > 2
-        offsets = keras2_wrapped.columns(lines[start])
-        if offsets and not ruled:  # those eras have empty lines between rows
-            wrapped = [(lines[number], depths[number]) for number in section]
-            readings.append(keras2_wrapped.rows(wrapped, offsets, "Trainable" in lines[start]))
-        counts = [sum(row.total for row in rows) for rows in readings]
-        best = max(
-            range(len(readings)),
-            key=lambda n: (counts[n] == stated.get("total"), n, len(readings[n])),
-        )
-        style = ("keras2", keras2_wrapped.era(lines[start:end]))[best]
-        if _of_keras1(readings[best], lines[start - 1]):
+        wrapped = _wrapped(lines, depths, section)
+        rows = wrapped or []
+        style = keras2_wrapped.era(lines[start:end]) if wrapped is not None else "keras2"
+        if sum(row.total for row in rows) != stated.get("total") or not rows:
+            whole = _line_rows(lines, depths, section)
+            if wrapped is None or sum(row.total for row in whole) == stated.get("total"):
+                style, rows = "keras2", whole
+        if _of_keras1(rows, lines[start - 1] if style == "keras2" else ""):
             style = "keras1"
         done = (*repairs, *undone(printed[start]))
-        return Table(named(lines, start), tuple(readings[best]), style, stated, done)
+        return Table(named(lines, start), tuple(rows), style, stated, done)
 
     return each_table(headers, lines, read)
+
+
+def _wrapped(lines: list[str], depths: list[int], section: range) -> list[Row] | None:
+    """The rows if their fields wrap, as in the eras with empty lines between rows."""
+    header = lines[section.start - 1]
+    ruled = sum(map(bool, map(RULE.match, lines[section.start - 1 : section.stop]))) > 2
+    offsets = keras2_wrapped.columns(header)
+    if not offsets or ruled:
+        return None
+    pairs = [(lines[number], depths[number]) for number in section]
+    return keras2_wrapped.rows(pairs, offsets, "Trainable" in header)
 
 
 def _of_keras1(rows: list[Row], rule: str) -> bool:
@@ -163,7 +169,7 @@ def _line_rows(lines: list[str], depths: list[int], section: range) -> list[Row]
             rows.append((depths[number], row_of(*fields, CONNECTION.findall(more), flag)))
         elif rows and (again := MORE.match(line)):
             depth, row = rows[-1]
-            rows[-1] = depth, replace(row, inputs=(*row.inputs, again[1]))
+            rows[-1] = depth, row.but(inputs=(*row.inputs, again[1]))
         elif rows and STARTED.match(line):
             not_cut(lines, number)
     return list(leaves(rows))

@@ -46,12 +46,13 @@ def _render(table: Table, style: str) -> str:
     slack = int(style == "keras2c")
     lines = [f'Model: "{table.name}"', "_" * width]
     lines += [*_wrapped(list(TITLES[: len(ends)]), ends, slack), "=" * width]
+    sources = connections(table)
     for row in table.first_calls:
         shown = f"{row.name} ({class_shown(row)})"
         shape = str([row.shape]) if row.layer_class == "InputLayer" else str(row.shape)
         fields = [shown, shape, str(row.total)]
         if branched:
-            fields.append(str(connections(table, row)))
+            fields.append(str(sources[row.name]))
         lines += [*_wrapped(fields, ends, slack), " " * width]
     counts = (table.total, table.trainable, table.total - table.trainable)
     words = ("Total", "Trainable", "Non-trainable")
@@ -85,7 +86,8 @@ def _wrapped(fields: list[str], ends: tuple[int, ...], slack: int) -> list[str]:
 
 def columns(header: str) -> list[int]:
     """Where each column of a header begins; empty if its spaces were lost."""
-    offsets = [header.find(title) for title in TITLES if title in header]
+    titles = [title.removesuffix(" #") for title in TITLES]  # a narrow column wraps its title
+    offsets = [header.find(title) for title in titles if title in header]
     if len(offsets) < 3:
         return []
     offsets[0] = 0
@@ -95,7 +97,11 @@ def columns(header: str) -> list[int]:
 
 def era(lines: list[str]) -> str:
     """Era C prints the totals' memory in brackets, era B does not."""
-    return "keras2c" if any(MEMORY.search(line) for line in lines) else "keras2b"
+    return (
+        "keras2c"
+        if any("params: " in line and MEMORY.search(line) for line in lines)
+        else "keras2b"
+    )
 
 
 def rows(lines: list[tuple[str, int]], offsets: list[int], flagged: bool) -> list[Row]:
@@ -106,7 +112,9 @@ def rows(lines: list[tuple[str, int]], offsets: list[int], flagged: bool) -> lis
     blocks: list[list[str]] = []
     depths: list[int] = []
     bounds = list(zip(offsets, [*offsets[1:], None], strict=True))
-    body = [pair for pair in lines if not pair[0].strip() or not set(pair[0].strip()) <= set("_=-")]
+    ruled = (n for n, (line, _) in enumerate(lines[:4], 1) if line.strip() and not line.strip(" ="))
+    lines = lines[next(ruled, 0) :]  # below the header's last line
+    body = [pair for pair in lines if not pair[0].strip() or pair[0].strip().strip("_=-")]
     apart = not all(line.strip() for line, _ in body[1:-1])
     fresh = True
     for line, depth in body:

@@ -9,11 +9,11 @@ from functools import partial
 
 from audit.formats.cells import Found, each_table, not_cut
 from audit.formats.keras import (
-    CONNECTION,
     LOST,
     branches,
     class_shown,
     connections,
+    connections_in,
     leaves,
     named,
     readable_bytes,
@@ -21,7 +21,7 @@ from audit.formats.keras import (
 )
 from audit.formats.totals import totals_in
 from audit.styles import Style, register
-from audit.tables import Row, Table
+from audit.tables import Row, Shape, Table
 
 WIDTHS = {"keras3": (88, 108), "keras3d": (84, 108)}
 POSITIONS = {
@@ -66,8 +66,11 @@ def render(table: Table, width: int | None = None, style: str = "keras3") -> str
     )
     from rich.text import Text
 
+    sources = connections(table)
+    shapes = {row.name: row.shape for row in table.rows}  # of the last call
     for row in table.first_calls:
-        drawn.add_row(*map(Text, _fields(table, row)[: len(widths)]))
+        fields = _fields(row, shapes[row.name], sources[row.name])
+        drawn.add_row(*map(Text, fields[: len(widths)]))
     out = io.StringIO()
     console = Console(
         file=out, width=max(width, 80), highlight=False, force_terminal=False, color_system=None
@@ -77,10 +80,9 @@ def render(table: Table, width: int | None = None, style: str = "keras3") -> str
     return "\n".join([out.getvalue().rstrip("\n"), *_totals(table)])
 
 
-def _fields(table: Table, row: Row) -> list[str]:
-    last = [call for call in table.rows if call.name == row.name][-1]
-    sources = ", ".join(connections(table, row)) or "-"
-    return [f"{row.name} ({class_shown(row)})", str(last.shape), f"{row.total:,}", sources]
+def _fields(row: Row, shape: Shape, sources: list[str]) -> list[str]:
+    inputs = ", ".join(sources) or "-"
+    return [f"{row.name} ({class_shown(row)})", str(shape), f"{row.total:,}", inputs]
 
 
 def _totals(table: Table) -> list[str]:
@@ -109,7 +111,11 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     A field wraps over several lines of its row; a name that its column cut ends in "…".
     """
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    headers = [
+        number
+        for number, line in enumerate(lines)
+        if "ayer" in line and (HEADER.match(line) or _is_narrow(lines, number))
+    ]
 
     def read(start: int, end: int) -> Table | None:
         if "|" in lines[start] and not any(map(GRID.match, lines[max(start - 1, 0) : end])):
@@ -122,10 +128,20 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     return each_table(headers, lines, read)
 
 
+def _is_narrow(lines: list[str], number: int) -> bool:
+    """Whether it is the last line of a header whose columns are so narrow that titles wrap."""
+    line, above = lines[number], lines[max(number - 1, 0)]
+    if not ("┃" in line and "┃" in above and "Layer (type)" in line):
+        return False
+    pairs = zip(BARS.split(above), BARS.split(line), strict=False)
+    titles = [f"{a.strip()} {b.strip()}".strip() for a, b in pairs]
+    return titles[1:3] == ["Layer (type)", "Output Shape"] and "".join(titles[3:4])[:2] == "Pa"
+
+
 def _flagged(header: str) -> bool:
     """Whether the last column is Trainable, which may be cut or wrapped."""
     titles = [title.strip() for title in BARS.split(header)[1:-1]]
-    return len(titles) > 3 and titles[-1][:2] == "Tr"
+    return len(titles) > 3 and titles[-1][:1] == "T"
 
 
 def _rows(lines: list[str], flagged: bool) -> tuple[Row, ...]:
@@ -171,7 +187,7 @@ def _row(cells: list[str], flagged: bool) -> Row | None:
     if not match or not re.match(r"[\d,]+", cells[2]):
         return None
     name = match["name"].strip().lstrip("└> ")
-    inputs = CONNECTION.findall("".join(cells[3:]))
+    inputs = connections_in("".join(cells[3:]))
     flag = cells[-1] if flagged else ""
     return row_of(name, match["kind"] or "…", cells[1], cells[2], inputs, flag)
 

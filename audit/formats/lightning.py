@@ -66,18 +66,19 @@ def counted(text: str) -> int | None:
 def _leaves(modules: list[dict[str, str]]) -> list[Row]:
     """The modules without others in them, and what a module holds more than those in it."""
     rows = [row for module in modules if module.get("Name") and (row := _row(module))]
-    inside: dict[str, list[Row]] = {}
+    inside: dict[str, tuple[int, int]] = {}  # the parameters of a module's modules, and their slack
     for row in rows:
-        inside.setdefault("-".join(row.path), []).append(row)
-    return [left for row in rows if (left := _own(row, inside.get(row.name, [])))]
+        total, slack = inside.get(above := "-".join(row.path), (0, 0))
+        inside[above] = total + row.total, slack + row.slack
+    return [left for row in rows if (left := _own(row, *inside.get(row.name, (None, 0))))]
 
 
-def _own(row: Row, inner: list[Row]) -> Row | None:
+def _own(row: Row, inner: int | None, slack: int) -> Row | None:
     """A module's row with the parameters that are in none of its modules; None without any."""
-    if not inner:
+    if inner is None:
         return row
-    own = row.total - sum(module.total for module in inner)
-    slack = row.slack + sum(module.slack for module in inner)
+    own = row.total - inner
+    slack += row.slack
     if own <= slack:
         return None
     return replace(row, parameters={"all": Rounded(own, slack)}, trainable=own)

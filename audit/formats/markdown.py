@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
-from audit.formats.cells import Found, each_table, unframed
+from audit.formats.cells import Found, each_table, without_frames
 from audit.formats.keras import LOST, roles_of
 from audit.styles import Style, register
 from audit.tables import Row, Table, times
@@ -58,8 +57,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     Only the network's total says what is trainable, so all is taken as trainable but the moving
     statistics.
     """
-    lines = [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    lines, headers = without_frames(lines, HEADER)
 
     def read(start: int, end: int) -> Table | None:
         matches = [CELLS.match(line) for line in lines[start + 1 : end]]
@@ -77,8 +75,9 @@ def _called(rows: list[Row]) -> Iterator[Row]:
     """A name that appears again is a further call of its layer."""
     calls: dict[str, int] = {}
     for row in rows:
-        yield replace(row, call=calls.get(row.name, 0))
-        calls[row.name] = calls.get(row.name, 0) + 1
+        call = calls.get(row.name, 0)
+        yield row.but(call=call) if call else row
+        calls[row.name] = call + 1
 
 
 def _parsed(match: re.Match[str]) -> Row:

@@ -2,7 +2,7 @@
 
 import re
 
-from audit.formats.cells import Found, each_table, unframed
+from audit.formats.cells import Found, each_table, without_frames
 from audit.formats.gluon import norm_roles
 from audit.formats.torchsummary import channels_last, turned
 from audit.formats.totals import count_of, totals_in
@@ -28,8 +28,7 @@ KINDS = {
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """The tables in a text, each with the line number of its header; running statistics count."""
-    lines = [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    lines, headers = without_frames(lines, HEADER)
 
     def read(start: int, end: int) -> Table | None:
         stated, length = totals_in(lines[start:end])

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from audit.formats.cells import Found, each_table, not_cut, undone, unframed
+from audit.formats.cells import Found, each_table, not_cut, undone, without_frames
 from audit.formats.pytorch import (
     CONTAINERS,
     LOST,
@@ -23,6 +23,8 @@ from audit.formats.pytorch import (
 from audit.formats.totals import totals_in
 from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
+from unetzoo.utils.json_values import short
+from unetzoo.utils.text import counted, few
 
 WIDTH = 64
 BYTES = 4
@@ -133,23 +135,26 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     A table ends where its totals end, at the next header, or at the end of the text.
     """
-    printed, lines = lines, [unframed(line) for line in lines]
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    printed = lines
+    lines, headers = without_frames(lines, HEADER)
 
     def read(start: int, end: int) -> Table | None:
         stated, length = totals_in(lines[start:end])
         pattern = WITH_PARENTS if "Parent" in lines[start] else ROW
         rows: list[Row] = []
+        unread: list[str] = []
         for number in range(start + 1, start + length):
             if row := pattern.match(lines[number]):
                 rows.append(_parsed(row))
             elif rows and STARTED.match(lines[number]):
                 not_cut(lines, number)
+                unread.append(short(lines[number].strip()))
         if "Input Shape" in lines[start]:
             rows = [replace(row, shape=(None,)) for row in rows]  # the outputs are not told
         stated |= _sizes(lines[start:end])
         style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
-        done = (*repairs, *undone(printed[start]))
+        told = f"{counted(len(unread), 'line')} not read: {few(unread, most=3)}"
+        done = (*repairs, *undone(printed[start]), *[told] * bool(unread))
         return Table("", tuple(turned(rows)), style, stated, done)
 
     return each_table(headers, lines, read)
@@ -159,8 +164,10 @@ def turned(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows with the tokens, (N, L, C), that were read as channels first turned back."""
     rows = list(rows)
     for row, last in zip(rows, features_last(rows), strict=True):
-        shape = (*row.shape[:1], *row.shape[-1:], *row.shape[1:-1])  # as it was printed
-        yield replace(row, shape=shape, settings={**row.settings, **TOKENS}) if last else row
+        if last:
+            shape = (*row.shape[:1], *row.shape[-1:], *row.shape[1:-1])  # as it was printed
+            row = row.but(shape=shape, settings={**row.settings, **TOKENS})
+        yield row
 
 
 def features_last(rows: Iterable[Row]) -> Iterator[bool]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from audit.analysis.cost import Cost, cost
+from audit.analysis.memory import Memory, memory
 from audit.html_report.drawing import arithmetic
 from audit.html_report.drawing.boxes import Box, Graph, Way
 from audit.html_report.text import of_sample, share
@@ -37,6 +38,16 @@ class Counted:
         if self.cost is None:
             return {}
         return {(work.row.name, work.row.call): work.part for work in self.cost.work}
+
+    @cached_property
+    def memory(self) -> Memory | str:
+        """The memory of one sample in float32, or a sentence that says why it is not known."""
+        if self.cost is None:
+            return "It needs every map's size and what layers keep, which the text does not hold."
+        try:
+            return memory(self.table)
+        except ValueError as error:
+            return str(error)
 
 
 def with_cost(table: Table) -> Counted:

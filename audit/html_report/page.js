@@ -1,5 +1,5 @@
 "use strict";
-// Hover, focus, walk, slider and sorting. Every number comes from the page; none is computed here.
+// Hover, focus, levels, walk, slider and sorting. Every number comes from the page; none is computed here.
 (function () {
   var main = document.querySelector("main");
   var panel = document.getElementById("panel");
@@ -28,12 +28,26 @@
     panel.replaceChildren(list);
   }
 
+  // A level lights up on both sides: its boxes, its skips and its volumes.
+  function light(item) {
+    main.querySelectorAll(".lit").forEach(function (old) { old.classList.remove("lit"); });
+    if (!item) return;
+    var svg = item.closest("svg");
+    [svg].concat(Array.from(main.querySelectorAll("svg.u, svg.v"))).forEach(function (each) {
+      if (each !== svg && main.classList.contains("wide")) return; // another network's
+      each.querySelectorAll('[data-level="' + item.dataset.level + '"]').forEach(function (one) {
+        one.classList.add("lit");
+      });
+    });
+  }
+
   function shown(target) {
     return target.closest ? target.closest("[data-facts]") : null;
   }
 
   main.addEventListener("pointerover", function (event) {
     var item = shown(event.target);
+    light(event.target.closest("[data-level]") || document.activeElement.closest("[data-level]"));
     if (!item || event.pointerType === "touch") return;
     if (walk && item !== walk.start) walk = null;
     if (!walk) show(item);
@@ -45,6 +59,7 @@
   });
   main.addEventListener("focusin", function (event) {
     var item = shown(event.target);
+    light(event.target.closest("[data-level]"));
     if (item) show(item);
   });
 
@@ -164,6 +179,7 @@
     });
     walk = null;
     begin();
+    main.dispatchEvent(new Event("regions"));
     if (index >= 0) show(main.querySelectorAll("[data-facts]")[index]);
   }
 

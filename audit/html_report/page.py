@@ -60,8 +60,18 @@ def report(source: Any) -> str:
     return document(name, "\n".join([*parts, *_templates(sized, name, regions)]))
 
 
-def document(title: str, body: str, wide: bool = False) -> str:
-    """A whole HTML document around a body."""
+def document(
+    title: str, body: str, wide: bool = False, style: str = "", script: str | None = None
+) -> str:
+    """A whole HTML document around a body.
+
+    Args:
+        title: of the page.
+        body: what stands on it.
+        wide: whether it takes the width of two pictures.
+        style: rules after the report's own.
+        script: in place of the report's own.
+    """
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -71,14 +81,14 @@ def document(title: str, body: str, wide: bool = False) -> str:
 <meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title>
 <style>
-{_file("page.css")}</style>
+{_file("page.css")}{style}</style>
 </head>
 <body>
 <main{' class="wide"' if wide else ""}>
 {body}
 </main>
 <script>
-{_file("page.js")}</script>
+{_scripts(body) if script is None else script}</script>
 </body>
 </html>
 """
@@ -87,6 +97,12 @@ def document(title: str, body: str, wide: bool = False) -> str:
 @cache
 def _file(name: str) -> str:
     return files("audit.html_report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _scripts(body: str) -> str:
+    """The report's scripts: that of the volumes only where there are some."""
+    turning = f"\n{_file('turn.js')}" if '<svg class="v"' in body else ""
+    return _file("page.js") + turning
 
 
 def _read(source: Any) -> tuple[Sized, str, str, str]:

@@ -1,10 +1,11 @@
 """What is below the picture: the layers, the ledger, the receptive field, the memory."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from audit.analysis.cost import PARTS
-from audit.analysis.memory import memory as memory_of
+from audit.analysis.memory import Memory
 from audit.analysis.receptive_field import receptive_field
 from audit.html_report.facts import Counted
 from audit.html_report.text import escape, of_sample, share
@@ -18,7 +19,27 @@ ROLES = {
     "moving": "moving statistics (not trained)",
     "all": "kernels and biases together",
 }
-Cell = str | int | None
+STEPS = 20  # of a bar, which page.css knows as m1 to m20
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Bytes of a layer, shown in MiB with a bar; the largest of a column fills its cell."""
+
+    size: int
+    most: int
+    peak: bool = False
+
+    def __str__(self) -> str:
+        part = -(-STEPS * self.size // self.most) if self.most else 0
+        mark = "peak " if self.peak else ""
+        return (
+            f'<td class="n m m{part}{" peak" if self.peak else ""}" data-value="{self.size}">'
+            f"{mark}{self.size / 2**20:,.2f}</td>"
+        )
+
+
+Cell = str | int | Bytes | None
 
 
 def grid(
@@ -34,7 +55,10 @@ def grid(
     for number, cells in enumerate(rows):
         drawn = []
         for column, cell in enumerate(cells):
-            if isinstance(cell, int):
+            if isinstance(cell, Bytes):
+                numeric.add(column)
+                drawn.append(str(cell))
+            elif isinstance(cell, int):
                 numeric.add(column)
                 drawn.append(f'<td class="n" data-value="{cell}">{cell:,}</td>')
             else:
@@ -65,8 +89,31 @@ def _text_class(cell: str | None) -> str:
 def layers(count: Counted) -> str:
     """Every row: the text equivalent of the picture."""
     rows = [_layer(n, row, count) for n, row in enumerate(count.table, start=1)]
-    heads = ["#", "Layer", "Class", "Part", "Output shape", "Parameters", "MACs", "Reads"]
-    return grid(heads, rows, "layers sortable", "Every layer, in the order in which they run")
+    heads = ["#", "Layer", "Class", "Part", "Output shape", "Parameters", "MACs"]
+    label = "Every layer, in the order in which they run"
+    taken, text = count.memory, ""
+    if isinstance(taken, Memory):
+        heads += ["Alive, MiB", "Saved, MiB"]
+        for row, cells in zip(rows, _taken(taken), strict=True):
+            row[-1:-1] = cells
+        text = f"<p>{escape(_taken_in_words(taken))}</p>"
+    return grid([*heads, "Reads"], rows, "layers sortable", label) + text
+
+
+def _taken(memory: Memory) -> Iterator[tuple[Bytes, Bytes]]:
+    """Of each layer: the maps alive while it runs in a prediction, and what training keeps."""
+    most = max((layer.saved for layer in memory.layers), default=0)
+    for layer in memory.layers:
+        peak = layer is memory.peak_layer
+        yield Bytes(layer.alive, memory.maps, peak), Bytes(layer.saved, most)
+
+
+def _taken_in_words(memory: Memory) -> str:
+    return (
+        "Alive: the maps in memory while the layer runs in a prediction, one sample, float32; the "
+        f"peak is {_mib(memory.maps)} MiB, in {memory.peak}. Saved: what a training step keeps for "
+        f"its gradient, and no layer before it does; {_mib(memory.saved)} MiB in all."
+    )
 
 
 def _layer(number: int, row: Row, count: Counted) -> list[Cell]:
@@ -149,14 +196,9 @@ def _axis_name(number: int, axes: int) -> str:
 
 def memory(count: Counted) -> str:
     """The memory budget of one sample in float32."""
-    if count.cost is None:
-        return (
-            "<p>It needs every map's size and what layers keep, which the text does not hold.</p>"
-        )
-    try:
-        taken = memory_of(count.table)
-    except ValueError as error:
-        return f"<p>{escape(error)}</p>"
+    taken = count.memory
+    if isinstance(taken, str):
+        return f"<p>{escape(taken)}</p>"
     rows: list[list[Cell]] = [[label, size, _mib(size), note] for label, size, note in taken.rows()]
     heads = ["Memory", "Bytes", "MiB", "What it is"]
     text = grid(heads, rows, "", "One sample, float32")

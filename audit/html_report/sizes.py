@@ -65,7 +65,7 @@ def of_file(path: Path) -> Sized:
     spatial, channels = inputs[0].shape[1:-1], inputs[0].shape[-1]
 
     def build(sizes: tuple[int, ...]) -> Table:
-        return _rebuilt(model, (*sizes, channels), table)
+        return rebuilt(model, (*sizes, channels), table)
 
     if None in spatial:
         tables = list(_others((OPEN,) * len(spatial), lambda size: size, build, table, True))
@@ -98,7 +98,7 @@ def _others(
             continue
 
 
-def _rebuilt(model: Any, shape: tuple[int | None, ...], like: Table) -> Table:
+def rebuilt(model: Any, shape: tuple[int | None, ...], like: Table) -> Table:
     """The model's graph for another input shape. Raises: ValueError if that does not work."""
     import keras
 

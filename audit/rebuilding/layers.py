@@ -70,7 +70,7 @@ def _form(site: Site) -> Form:
 
 def _activation(site: Site, plain: bool) -> Arguments:
     """An activation that the table may not show."""
-    if site.activated or plain:
+    if plain or (site.activated and not site.last):
         return {}
     if site.last:
         kind = "sigmoid" if site.width == 1 else "softmax"
@@ -157,6 +157,12 @@ def _pool(site: Site) -> Arguments:
             return {"pool_size": size}
         if all(b == -(-a // size) for a, b in site.sizes):
             return {"pool_size": size, "padding": "same"}
+    for size, step in ((3, 2), (2, 1), (3, 1)):  # they overlap
+        if all(b == (a - size) // step + 1 for a, b in site.sizes):
+            return {"pool_size": size, "strides": step}
+    each = [a // b for a, b in site.sizes]
+    if all(b == a // n for n, (a, b) in zip(each, site.sizes, strict=True)):
+        return {"pool_size": tuple(each)}
     raise ValueError(f"row {site.row.name!r}: no pool size gives its shape.")
 
 
@@ -181,8 +187,32 @@ def _rate(site: Site) -> Arguments:
     return {"rate": 0.5}
 
 
+def _attention(site: Site) -> Arguments:
+    """Query, key, value and output, each with a bias or none."""
+    width = site.width
+    for bias in (1, 0):
+        inner, rest = divmod(site.row.total - bias * width, 4 * width + 3 * bias)
+        if not rest:
+            heads = next(n for n in (inner // 64, 12, 8, 4, 2, 1) if n and inner % n == 0)
+            site.assumed.append(f"{heads} heads (any number has the same table)")
+            found = {"num_heads": heads, "key_dim": inner // heads}
+            return found if bias else {**found, "use_bias": False}
+    raise ValueError(f"row {site.row.name!r}: no attention has {site.row.total:,} numbers.")
+
+
+def _reshape(site: Site) -> Arguments:
+    return {"target_shape": tuple(site.row.shape[1:])}
+
+
+def _grid(site: Site) -> Arguments:
+    return {"grid": tuple(site.row.shape[1:-1])}
+
+
 def _kind(site: Site) -> Arguments:
+    named = [word for word in ("sigmoid", "softmax", "tanh", "relu") if word in site.row.name]
     kind = ("sigmoid" if site.width == 1 else "softmax") if site.last else "relu"
+    kind = "sigmoid" if site.width == 1 else kind
+    kind = named[0] if named else kind
     site.assumed.append(f"{kind} (or another activation)")
     return {"activation": kind}
 
@@ -212,5 +242,6 @@ SOLVERS: dict[str, Solver] = {
     ),
     "Activation": _kind, "GroupNormalization": _groups,
     "BatchNormalization": _norm, "Dense": _dense, "Dropout": _rate,
-    "PReLU": _prelu, "SeparableConv2D": _separable,
+    "MultiHeadAttention": _attention, "PositionEmbeddings": _grid,
+    "PReLU": _prelu, "Reshape": _reshape, "SeparableConv2D": _separable,
 }  # fmt: skip

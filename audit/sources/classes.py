@@ -7,6 +7,7 @@ parameters leave one; else it stays as it was printed, and the repairs say so.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache, lru_cache
 
 from audit.formats.keras import roles_of
 from audit.kinds import KINDS
@@ -57,40 +58,56 @@ def _as(row: Row, kind: str) -> Row:
     parameters = roles_of(kind, row.total, row.shape)
     settings = {key: value for key, value in row.settings.items() if key != "cut class"}
     trainable = min(row.trainable, row.total - parameters.get("moving", 0))
-    return replace(
-        row, layer_class=kind, parameters=parameters, trainable=trainable, settings=settings
-    )
+    return row.but(layer_class=kind, parameters=parameters, trainable=trainable, settings=settings)
 
 
 def _fitting(row: Row, known: dict[str, Row]) -> Iterator[str]:
     """The classes that a row may have."""
-    kinds = [kind for kind in KINDS if kind.startswith(row.layer_class) and _possible(row, kind)]
+    kinds = [kind for kind in _beginning(row.layer_class) if _possible(row, kind)]
     named = [kind for kind in kinds if _named_so(row.name, kind)]
     if not row.layer_class or len(named) == 1:
         yield from named
         return
+    direction = _direction(row, known)
     for kind in kinds:
-        if _direction(row, known) in ("", "up" if kind.endswith("Transpose") else "down"):
+        if direction in ("", "up" if kind.endswith("Transpose") else "down"):
             yield kind
 
 
 def _possible(row: Row, kind: str) -> bool:
     """Whether a class agrees with the number of axes, and with having parameters or not."""
-    axes = AXES.search(kind)
+    axes, without, with_some = _facts(kind)
     whole = "cut" not in row.settings and len(row.shape) > 1
-    fixed = axes and "Global" not in kind and "LSTM" not in kind
-    if axes and whole and fixed and int(axes[1]) != len(row.shape) - 2:
+    if axes and whole and axes != len(row.shape) - 2:
         return False
-    if row.total:
-        return not WITHOUT.match(kind)
-    return not WITH.match(kind)
+    return not (without if row.total else with_some)
+
+
+@lru_cache(maxsize=1024)
+def _beginning(cut: str) -> tuple[str, ...]:
+    """Keras's classes that begin so."""
+    return tuple(kind for kind in KINDS if kind.startswith(cut))
+
+
+@cache
+def _facts(kind: str) -> tuple[int, bool, bool]:
+    """A class's number of axes, 0 if it takes any; whether it never has parameters; always."""
+    axes = AXES.search(kind)
+    fixed = axes and "Global" not in kind and "LSTM" not in kind
+    return int(axes[1]) if axes and fixed else 0, bool(WITHOUT.match(kind)), bool(WITH.match(kind))
 
 
 def _named_so(name: str, kind: str) -> bool:
     """Whether Keras gives a layer of a class this name: ``conv2d_transpose_3``."""
+    snake = _snake(kind)
+    number = name.rstrip("…").removeprefix(snake)
+    return name.startswith(snake) and re.fullmatch(r"(_\d+)?", number) is not None
+
+
+@cache
+def _snake(kind: str) -> str:
     snake = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
-    snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
-    return re.fullmatch(rf"{re.escape(snake)}(_\d+)?", name.rstrip("…")) is not None
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
 
 
 def _direction(row: Row, known: dict[str, Row]) -> str:

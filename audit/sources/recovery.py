@@ -1,6 +1,7 @@
 """Recovers the sizes that a column of Keras's summary cut, from the parameters."""
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -21,18 +22,23 @@ def recovered(table: Table) -> Table:
     """
     rows = list(table.rows)
     cut = {number for number, row in enumerate(rows) if "cut" in row.settings}
+    if not cut:
+        return table
     readers = {name.split("[")[0]: row.name for row in rows if _keeps(row) for name in row.inputs}
     known = {row.name: row for n, row in enumerate(rows) if n not in cut and row.shape}
-    progress = True
-    while cut and progress:
-        progress = False
-        for number in sorted(cut):
-            shapes = set(_candidates(rows[number], known, readers))
-            if len(shapes) == 1:
-                rows[number] = replace(rows[number], shape=shapes.pop())
-                known[rows[number].name] = rows[number]
-                cut.discard(number)
-                progress = True
+    beside: dict[str, list[int]] = {}  # the cut rows of which a row may tell something
+    for number in sorted(cut):
+        for name in (*rows[number].inputs, readers.get(rows[number].name, "")):
+            beside.setdefault(name.split("[")[0], []).append(number)
+    waiting = deque(sorted(cut))
+    while waiting:
+        number = waiting.popleft()
+        shapes = set(_candidates(rows[number], known, readers)) if number in cut else set()
+        if len(shapes) == 1:
+            row = rows[number] = rows[number].but(shape=shapes.pop())
+            known[row.name] = row
+            cut.discard(number)
+            waiting += beside.get(row.name, ())
     mended = sum(new.shape != old.shape for new, old in zip(rows, table.rows, strict=True))
     if not mended:
         return table
@@ -48,8 +54,9 @@ def _candidates(row: Row, known: dict[str, Row], readers: dict[str, str]) -> Ite
     """The whole shapes that a cut one may stand for: those that begin as it does."""
     sources = [known.get(name.split("[")[0]) for name in row.inputs]
     reader = known.get(readers.get(row.name, ""))
+    start = _text_of(row)
     for shape in [reader.shape] if reader else _shapes(row, sources):
-        if _text(shape).startswith(_text_of(row)) and None not in shape[1:]:
+        if None not in shape[1:] and _text(shape).startswith(start):
             yield shape
 
 

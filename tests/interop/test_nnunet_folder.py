@@ -43,9 +43,12 @@ def edited(edit, place):
 
 @pytest.mark.parametrize("name", EDITS)
 def test_masks_are_nnu_nets_to_the_voxel(name, tmp_path):
+    edit, folder = EDITS[name], edited(EDITS[name], tmp_path)
+    cascade = edit["folder"] == "cascade"
     predictor = load_nnunet(
-        edited(EDITS[name], tmp_path), [0], canonical=EDITS[name].get("canonical", False)
-    )
+        folder, ["all" if cascade else 0], canonical=edit.get("canonical", False),
+        previous=FOLDERS / "cascade" / "masks_3d_lowres" if cascade else None,
+    )  # fmt: skip
     for case in ("case11", "case12"):
         images = sorted((FOLDERS / EDITS[name]["folder"] / "images").glob(f"{case}_*"))
         ours = nibabel.load(predictor.write(Case(case, tuple(images)), tmp_path))
@@ -63,6 +66,9 @@ def test_edits_change_masks():
         for folder, name in {"ct": "old_plans", "mr": "ignore_regions"}.items()
         for case in ("case11", "case12")
     }
+    masks = FOLDERS / "cascade" / "masks"
+    for case in ("case11", "case12"):
+        plain["cascade", case] = nibabel.load(masks / f"{case}.nii.gz").get_fdata()
     other = {
         name
         for name, edit in EDITS.items()
@@ -70,7 +76,7 @@ def test_edits_change_masks():
         if (nibabel.load(FOLDERS / "edited" / f"{name}_{case}.nii.gz").get_fdata()
             != plain[edit["folder"], case]).any()
     }  # fmt: skip
-    assert {name for name in EDITS if name.startswith("resampling")} <= other
+    assert {name for name in EDITS if name.startswith(("resampling", "cascade"))} <= other
     assert {"nibabel_reorient", "sitk_reorient", "canonical", "transposed", "rescaled"} <= other
     assert not {"overwrite", "ignore"} & other
 
@@ -96,8 +102,16 @@ def test_edits_change_masks():
             "only images or only probabilities are resampled",
         ),
         (
-            {"previous_stage": "low", "resampling_fn_seg": "resample_torch_fornnunet"},
-            "resampling of seg resample_torch_fornnunet: .*; a cascade cannot use another",
+            {
+                "previous_stage": "low",
+                "resampling_fn_seg": "no_resampling_hack",
+                "resampling_fn_seg_kwargs": None,
+            },
+            "only images or only masks of the stage before are resampled",
+        ),
+        (
+            {"previous_stage": "low", "resampling_fn_seg_kwargs": {"order": 0}},
+            "resampling of seg: order 0: expected 1",
         ),
     ],
 )
@@ -109,6 +123,6 @@ def test_resampling_that_would_give_other_masks_is_a_sentence(tmp_path, change, 
 
 
 def test_a_reader_that_is_not_known_is_a_sentence(tmp_path):
-    folder = edited({"folder": "ct", "plans": {"image_reader_writer": "Tiff3DIO"}}, tmp_path)
-    with pytest.raises(ValueError, match=r"images are read by 'Tiff3DIO': expected one of Simple"):
+    folder = edited({"folder": "ct", "plans": {"image_reader_writer": "MyIO"}}, tmp_path)
+    with pytest.raises(ValueError, match=r"images are read by 'MyIO': expected one of Simple"):
         load_nnunet(folder)

@@ -13,7 +13,10 @@ from unetzoo.interop.nnunet import load_nnunet
 
 PICTURES = GOLDEN / "nnunet" / "pictures"
 NAME = "nnUNetTrainer__nnUNetPlans__2d"
-IMAGES = {"gray": ("a_0000.png", "b_0000.tif"), "colors": ("c_0000.png", "d_0000.tif")}
+IMAGES = {
+    "gray": ("a_0000.png", "b_0000.tif", "e_0000.bmp"),
+    "colors": ("c_0000.png", "d_0000.tif", "f_0000.bmp"),
+}
 
 
 @pytest.mark.parametrize("kind", IMAGES)

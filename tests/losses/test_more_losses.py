@@ -1,7 +1,8 @@
 """Every loss against MONAI, PyTorch and nnU-Net's own numbers, and the test that matters for all.
 
 ``NNUNET`` was printed by nnU-Net 2.8.1's classes on ``waves``, which need no random generator:
-``1 + DC_and_CE_loss({smooth 1e-5, do_bg False, batch_dice}, {}, ignore_label=255)`` and so on
+``1 + DC_and_CE_loss({smooth 1e-5, do_bg False, batch_dice}, {}, ignore_label=255)`` and so on;
+top k by ``TopKLoss(k=10)`` and ``1 + DC_and_topk_loss({...}, {"k": 10})``
 (nnU-Net's Dice loss is -Dice, so 1 is added). Definitions: Dice = (2 sum pg + s) / max(sum p +
 sum g + s, 1e-8), the mask inside each sum and after softmax; CE is the mean over voxels that
 count; BCE the mean over voxels and channels.
@@ -20,11 +21,17 @@ from unetzoo.losses import (
     Crossentropy,
     DeepSupervision,
     DiceCrossentropy,
+    DiceFocal,
+    DiceTopK,
+    Focal,
     FocalTversky,
     GeneralizedDice,
     SoftDice,
+    TopK,
     deep_supervision_weights,
+    make_loss,
 )
+from unetzoo.utils.choices import LOSSES as NAMES
 
 LOSSES = {
     "soft Dice": SoftDice,
@@ -35,6 +42,12 @@ LOSSES = {
     "BCE + Dice": lambda **more: DiceCrossentropy(activation="sigmoid", **more),
     "generalised Dice": GeneralizedDice,
     "focal Tversky": FocalTversky,
+    "focal": Focal,
+    "focal, gamma 1": lambda **more: Focal(1.0, **more),
+    "Dice + focal of channels": lambda **more: DiceFocal(activation="sigmoid", **more),
+    "top k": TopK,
+    "top k of channels": lambda **more: TopK(25.0, activation="sigmoid", **more),
+    "Dice + top k": lambda **more: DiceTopK(batch_dice=True, **more),
     "over the batch": lambda **more: GeneralizedDice(batch_dice=True, **more),
 }
 NNUNET = {
@@ -49,6 +62,13 @@ NNUNET = {
     "BCE + Dice": 1.828058660030365,
     "BCE + Dice, batch": 1.8280652165412903,
     "BCE + Dice, ignore": 1.743761122226715,
+    "CE": 2.545175313949585,
+    "CE, ignore": 2.6524901390075684,
+    "Top k": 5.7795939445495605,
+    "Top k, without the first slices": 5.913614749908447,
+    "Dice + top k": 6.558949947357178,
+    "Dice + top k, batch": 6.558932781219482,
+    "Dice + top k, without the first slices": 6.715062618255615,
 }
 
 
@@ -160,6 +180,78 @@ def test_softmax_equals_nnunet(ignore, batch):
     assert float(SoftDice(**more)(labels, logits)) == pytest.approx(NNUNET[key], abs=3e-7)
     both = float(DiceCrossentropy(**more)(labels, logits))
     assert both == pytest.approx(NNUNET[key.replace("Dice", "Dice + CE")], rel=1e-6)
+
+
+def test_what_the_trainers_of_nnunet_are_called():
+    """The names of its losses, among them the tenth of the voxels with the highest CE."""
+    labels, logits = wavy()
+    expected = {"ce": "CE", "dice": "Dice", "topk": "Top k", "dice_topk": "Dice + top k"}
+    for name, key in expected.items():
+        found = float(make_loss(name)(labels, logits))
+        assert found == pytest.approx(NNUNET[key], rel=1e-6), name
+    over_batch = float(make_loss("dice_topk", batch_dice=True)(labels, logits))
+    assert over_batch == pytest.approx(NNUNET["Dice + top k, batch"], rel=1e-6)
+    labels, logits = wavy(ignore=True)
+    found = [float(make_loss(n, ignore_label=255)(labels, logits)) for n in expected]
+    rest = "without the first slices"
+    keys = ["CE, ignore", "Dice, ignore", f"Top k, {rest}", f"Dice + top k, {rest}"]
+    assert found == pytest.approx([NNUNET[key] for key in keys], rel=1e-6)
+
+
+@pytest.mark.parametrize("share", [3.0, 40.0, 100.0])
+def test_top_k_of_channels_and_its_gradient_equal_pytorch(share):
+    labels, logits = example(seed=13)
+    regions = np.eye(3, dtype="float32")[labels]
+
+    def reference(x, y):
+        entropy = F.binary_cross_entropy_with_logits(x, y, reduction="none").mean(1)
+        return entropy.flatten().topk(int(entropy.numel() * share / 100)).values.mean()
+
+    found = value_and_gradient(TopK(share, activation="sigmoid"), regions, logits)
+    assert_equal(found, monai_gradient(reference, labels, logits, sigmoid=True))
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_focal_equals_monai(gamma, sigmoid):
+    """MONAI means over the classes, too, of which only the right one adds to a softmax's."""
+    monai = pytest.importorskip("monai.losses")
+    labels, logits = example(seed=14)
+    reference = monai.FocalLoss(gamma=gamma, use_softmax=not sigmoid, to_onehot_y=not sigmoid)
+    value, gradient = monai_gradient(reference, labels, logits, sigmoid=sigmoid)
+    classes = 1 if sigmoid else 3
+    given = np.eye(3, dtype="float32")[labels] if sigmoid else labels
+    loss = Focal(gamma, activation="sigmoid" if sigmoid else "softmax")
+    found = value_and_gradient(loss, given, logits)
+    assert_equal(found, (classes * value, classes * gradient))
+
+
+def test_focal_equals_keras():
+    labels, logits = example(seed=15)
+    reference = keras.losses.CategoricalFocalCrossentropy(
+        alpha=1.0, from_logits=True, reduction="mean_with_sample_weight"
+    )
+    weight = np.random.default_rng(8).random(labels.shape).astype("float32")
+    expected = float(reference(np.eye(3)[labels], logits, weight))
+    assert float(Focal()(labels, logits, weight)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_dice_focal_is_the_sum():
+    labels, logits = example(seed=16)
+    expected = float(SoftDice()(labels, logits)) + float(Focal()(labels, logits))
+    assert float(DiceFocal()(labels, logits)) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_makes_a_loss_of_regions_too(name):
+    labels, logits = example(seed=17)
+    labels[:, 0] = 9
+    assert np.isfinite(float(make_loss(name, ignore_label=9)(labels, logits)))
+    regions = np.eye(3, dtype="float32")[labels.clip(0, 2)]
+    loss = make_loss(name, activation="sigmoid", batch_dice=True)
+    assert np.isfinite(float(loss(regions, logits)))
+    assert getattr(loss, "batch_dice", True)
+    assert loss.activation == "sigmoid"
 
 
 def test_sigmoid_equals_nnunet():
@@ -353,6 +445,10 @@ def test_generalised_dice_without_any_class_costs_what_is_found():
     ("make", "message"),
     [
         (lambda: Crossentropy([1, 2], "sigmoid"), "class_weights with activation 'sigmoid'"),
+        (lambda: make_loss("hinge"), "loss 'hinge': expected one of dice_ce, dice, ce, topk,"),
+        (lambda: TopK(0), "percent 0: expected a number above 0 and up to 100"),
+        (lambda: DiceTopK(101), "percent 101: expected a number above 0 and up to 100"),
+        (lambda: Focal(-1), "gamma -1: expected a number of at least 0"),
         (lambda: FocalTversky(exponent=0), "exponent 0: expected a number above 0"),
         (lambda: SoftDice(activation="relu"), "activation 'relu': expected 'softmax' or"),
         (lambda: deep_supervision_weights(0), "outputs 0: expected at least 1"),

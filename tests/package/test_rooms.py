@@ -31,6 +31,7 @@ AUDIT = [
     {"audit.comparison", "audit.documents"},
     {"audit.rebuilding"},
     {"audit.html_report", "audit.markers", "audit.pytest_plugin"},
+    {"audit.playground"},
     {"audit.cli"},
 ]
 

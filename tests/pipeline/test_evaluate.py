@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 from functools import partial
 from pathlib import Path
@@ -144,3 +145,25 @@ def test_masks_alone_have_no_probabilities(small_data, tmp_path):
         done = evaluate("--masks", tmp_path, "--data", small_data, word)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: {word}: expected a RUN with it, not --masks.\n"
+
+
+def test_skips_prints_the_command_for_the_worst_case(small_run, small_data, tmp_path):
+    result = evaluate(small_run, "-o", tmp_path, "--skips")
+    assert result.returncode == 0, result.stderr
+    *_, said, line = result.stdout.rstrip("\n").split("\n")
+    means = json.loads((tmp_path / "scores.json").read_text())["cases"]
+    worst = min(means, key=lambda name: np.mean([c["dice"] for c in means[name].values()]))
+    assert said == f"What each skip does to {worst}, the worst case:"
+    python, dash, module, *words = shlex.split(line)
+    assert (python, dash, module) == ("python", "-m", "audit")
+    written = commands.command("unetzoo-audit", *words)
+    assert written.returncode == 0, written.stderr
+    page = (tmp_path / "skips.html").read_text()
+    assert worst in page
+    assert "All 8 combinations, measured" in page
+
+
+def test_skips_are_refused_with_masks(tmp_path):
+    result = evaluate("--masks", tmp_path, "--data", tmp_path, "--skips")
+    assert result.returncode == 2
+    assert "--skips: expected a RUN with it, not --masks." in result.stderr

@@ -15,12 +15,16 @@ import nibabel
 import numpy as np
 import pytest
 from commands import started
+from scipy.special import softmax
 from small_runs import threshold_run
 
 import unetzoo
+from unetzoo.data.datasets import Case
+from unetzoo.data.io.volumes import read_image
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.normalization import CT, Rescaled
 from unetzoo.data.preprocessing.preparation import Preparation, ZScore
+from unetzoo.evaluation.calibration import write_temperature
 from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.bioimageio import IMAGE, LOGITS, KerasFile, describe
 from unetzoo.interop.onnx_network import ELSEWHERE, OnnxNetwork
@@ -28,6 +32,7 @@ from unetzoo.interop.pooling import without_pooling
 from unetzoo.interop.processing import NAME, Processing, digest
 from unetzoo.pipeline.export import export
 from unetzoo.pipeline.loading import load_predictor
+from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.run import Run, Settings
 from unetzoo.training.checkpoints import CHECKPOINT
 
@@ -227,6 +232,100 @@ def test_masks_are_those_of_the_run_without_keras(exported, tmp_path):
     np.testing.assert_array_equal(one.affine, two.affine)
 
 
+def test_the_temperature_of_a_run_goes_along(exported, tmp_path):
+    """So that probabilities are those of the run; of old exports they are as the network gives."""
+    run = shutil.copytree(exported / "run", tmp_path / "run")
+    write_temperature(run, 2.5, CHECKPOINT.format(1))
+    export(run, tmp_path / "export")
+    record = json.loads((tmp_path / "export" / NAME).read_text())
+    assert record["temperature"] == 2.5
+    values = np.random.default_rng(0).normal(size=(9, 10, 11, 2)).astype("float32")
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "scan.nii.gz")
+    image = read_image(tmp_path / "scan.nii.gz")
+    of_run, of_export, without = (
+        load_predictor(folder).predict_probabilities(image)
+        for folder in (run, tmp_path / "export", exported / "export")
+    )
+    np.testing.assert_allclose(of_export, of_run, atol=1e-6)
+    logits = np.log(without)
+    np.testing.assert_allclose(of_export, softmax(logits / 2.5, axis=-1), atol=1e-5)
+    assert np.abs(of_export - without).max() > 0.1
+    del record["temperature"]
+    (tmp_path / "export" / NAME).write_text(json.dumps(record))
+    old = load_predictor(tmp_path / "export")
+    np.testing.assert_array_equal(old.predict_probabilities(image), without)
+
+
+@pytest.mark.parametrize(
+    ("format", "told"), [("nnunet", "no place for"), ("bioimageio", "no words for")]
+)
+def test_a_temperature_that_a_format_cannot_hold_is_told(tmp_path, format, told):
+    build = {"features": (4, 6), "kernels": [3, 3], "strides": [1, 2], "norm": "instance"}
+    run = run_of(tmp_path / "run", "plain_unet", (16, 16, 16), **build)
+    spaced = Preparation((1.0, 1.0, 1.0), (ZScore(),) * 2)
+    replace(Run.read(run), preparation=spaced).write()
+    write_temperature(run, 0.5, CHECKPOINT.format(1))
+    with pytest.warns(UserWarning, match=rf"{told} the temperature 0\.500 of .*calibration\.json"):
+        export(run, tmp_path / "out", format, which="last")
+    if format == "bioimageio":
+        text = " ".join((tmp_path / "out" / "README.md").read_text().split())
+        assert "divide the logits by its temperature, 0.5." in text
+
+
+THIN = {"features": (4, 6), "kernels": [[3, 1, 3]] * 2, "strides": [1, [2, 1, 2]]}
+
+
+@pytest.mark.parametrize(("network", "neighbors", "build"), [
+    ("unet2d_small", 0, {}), ("unet2d_small", 1, {}), ("plain_unet", 2, THIN),
+])  # fmt: skip
+def test_masks_of_slices_are_those_of_the_run(tmp_path, network, neighbors, build):
+    """2D networks that go through volumes, and 2.5D, in onnxruntime; checked by its file alone."""
+    run = tmp_path / "run"
+    run.mkdir()
+    rank = 3 if build else 2
+    channels = 2 * (2 * neighbors + 1)
+    sizes = (*[None] * rank, channels)
+    model = unetzoo.build(network, input_shape=sizes, num_classes=3, **build)
+    generator = np.random.default_rng(1)
+    for weight in [weight for weight in model.weights if len(weight.shape) > 1]:
+        deviation = (2 / np.prod(weight.shape[:-1])) ** 0.5
+        drawn = generator.normal(0, deviation, weight.shape)
+        weight.assign(drawn - drawn.mean(axis=-2, keepdims=True))  # or one class wins everywhere
+    model.save(run / CHECKPOINT.format(1))
+    Run(
+        folder=run, settings=Settings(
+            "none", network, (16, 1, 16), build=build or None, neighbors=neighbors),
+        scheme=LabelScheme(classes=3), class_names=("background", "a", "b"), channels=2,
+        preparation=Preparation((1.0, None, 1.5), (ZScore(False),) * 2), train={}, held_out={},
+        versions={}, backend="tensorflow",
+    ).write()  # fmt: skip
+    values = np.random.default_rng(0).normal(size=(21, 17, 5, 2)).astype("float32")
+    affine = np.array([[-1.0, 0, 0, 9], [0, 0, 3, 1], [0, 1.2, 0, -5], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "scan.nii.gz")
+    export(run, tmp_path / "out", which="last")
+    record = json.loads((tmp_path / "out" / NAME).read_text())
+    assert record["slices"] == {"axis": 1, "flat": rank == 2, "neighbors": neighbors}
+    assert record["window"]["patch"] == [16, 1, 16]
+    assert any(step.startswith("slices: ") for step in record["steps"])
+    assert np.load(tmp_path / "out" / "test_input.npy").shape == (
+        (1, 16, 16, channels) if rank == 2 else (1, 16, 1, 16, channels)
+    )
+    case = Case("scan", (tmp_path / "scan.nii.gz",))
+    for model, masks in ((run, "a"), (tmp_path / "out", "b")):
+        predictor = load_predictor(model, "last", mirror=True)
+        assert predict_cases(predictor, [case], tmp_path / masks).failed == {}
+    one, two = (nibabel.load(tmp_path / name / "scan.nii.gz").get_fdata() for name in "ab")
+    np.testing.assert_array_equal(one, two)
+    assert len(np.unique(one)) > 1
+    for format in ("nnunet", "bioimageio"):
+        with pytest.raises(ValueError, match=f"format {format}: .* which this format has no words"):
+            export(run, tmp_path / "other", format, which="last")
+    broken = {**record, "slices": {"axis": 3, "flat": True, "neighbors": 0}}
+    (tmp_path / "out" / NAME).write_text(json.dumps(broken))
+    with pytest.raises(ValueError, match="slices along axis 3: expected 0 to 2, flat, and n"):
+        load_predictor(tmp_path / "out")
+
+
 def test_memory_is_that_of_a_slab(exported):
     network = OnnxNetwork(Processing.read(exported / "export"))
     image = np.random.default_rng(0).normal(size=(96, 64, 64, 2)).astype("float32")
@@ -375,6 +474,7 @@ def test_logits_that_differ_leave_nothing(exported, tmp_path, monkeypatch):
         ({"window": {"patch": [2**20] * 3}}, "numbers at most"),
         ({"checksums": {}}, "another checksum"),
         ({"checksums": []}, "not what unetzoo export writes"),
+        ({"temperature": 0}, "temperature 0; expected 0.01 to 100"),
     ],
 )
 def test_a_hostile_description_is_one_sentence(exported, tmp_path, change, told):

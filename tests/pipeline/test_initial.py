@@ -3,6 +3,7 @@
 import json
 import shutil
 from unittest import mock
+from zipfile import ZipFile
 
 import keras
 import numpy as np
@@ -18,6 +19,7 @@ import unetzoo
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.interop.nnunet import load_nnunet
 from unetzoo.pipeline import Run, Settings, init_from, train
+from unetzoo.pipeline.early import check_trained
 from unetzoo.pipeline.nnunet_plan import plan_at
 
 NNUNET = GOLDEN / "nnunet"
@@ -154,6 +156,26 @@ def test_a_fold_of_nnu_net_is_named_by_its_folder():
     first, same, other = (model.get_weights() for model in models)
     assert all(map(np.array_equal, first, same))
     assert not any(map(np.array_equal, first, other))
+
+
+def test_a_zip_of_nnu_net_is_as_its_folder(tmp_path):
+    """As ``nnUNetv2_export_model_to_zip`` writes it; a fold in it by its path, too."""
+    path = tmp_path / "model.zip"
+    with ZipFile(path, "w") as archive:
+        for file in sorted(CT.rglob("*")):
+            archive.write(file, f"Dataset001_ct/{CT.name}/{file.relative_to(CT)}")
+    inside = path / "Dataset001_ct" / CT.name
+    for place, same in ((path, CT), (inside / "fold_1", CT / "fold_1")):
+        check_trained(place)
+        models = ct_network(), ct_network()
+        reports = [init_from(*pair) for pair in zip(models, (place, same), strict=True)]
+        assert reports[0] == reports[1]
+        assert all(map(np.array_equal, *(model.get_weights() for model in models)))
+    with pytest.raises(ValueError, match=rf"^{inside}: there is no fold_7 with"):
+        check_trained(inside / "fold_7")
+    (tmp_path / "other.zip").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"other.zip: cannot be read as a zip of nnU-Net"):
+        check_trained(tmp_path / "other.zip")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """``predict``, in Python and on the command line."""
 
+import itertools
 import json
+import re
 import shutil
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import commands
 import nibabel
@@ -19,6 +22,7 @@ from unetzoo.data.io.pictures import read_picture
 from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.run import Run
+from unetzoo.utils import progress
 from unetzoo.utils.kernels import keras_backend
 
 predict = partial(commands.command, "unetzoo", "predict")
@@ -213,6 +217,29 @@ def test_a_resampled_mask_comes_back_to_the_files_size(tmp_path):
     found = np.asarray(nibabel.load(outcome.written["a"]).dataobj) == 4
     assert found.shape == ball.shape
     assert dice(found, ball) > 0.95
+
+
+@pytest.mark.parametrize("way", ["plain", "probabilities", "uncertainty"])
+def test_a_log_counts_the_windows_of_a_volume(tmp_path, monkeypatch, capsys, way):
+    """A clock that is a minute later at each look: a line for each step of the case."""
+    clock = SimpleNamespace(monotonic=itertools.count(0.0, 60.0).__next__)
+    monkeypatch.setattr(progress, "time", clock)
+    scan = np.random.default_rng(0).normal(100, 9, (12, 8, 8, 2)).astype("float32")
+    nibabel.save(nibabel.Nifti1Image(scan, np.eye(4)), tmp_path / "a.nii.gz")
+    (tmp_path / "run").mkdir()
+    asked = {} if way == "plain" else {way: True, "mirror": True}
+    predictor = load_predictor(threshold_run(tmp_path / "run"), **asked)
+    found = cases_of([tmp_path / "a.nii.gz"], 2)
+    shown = progress.bar_or_lines("segmenting")
+    assert predict_cases(predictor, found, tmp_path / "out", progress=shown).failed == {}
+    text = capsys.readouterr().err
+    windows = 2 if way == "plain" else 16
+    assert re.search(rf"segmenting: 1/1, a, windows 1/{windows}, \d+ s, about \d+ s left\n", text)
+    if way == "uncertainty":
+        assert "segmenting: 1/1, a, folds and mirror images 7/8, " in text
+        assert text.count("windows 2/2") == 8
+    else:
+        assert "segmenting: 1/1, a, resampling 12/12, " in text
 
 
 def test_an_image_of_other_channels_is_one_sentence(tmp_path):

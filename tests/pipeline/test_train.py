@@ -16,6 +16,7 @@ from small_runs import interrupted, losses, settings
 import unetzoo
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.splits import folds
+from unetzoo.losses import Crossentropy, DiceTopK
 from unetzoo.pipeline.early import training_data
 from unetzoo.pipeline.run import Run, Settings, settings_at
 from unetzoo.pipeline.trainer import train
@@ -199,6 +200,18 @@ def test_patience_ends_a_run_and_it_stays_ended(small_data, tmp_path, capsys):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("loss", ["ce", "dice_topk"])
+def test_the_loss_of_a_run_is_the_one_that_was_asked_for(small_data, tmp_path, loss):
+    choice = settings(small_data, epochs=1, steps=1, loss=loss, fold=None)
+    model = train(choice, tmp_path)
+    kept = {"ce": Crossentropy, "dice_topk": DiceTopK}[loss]
+    assert type(model.loss) is kept
+    assert type(unetzoo.load_model(tmp_path / "epoch-0001.keras").loss) is kept
+    assert Run.read(tmp_path).settings.loss == loss
+    with pytest.raises(ValueError, match=f"was begun with loss {loss!r}, not 'dice_ce'"):
+        train(replace(choice, loss="dice_ce"), tmp_path)
+
+
 @pytest.mark.slow
 def test_mixed_precision_and_sgd_train_and_go_back_to_float32(small_data, tmp_path):
     choice = settings(
@@ -269,6 +282,7 @@ def test_an_argument_that_the_network_does_not_take_is_named(small_data, tmp_pat
     ("name", "value"),
     [
         ("fold", 5), ("epochs", 0), ("precision", "float8"), ("patience", -1), ("batch_size", 2.0),
+        ("loss", "hinge"),
         ("patch", (0, 16)), ("patch", (16.0, 16)), ("patch", 16),
         ("seed", -1), ("seed", 2**32), ("seed", 1.0), ("fill", float("nan")), ("data", ""),
     ],

@@ -275,6 +275,7 @@ def test_a_wrong_number_or_name_is_told_before_the_data_are_looked_at(tmp_path):
         "--epochs": ("0", "x>=1"), "--steps": ("1.5", "integer"), "--batch-size": ("-2", "x>=1"),
         "--optimizer": ("adamw", "'adam', 'sgd'"), "--schedule": ("warm", "'cosine'"),
         "--precision": ("half", "'mixed_bfloat16'"), "--learning-rate": ("0", "x>0"),
+        "--loss": ("hinge", "'dice_topk'"),
         "--clip": ("-1", "x>=0"), "--patience": ("0", "x>=1"), "--workers": ("0", "x>=1"),
         "--patch": ("0,16,16", "'0,16,16': expected whole numbers above 0 with commas between"),
         "--seed": ("-1", "0<=x<=4294967295"), "--fill": ("nan", "is not finite"),

@@ -6,15 +6,21 @@ import keras
 import nibabel
 import numpy as np
 import pytest
+import torch
 from commands import command
+from scipy.special import expit, logit
 from small_runs import interrupted, losses
 
 from unetzoo.data.datasets import find_dataset
 from unetzoo.data.datasets.reading import read_case_labels
+from unetzoo.data.preprocessing.preparation import Preparation, ZScore, prepare
 from unetzoo.data.synthetic import write_dataset
 from unetzoo.evaluation.scores import overlaps
 from unetzoo.inference.postprocessing import largest_component
-from unetzoo.pipeline.run import Run
+from unetzoo.pipeline.evaluator import calibrate
+from unetzoo.pipeline.loading import load_predictor
+from unetzoo.pipeline.run import Run, Settings
+from unetzoo.training.checkpoints import CHECKPOINT
 from unetzoo.training.history import read_history
 
 LABELS = {"background": 0, "whole tumor": [1, 2, 4], "tumor core": [2, 4], "enhancing": [4]}
@@ -199,6 +205,54 @@ def test_overlapping_labels_that_cannot_be(tmp_path):
             find_dataset(data)
 
 
+def bright(folder, data, names, scheme):
+    """A run of one convolution, whose logit of each channel is a slope times the z-score."""
+    folder.mkdir()
+    model = keras.Sequential([keras.Input((None, None, None, 1)), keras.layers.Conv3D(2, 1)])
+    slopes = np.array([3.0, -1.5], "float32").reshape(1, 1, 1, 1, 2)
+    model.set_weights([slopes, np.array([0.5, 1.0], "float32")])
+    model.save(folder / CHECKPOINT.format(1))
+    Run(
+        folder=folder, settings=Settings(str(data), "unet3d_19m", (8, 8, 8)), scheme=scheme,
+        class_names=names, channels=1, preparation=Preparation(None, (ZScore(False),)), train={},
+        held_out={}, versions={}, backend=keras.backend.backend(),
+    ).write()  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize("ignore", [False, True])
+def test_labels_that_overlap_are_calibrated_each_by_itself(tmp_path, ignore):
+    """Against MONAI's bins of the probabilities of each file, where voxels count."""
+    binning = pytest.importorskip("monai.metrics").calibration_binning
+    data = overlapping(tmp_path / "data", "4D", ignore)
+    dataset = find_dataset(data)
+    run = bright(tmp_path / "run", tmp_path / "none", dataset.class_names, dataset.scheme)
+    predictor = load_predictor(run, "last", temperature=2.0)
+    _, found = calibrate(predictor, str(data), tmp_path / "out", worst=0)
+    likely, truth = [], []
+    for case in dataset.cases:
+        image = predictor.read(case)
+        logits = np.asarray(prepare(image, predictor.run.preparation).image) * [3.0, -1.5]
+        masks = array(case.label)
+        counting = masks[..., 2] == 0 if ignore else np.full(masks.shape[:-1], True)
+        likely.append(expit(logits + np.array([0.5, 1.0]))[counting])
+        truth.append(masks[..., :2][counting])
+    likely, truth = np.concatenate(likely), np.concatenate(truth)
+    for channel in (0, 1):
+        confidence, frequency, counts = binning(
+            torch.tensor(likely[:, channel].astype("float32"))[None, None],
+            torch.tensor(truth[:, channel].astype("float32"))[None, None], num_bins=15,
+        )  # fmt: skip
+        parts = (confidence - frequency).abs() * counts / counts.sum()
+        assert found.bins(channel).error == pytest.approx(float(parts.nansum()), rel=1e-3)
+    assert "ECE at T" in (tmp_path / "out" / "calibration.txt").read_text()
+    assert "temperature, is 2.000" in str(found)
+    again = predictor.predict_probabilities(predictor.read(dataset.cases[0]))
+    image = prepare(predictor.read(dataset.cases[0]), predictor.run.preparation).image
+    expected = expit((image * [3.0, -1.5] + [0.5, 1.0]) / 2)
+    np.testing.assert_allclose(again, expected, atol=2e-4)  # a float32 close to 1 has no more
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("layout", "ignore"), [("4D", False), ("files", True)])
 def test_overlapping_labels_are_trained_predicted_and_scored(tmp_path, layout, ignore):
@@ -221,9 +275,14 @@ def test_overlapping_labels_are_trained_predicted_and_scored(tmp_path, layout, i
         np.testing.assert_array_equal(
             large[..., label], largest_component(mask[..., label].astype("uint8"))
         )
-    done = command("unetzoo", "evaluate", run)
+    done = command("unetzoo", "evaluate", run, "--calibration")
     assert done.returncode == 0, done.stderr
     assert "2 core" in done.stdout
+    kept = json.loads((run / "calibration.json").read_text())["temperature"]
+    done = command("unetzoo", "predict", run, image, "-o", tmp_path / "t", "--probabilities")
+    assert done.returncode == 0, done.stderr
+    tempered = array(tmp_path / "t" / "case_000_probabilities.nii.gz")
+    np.testing.assert_allclose(tempered, expit(logit(likely.astype("f8")) / kept), atol=5e-4)
     (name,) = json.loads((run / "evaluation" / "scores.json").read_text())["cases"]
     done = command("unetzoo", "evaluate", "--masks", run / "evaluation" / "masks", "--data", data)
     assert done.returncode == 0, done.stderr

@@ -203,9 +203,9 @@ def test_neighbors_are_trained_resumed_predicted_and_scored(tmp_path, words):
     np.testing.assert_array_equal(mask, expected)
     done = command("unetzoo", "evaluate", one)
     assert done.returncode == 0, done.stderr
-    done = command("unetzoo", "export", one, "-o", tmp_path / "out", "--format", "keras")
+    done = command("unetzoo", "export", one, "-o", tmp_path / "out", "--format", "nnunet")
     assert done.returncode == 2
-    assert "slice by slice with a 2D network or the slices beside them" in done.stderr
+    assert "goes through volumes slice by slice with the slices beside them" in done.stderr
     settings = Settings.from_json({**begun.settings.to_json(), "epochs": 2})
     with interrupted(after=1):
         train(settings, tmp_path / "two")

@@ -44,6 +44,12 @@ def edited(edit, place):
     return folder
 
 
+def fold_of(folder):
+    """Of the first fold, its number or "all"."""
+    name = min(path.name for path in folder.glob("fold_*")).removeprefix("fold_")
+    return int(name) if name.isdigit() else name
+
+
 def turned(image, place):
     """A copy of an image on canonical axes, as TotalSegmentator gives it to nnU-Net."""
     import nibabel
@@ -76,14 +82,16 @@ def main(names):
         with tempfile.TemporaryDirectory() as place:
             folder = edited(edit, Path(place))
             predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
-            predictor.initialize_from_trained_model_folder(str(folder), [0])
+            predictor.initialize_from_trained_model_folder(str(folder), [fold_of(folder)])
             for case in CASES:
                 images = sorted(map(str, (GOLDEN / edit["folder"] / "images").glob(f"{case}_*")))
                 if edit.get("canonical"):
                     images = [turned(image, Path(place)) for image in images]
                 out = Path(place) / "masks" / case
                 out.parent.mkdir(exist_ok=True)
-                predictor.predict_from_files_sequential([images], [str(out)])
+                before = GOLDEN / edit["folder"] / "masks_3d_lowres"  # of a cascade
+                more = {"folder_with_segs_from_prev_stage": str(before)} if before.is_dir() else {}
+                predictor.predict_from_files_sequential([images], [str(out)], **more)
                 if edit.get("canonical"):
                     turn_back(f"{out}.nii.gz", GOLDEN / edit["folder"] / "images" / f"{case}_0000")
                 shutil.copy(f"{out}.nii.gz", OUT / f"{name}_{case}.nii.gz")

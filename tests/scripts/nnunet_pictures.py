@@ -5,7 +5,7 @@ Run in an environment with nnunetv2, which needs seconds:
     nnUNet_compile=f python tests/scripts/nnunet_pictures.py
 
 The network is the trained one of ``ct_2d``, whose first kernel is repeated for three colors. The
-images are gray PNG and TIFF, and RGB; the masks are those of nnU-Net's own predictor.
+images are gray PNG, TIFF and BMP, and RGB; the masks are those of nnU-Net's own predictor.
 """
 
 import json
@@ -18,7 +18,10 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "nnunet"
 OUT = GOLDEN / "pictures"
 NAME = "nnUNetTrainer__nnUNetPlans__2d"
 FIRST = "stages.0.0.convs.0"
-IMAGES = {"gray": ("a_0000.png", "b_0000.tif"), "colors": ("c_0000.png", "d_0000.tif")}
+IMAGES = {
+    "gray": ("a_0000.png", "b_0000.tif", "e_0000.bmp"),
+    "colors": ("c_0000.png", "d_0000.tif", "f_0000.bmp"),
+}
 
 
 def drawn(seed, channels):

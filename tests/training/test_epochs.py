@@ -115,6 +115,28 @@ def test_measures_of_single_classes_are_left_to_the_history(clock, capsys):
     assert "dice_1" not in err
 
 
+def test_of_deep_supervision_the_sum_is_told(clock, capsys):
+    """What Keras calls the losses of the outputs stays in the history."""
+    seen = []
+
+    class Ends(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_loss"] = 2.0
+            seen.append(set(logs))
+
+    image = keras.Input((4,))
+    heads = [keras.layers.Dense(2, name=f"head{number}")(image) for number in (1, 2, 3)]
+    model = keras.Model(image, heads)
+    model.compile("sgd", ["mse"] * 3, loss_weights=[0.6, 0.4, 0.0], metrics=[["mae"], [], []])
+    with contextlib.closing(ShowEpochs("toy")) as shown:
+        model.fit(np.zeros((4, 4)), [np.zeros((4, 2))] * 3, verbose=0, callbacks=[Ends(), shown])
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "epoch 1/1" in line)
+    assert {"head1_loss", "head3_loss"} <= seen[0]
+    assert "head1_loss" not in line
+    assert "head3_loss" not in line
+    assert ", loss 0.0000, val_loss 2.0000" in line
+
+
 def test_a_terminal_has_a_bar_besides(clock, monkeypatch, capsys):
     monkeypatch.setattr(epochs, "on_terminal", lambda: True)
     terminal = Console(stderr=True, force_terminal=True, width=100)

@@ -51,6 +51,48 @@ def test_another_thread_adds_no_row_and_without_a_bar_there_is_none(terminal, ca
         assert len(progress.SHOWN[0][0].tasks) == 1
 
 
+class Clock:
+    """Seconds that pass as the test says."""
+
+    now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(progress, "time", clock := Clock())
+    return clock
+
+
+def test_a_log_tells_how_far_a_long_case_is(clock, capsys):
+    """One volume of ten windows, a line after each 20 seconds, with the time that is left."""
+    for _ in bar_or_lines("segmenting")([SimpleNamespace(name="one")]):
+        for _ in inner("  windows")(range(10)):
+            clock.now += 8
+        for _ in inner("  resampling", 4)(range(4)):
+            clock.now += 1
+    assert capsys.readouterr().err.splitlines() == [
+        "segmenting: 1/1, one, windows 3/10, 24 s, about 56 s left",
+        "segmenting: 1/1, one, windows 6/10, 48 s, about 32 s left",
+        "segmenting: 1/1, one, windows 9/10, 72 s, about 8 s left",
+        "segmenting: 1/1, one, 84 s",
+    ]
+    assert progress.LOGS == []
+
+
+def test_a_log_of_many_short_items_is_short(clock, capsys):
+    for _ in bar_or_lines("reading", 100, every=20)(range(100)):
+        clock.now += 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert lines[0] == "reading: 20/100, 20 s, about 80 s left"
+    assert lines[-1] == "reading: 100/100, 100 s"
+    list(bar_or_lines("reading", every=20)(range(100)))
+    assert capsys.readouterr().err == ""
+
+
 def test_a_log_file_gets_a_line_an_item(capsys):
     cases = [SimpleNamespace(name="one"), SimpleNamespace(name="t\x1b[2Jwo"), 3]
     assert list(bar_or_lines("segmenting")(cases)) == cases

@@ -27,11 +27,12 @@ from unetzoo.cli.options import (
     which_option,
     workers_option,
 )
+from unetzoo.cli.team import TASKS, number_of, team_options
 from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
 from unetzoo.utils.console import as_options, load_keras, run, say
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.lock import check_free, owned
-from unetzoo.utils.text import counted
+from unetzoo.utils.text import counted, first_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -111,9 +112,11 @@ def plan(data: str, path: Path | None, **options: Any) -> None:
 
 @cli.command()
 @train_options
+@team_options
 def train(
     folder: Path, cache: Path | None, workers: int, path: Path | None, configuration: str | None,
-    memory_gb: float | None, device: str | None, base: Path | None, **options: Any,
+    memory_gb: float | None, device: str | None, base: Path | None, devices: int | str,
+    coordinator: str | None, processes: int | None, process: int | None, **options: Any,
 ) -> None:  # fmt: skip
     """Train a network on a data set. Run the same command again to resume after a stop.
 
@@ -122,16 +125,32 @@ def train(
     from unetzoo.pipeline.early import plan_of_run, run_to_resume, training_data
     from unetzoo.training.checkpoints import checkpoints
 
+    if number := number_of(coordinator, processes, process):
+        load_keras(f"training in {folder} as process {number}", device, joins=True)
+        from unetzoo.pipeline.trainer import follow
+        from unetzoo.training.distribution import distribute
+
+        with distribute(
+            devices, coordinator=coordinator, processes=processes, process=process
+        ) as team:
+            follow(folder, cache=cache, workers=workers, team=team)
+        return
     settings, network_plan, survey = asked_for(
         folder, cache, workers, path, configuration, memory_gb, base, planner=plan_of_run,
         lock=lambda folder: None if checkpoints(folder) else owned(folder), **options,
     )  # fmt: skip
     run_to_resume(settings, folder, cache)
     training_data(settings).check()
-    load_keras(f"training on {settings.data} into {folder}", device)
+    joins = coordinator is not None or TASKS in os.environ
+    load_keras(f"training on {settings.data} into {folder}", device, joins=joins)
     from unetzoo.pipeline.trainer import train as run_training
+    from unetzoo.training.distribution import distribute
 
-    run_training(settings, folder, cache=cache, workers=workers, plan=network_plan, survey=survey)
+    with distribute(devices, coordinator=coordinator, processes=processes, process=process) as team:
+        run_training(
+            settings, folder, cache=cache, workers=workers, plan=network_plan, survey=survey,
+            team=team,
+        )  # fmt: skip
     say(folder)
 
 
@@ -149,7 +168,7 @@ cli.add_command(best)
 @click.option(
     "--previous",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Of a cascade of nnU-Net: the stage before, or masks of it.",
+    help="Of a cascade: the stage before, or masks of it. Default: as it was trained.",
 )
 @click.option(
     "--canonical",
@@ -249,6 +268,9 @@ def export(run_folder: Path, folder: Path, format: str, which: str, overwrite: b
     "--calibration", is_flag=True, help="Also say whether the probabilities can be trusted."
 )
 @click.option(
+    "--skips", is_flag=True, help="Also print how to switch off each skip, on the worst case."
+)
+@click.option(
     "-o", "--out", "folder", type=FOLDER, help="Folder for the scores. Default: RUN/evaluation."
 )
 @model_options
@@ -259,9 +281,9 @@ def export(run_folder: Path, folder: Path, format: str, which: str, overwrite: b
 @labels_options
 def evaluate(
     run_folder: Path | None, masks: Path | None, against: Path | None, data: str | None,
-    test: bool, calibration: bool, folder: Path | None, which: str, tolerance: float, worst: int,
-    labels: Any, classes: int | None, ignore: int | None, threshold: float | None, geometry: str,
-    device: str | None,
+    test: bool, calibration: bool, skips: bool, folder: Path | None, which: str, tolerance: float,
+    worst: int, labels: Any, classes: int | None, ignore: int | None, threshold: float | None,
+    geometry: str, device: str | None,
     **options: bool | float,
 ) -> None:  # fmt: skip
     """Segment labeled cases with the network of the folder RUN, and score them.
@@ -272,12 +294,13 @@ def evaluate(
     numbers = {"labels": labels, "classes": classes, "ignore": ignore, "threshold": threshold}
     if geometry != "header":
         numbers["geometry"] = geometry
-    of_run = {"test": test, "calibration": calibration}
+    of_run = {"test": test, "calibration": calibration, "skips": skips}
     check_evaluation(run_folder, masks, against, data, numbers, of_run)
     if masks is not None or run_folder is None:
         _evaluate_masks([path for path in (masks, against) if path], data, folder,
                         tolerance=tolerance, **numbers)  # fmt: skip
         return
+    from unetzoo.cli.skips import cases_to_show, playground
     from unetzoo.model_files import check_saved
     from unetzoo.pipeline.early import training_data
     from unetzoo.pipeline.run import Run
@@ -287,6 +310,7 @@ def evaluate(
     run = Run.read(run_folder)
     scored_on = training_data(run.settings, data, test=test)
     scored_on.to_score(run)
+    shown = cases_to_show(scored_on, run) if skips else {}
     check_saved(run.model_file(which))
     check_folder(out)
     load_keras(f"scoring {run_folder} on {scored_on.place}", device)
@@ -301,6 +325,8 @@ def evaluate(
         say(f"{evaluation}\n\n{trusted}")
     else:
         say(evaluation := run_evaluation(predictor, data, out, **measured))
+    if skips:
+        say(f"\n{playground(evaluation, shown, run, out)}")
     failed = evaluation.failed
     _tell(failed, f"{counted(len(failed), 'case')} could not be scored" if failed else out)
 
@@ -327,10 +353,10 @@ def _evaluate_masks(
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:
-    """The summary and the cases that failed on stderr; exit code 1 if any did."""
-    say(summary, err=True)
-    for name, sentence in failed.items():
-        say(f"{name}: {as_options(sentence)}", err=True)
+    """The summary and the first cases that failed on stderr; exit code 1 if any did."""
+    lines = [f"{name}: {as_options(sentence)}" for name, sentence in failed.items()]
+    for line in [str(summary), *first_of(lines)]:
+        say(line, err=True)
     if failed:
         sys.exit(1)
 

@@ -9,7 +9,7 @@ from click import Choice
 
 from unetzoo.cli.asked import asked_for
 from unetzoo.cli.options import ABOVE_0, FOLDER, SHARE, cross_options, device_option
-from unetzoo.utils.choices import MODELS
+from unetzoo.utils.choices import CASCADE, LOWRES, MODELS
 from unetzoo.utils.console import load_keras, say
 from unetzoo.utils.files import check_folder
 from unetzoo.utils.text import counted
@@ -40,16 +40,25 @@ def cross_validate(
     """Train every fold of a data set, and score each case by the fold that did not see it.
 
     The options are those of unetzoo train. Run the same command again to go on after a stop: folds
-    that are finished are kept. unetzoo predict takes the folder, with all folds as one.
+    that are finished are kept. unetzoo predict takes the folder, with all folds as one. Without
+    --previous, 3d_cascade_fullres trains 3d_lowres first, in a folder within.
     """
-    from unetzoo.pipeline.early_folds import files_of, held_out_by, plan_of_folds
+    from unetzoo.pipeline.early_folds import (
+        files_of,
+        held_out_by,
+        plan_of_folds,
+        stage_to_train,
+    )
 
     numbers, count = which_folds(fold, folds)
+    if configuration == CASCADE and options["previous"] is None:
+        options["previous"] = str(folder / LOWRES)
     settings, plan, survey = asked_for(
         folder, cache, workers, path, configuration, memory_gb, base, planner=plan_of_folds,
         lock=lambda folder: None, fold="0", folds=count, **options,
     )  # fmt: skip
-    data = files_of(settings)
+    stage = stage_to_train(settings, folder, plan)  # whose masks are not there yet
+    data = files_of(stage or settings)
     data.check()
     chosen = held_out_by(data, numbers)
     load_keras(f"training {counted(len(chosen), 'fold')} of {settings.data} into {folder}", device)

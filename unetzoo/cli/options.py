@@ -10,9 +10,11 @@ from click.core import ParameterSource
 
 from unetzoo.utils.arguments import NORMS
 from unetzoo.utils.choices import (
+    CASCADE,
     CONFIGURATIONS,
     GEOMETRIES,
     LAST_SEED,
+    LOSSES,
     MODELS,
     PRECISIONS,
     RATES,
@@ -110,8 +112,12 @@ _network_options = together(
     ),
     click.option(
         "--configuration",
-        type=Choice(CONFIGURATIONS),
+        type=Choice((*CONFIGURATIONS, CASCADE)),
         help="Configuration of the plan. Default: 3d_fullres, or else 2d.",
+    ),
+    click.option(
+        "--previous",
+        help="With 3d_cascade_fullres: the folder of cross-validate of 3d_lowres.",
     ),
     click.option(
         "--memory-gb",
@@ -146,7 +152,7 @@ _training_options = together(
         "--boundary-weights", is_flag=True, help="Give voxels between objects more weight (2015)."
     ),
     click.option(
-        "--init", help="Start from the weights of a run, a .keras file or a folder of nnU-Net."
+        "--init", help="Start from weights: a run, a .keras file, a folder or zip of nnU-Net."
     ),
     click.option(
         "--freeze",
@@ -177,6 +183,7 @@ _training_options = together(
         type=Choice(PRECISIONS),
         help="Precision of the computation.",
     ),
+    click.option("--loss", default="dice_ce", type=Choice(LOSSES), help="Loss to train with."),
     click.option(
         "--batch-dice/--no-batch-dice",
         default=None,

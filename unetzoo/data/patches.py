@@ -9,6 +9,7 @@ import numpy as np
 
 from unetzoo.data.neighbors import Neighbors
 from unetzoo.data.preprocessing.foreground import foreground_voxels
+from unetzoo.data.previous import WithPrevious, packed, unpacked, with_channels
 from unetzoo.data.sample import Sample
 from unetzoo.utils.checks import is_whole, whole
 from unetzoo.utils.text import counted
@@ -62,6 +63,8 @@ class PatchDataset(keras.utils.PyDataset):
             of one array for each.
         seed: of all random draws.
         first_batch: how many batches a resumed run has already had.
+        share: ``(k, n)``: make only the k-th of n equal parts of each batch, from 0, for one of n
+            processes that train together.
         workers: threads that make batches; numpy and scipy use several at once. (Not processes: if
             one of Keras's is killed, say for lack of memory, ``fit`` waits forever.)
         max_queue_size: batches made ahead, with several workers.
@@ -92,6 +95,7 @@ class PatchDataset(keras.utils.PyDataset):
         outputs: int = 1,
         seed: int = 0,
         first_batch: int = 0,
+        share: tuple[int, int] = (0, 1),
         workers: int = 1,
         max_queue_size: int = 10,
     ):
@@ -109,6 +113,8 @@ class PatchDataset(keras.utils.PyDataset):
         self.ignored = None if regions is None else ignore_label
         self.seed = seed
         self.first_batch = first_batch
+        part, parts = share
+        self.numbers = range(batch_size * part // parts, batch_size * (part + 1) // parts)
         self._check_arguments(len(samples))
         self.samples = [_sample(number, sample) for number, sample in enumerate(samples)]
         for number, sample in enumerate(self.samples):
@@ -126,16 +132,16 @@ class PatchDataset(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         channels = self.samples[0].image.shape[-1]
-        x = np.empty((self.batch_size, *self.patch, channels), "float32")
-        y = np.empty((self.batch_size, *self.output), "int32")
+        x = np.empty((len(self.numbers), *self.patch, channels), "float32")
+        y = np.empty((len(self.numbers), *self.output), "int32")
         w = np.empty(y.shape, "float32") if self.weighted else None
         center = _center(self.patch, self.output)
-        for number in range(self.batch_size):
+        for place, number in enumerate(self.numbers):
             random = np.random.default_rng((self.seed, self.first_batch + index, number))
             image, labels, weight = self._draw(random)
-            x[number], y[number] = image, labels[center]
+            x[place], y[place] = image, labels[center]
             if w is not None and weight is not None:
-                w[number] = weight[center]
+                w[place] = weight[center]
         if self.slicing is not None:
             x, y = (np.squeeze(array, self.slicing + 1) for array in (x, y))
             w = None if w is None else np.squeeze(w, self.slicing + 1)
@@ -152,20 +158,32 @@ class PatchDataset(keras.utils.PyDataset):
         which = random.integers(len(self.samples))
         sample = self.samples[which]
         corner = self._corner(random, sample.labels.shape, self.voxels[which])
+        image, labels, weight = self._augmented(random, sample, corner)
+        if isinstance(sample.image, WithPrevious):
+            labels, mask = unpacked(labels)
+        if self.masked:
+            outside = labels == OUTSIDE
+            image = np.array(image)
+            for channel in self.masked:
+                image[..., channel][outside] = 0
+            labels = np.where(outside, 0, labels)
+        if isinstance(sample.image, WithPrevious):
+            channels = sample.image.table[mask]
+            if self.augment is not None:
+                draw = self.augment.draw_masks(random, channels.shape[-1])
+                channels = draw.apply(channels)
+            image = with_channels(image, channels)
+        return image, labels, weight
+
+    def _augmented(
+        self, random: np.random.Generator, sample: Sample, corner: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """A patch of a sample; the mask of a stage before is packed into its labels."""
         if self.augment is None:
             return self._cut(sample, corner, self.patch)
-        draw = self._drawn(self.augment, random, sample.image)
+        draw = self._drawn(self.augment, random, _alone(sample.image))
         margin = np.floor_divide(np.subtract(draw.source, self.patch), 2)
-        image, labels, weight = draw.apply(
-            *self._cut(sample, np.subtract(corner, margin), draw.source)
-        )
-        if not self.masked:
-            return image, labels, weight
-        outside = labels == OUTSIDE
-        image = np.array(image)
-        for channel in self.masked:
-            image[..., channel][outside] = 0
-        return image, np.where(outside, 0, labels), weight
+        return draw.apply(*self._cut(sample, np.subtract(corner, margin), draw.source))
 
     def _drawn(
         self, augment: "Augmentation", random: np.random.Generator, image: np.ndarray | Neighbors
@@ -205,14 +223,19 @@ class PatchDataset(keras.utils.PyDataset):
             slice(part.start - first, part.stop - first)
             for part, first in zip(inside, begin, strict=True)
         )
-        image = np.zeros((*sizes, sample.image.shape[-1]), "float32")
+        source = _alone(sample.image)
+        image = np.zeros((*sizes, source.shape[-1]), "float32")
         labels = np.full(sizes, self.pad_label, "int32")
-        image[place] = sample.image[inside]
+        image[place] = source[inside]
         labels[place] = sample.labels[inside]
         if self.masked:
             within = np.zeros(sizes, "bool")
             within[place] = True if sample.inside is None else sample.inside[inside]
             labels[~within & (labels == 0)] = OUTSIDE
+        if isinstance(sample.image, WithPrevious):
+            mask = np.zeros(sizes, sample.image.mask.dtype)
+            mask[place] = sample.image.mask[inside]
+            labels = packed(labels, mask)
         if not self.weighted:
             return image, labels, None
         weight = np.zeros(sizes, "float32")
@@ -228,10 +251,12 @@ class PatchDataset(keras.utils.PyDataset):
                 for first, size, end in zip(corner, sizes, sample.labels.shape, strict=True)
             )
         )
-        image = np.asarray(sample.image[window], "float32")
+        image = np.asarray(_alone(sample.image)[window], "float32")
         labels = np.array(sample.labels[window], "int32")
         if self.masked and sample.inside is not None:
             labels[~sample.inside[window] & (labels == 0)] = OUTSIDE
+        if isinstance(sample.image, WithPrevious):
+            labels = packed(labels, sample.image.mask[window])
         if not self.weighted:
             return image, labels, None
         if sample.weight is None:
@@ -285,13 +310,19 @@ def _center(patch: Sequence[int], output: Sequence[int]) -> tuple[slice, ...]:
     return tuple(slice(b, b + o) for b, o in zip(begins, output, strict=True))
 
 
+def _alone(image: Any) -> Any:
+    """An image without the mask of a stage before."""
+    return image.image if isinstance(image, WithPrevious) else image
+
+
 def _sample(number: int, sample: Sample | tuple) -> Sample:
     if not isinstance(sample, tuple) or not 2 <= len(sample) <= len(Sample._fields):
         raise ValueError(
             f"sample {number}: expected a Sample, or a tuple of image, labels and perhaps weights."
         )
     image, labels, weight, voxels, _, inside = Sample(*sample)
-    image = image if isinstance(image, Neighbors) else np.asanyarray(image)
+    if not isinstance(image, (Neighbors, WithPrevious)):
+        image = np.asanyarray(image)
     weight = None if weight is None else np.asanyarray(weight)
     return Sample(image, np.asanyarray(labels), weight, voxels, inside=inside)
 

@@ -10,7 +10,7 @@ class Sample(NamedTuple):
     """An image and its labels; the arrays may be mapped from disk.
 
     Attributes:
-        image: ``(*spatial, C)``, float; or ``Neighbors`` of one.
+        image: ``(*spatial, C)``, float; or ``Neighbors`` or ``WithPrevious`` of one.
         labels: ``(*spatial)``, whole numbers, 0 for the background.
         weight: ``(*spatial)``, each voxel's weight in the loss; None: 1 everywhere.
         voxels: for each foreground class the flat indices of its voxels, or of a random draw of

@@ -18,13 +18,14 @@ from scipy.special import expit, logit, softmax
 from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.files import replacing
-from unetzoo.utils.json_values import read_json
+from unetzoo.utils.json_values import read_json, short
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.text import aligned, printable
 
 BINS = 15
 COOLEST, HOTTEST = 1e-2, 1e2  # temperatures that are tried
 LEAST = 1e-30  # of a probability, for its logarithm
+MOST = 1 - 2**-25  # of a sigmoid; what is above is 1 in float32
 FILE = "calibration.json"
 
 
@@ -98,7 +99,7 @@ def scaled(probabilities: np.ndarray, temperature: float, *, regions: bool = Fal
         return np.asarray(probabilities, "float32")
     clipped = np.maximum(np.asarray(probabilities, "float64"), LEAST)
     if regions or clipped.shape[-1] == 1:
-        return expit(logit(np.minimum(clipped, 1 - 1e-15)) / temperature).astype("float32")
+        return expit(logit(np.minimum(clipped, MOST)) / temperature).astype("float32")
     return softmax(np.log(clipped) / temperature, axis=-1).astype("float32")
 
 
@@ -269,10 +270,18 @@ def read_temperature(folder: Path, model: str) -> float:
     if not path.exists():
         return 1.0
     record = read_json(path, "what unetzoo evaluate --calibration wrote")
-    value: Any = record.get("temperature") if isinstance(record, dict) else None
+    try:
+        value = checked_temperature(record.get("temperature") if isinstance(record, dict) else None)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return value if record.get("model") == model else 1.0
+
+
+def checked_temperature(value: Any) -> float:
+    """A temperature that a file holds. Raises: ValueError for what none can be."""
     if not is_number(value) or not COOLEST <= value <= HOTTEST:
-        raise ValueError(f"{path}: temperature {value!r}; expected {COOLEST:g} to {HOTTEST:g}.")
-    return float(value) if record.get("model") == model else 1.0
+        raise ValueError(f"temperature {short(value)}; expected {COOLEST:g} to {HOTTEST:g}.")
+    return float(value)
 
 
 def _binned(probabilities: np.ndarray, truth: np.ndarray, bins: np.ndarray, count: int) -> Bins:

@@ -9,6 +9,7 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.evaluation.regions import region_overlaps
 from unetzoo.evaluation.scores import counted_mean, overlaps
 from unetzoo.inference.postprocessing import Steps, keep_components
+from unetzoo.utils.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def dice_of(reference: np.ndarray, prediction: np.ndarray, scheme: LabelScheme) 
 
 
 def find_postprocessing(
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]], scheme: LabelScheme
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
+    scheme: LabelScheme,
+    progress: Progress = lambda pairs: pairs,
 ) -> Postprocessing:
     """Decide which components to take away, by nnU-Net's rule.
 
@@ -78,6 +81,7 @@ def find_postprocessing(
         pairs: reference and prediction of each case, classes ``(*spatial)``; they are gone through
             several times, one case at a time.
         scheme: with the number of classes, or regions.
+        progress: wraps the pairs each time, to show how far it is.
 
     Source: nnU-Net 2.8.1, ``determine_postprocessing``.
 
@@ -89,7 +93,7 @@ def find_postprocessing(
     singles: Steps = tuple((number,) for number in foreground)
     if scheme.regions:
         singles = tuple(tuple(np.flatnonzero(column).tolist()) for column in scheme.table.T)
-    before, after = _means(pairs, scheme, [(), (foreground,)])
+    before, after = _means(progress(pairs), scheme, [(), (foreground,)])
     steps: Steps = ()
     now = before
     if counted_mean(after) > counted_mean(before) and not np.any(after < before):
@@ -99,7 +103,8 @@ def find_postprocessing(
     # Classes do not touch each other, so all of them are tried at once; regions may.
     numbers = range(len(singles))
     for tried in [[n] for n in numbers] if scheme.regions else [numbers]:
-        (after,) = _means(pairs, scheme, [steps + tuple(singles[n] for n in tried)])
+        some = steps + tuple(singles[n] for n in tried)
+        (after,) = _means(progress(pairs), scheme, [some])
         better = [n for n in tried if after[n] > now[n]]
         steps += tuple(singles[n] for n in better)
         if better:

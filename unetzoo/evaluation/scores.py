@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unetzoo.evaluation.surface import surface_distances
+from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
 
 
@@ -118,7 +119,8 @@ def score_case(
     """
     valid = _valid(reference, ignore_label)
     scores = []
-    for overlap in overlaps(reference, prediction, labels, ignore_label):
+    counts = overlaps(reference, prediction, labels, ignore_label)
+    for overlap in inner("  surface distances of classes")(counts):
         a, b = (reference == overlap.label) & valid, (prediction == overlap.label) & valid
         distances = surface_distances(a, b, spacing)
         near = distances.within(tolerance)

@@ -177,7 +177,8 @@ A U-Net trained with unetzoo. Its outputs are logits, a channel for each of the 
 
 `{NAME}` says all that is done to an image before and after: axes, crop, normalization, spacing,
 tiling and labels. `rdf.yaml` says of it what its words can: no crop and no resampling. Resample an
-image to the stated scale first.
+image to the stated scale first. Where probabilities are wanted, divide the logits by its
+temperature, {processing.temperature:g}.
 
 ## Normalization
 

@@ -17,10 +17,9 @@ import numpy as np
 
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import target
-from unetzoo.data.datasets.reading import read_case
 from unetzoo.data.io.formats import write_values
-from unetzoo.data.io.geometry import spacing_of
-from unetzoo.data.io.pictures import Picture, is_picture, write_mask
+from unetzoo.data.io.pictures import Picture, write_mask
+from unetzoo.data.io.tiff import TiffVolume
 from unetzoo.data.io.volumes import Volume
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.axes import slices
@@ -31,17 +30,16 @@ from unetzoo.data.preprocessing.inverse import (
     restore_regions,
 )
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
-from unetzoo.data.preprocessing.resampling import resample_labels
 from unetzoo.data.preprocessing.statistics import nonzero_mask
-from unetzoo.inference.fusing import fuse
+from unetzoo.inference.fusing import fuse, without_concatenations
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
 from unetzoo.inference.windows import sliding_window_slabs
-from unetzoo.interop.nnunet_cascade import GivenMasks, Scan, as_volume, in_order, stage_before
+from unetzoo.interop.nnunet_cascade import GivenMasks, stage_before
 from unetzoo.interop.nnunet_folder import (
     FINAL,
-    PICTURES,
+    STACKS,
     TrainedFolder,
     is_trained_folder,
     read_folder,
@@ -49,10 +47,10 @@ from unetzoo.interop.nnunet_folder import (
 )
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.interop.nnunet_preparation import preparation_of
+from unetzoo.interop.nnunet_scan import Scan, read_scan, scan_of, write_spacing
 from unetzoo.layers.onednn import hasten
 from unetzoo.utils.files import replacing
 from unetzoo.utils.progress import inner
-from unetzoo.utils.text import counted
 
 
 class Ensemble:
@@ -108,7 +106,8 @@ class NnunetPredictor:
         """The probabilities over folds and mirror images."""
         spread = Spread()
         axes = self._axes() if self.mirror else ()
-        for model, flipped in itertools.product(self.models, mirror_images(axes)):
+        singles = list(itertools.product(self.models, mirror_images(axes)))
+        for model, flipped in inner("  folds and mirror images")(singles):
             mirrored = (Mirrored(model, flipped),)
             single = dataclasses.replace(self, models=mirrored, mirror=False)
             spread.add(single.predict_probabilities(image))
@@ -126,8 +125,7 @@ class NnunetPredictor:
 
     def write(self, case: Case, folder: Path) -> Path:
         """Segment a case and write its mask to a folder. Returns: the mask's path."""
-        self._check_kind(case.images[0])
-        image, path = read_case(case, fill=self.fill), target(case, folder)
+        image, path = read_scan(case, self.trained, self.fill), target(case, folder)
         if self.probabilities:
             values = self.predict_probabilities(image)
             _write(folder / f"{case.name}_probabilities", values, image)
@@ -142,34 +140,15 @@ class NnunetPredictor:
         if isinstance(image, Picture):
             write_mask(path, labels, image, LabelScheme())
         else:
-            write_values(path, labels, image.files[0], self.label_names)
+            file = image.files[0]
+            write_values(path, labels, file, self.label_names)
+            if self.trained.reader == STACKS and isinstance(file, TiffVolume):
+                write_spacing(path, file)
         return path
-
-    def _check_kind(self, path: Path) -> None:
-        """Raises: ValueError for a volume where nnU-Net was trained with pictures, or for one."""
-        pictures = self.trained.reader == PICTURES
-        if is_picture(path) != pictures:
-            raise ValueError(
-                f"{path}: {self.trained.path.name} was trained with "
-                f"{'pictures' if pictures else 'volumes'}; expected one."
-            )
 
     def _scan(self, image: Volume | Picture) -> Scan:
         """An image in the order of axes in which the plan has it."""
-        path, data, spacing = image.files[0].path, image.data, image.spacing
-        if data.shape[-1] != (channels := len(self.preparation.normalisation)):
-            raise ValueError(
-                f"{path}: {counted(data.shape[-1], 'channel')}; {self.trained.path.name} was "
-                f"trained with {channels}."
-            )
-        if isinstance(image, Picture):
-            data, spacing = as_volume(image)
-        elif not self._turns:
-            file = image.files[0]
-            data, spacing = file.from_canonical(data), spacing_of(file.affine)
-        axes = self.trained.plans["transpose_forward"]
-        data = np.ascontiguousarray(in_order(data, axes))
-        return Scan(data, tuple(spacing[::-1][axis] for axis in axes), path)
+        return scan_of(image, self.trained, self._turns)
 
     @property
     def _turns(self) -> bool:
@@ -199,13 +178,18 @@ class NnunetPredictor:
         prepared = prepare(scan, self.preparation, coarse_of=rule.coarse, resampled=rule.resampled)
         image = prepared.image
         if self.previous is not None:  # a channel for each label of the stage before
-            before = _resampled(
-                self.previous._labels(scan), scan, prepared.grid,
-                self.trained.resampling.seg.coarse(scan.spacing, self._planned(scan.spacing)),
-            )  # fmt: skip
+            before = self._resampled(self.previous._labels(scan), scan, prepared.grid)
             channels = [before[..., None] == number for number in self.trained.numbers]
             image = np.concatenate([image, *channels], axis=-1, dtype="float32")
         return self._slabs(image), self._way_back(prepared.grid)
+
+    def _resampled(self, labels: np.ndarray, scan: Scan, grid: Grid) -> np.ndarray:
+        """Labels on the grid of the prepared image; -1 is what is empty in every channel."""
+        rule, inside = self.trained.resampling.seg, slices(grid.box)
+        cropped = labels[inside].astype("int16")
+        cropped[(cropped == 0) & ~nonzero_mask(scan.data[inside])] = -1
+        coarse = rule.coarse(scan.spacing, self._planned(scan.spacing))
+        return rule.resampled_labels(cropped, grid.prepared, coarse)
 
     def _way_back(self, grid: Grid) -> Grid:
         """The same grid; thick slices are now looked for in the plan's spacing first."""
@@ -242,14 +226,6 @@ def _write(stem: Path, values: np.ndarray, image: Volume | Picture) -> None:
         return
     with replacing(stem.with_name(f"{stem.name}.npy")) as beside, beside.open("wb") as file:
         np.save(file, values, allow_pickle=False)
-
-
-def _resampled(labels: np.ndarray, scan: Scan, grid: Grid, coarse: int | None) -> np.ndarray:
-    """Labels on the grid of the prepared image; -1 is what is empty in every channel."""
-    inside = slices(grid.box)
-    cropped = labels[inside].astype("int16")
-    cropped[(cropped == 0) & ~nonzero_mask(scan.data[inside])] = -1
-    return resample_labels(cropped, grid.prepared, coarse, ties="nearest")
 
 
 def load_nnunet(
@@ -303,9 +279,9 @@ def load_nnunet(
         first = GivenMasks(before, trained, canonical)
     channels = len(preparation.normalisation) + (len(trained.numbers) if stage else 0)
     models = tuple(
-        hasten(fuse(trained_network(
+        hasten(without_concatenations(fuse(trained_network(
             name, stages, weights, channels, trained.heads, plans
-        )))
+        ))))
         for weights in trained.weights
     )  # fmt: skip
     return NnunetPredictor(

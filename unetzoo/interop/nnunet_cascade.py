@@ -1,10 +1,9 @@
-"""What a cascade of nnU-Net is given of the stage before it, and images in a plan's order of axes.
+"""What a cascade of nnU-Net is given of the stage before it.
 
 Source: nnU-Net 2.8.1, ``nnUNetv2_predict_from_modelfolder -prev_stage_predictions``.
 """
 
 import glob
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,20 +12,11 @@ import numpy as np
 from unetzoo.data.datasets.case import stem_of
 from unetzoo.data.datasets.inputs import CHANNEL
 from unetzoo.data.datasets.reading import check_grid
-from unetzoo.data.io.formats import read_header
-from unetzoo.data.io.pictures import Picture
+from unetzoo.data.io.formats import read_header, stated_spacing
 from unetzoo.data.io.volumes import read_voxel_weights
 from unetzoo.interop.nnunet_folder import TrainedFolder, is_trained_folder
+from unetzoo.interop.nnunet_scan import UNKNOWN, Scan, in_order
 from unetzoo.utils.text import counted
-
-
-@dataclass(frozen=True)
-class Scan:
-    """An image as nnU-Net holds it, ``(*spatial, C)`` in the plan's order of axes."""
-
-    data: np.ndarray
-    spacing: tuple[float, ...]
-    path: Path  # of its first file
 
 
 @dataclass(frozen=True)
@@ -57,29 +47,12 @@ class GivenMasks:
                 f"{self.folder}: {counted(len(there), 'mask')} of {name!r}; expected one of the "
                 f"stage before, named as {name}.nii.gz."
             )
-        check_grid(there[0], scan.path)
-        labels = read_voxel_weights(there[0], image=scan.path)[..., None]
+        spacing = stated_spacing(scan.path, there[0]) or UNKNOWN
+        check_grid(there[0], scan.path, spacing)
+        labels = read_voxel_weights(there[0], image=scan.path, spacing=spacing)[..., None]
         if not (self.canonical or self.trained.reorients):
-            labels = read_header(scan.path).from_canonical(labels)
+            labels = read_header(scan.path, spacing).from_canonical(labels)
         return in_order(labels, self.trained.plans["transpose_forward"])[..., 0].astype("int32")
-
-
-def as_volume(picture: Picture) -> tuple[np.ndarray, tuple[float, ...]]:
-    """A picture as nnU-Net has it, ``(X, Y, Z, C)``: one slice, far from any other; its spacing.
-
-    >>> as_volume(Picture(np.zeros((2, 3, 1)), ()))[0].shape
-    (3, 2, 1, 1)
-    """
-    return picture.data[None].transpose(2, 1, 0, 3), (1.0, 1.0, 999.0)
-
-
-def in_order(values: np.ndarray, axes: Sequence[int]) -> np.ndarray:
-    """Values ``(X, Y, Z, C)`` in the order of axes of a plan, whose own is ``(z, y, x)``; a view.
-
-    >>> in_order(np.zeros((2, 3, 4, 1)), (1, 0, 2)).shape
-    (3, 4, 2, 1)
-    """
-    return values.transpose(2, 1, 0, 3).transpose(*axes, 3)
 
 
 def stage_before(trained: TrainedFolder, given: Path | str | None = None) -> Path | None:

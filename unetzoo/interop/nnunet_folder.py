@@ -20,8 +20,8 @@ from unetzoo.utils.text import few
 
 FINAL = "checkpoint_final.pth"
 REORIENTING = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
-PICTURES = "NaturalImage2DIO"
-READERS = ("SimpleITKIO", "NibabelIO", *REORIENTING, PICTURES)
+PICTURES, STACKS = "NaturalImage2DIO", "Tiff3DIO"
+READERS = ("SimpleITKIO", "NibabelIO", *REORIENTING, PICTURES, STACKS)
 RESCALINGS = {
     "NoNormalization": "none",
     "RescaleTo01Normalization": "range",

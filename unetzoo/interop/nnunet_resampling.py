@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from unetzoo.data.preprocessing.axes import Resizing, resizing
 from unetzoo.data.preprocessing.resampling import (
     THICK,
     coarse_axis,
     resample_image,
+    resample_labels,
     resample_linearly,
 )
 from unetzoo.utils.checks import is_number
@@ -26,16 +28,17 @@ from unetzoo.utils.text import few
 SPLINE, TORCH = "resample_data_or_seg_to_shape", "resample_torch_fornnunet"
 NONE = "no_resampling_hack"
 LABELS, FORCE, FACTOR = "is_seg", "force_separate_z", "separate_z_anisotropy_threshold"
+LEAN = "memefficient_seg_resampling"
 KNOWN: dict[str, dict[str, Any]] = {  # function: its arguments and their defaults
     SPLINE: {LABELS: False, "order": 3, "order_z": 0, FORCE: False, FACTOR: THICK},
     TORCH: {
         LABELS: False, FORCE: None, FACTOR: THICK, "mode": "linear",
-        "aniso_axis_mode": "nearest-exact", "memefficient_seg_resampling": False,
+        "aniso_axis_mode": "nearest-exact", LEAN: False,
         "num_threads": 4, "device": "cpu",
     },
     NONE: {},
 }  # fmt: skip
-FREE = (FORCE, FACTOR, "num_threads", "device", "order", LABELS)  # checked for themselves, or idle
+FREE = (FORCE, FACTOR, "num_threads", "device", "order", LABELS, LEAN)  # checked apart, or idle
 ORDERS = {"data": (3, 1), "seg": (1,), "probabilities": (1,)}
 
 
@@ -48,12 +51,16 @@ class Rule:
         force: whether slices are resampled by themselves; None: where they are thick.
         factor: by which the coarsest axis is above the finest in thick slices.
         none: whether nothing is resampled.
+        torch: whether by torch's function, whose labels are others where two are all but equal.
+        lean: of torch's function for labels: whether only more than half of a voxel counts.
     """
 
     splines: bool = False
     force: bool | None = None
     factor: float = THICK
     none: bool = False
+    torch: bool = False
+    lean: bool = False
 
     def coarse(self, current: Sequence[float], new: Sequence[float]) -> int | None:
         """The axis that is resampled by the nearest slice.
@@ -70,6 +77,36 @@ class Rule:
     def resampled(self, values: np.ndarray, shape: Sequence[int], coarse: int | None) -> np.ndarray:
         """A channel ``(*spatial)`` on another grid, float32."""
         return (resample_image if self.splines else resample_linearly)(values, shape, coarse)
+
+    def resampled_labels(
+        self, labels: np.ndarray, shape: Sequence[int], coarse: int | None
+    ) -> np.ndarray:
+        """Labels ``(*spatial)`` on another grid."""
+        if not self.torch:
+            return resample_labels(labels, shape, coarse, ties="nearest")
+        return _torch_labels(labels, resizing(labels.shape, shape, coarse), shape, self.lean)
+
+
+def _torch_labels(
+    labels: np.ndarray, whole: Resizing, shape: Sequence[int], lean: bool
+) -> np.ndarray:
+    """Labels as ``resample_torch_fornnunet`` gives them.
+
+    It holds each label's share, times 1000, in half precision; of equal ones the smallest label
+    counts. To save memory it may look only for more than half, and else leave 0.
+    """
+    if not whole.order:
+        return labels
+    result = np.zeros(shape, labels.dtype)
+    largest = np.full(shape, 500 if lean else -1, "float32")
+    for number in np.unique(labels):
+        share = whole((labels == number).astype("float32") * 1000)
+        if not lean:
+            share = share.astype("float16").astype("float32")
+        more = share > largest
+        np.copyto(largest, share, where=more & (not lean))
+        np.copyto(result, number, where=more)
+    return result
 
 
 @dataclass(frozen=True)
@@ -91,6 +128,11 @@ def rules_of(configuration: Mapping[str, Any], path: Path) -> Rules:
         raise ValueError(
             f"{path}: only images or only probabilities are resampled; expected both, or neither."
         )
+    if configuration.get("previous_stage") and rules.data.none != rules.seg.none:
+        raise ValueError(
+            f"{path}: only images or only masks of the stage before are resampled; expected both, "
+            "or neither."
+        )
     return rules
 
 
@@ -102,8 +144,6 @@ def _rule(what: str, configuration: Mapping[str, Any], path: Path) -> Rule:
     labels = what == "seg"
     if labels and not configuration.get("previous_stage"):
         return Rule()  # there are none
-    if labels and function != SPLINE:
-        raise ValueError(f"{start} {function}: expected {SPLINE}; a cascade cannot use another.")
     given = configuration[f"resampling_fn_{what}_kwargs"] or {}
     if unknown := [key for key in given if key not in KNOWN[function]]:
         raise ValueError(f"{start}: {few(unknown)}: {function} has no such argument.")
@@ -114,7 +154,10 @@ def _rule(what: str, configuration: Mapping[str, Any], path: Path) -> Rule:
     if values.get("order", 1) not in ORDERS[what]:
         wanted = " or ".join(map(str, ORDERS[what]))
         raise ValueError(f"{start}: order {short(values['order'])}: expected {wanted}.")
-    return Rule(values.get("order") == 3, values[FORCE], values[FACTOR])
+    return Rule(
+        values.get("order") == 3, values[FORCE], values[FACTOR],
+        torch=function == TORCH, lean=values.get(LEAN, False),
+    )  # fmt: skip
 
 
 def _check_values(
@@ -128,5 +171,7 @@ def _check_values(
         raise ValueError(f"{start}: {LABELS} {short(values[LABELS])}: expected {labels}.")
     if known and values[FORCE] not in (None, True, False):
         raise ValueError(f"{start}: {FORCE} {short(values[FORCE])}: expected true, false or null.")
+    if values.get(LEAN, False) not in (True, False):
+        raise ValueError(f"{start}: {LEAN} {short(values[LEAN])}: expected true or false.")
     if known and not is_number(values[FACTOR]):
         raise ValueError(f"{start}: {FACTOR} {short(values[FACTOR])}: expected a number.")

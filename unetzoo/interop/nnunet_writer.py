@@ -55,6 +55,8 @@ class Trained:
     class_names: tuple[str, ...]
     preparation: Preparation
     scheme: LabelScheme | None = None  # which regions the channels are, if they are
+    stage: str = ""  # of a cascade, nnU-Net's name of the configuration
+    mirrored: bool = False  # whether its masks were made with mirror images
 
     @property
     def thin(self) -> int | None:
@@ -72,7 +74,7 @@ class Trained:
     @property
     def configuration(self) -> str:
         """nnU-Net's name for it."""
-        return "3d_fullres" if self.thin is None else "2d"
+        return self.stage or ("3d_fullres" if self.thin is None else "2d")
 
     def along(self, sizes: Any) -> list:
         """A number for each axis of nnU-Net's network, from one or from three."""
@@ -126,22 +128,60 @@ def _is_thin(trained: Trained) -> bool:
     return flat and trained.patch[trained.thin] == 1
 
 
-def write_folder(place: Path, dataset: str, trained: Trained) -> Path:
+def write_folder(
+    place: Path, dataset: str, trained: Trained, before: Sequence[Trained] = ()
+) -> Path:
     """Write ``DATASET/nnUNetTrainer__nnUNetPlans__CONFIGURATION``, and a zip of it to install.
 
     Args:
         place: the folder that both go to.
         dataset: nnU-Net's name for it, such as ``Dataset001_liver``.
         trained: what to write.
+        before: of a cascade, the folds of the stage before, for a folder beside it.
 
     Returns: the folder.
     Raises: ValueError for what nnU-Net has no counterpart of.
     """
-    check_trained(trained)
-    folder = place / dataset / f"{TRAINER}__{PLANS}__{trained.configuration}"
-    fold = folder / "fold_0"
-    fold.mkdir(parents=True)
+    for one in (trained, *before[:1]):
+        check_trained(one)
     plans, description = plans_of(trained, dataset), description_of(trained)
+    if before:
+        _put_before(plans, plans_of(before[0], dataset))
+    for number, fold in enumerate(before):
+        _write_fold(place / dataset, fold, number, plans, description)
+    folder = _write_fold(place / dataset, trained, 0, plans, description)
+    with replacing(place / f"{dataset}.zip") as beside, ZipFile(beside, "w", ZIP_STORED) as archive:
+        for path in sorted((place / dataset).rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(place))
+    return folder
+
+
+def _put_before(plans: dict[str, Any], first: Mapping[str, Any]) -> None:
+    """Add the configuration of the stage before to the plans of a cascade.
+
+    Raises: ValueError where the two do not have the rest in common.
+    """
+    own = "foreground_intensity_properties_per_channel", "transpose_forward"
+    if any(plans[name] != first[name] for name in own):
+        raise ValueError(
+            "format nnunet: the stages of the cascade normalize their images differently, but "
+            "nnU-Net has one normalization for both; expected stages of one plan."
+        )
+    ((last, cascade),) = plans["configurations"].items()
+    ((name, before),) = first["configurations"].items()
+    plans["configurations"] = {
+        name: {**before, "next_stage": last}, last: {**cascade, "previous_stage": name}
+    }  # fmt: skip
+
+
+def _write_fold(
+    dataset: Path, trained: Trained, number: int, plans: dict[str, Any], description: dict
+) -> Path:
+    """Write one fold of a configuration, and what all of its folds share. Returns: its folder."""
+    folder = dataset / f"{TRAINER}__{PLANS}__{trained.configuration}"
+    fold = folder / f"fold_{number}"
+    fold.mkdir(parents=True)
     _write_json(folder / "plans.json", plans)
     _write_json(folder / "dataset.json", description)
     # nnUNetv2_export_model_to_zip asks for these; nothing is known that could be in them
@@ -149,17 +189,14 @@ def write_folder(place: Path, dataset: str, trained: Trained) -> Path:
     for path in (fold / "validation" / "summary.json", folder / "dataset_fingerprint.json"):
         _write_json(path, {})
     Image.new("L", (1, 1), 255).save(fold / "progress.png")
+    axes = tuple(range(len(trained.along(1)))) if trained.mirrored else None
     write_torch(fold / FINAL, {
         "network_weights": state_dict(trained),
         "optimizer_state": {}, "grad_scaler_state": None, "logging": {}, "_best_ema": None,
-        "current_epoch": 0, "trainer_name": TRAINER, "inference_allowed_mirroring_axes": None,
-        "init_args": {"plans": plans, "configuration": trained.configuration, "fold": 0,
+        "current_epoch": 0, "trainer_name": TRAINER, "inference_allowed_mirroring_axes": axes,
+        "init_args": {"plans": plans, "configuration": trained.configuration, "fold": number,
                       "dataset_json": description},
     })  # fmt: skip
-    with replacing(place / f"{dataset}.zip") as beside, ZipFile(beside, "w", ZIP_STORED) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                archive.write(path, path.relative_to(place))
     return folder
 
 

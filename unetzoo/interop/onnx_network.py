@@ -29,8 +29,8 @@ class OnnxNetwork:
     name = FILE
 
     def __init__(self, processing: Processing) -> None:
-        self.strides = processing.strides
-        self.context = processing.context
+        self.strides = processing.of_network(processing.strides)
+        self.context = processing.of_network(processing.context)
         path = processing.folder / processing.file
         if path.suffix != ".onnx":
             raise ValueError(
@@ -40,7 +40,7 @@ class OnnxNetwork:
         processing.check_files()
         self.session = session(path)
         sizes = (None,) * len(self.strides)
-        self.input_shape: Any = (None, *sizes, processing.channels)
+        self.input_shape: Any = (None, *sizes, processing.network_channels)
         self.output_shape: Any = (None, *sizes, processing.output_channels)
         self._check(path)
 

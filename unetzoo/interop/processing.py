@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unetzoo.data.labels import LabelScheme
+from unetzoo.data.neighbors import Neighbors
 from unetzoo.data.preprocessing.preparation import Preparation
-from unetzoo.utils.checks import whole, wholes
+from unetzoo.evaluation.calibration import checked_temperature
+from unetzoo.utils.checks import is_whole, whole, wholes
 from unetzoo.utils.files import missing, replacing
 from unetzoo.utils.json_values import read_json, short
 
@@ -36,6 +40,12 @@ STEPS = (
 )
 
 
+OF_SLICES = (
+    "slices: patches are one voxel thick along slices.axis, counted from 0; with slices.flat the "
+    "network takes them without this axis. Its channels are those of the slice slices.neighbors "
+    "before, of the next ..., of the last of as many after; beyond the ends, of the last slice."
+)
+
 LAST_OF_REGIONS = (
     "Resample the logits back linearly, put the box back, and write the number of each region in "
     "labels.regions.order where its sigmoid is above 0.5, later regions over earlier ones."
@@ -44,6 +54,10 @@ LAST_OF_REGIONS = (
 LAST_OF_OVERLAPPING = (
     "Resample the logits back linearly, put the box back, and write a channel for each label, 1 "
     "where its sigmoid is above 0.5."
+)
+
+PROBABILITIES = (
+    "Where probabilities are wanted: divide the logits by temperature before softmax or sigmoid."
 )
 
 
@@ -62,6 +76,26 @@ class Processing:
     preparation: Preparation
     layout: str = ""
     checksums: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each file
+    temperature: float = 1.0  # of the probabilities; it leaves masks as they are
+    across: int | None = None  # the axis across slices, of a network that goes slice by slice
+    flat: bool = False  # whether that network is a 2D one, which takes no such axis
+    neighbors: int = 0  # slices on either side that are channels, too
+
+    @property
+    def network_channels(self) -> int:
+        """Those of the network's input: of the image, and of the slices beside a slice."""
+        return self.channels * (2 * self.neighbors + 1)
+
+    def seen(self, image: np.ndarray) -> Any:
+        """A prepared image ``(*spatial, C)`` with the channels that the network sees."""
+        if not self.neighbors or self.across is None:
+            return image
+        return Neighbors(image, self.across, self.neighbors)
+
+    def of_network(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        """A size for each axis of the network, which a flat one has not across the slices."""
+        axis = self.across
+        return sizes if axis is None or not self.flat else (*sizes[:axis], *sizes[axis + 1 :])
 
     @property
     def output_channels(self) -> int:
@@ -74,14 +108,19 @@ class Processing:
             return LAST_OF_OVERLAPPING
         return LAST_OF_REGIONS if self.scheme.regions else STEPS[-1]
 
+    @property
+    def _of_slices(self) -> tuple[str, ...]:
+        return (OF_SLICES,) if self.flat or self.neighbors else ()
+
     def write(self, **more: Any) -> None:
         """Write the file, with more that it is to say."""
+        slices = {"axis": self.across, "flat": self.flat, "neighbors": self.neighbors}
         record = {
             "format": "unetzoo processing",
             "version": VERSION,
             "file": self.file,
             "axes": "RAS, channels last" if len(self.patch) == 3 else "rows, columns, channels",
-            "steps": (*STEPS[:-1], self._last_step),
+            "steps": (*STEPS[:4], *self._of_slices, STEPS[4], self._last_step, PROBABILITIES),
             "channels": self.channels,
             "classes": self.class_names,
             "labels": self.scheme.to_json(),
@@ -94,6 +133,8 @@ class Processing:
                 "weights": "Gaussian around voxel size // 2, sigma = size / 8, the largest 10, in "
                 "half precision; where that is 0, the smallest that is not",
             },
+            "temperature": self.temperature,
+            **({"slices": slices} if self._of_slices else {}),
             "layout": self.layout,
             "checksums": dict(self.checksums),
             "test": {"input": INPUT, "output": OUTPUT},
@@ -113,7 +154,9 @@ class Processing:
             window = record["window"]
             patch = tuple(window["patch"])
             rank = len(patch)
-            if math.prod(patch) * max(record["channels"], len(record["classes"])) > LARGEST:
+            slices = _slices(record.get("slices"), rank)
+            channels = record["channels"] * (2 * slices["neighbors"] + 1)
+            if math.prod(patch) * max(channels, len(record["classes"])) > LARGEST:
                 raise ValueError(f"patch {short(patch)}: expected {LARGEST:,} numbers at most")
             return cls(
                 folder=Path(folder),
@@ -127,6 +170,8 @@ class Processing:
                 preparation=Preparation.from_json(record["preparation"]),
                 layout=str(record["layout"]),
                 checksums={str(name): str(key) for name, key in record["checksums"].items()},
+                temperature=checked_temperature(record.get("temperature", 1.0)),
+                **slices,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = str(error).removesuffix(".") or type(error).__name__
@@ -163,6 +208,17 @@ def _name(text: object) -> str:
     if not isinstance(text, str) or text != Path(text).name or text in ("", ".", ".."):
         raise ValueError(f"file {short(text)}: expected a name in the folder")
     return text
+
+
+def _slices(record: Any, rank: int) -> dict[str, Any]:
+    """What is said of slices, if anything. Raises: ValueError for what cannot be."""
+    if record is None:
+        return {"across": None, "flat": False, "neighbors": 0}
+    axis, flat, neighbors = record["axis"], record["flat"], record["neighbors"]
+    known = rank == 3 and axis in range(3) and isinstance(flat, bool)
+    if not known or not is_whole(neighbors, least=0):
+        raise ValueError(f"slices along axis {short(axis)}: expected 0 to 2, flat, and neighbors")
+    return {"across": axis, "flat": flat, "neighbors": neighbors}
 
 
 def _from_0(numbers: Any, rank: int) -> tuple[int, ...]:

@@ -75,6 +75,19 @@ def _replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def over_devices(total: Any) -> Any:
+    """The total of the whole batch, where ``tf.distribute`` gives each device a part of it.
+
+    jax sees the whole batch as it is. Elsewhere there is one device.
+    """
+    if _replicas() == 1:
+        return total
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    return total if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, total)
+
+
 def class_sums(
     voxels: Voxels,
     activation: str,
@@ -93,16 +106,15 @@ def class_sums(
     probabilities = ops.softmax(logits, axis=-1) if softmax else ops.sigmoid(logits)
     if softmax and not include_background:
         probabilities, targets = probabilities[..., 1:], targets[..., 1:]
-    voxel_weight = voxels.voxel_weight
-    if batch:
-        voxel_weight = voxel_weight * _like_voxels(voxels)
+    voxel_weight = voxel_weights(voxels) if batch else voxels.voxel_weight
     axes = tuple(range(0 if batch else 1, len(voxel_weight.shape)))
     weight = voxel_weight[..., None]
     both = ops.sum(weight * probabilities * targets, axis=axes)
     if squared:
         probabilities, targets = ops.square(probabilities), ops.square(targets)
     predicted = ops.sum(weight * probabilities, axis=axes)
-    return Sums(both, predicted, ops.sum(weight * targets, axis=axes))
+    sums = Sums(both, predicted, ops.sum(weight * targets, axis=axes))
+    return Sums(*map(over_devices, sums)) if batch else sums
 
 
 def mean_of_samples(loss: Any, voxels: Voxels, batch: bool) -> Any:
@@ -130,23 +142,33 @@ def mean_crossentropy(
 
     The weight of a class is in the sums above and below the fraction line, like that of a voxel.
     """
-    targets, logits = voxels.targets, voxels.logits
-    weights = voxels.voxel_weight * _like_voxels(voxels)
-    if activation == "sigmoid":
-        entropy = ops.binary_crossentropy(targets, logits, from_logits=True)
-        return weighted_mean(ops.mean(entropy, axis=-1), weights)
-    log_likelihood = targets * ops.log_softmax(logits, axis=-1)
+    weights = voxel_weights(voxels)
     if class_weights is None:
-        return weighted_mean(-ops.sum(log_likelihood, axis=-1), weights)
-    of_class = ops.convert_to_tensor(class_weights, dtype="float32")
+        return weighted_mean(crossentropies(voxels, activation), weights)
+    targets, of_class = voxels.targets, ops.convert_to_tensor(class_weights, dtype="float32")
+    log_likelihood = targets * ops.log_softmax(voxels.logits, axis=-1)
     above = ops.sum(weights * ops.sum(-of_class * log_likelihood, axis=-1))
     below = ops.sum(weights * ops.sum(of_class * targets, axis=-1))
-    return above / ops.maximum(below, 1e-8)
+    return over_devices(above) / ops.maximum(over_devices(below), 1e-8)
+
+
+def crossentropies(voxels: Voxels, activation: str) -> Any:
+    """The cross-entropy of each voxel ``(B, *spatial)``; with sigmoid, the mean of its channels."""
+    targets, logits = voxels.targets, voxels.logits
+    if activation == "sigmoid":
+        return ops.mean(ops.binary_crossentropy(targets, logits, from_logits=True), axis=-1)
+    return -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)
 
 
 def weighted_mean(values: Any, weights: Any) -> Any:
     """sum(w v) / sum(w); 0 where nothing has weight."""
-    return ops.sum(weights * values) / ops.maximum(ops.sum(weights), 1e-8)
+    total, weight = ops.sum(weights * values), ops.sum(weights)
+    return over_devices(total) / ops.maximum(over_devices(weight), 1e-8)
+
+
+def voxel_weights(voxels: Voxels) -> Any:
+    """The weights of the voxels times that of their sample, ``(B, *spatial)``."""
+    return voxels.voxel_weight * _like_voxels(voxels)
 
 
 def _like_voxels(voxels: Voxels) -> Any:

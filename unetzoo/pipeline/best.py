@@ -16,7 +16,7 @@ from unetzoo.pipeline.predictor import classes_in
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.json_values import short
 from unetzoo.utils.notebook import Shown
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 from unetzoo.utils.text import aligned, write_text
 
 
@@ -96,7 +96,7 @@ def find_best(
     run = next(iter(singles.values())).run
     dice = {}
     for name, (pairs, _) in candidates.items():
-        scored = bar(f"scoring {name}")(pairs)
+        scored = bar_or_lines(f"scoring {name}", every=EVERY)(pairs)
         rows = [dice_of(truth, mask, run.scheme) for truth, mask in scored]
         dice[name] = counted_mean(counted_mean(values) for values in zip(*rows, strict=True))
     name = max(dice, key=lambda key: dice[key])

@@ -12,7 +12,7 @@ from unetzoo.data.preprocessing.normalization import Normalization, is_number
 from unetzoo.data.preprocessing.preparation import check_spacing
 from unetzoo.training.checks import check_optimizer
 from unetzoo.utils.checks import check, is_whole
-from unetzoo.utils.choices import LAST_SEED, PRECISIONS
+from unetzoo.utils.choices import CASCADE, LAST_SEED, LOSSES, PRECISIONS
 from unetzoo.utils.text import counted
 
 
@@ -62,6 +62,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda path: path is None or (isinstance(path, str) and path != ""),
         "the path of a file that lists the folds, or None",
     ),
+    "previous": (
+        lambda place: place is None or (isinstance(place, str) and place != ""),
+        "the folder of unetzoo cross-validate of the stage before, or None",
+    ),
     "groups": (_is_pattern, "a regular expression such as '^[^_]+', or None"),
     "normalisation": (_are_kinds, "a ZScore, CT or Rescaled for each channel, or None"),
     "fill": (lambda fill: fill is None or is_number(fill), "a finite number, such as 0"),
@@ -70,6 +74,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "arguments of the network by name, such as {'norm': 'instance'}",
     ),
     "neighbors": (lambda count: is_whole(count, least=0), "a whole number of at least 0"),
+    "loss": (lambda name: name in LOSSES, f"one of {', '.join(LOSSES)}"),
     "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     **dict.fromkeys(
         ("boundary_weights", "augment", "batch_dice"),
@@ -127,6 +132,29 @@ def check_neighbors(neighbors: int, patch: Sequence[int]) -> None:
         raise ValueError(
             f"neighbors {neighbors}, patch {tuple(patch)}: expected a patch of one slice of a "
             "volume, such as 64,64,1; of a plan, configuration 2d."
+        )
+
+
+def check_previous(previous: str | None, patch: Sequence[int]) -> None:
+    """Raises: ValueError for a stage before a network that does not see volumes."""
+    if previous is not None and (len(patch) != 3 or 1 in patch):
+        raise ValueError(
+            f"previous {previous}, patch {tuple(patch)}: expected a patch of several voxels on "
+            "three axes, such as 64,64,64."
+        )
+
+
+def check_stage(configuration: str | None, previous: str | None) -> None:
+    """Raises: ValueError for a cascade without a stage before, or such a stage without one."""
+    if configuration == CASCADE and previous is None:
+        raise ValueError(
+            f"configuration {CASCADE}: expected --previous, the folder of unetzoo cross-validate "
+            "--configuration 3d_lowres."
+        )
+    if configuration != CASCADE and previous is not None:
+        raise ValueError(
+            f"previous {previous}: expected --configuration {CASCADE} with it, not "
+            f"{configuration or 'another'}."
         )
 
 

@@ -59,9 +59,14 @@ class Chosen:
     @property
     def first(self) -> Run:
         """The run of the first fold, of the first member."""
+        return self.firsts[0]
+
+    @property
+    def firsts(self) -> list[Run]:
+        """The run of the first fold, of each member."""
         if self.members:
-            return self.members[0].first
-        return Run.read(self.folder / FOLD.format(self.folds[0]))
+            return [run for member in self.members for run in member.firsts]
+        return [Run.read(self.folder / FOLD.format(self.folds[0]))]
 
     def write(self) -> None:
         """Write the record, completely or not at all."""

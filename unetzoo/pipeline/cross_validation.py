@@ -12,17 +12,24 @@ from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.evaluation.results import evaluate_files
 from unetzoo.evaluation.spread import CrossValidation
 from unetzoo.pipeline.chosen import FOLD, Chosen
-from unetzoo.pipeline.early_folds import files_of, held_out_by, shared_settings
+from unetzoo.pipeline.early_folds import (
+    files_of,
+    held_out_by,
+    shared_settings,
+    stage_to_train,
+)
 from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.out_of_fold import OutOfFold, cleanup_of, segment_held_out
+from unetzoo.pipeline.previous import masks_before
 from unetzoo.pipeline.run import PREPARED, Run
 from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.trainer import end_of, train
 from unetzoo.planning.plans import Plan
 from unetzoo.training.epochs import duration
+from unetzoo.utils.choices import LOWRES
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 
 
 def cross_validate(
@@ -48,6 +55,9 @@ def cross_validate(
     kept, one that was stopped goes on. Images are prepared alike in all folds, by all cases, as in
     nnU-Net.
 
+    Of a cascade whose stage before is ``3d_lowres`` in the folder, that comes first, all folds of
+    it, unless it is done.
+
     Args:
         settings: of the runs; their fold does not matter.
         folder: for the runs.
@@ -65,6 +75,15 @@ def cross_validate(
     """
     folder = Path(folder)
     place = Path(cache or folder / PREPARED)
+    if (stage := stage_to_train(settings, folder, plan)) and not _is_done(stage, folder / LOWRES):
+        _say(f"{LOWRES} comes first, into {folder / LOWRES}")
+        cross_validate(
+            stage, folder / LOWRES, cache=place, workers=workers, plan=plan, survey=survey,
+            model=model, mirror=mirror, overlap=overlap, probabilities=probabilities,
+            tolerance=tolerance,
+        )  # fmt: skip
+        _say(f"{LOWRES} is done; the cascade goes on with its masks")
+        survey = None
     with survey or Survey(place) as looking:
         data = files_of(settings)
         chosen = held_out_by(data, folds)
@@ -94,12 +113,26 @@ def cross_validate(
     return _scored(OutOfFold(folder, made), tolerance)
 
 
+def _is_done(settings: Settings, folder: Path) -> bool:
+    """Whether a cross-validation has masks of all cases already."""
+    cases = files_of(settings).dataset.cases
+    try:
+        masks_before(folder, cases)
+    except ValueError:
+        return False
+    return True
+
+
 def _scored(cases: OutOfFold, tolerance: float) -> CrossValidation:
     """Score the held-out cases of all finished folds, and choose what is done to masks."""
     run = cases.run
     pairs = [(name, cases.cases[name].labels, path) for name, path in cases.masks.items()]
     evaluation = evaluate_files(
-        pairs, run.scheme, run.class_names, tolerance=tolerance, progress=bar("scoring")
+        pairs,
+        run.scheme,
+        run.class_names,
+        tolerance=tolerance,
+        progress=bar_or_lines("scoring", every=EVERY),
     )
     lacking = {name: "it could not be segmented" for name in cases.cases if name not in cases.masks}
     evaluation = replace(evaluation, failed={**lacking, **evaluation.failed})

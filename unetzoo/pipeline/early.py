@@ -16,6 +16,7 @@ from unetzoo.model_files import check_saved
 from unetzoo.pipeline.chosen import Chosen, is_chosen
 from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.from_tfds import Tfds
+from unetzoo.pipeline.previous import place_before
 from unetzoo.pipeline.run import PLAN, RUN, Run
 from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.training_data import TrainingData
@@ -26,7 +27,7 @@ from unetzoo.training.checkpoints import checkpoints
 from unetzoo.utils.choices import TFDS
 from unetzoo.utils.files import check_folder, missing
 
-NNUNET = ("folds", "checkpoint", "previous", "canonical")  # options of its folders alone
+NNUNET = ("folds", "checkpoint", "canonical")  # options of its folders alone
 
 
 def training_data(
@@ -90,17 +91,20 @@ def check_trained(path: Path | str) -> None:
     """Check that a trained network lies at a path; does not import Keras.
 
     Args:
-        path: the folder of a run, a ``.keras`` file, or a folder that nnU-Net has trained or one
-            of its folds.
+        path: the folder of a run, a ``.keras`` file, or a folder or zip of nnU-Net, or
+            a fold in one.
 
     Raises: ValueError where there is none, or it is damaged.
     """
     path = Path(path)
-    if is_trained_folder(path):
-        check_folds(path)
-    elif is_trained_folder(path.parent) and path.name.startswith("fold_"):
-        check_folds(path.parent, [path.name.removeprefix("fold_")])
-    elif (path / RUN).exists():
+    with trained_place(path, weights=False) as place:
+        if is_trained_folder(place):
+            check_folds(place)
+            return
+        if is_trained_folder(place.parent) and place.name.startswith("fold_"):
+            check_folds(place.parent, [place.name.removeprefix("fold_")])
+            return
+    if (path / RUN).exists():
         check_saved(Run.read(path).model_file())
     elif path.is_file() and path.suffix == ".keras":
         check_saved(path)
@@ -109,7 +113,7 @@ def check_trained(path: Path | str) -> None:
         reason = there if path.is_dir() else missing(path) or "it is another file"
         raise ValueError(
             f"{path}: {reason}; expected a .keras file, the folder of a run of unetzoo train, or "
-            "one that nnU-Net has trained."
+            "a folder or zip of nnU-Net."
         )
 
 
@@ -161,10 +165,23 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int,
     if is_exported(folder):
         processing = Processing.read(folder)
         processing.check_files()
+        check_no_stage(folder, options)
         return processing.channels, processing.layout == "nnunet"
     if is_chosen(folder):
-        first = Chosen.read(folder).first
-        return first.channels, first.layout == "nnunet"
+        chosen = Chosen.read(folder)
+        cascades = [run for run in chosen.firsts if run.settings.previous is not None]
+        for run in cascades:
+            place_before(run, options.get("previous"))
+        if not cascades:
+            check_no_stage(folder, options)
+        return chosen.first.channels, chosen.first.layout == "nnunet"
     run = Run.read(folder)
     check_saved(run.model_file(which))
+    place_before(run, options.get("previous"))
     return run.channels, run.layout == "nnunet"
+
+
+def check_no_stage(folder: Path, options: dict[str, Any]) -> None:
+    """Raises: ValueError for a stage before networks that are no cascade."""
+    if "previous" in options:
+        raise ValueError(f"{folder}: no cascade, which has a stage before; give no --previous.")

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from unetzoo.pipeline.settings import Settings
 from unetzoo.planning.dataset import plan_dataset
 from unetzoo.planning.plans import Plan
 from unetzoo.planning.serialization import read_plan, write_plan
-from unetzoo.utils.files import make_folder, replacing
+from unetzoo.utils.choices import LOWRES
+from unetzoo.utils.files import absolute, make_folder, replacing
 from unetzoo.utils.json_values import read_json, short
 
 RECORD = "cross_validation.json"  # the settings of all folds, as asked for and with a preparation
@@ -73,7 +74,8 @@ def shared_settings(data: Files, folder: Path, workers: int, survey: Survey) -> 
                 f"{folder}: the cross-validation there was begun with {', '.join(different)}; give "
                 "the same settings to go on, or another folder."
             )
-        return replace(shared, data=asked.data, splits=asked.splits, epochs=asked.epochs)
+        names = ("data", "splits", "epochs", "previous")
+        return replace(shared, **{name: getattr(asked, name) for name in names})
     shared = asked
     if asked.normalisation is None or asked.spacing == "median":
         run = training_data(replace(asked, fold=None)).begin(folder, workers, survey)
@@ -84,6 +86,37 @@ def shared_settings(data: Files, folder: Path, workers: int, survey: Survey) -> 
     with replacing(path) as beside:
         beside.write_text(json.dumps(record, indent=1) + "\n")
     return shared
+
+
+OF_STAGE = ("network", "patch", "spacing", "batch_size", "batch_dice", "build", "init", "freeze",
+            "neighbors", "previous")  # settings that the first stage has of its own  # fmt: skip
+OF_PLAN = ("features", "kernels", "strides", "deep_supervision")  # arguments of its network
+
+
+def stage_to_train(settings: Settings, folder: Path, plan: Plan | None) -> Settings | None:
+    """The settings of a cascade's first stage where it is trained with it, in 3d_lowres; else None.
+
+    It has the options of the second stage, but for patch, spacing, batch and initial weights.
+
+    Args:
+        settings: of the second stage.
+        folder: of its cross-validation.
+        plan: of both.
+
+    Raises: ValueError without a plan.
+    """
+    own = absolute(str(folder / LOWRES))
+    if settings.previous is None or absolute(settings.previous) != own:
+        return None
+    if plan is None:
+        raise ValueError(
+            f"previous {settings.previous}: expected a plan, by which 3d_lowres is trained there "
+            "first; or the folder of unetzoo cross-validate of the stage before."
+        )
+    shared = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    shared = {name: value for name, value in shared.items() if name not in OF_STAGE}
+    build = {k: v for k, v in (settings.build or {}).items() if k not in OF_PLAN}
+    return Settings.from_plan(plan, LOWRES, **shared, build=build)
 
 
 def _read(path: Path) -> tuple[Settings, Settings]:

@@ -75,22 +75,18 @@ def calibrate(
 
     The folder then also holds ``calibration.txt`` and ``reliability.png``. A temperature is fitted
     on the run's held-out cases and kept with the run, for ``predict --probabilities``; other cases
-    are only looked at.
+    are only looked at. Of regions and labels that overlap, each is looked at by itself; they have
+    one temperature, that of their sigmoids.
 
     Args:
         predictor, data, folder, test, options: as in ``evaluate``.
 
-    Raises: ValueError for data of TensorFlow Datasets, a run of regions, and as in ``evaluate``.
+    Raises: ValueError for data of TensorFlow Datasets, and as in ``evaluate``.
     Source: Guo et al. 2017.
     """
     from unetzoo.visualization.reliability import reliability_figure
 
     folder, run = Path(folder), predictor.own_run
-    if run.scheme.regions:
-        raise ValueError(
-            f"{folder}: the run has regions, which lie over each other: a temperature is fitted "
-            "for classes alone; leave out --calibration."
-        )
     source = training_data(run.settings, data, test=test)
     cases = source.to_score(run)
     if not isinstance(cases, list):

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unetzoo.evaluation.calibration import FILE, read_temperature
 from unetzoo.inference.shapes import first_output
 from unetzoo.interop.processing import INPUT, OUTPUT, Processing, digest, is_exported
 from unetzoo.model_files import check_saved
+from unetzoo.pipeline.previous import check_stage_before
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.choices import EXPORTS
 from unetzoo.utils.files import check_folder, make_folder
@@ -27,6 +30,10 @@ TOLERANCE = 1e-4  # of the largest logit
 ONNX = ("tf2onnx", "onnx", "onnxruntime")
 ONNX_BYTES = 2**31 - 2**24  # of weights, with room for the graph
 NEEDED = {"onnx": ONNX, "bioimageio": ONNX, "openvino": ("openvino",)}  # packages
+UNCALIBRATED = {  # formats that cannot hold a temperature
+    "nnunet": "nnU-Net's folders have no place for",
+    "bioimageio": "rdf.yaml has no words for",
+}
 WITHOUT_TENSORFLOW = ("keras", "nnunet")  # which any backend writes
 
 
@@ -76,6 +83,13 @@ def export(
     """
     folder = Path(folder)
     record, saved = check_export(run, folder, format, which, overwrite)
+    temperature = read_temperature(record.folder, saved.name)
+    if temperature != 1 and format in UNCALIBRATED:
+        warnings.warn(
+            f"format {format}: {UNCALIBRATED[format]} the temperature {temperature:.3f} of "
+            f"{record.folder / FILE}; masks are the same without it, probabilities are not.",
+            stacklevel=2,
+        )
     if format == "nnunet":
         return _export_nnunet(record, saved, folder)
     from unetzoo.interop.formats import WRITERS
@@ -95,7 +109,7 @@ def export(
         processing = _processing(record, model, place, file, x.shape[1:-1], expected.shape[1:-1])
         files = sorted(path for path in place.rglob("*") if path.is_file())
         sums = {path.relative_to(place).as_posix(): digest(path) for path in files}
-        processing = replace(processing, checksums=sums)
+        processing = replace(processing, checksums=sums, temperature=temperature)
         processing.write(runtime=runtime, difference=difference)
         if keras_file is not None:
             _describe(processing, model, record, keras_file)
@@ -157,36 +171,15 @@ def _describe(processing: Processing, model: Any, run: Run, keras_file: "KerasFi
 
 
 def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
-    """A folder that nnU-Net takes, read again and compared."""
-    import keras
-
+    """A folder that nnU-Net takes, read again and compared; of a cascade that before it, too."""
     from unetzoo.interop.nnunet import load_nnunet
-    from unetzoo.interop.nnunet_writer import Trained, write_folder
-    from unetzoo.registry import check_arguments
-    from unetzoo.saving import load_model
+    from unetzoo.interop.nnunet_writer import write_folder
+    from unetzoo.pipeline.nnunet_export import stage_before, trained_of
 
-    model = load_model(saved)
-    weights = {
-        f"{layer.name}.{weight.name}": keras.ops.convert_to_numpy(weight).astype("float32")
-        for layer in model.layers
-        for weight in layer.weights
-    }
-    settings = run.settings
-    arguments = check_arguments(settings.network, **settings.build or {})
-    trained = Trained(
-        network=settings.network.replace("-", "_"),
-        build=arguments,
-        weights=weights,
-        patch=run.patch,
-        batch_size=settings.batch_size,
-        channels=run.channels,
-        class_names=run.class_names,
-        preparation=run.preparation,
-        scheme=run.scheme,
-    )
+    model, trained = trained_of(run, saved)
     name = re.sub(r"\W", "", run.folder.resolve().name) or "run"
     with _becoming(folder) as place:
-        written = write_folder(place, f"Dataset001_{name}", trained)
+        written = write_folder(place, f"Dataset001_{name}", trained, stage_before(run))
         x = _drawn(run)
         expected = np.asarray(first_output(model.predict_on_batch(x)), "float32")
         axes = [0, *(1 + axis for axis in trained.axes), 4]
@@ -208,14 +201,20 @@ def check_export(
         raise ValueError(f"format {format!r}: expected one of {', '.join(EXPORTS)}.")
     record = Run.read(run)
     settings = record.settings
-    if settings.slicing is not None or settings.neighbors:
+    if format in ("nnunet", "bioimageio") and (settings.slicing is not None or settings.neighbors):
         raise ValueError(
             f"format {format}: the run in {record.folder} goes through volumes slice by slice with "
-            "a 2D network or the slices beside them, which an export does not say yet; expected a "
-            "run without."
+            f"{'the slices beside them' if settings.neighbors else 'a 2D network'}, which this "
+            "format has no words for; expected --format onnx, or another but this."
+        )
+    if settings.previous is not None and format != "nnunet":
+        raise ValueError(
+            f"format {format}: the run in {record.folder} is a cascade, which sees masks of the "
+            "stage before; expected --format nnunet, which has both stages."
         )
     saved = record.model_file(which)
     check_saved(saved)
+    check_stage_before(record)
     packages = NEEDED.get(format, ())
     if lacking := [name for name in packages if find_spec(name) is None]:
         raise ValueError(
@@ -267,7 +266,7 @@ def _network(path: Path) -> Any:
 
 def _drawn(run: Run) -> np.ndarray:
     """A patch of the noise that z-scores have, float32, from seed 0."""
-    shape = (1, *run.patch, run.channels)
+    shape = (1, *run.settings.network_patch, run.network_channels)
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
@@ -297,15 +296,27 @@ def _processing(
 ) -> Processing:
     from unetzoo.inference.shapes import strides
 
+    flat, across = run.settings.slicing is not None, run.settings.across
+
+    def along(sizes: Iterable[int], thickness: int) -> tuple[int, ...]:
+        """A size for each axis of the image; a 2D network has none across the slices."""
+        listed = list(sizes)
+        if flat and across is not None:
+            listed.insert(across, thickness)
+        return tuple(listed)
+
     return Processing(
         folder=folder,
         file=file,
-        patch=patch,
-        context=tuple(size - inner for size, inner in zip(patch, output, strict=True)),
-        strides=strides(model),
+        patch=along(patch, 1),
+        context=along((size - inner for size, inner in zip(patch, output, strict=True)), 0),
+        strides=along(strides(model), 1),
         channels=run.channels,
         scheme=run.scheme,
         class_names=run.class_names,
         preparation=run.preparation,
         layout=run.layout,
+        across=across,
+        flat=flat,
+        neighbors=run.settings.neighbors,
     )

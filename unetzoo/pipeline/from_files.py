@@ -14,18 +14,28 @@ from unetzoo.data.datasets import Case, Dataset, find_dataset
 from unetzoo.data.datasets.reading import read_case_labels
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.preprocessing import jobs
-from unetzoo.data.preprocessing.cache import key_of, prepare_cases
+from unetzoo.data.preprocessing.cache import PreparedCase, key_of, prepare_cases
+from unetzoo.data.preprocessing.masks_before import prepare_masks
 from unetzoo.data.preprocessing.preparation import preparation_for
 from unetzoo.data.preprocessing.survey import Look, Survey
 from unetzoo.data.splits import grouped_folds, read_splits
 from unetzoo.evaluation.results import Evaluation, evaluate_files
+from unetzoo.pipeline.previous import (
+    check_classes,
+    held_out_masks,
+    keys_with,
+    masks_before,
+    masks_of,
+)
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
 from unetzoo.utils.json_values import short
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from unetzoo.data.patches import PatchDataset
     from unetzoo.pipeline.predictor import Predictor
 
@@ -67,6 +77,8 @@ class Files(TrainingData):
         if cases:
             self._check_axes(2 if is_picture(cases[0].images[0]) else 3)
         self._dealt()
+        if self.settings.previous is not None:
+            masks_before(self.settings.previous, cases)
 
     def begin(self, folder: Path, workers: int, survey: Survey) -> Run:
         settings, dataset = self.settings, self.dataset
@@ -77,7 +89,7 @@ class Files(TrainingData):
             dataset.channel_names,
             fill=settings.fill,
             workers=workers,
-            progress=bar("reading every file"),
+            progress=bar_or_lines("reading every file", every=EVERY),
         )
         self.looks = survey_result.looks
         self._tell_classes(train)
@@ -107,14 +119,18 @@ class Files(TrainingData):
             workers=workers,
             boundary_weights=settings.boundary_weights,
             looks=self.looks,
-            progress=bar("preparing"),
+            progress=bar_or_lines("preparing", every=EVERY),
         )
-        run = self._with_digests(run, {case.name: case.key for case in prepared})
+        files = masks_of(run, self._cases(run), settings.previous)
+        keys = keys_with(files, {case.name: case.key for case in prepared})
+        run = self._with_digests(run, keys)
+        masks = self._masks(run, prepared, files, cache, workers)
         samples = {
-            case.name: case.sample._replace(image=run.seen(case.sample.image)) for case in prepared
+            case.name: case.sample._replace(image=run.seen(case.sample.image, masks.get(case.name)))
+            for case in prepared
         }
 
-        def batches(first: int) -> "PatchDataset":
+        def batches(first: int, share: tuple[int, int] = (0, 1)) -> "PatchDataset":
             return PatchDataset(
                 [samples[name] for name in run.train],
                 patch=settings.patch,
@@ -128,12 +144,30 @@ class Files(TrainingData):
                 outputs=outputs.count,
                 seed=settings.seed,
                 first_batch=first,
+                share=share,
                 workers=workers,
             )
 
         self.batches = batches
         self.held_out = {name: samples[name] for name in run.held_out} or None
         return run
+
+    def _masks(
+        self,
+        run: Run,
+        prepared: list[PreparedCase],
+        files: Mapping[str, Path],
+        cache: Path,
+        workers: int,
+    ) -> dict[str, "np.ndarray"]:
+        """Of a cascade, the mask of each case by the stage before, on its prepared grid."""
+        if not files:
+            return {}
+        check_classes(run, self.settings.previous)
+        return prepare_masks(
+            self._cases(run), prepared, files, run.scheme, cache,
+            workers=workers, progress=bar_or_lines("preparing masks", every=EVERY),
+        )  # fmt: skip
 
     def to_score(self, run: Run) -> list[Case]:
         """The held-out cases of a run's own files, all cases of other files, or test cases."""
@@ -174,16 +208,22 @@ class Files(TrainingData):
         cases = {case.name: case for case in self.to_score(run)}
         if self.own:
             self.check_same(run, held_out_only=True)
+            before = held_out_masks(run, list(cases.values()))
+            predictor = dataclasses.replace(predictor, previous=before)
         masks = predict_cases(
             predictor,
             list(cases.values()),
             folder / "masks",
             overwrite=True,
-            progress=bar("segmenting"),
+            progress=bar_or_lines("segmenting"),
         )
         pairs = [(name, cases[name].labels, path) for name, path in masks.written.items()]
         scored = evaluate_files(
-            pairs, run.scheme, run.class_names, tolerance=tolerance, progress=bar("scoring")
+            pairs,
+            run.scheme,
+            run.class_names,
+            tolerance=tolerance,
+            progress=bar_or_lines("scoring", every=EVERY),
         )
 
         def shown(name: str) -> Shown:
@@ -197,8 +237,10 @@ class Files(TrainingData):
 
     def digests(self, run: Run) -> Mapping[str, str]:
         settings, boundary = run.preparation.to_json(), run.settings.boundary_weights
-        by_name = jobs.by_name(self._cases(run), run.scheme).items()
-        return {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in by_name}
+        cases = self._cases(run)
+        by_name = jobs.by_name(cases, run.scheme).items()
+        keys = {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in by_name}
+        return keys_with(masks_of(run, cases, self.settings.previous), keys)
 
     def _check_slices(self) -> None:
         """Raises: ValueError where every case is one slice, and the patch lies across it."""

@@ -16,7 +16,7 @@ from unetzoo.evaluation.results import Evaluation
 from unetzoo.evaluation.scores import score_case
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.training_data import Outputs, Shown, TrainingData
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Tfds(TrainingData):
         run = self._with_digests(run, self.digests(run))
         changes = Changes() if settings.augment else Changes((), False, 0.0, 0.0)
 
-        def batches(first: int) -> Any:
+        def batches(first: int, share: tuple[int, int] = (0, 1)) -> Any:
             dataset = pictures(
                 source,
                 split="+".join(run.train),
@@ -102,7 +102,10 @@ class Tfds(TrainingData):
                 changes=changes,
                 first_batch=first,
             )
-            count = outputs.count
+            count, (part, parts) = outputs.count, share
+            if parts > 1:
+                begin, end = (settings.batch_size * at // parts for at in (part, part + 1))
+                dataset = dataset.map(lambda x, y: (x[begin:end], y[begin:end]))
             return dataset if count == 1 else dataset.map(lambda x, y: (x, (y,) * count))
 
         class HeldOut:
@@ -131,7 +134,8 @@ class Tfds(TrainingData):
             self.check_same(run, held_out_only=True)
         scores, ignore = {}, run.scheme.ignore
         labels = range(1, len(run.class_names))
-        progress = bar("segmenting and scoring", source.count(split))
+        count = source.count(split)
+        progress = bar_or_lines("segmenting and scoring", count, every=EVERY)
         for name, sample in progress(samples(source, split)):
             prediction = predictor.segment_prepared(sample.image)
             scores[name] = score_case(

@@ -14,6 +14,7 @@ from unetzoo.interop.nnunet_folder import (
     reading_plans,
 )
 from unetzoo.interop.nnunet_network import architecture_of, renamed, trained_network
+from unetzoo.interop.nnunet_zip import trained_place
 from unetzoo.pipeline.early import check_trained
 from unetzoo.pipeline.nnunet_plan import axes_of
 from unetzoo.pipeline.run import Run
@@ -31,7 +32,7 @@ def init_from(model: keras.Model, path: Path | str) -> InitReport:
     Args:
         model: gets the weights; do it before you compile.
         path: the folder of a run, of which the best model is taken; a ``.keras`` file; a folder
-            that nnU-Net has trained, of which the first fold is taken, or one of its folds.
+            or zip of nnU-Net, of which the first fold is taken, or a fold in one.
 
     Returns: what was taken, adapted and left fresh.
     Raises: ValueError where there is no trained network, or where nothing of it fits.
@@ -53,15 +54,16 @@ def _trained(
     """The network, which of its axes are those of images with so many, and what is left out."""
     path = Path(path)
     check_trained(path)
-    if path.is_file():
+    if path.is_file() and path.suffix == ".keras":
         return load_model(path), None, ()
-    if not is_trained_folder(path) and not is_trained_folder(path.parent):
-        return load_model(Run.read(path).model_file()), None, ()
-    fold = path.name if not is_trained_folder(path) else check_folds(path)[0]
-    folder = path if is_trained_folder(path) else path.parent
-    trained = read_folder(folder, [fold.removeprefix("fold_")])
-    network, note = _network(trained)
-    return network, axes_of(trained, rank), note
+    with trained_place(path) as place:
+        if not is_trained_folder(place) and not is_trained_folder(place.parent):
+            return load_model(Run.read(path).model_file()), None, ()
+        fold = place.name if not is_trained_folder(place) else check_folds(place)[0]
+        folder = place if is_trained_folder(place) else place.parent
+        trained = read_folder(folder, [fold.removeprefix("fold_")])
+        network, note = _network(trained)
+        return network, axes_of(trained, rank), note
 
 
 def _network(trained: TrainedFolder) -> tuple[keras.Model, tuple[str, ...]]:

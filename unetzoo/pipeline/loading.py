@@ -1,9 +1,14 @@
 """Trained networks of every kind, ready to be applied: runs, folds, exports, nnU-Net's folders."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from unetzoo.data.io.pictures import Picture
+from unetzoo.data.io.volumes import Volume
 from unetzoo.evaluation.calibration import read_temperature
 from unetzoo.inference.shapes import Network
 from unetzoo.inference.slices import SliceNetwork
@@ -13,6 +18,7 @@ from unetzoo.interop.onnx_network import OnnxNetwork
 from unetzoo.interop.processing import Processing, is_exported
 from unetzoo.pipeline.chosen import Chosen, is_chosen
 from unetzoo.pipeline.predictor import Mixed, Predictor
+from unetzoo.pipeline.previous import GivenMasks, check_scheme, place_before
 from unetzoo.pipeline.run import RUN, Run
 from unetzoo.utils.text import counted
 
@@ -45,7 +51,11 @@ def load_predictor(
             return load_nnunet(place, **options)
     if is_exported(folder):
         processing = Processing.read(folder)
-        return Predictor(processing, OnnxNetwork(processing), **options)
+        options = {"temperature": processing.temperature, **options}
+        network: Network = OnnxNetwork(processing)
+        if processing.flat and processing.across is not None:
+            network = SliceNetwork(network, processing.across)
+        return Predictor(processing, network, **options)
     if is_chosen(folder):
         return predictor_of_folds(Chosen.read(folder), **options)
     return predictor_of_run(folder, which, **options)
@@ -58,6 +68,9 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     from unetzoo.saving import load_model
 
     run = Run.read(folder)
+    before = place_before(run, options.pop("previous", None))
+    if before is not None:
+        options["previous"] = LoadedLater(before, run, options.get("fill"))
     path = run.model_file(which)
     model = load_model(path)
     _check_record(run, model, path)
@@ -75,8 +88,12 @@ def predictor_of_folds(chosen: Chosen, **options: Any) -> Predictor:
         chosen: the folds, and how their masks were made.
         options: as in ``Predictor``; they override how the masks were made.
     """
+    given = options.pop("previous", None)
     if chosen.members:
-        members = tuple(predictor_of_folds(member, **options) for member in chosen.members)
+        members = tuple(
+            predictor_of_folds(member, previous=given if _is_cascade(member) else None, **options)
+            for member in chosen.members
+        )
         options = {"postprocessing": chosen.postprocessing, **options}
         if len(members) == 1:
             return replace(members[0], **options)
@@ -85,9 +102,53 @@ def predictor_of_folds(chosen: Chosen, **options: Any) -> Predictor:
 
     options = {"mirror": chosen.mirror, "overlap": chosen.overlap,
                "postprocessing": chosen.postprocessing, **options}  # fmt: skip
-    folds = [predictor_of_run(run.folder, chosen.model, temperature=1.0) for run in chosen.runs()]
+    folds = [
+        predictor_of_run(run.folder, chosen.model, temperature=1.0, previous=given)
+        for run in chosen.runs()
+    ]
     models: list[Any] = [fold.model for fold in folds]
+    options["previous"] = folds[0].previous
     return Predictor(folds[0].run, models[0] if len(models) == 1 else Ensemble(models), **options)
+
+
+def _is_cascade(chosen: Chosen) -> bool:
+    return chosen.first.settings.previous is not None
+
+
+@dataclass(frozen=True)
+class LoadedLater:
+    """The stage before a cascade: its networks, loaded when the first image comes, or its masks.
+
+    Args:
+        folder: of a cross-validation, of a run, or of masks named after their cases.
+        run: of the cascade.
+        fill: replaces NaN and infinite voxels.
+        last: the last image and its mask, which folds and mirror images of a cascade share.
+    """
+
+    folder: Path
+    run: Run
+    fill: float | None = None
+    last: list = field(default_factory=list, repr=False, compare=False)
+
+    def segment(self, image: Volume | Picture) -> np.ndarray:
+        """The classes ``(*spatial)`` that the stage before gives, on canonical axes."""
+        if not self.last or self.last[0] is not image:
+            self.last[:] = image, self._segment(image)
+        return self.last[1]
+
+    def _segment(self, image: Volume | Picture) -> np.ndarray:
+        if is_chosen(self.folder) or (self.folder / RUN).exists():
+            return self._predictor.segment(image)
+        return GivenMasks(self.folder, self.run.scheme).segment(image)
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        """As the masks of held-out cases were made: nothing is taken away from them."""
+        predictor = load_predictor(self.folder, postprocessing=(), fill=self.fill)
+        assert isinstance(predictor, Predictor)  # other folders are masks
+        check_scheme(self.run, predictor.run.scheme, self.folder)
+        return predictor
 
 
 def _check_record(run: Run, model: "keras.Model", path: Path) -> None:

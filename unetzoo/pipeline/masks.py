@@ -9,7 +9,7 @@ from unetzoo.data.datasets.case import listed, stem_of
 from unetzoo.data.datasets.reading import read_label_file
 from unetzoo.data.labels import LabelScheme
 from unetzoo.evaluation.results import Evaluation, evaluate_files
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 from unetzoo.utils.text import counted, few
 
 
@@ -59,7 +59,11 @@ def evaluate_masks(
             warnings.warn(text, stacklevel=2)
     scheme = _scheme(dataset, [labels[0] for _, labels, _ in pairs])
     return evaluate_files(
-        pairs, scheme, dataset.class_names, tolerance=tolerance, progress=bar("scoring")
+        pairs,
+        scheme,
+        dataset.class_names,
+        tolerance=tolerance,
+        progress=bar_or_lines("scoring", every=EVERY),
     )
 
 
@@ -69,7 +73,7 @@ def _scheme(dataset: Dataset, labels: list[Path]) -> LabelScheme:
     if scheme.mapping is not None or dataset.class_names:
         return scheme
     largest = 1
-    for path in bar("reading labels")(labels):
+    for path in bar_or_lines("reading labels", every=EVERY)(labels):
         classes = read_label_file(path, scheme).data
         largest = max(largest, int(classes[classes != (scheme.ignore or -1)].max(initial=0)))
     return scheme.with_classes(largest + 1)

@@ -23,11 +23,12 @@ from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.loading import predictor_of_run
 from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.predictor import Predictor
+from unetzoo.pipeline.previous import MASKS, held_out_masks
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.files import make_folder, replacing
-from unetzoo.utils.progress import bar_or_lines
+from unetzoo.utils.progress import EVERY, bar_or_lines
 
-MASKS, PROBABILITIES = "masks", "probabilities"  # folders of the held-out cases
+PROBABILITIES = "probabilities"  # folder of the held-out cases, beside that of their masks
 SEGMENTED = "held_out.json"  # in a fold's folder: what its masks were made with
 
 
@@ -131,6 +132,7 @@ def segment_held_out(
         return
     options = {"mirror": mirror, "overlap": overlap, "temperature": 1.0}
     predictor = predictor_of_run(run_folder, model, **options)
+    predictor = replace(predictor, previous=held_out_masks(run, left))
     if probabilities:
         predictor = Keeping(**{**vars(predictor), "probabilities": True})
     outcome = predict_cases(
@@ -162,5 +164,7 @@ def cleanup_of(pairs: Iterable[tuple[np.ndarray, np.ndarray]], run: Run) -> Post
     """The clean-up that helps; none of labels that overlap, which are not one mask."""
     if run.scheme.overlapping:
         return Postprocessing((), (), ())
-    found = find_postprocessing(pairs, run.scheme)
+    found = find_postprocessing(
+        pairs, run.scheme, bar_or_lines("choosing the clean-up of masks", every=EVERY)
+    )
     return replace(found, names=run.scheme.drawn_names(run.class_names))

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from unetzoo.data.preprocessing.inverse import (
     restore_probabilities,
     restore_regions,
 )
+from unetzoo.data.preprocessing.masks_before import on_grid
 from unetzoo.data.preprocessing.preparation import Grid, prepare
 from unetzoo.evaluation.calibration import Sampler, scaled
 from unetzoo.inference.postprocessing import (
@@ -38,8 +39,11 @@ from unetzoo.utils.files import replacing
 from unetzoo.utils.progress import inner
 from unetzoo.utils.text import counted
 
-if TYPE_CHECKING:
-    pass
+
+class StageBefore(Protocol):
+    """What gives the masks that a cascade sees."""
+
+    def segment(self, image: Volume | Picture) -> np.ndarray: ...  # classes, canonical axes
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Predictor:
         sampler: gathers the probabilities of labeled cases, for a calibration.
         file: the name of the network's file, where it is known.
         postprocessing: the steps of ``keep_components`` that a mask goes through.
+        previous: of a cascade, the stage before.
 
     Raises: ValueError for an overlap outside [0, 1), or a fill that is not finite.
     """
@@ -75,6 +80,7 @@ class Predictor:
     sampler: Sampler | None = None
     file: str = ""
     postprocessing: Steps = ()
+    previous: StageBefore | None = None
 
     def __post_init__(self) -> None:
         holds = self.overlap is None or 0 <= self.overlap < 1
@@ -139,7 +145,7 @@ class Predictor:
     def spread(self, image: Volume | Picture) -> Spread:
         """The probabilities over folds, and over mirror images if the predictor mirrors."""
         spread = Spread()
-        for single in self.singles():
+        for single in inner("  folds and mirror images")(list(self.singles())):
             spread.add(single.predict_probabilities(image))
         return spread
 
@@ -203,12 +209,20 @@ class Predictor:
                 f"{self.run.folder} was trained with {self.run.channels}."
             )
         prepared = prepare(image, self.run.preparation)
-        seen = self.run.seen(prepared.image) if isinstance(self.run, Run) else prepared.image
+        seen = prepared.image
+        if isinstance(self.run, Run):
+            seen = self.run.seen(seen, self._before(image, prepared.grid))
+        else:
+            seen = self.run.seen(seen)
         slabs = sliding_window_slabs(
             self.model, seen, self.run.patch,
             overlap=self.overlap, mirror=self.mirror, progress=inner("  windows"),
         )  # fmt: skip
         return slabs, self.run.preparation.way_back(prepared.grid)
+
+    def _before(self, image: Volume | Picture, grid: Grid) -> np.ndarray | None:
+        """Of a cascade, the mask of the stage before on the grid of the prepared image."""
+        return None if self.previous is None else on_grid(self.previous.segment(image), grid)
 
 
 def classes_in(probabilities: np.ndarray, scheme: LabelScheme) -> np.ndarray:

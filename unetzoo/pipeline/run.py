@@ -14,6 +14,7 @@ import numpy as np
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.neighbors import Neighbors
 from unetzoo.data.preprocessing.preparation import Preparation
+from unetzoo.data.previous import WithPrevious
 from unetzoo.pipeline.settings import Settings
 from unetzoo.training.checkpoints import BEST, checkpoints
 from unetzoo.utils.checks import whole
@@ -60,12 +61,31 @@ class Run:
 
     @property
     def network_channels(self) -> int:
-        """Channels of the network's input: those of the image, and of the slices beside a slice."""
-        return self.channels * (2 * self.settings.neighbors + 1)
+        """Channels of the network's input: those of the image, of the slices beside a slice, and
+        of the mask of the stage before."""
+        more = 0 if self.settings.previous is None else self.previous_table.shape[1]
+        return self.channels * (2 * self.settings.neighbors + 1) + more
 
-    def seen(self, image: np.ndarray) -> Any:
-        """A prepared image ``(*spatial, C)`` with the channels that the network sees."""
+    @property
+    def previous_table(self) -> np.ndarray:
+        """In which channels a class of the mask of the stage before is 1, ``(classes, K)``, bool.
+
+        There is one for each foreground class, or for each region where labels overlap.
+        """
+        if self.scheme.overlapping:
+            return self.scheme.table
+        return np.eye(self.scheme.num_classes, dtype=bool)[:, 1:]
+
+    def seen(self, image: np.ndarray, mask: np.ndarray | None = None) -> Any:
+        """A prepared image ``(*spatial, C)`` with the channels that the network sees.
+
+        Args:
+            image: the prepared image.
+            mask: of the stage before a cascade, classes ``(*spatial)`` on the same grid.
+        """
         settings = self.settings
+        if mask is not None:
+            return WithPrevious(image, mask, self.previous_table)
         if not settings.neighbors or settings.across is None:
             return image
         return Neighbors(image, settings.across, settings.neighbors)

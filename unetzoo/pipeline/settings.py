@@ -14,11 +14,13 @@ from unetzoo.pipeline.checks import (
     COUNTS,
     check_neighbors,
     check_network,
+    check_previous,
+    check_stage,
     check_values,
     network_patch,
 )
 from unetzoo.planning.plans import Configuration, Plan
-from unetzoo.utils.choices import PLANNED
+from unetzoo.utils.choices import CASCADE, PLANNED
 from unetzoo.utils.files import absolute
 from unetzoo.utils.json_values import tuples
 
@@ -54,15 +56,18 @@ class Settings:
         batch_size: patches per batch.
         optimizer, learning_rate, schedule, clip: as in ``unetzoo.training.make_optimizer``;
             schedule None is "constant" with Adam and "poly" with SGD.
+        loss: as in ``unetzoo.losses.make_loss``; the held-out Dice and the report stay as they are.
         batch_dice: whether the loss's Dice is that of a whole batch, as if it were one patch.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
         augment: whether to augment the patches.
         patience: epochs without a better held-out Dice after which the run ends, or None.
         validate_every: epochs from one validation on whole held-out cases to the next.
         seed: of the weights, the patches and the dropout.
-        init: the folder of a run, a ``.keras`` file or a folder that nnU-Net has trained, whose
+        init: the folder of a run, a ``.keras`` file or a folder or zip of nnU-Net, whose
             weights the run starts from, as in ``unetzoo.training.init_weights``; None for new ones.
         freeze: blocks whose weights stay as ``init`` gives them, as in ``unetzoo.training.freeze``.
+        previous: of a cascade, the folder of ``cross_validate`` of the stage before, whose masks of
+            held-out cases are further channels, one for each class; or None.
 
     Raises: ValueError for a value that cannot work, or a network that does not take the patch;
         TypeError for an argument that the network's builder does not have.
@@ -107,11 +112,14 @@ class Settings:
     freeze: tuple[str, ...] = ()
     neighbors: int = 0
     batch_dice: bool = False
+    previous: str | None = None
+    loss: str = "dice_ce"
 
     def __post_init__(self) -> None:
         self.check(**vars(self))
         check_network(self.network, self.patch, self.spacing, self.build)
         check_neighbors(self.neighbors, self.patch)
+        check_previous(self.previous, self.patch)
         for name, value in _plain(self).items():
             object.__setattr__(self, name, value)
 
@@ -138,8 +146,9 @@ class Settings:
 
         Args:
             plan: of the data.
-            configuration: "2d", "3d_fullres" or "3d_lowres". None for 3d_fullres; for 2d, if the
-                data are pictures or single slices, or 3d_fullres cannot be trained.
+            configuration: "2d", "3d_fullres" or "3d_lowres"; or "3d_cascade_fullres", which is
+                3d_fullres with ``previous``. None for 3d_fullres; for 2d, if the data are pictures
+                or single slices, or 3d_fullres cannot be trained.
             options: other settings by name, ``data`` at least. They override the plan; ``build``
                 overrides only the arguments that it names.
 
@@ -162,6 +171,7 @@ class Settings:
                 f"network {network!r}: a plan has the stages of {' or '.join(PLANNED)}; give one "
                 "of these, or a network and a patch without a plan."
             )
+        check_stage(configuration, options.get("previous"))
         chosen = _configuration(plan, configuration)
         pictures = len(chosen.patch) == 2 and chosen.perpendicular is None
         planned = {
@@ -206,6 +216,8 @@ class Settings:
         mine, theirs = self.located(), other.located()
         if os.path.isabs(mine.data) and os.path.isabs(theirs.data):
             mine = dataclasses.replace(mine, data=theirs.data)
+        if mine.previous is not None and theirs.previous is not None:
+            mine = dataclasses.replace(mine, previous=theirs.previous)
         pairs = ((f.name, getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(self))
         return [
             f"{name} {theirs!r}, not {ours!r}" for name, ours, theirs in pairs if ours != theirs
@@ -214,8 +226,10 @@ class Settings:
     def located(self) -> "Settings":
         """The same, with absolute paths, so that they hold in another working directory."""
         data = ";".join(absolute(part.strip()) for part in self.data.split(";"))
-        splits = None if self.splits is None else absolute(self.splits)
-        return dataclasses.replace(self, data=data, splits=splits)
+        splits, previous = (
+            None if path is None else absolute(path) for path in (self.splits, self.previous)
+        )
+        return dataclasses.replace(self, data=data, splits=splits, previous=previous)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict, for ``run.json``."""
@@ -269,10 +283,10 @@ def _configuration(plan: Plan, name: str | None) -> Configuration:
     likely = [each for each in ("3d_fullres", "2d") if each in configurations]
     trainable = [each for each in likely if not configurations[each].untrainable]
     name = name or [*trainable, *likely, "2d"][0]
-    if name not in configurations:
-        known = " or ".join(configurations)
-        raise ValueError(f"configuration {name!r}: expected one of the plan, {known}.")
-    chosen = configurations[name]
+    known = [*configurations, *([CASCADE] if plan.has_cascade else [])]
+    if name not in known:
+        raise ValueError(f"configuration {name!r}: expected one of the plan, {' or '.join(known)}.")
+    chosen = configurations["3d_fullres" if name == CASCADE else name]
     if chosen.untrainable:
         raise ValueError(
             f"patch {chosen.patch} of {name}: {chosen.untrainable}, expected at least 8 voxels on "

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from unetzoo import registry
-from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, WholeCases, resume
+from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, Together, WholeCases, resume
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.inference.shapes import output_shape
 from unetzoo.pipeline.early import check_init, run_to_resume, training_data
@@ -22,6 +22,7 @@ from unetzoo.planning.plans import Plan
 from unetzoo.planning.serialization import write_plan
 from unetzoo.training.checkpoints import BEST, checkpoints
 from unetzoo.training.compile import compile_model, make_optimizer
+from unetzoo.training.distribution import ALONE, Team, share_statistics
 from unetzoo.training.epochs import ShowEpochs
 from unetzoo.training.freezing import freeze
 from unetzoo.training.history import read_history, waited_in_vain
@@ -40,6 +41,7 @@ def train(
     workers: int = 1,
     plan: Plan | None = None,
     survey: Survey | None = None,
+    team: Team = ALONE,
 ) -> keras.Model:
     """Train a network on a data set; a run that was stopped is resumed after its last epoch.
 
@@ -58,12 +60,15 @@ def train(
         plan: the plan that the settings come from; kept as ``plan.json``.
         survey: a survey for this cache that has looked at the data before; it is closed once the
             run has begun.
+        team: from ``unetzoo.training.distribute``, which this is called inside, for several
+            devices; the first process alone writes into the folder, which all of them see.
 
     Returns: the model after the last epoch.
     Raises: ValueError for data or settings that cannot work, or a folder that another process is
         using; RunStopped for a run that cannot continue.
     """
     folder, data = Path(folder), training_data(settings)
+    team.check(settings.batch_size)
     if end := end_of(settings, folder):
         model = _finished(data, folder)
         print(
@@ -72,9 +77,12 @@ def train(
             file=sys.stderr,
         )
         return model
+    if team.process > 0:
+        return follow(folder, cache=cache, workers=workers, team=team)
     with owned(folder):
         run = _begun(data, folder, Path(cache or folder / PREPARED), workers, plan, survey)
-        return _fit(run, data)
+        team.wait("begun")
+        return _fit(run, data, team)
 
 
 def _begun(
@@ -104,6 +112,27 @@ def _begun(
         run = _longer(run, data.settings)
         run.write()
     return run
+
+
+def follow(
+    folder: Path | str, *, cache: Path | str | None = None, workers: int = 1, team: Team
+) -> keras.Model:
+    """Take part in the training that the first process of a team begins in a folder.
+
+    Args:
+        folder: of the run, the same as the first process's.
+        cache: where that one keeps prepared cases; None for ``prepared`` in the run's folder.
+        workers: threads that cut patches.
+        team: of which this process is another than the first.
+
+    Returns: the model after the last epoch.
+    """
+    team.wait("begun")
+    run = Run.read(folder)
+    data = training_data(run.settings)
+    cache = Path(cache or run.folder / PREPARED)
+    run = data.open(run, _outputs(run.settings, run.folder), cache, workers)
+    return _fit(run, data, team)
 
 
 def _outputs(settings: Settings, folder: Path) -> Outputs:
@@ -144,6 +173,7 @@ def build(run: Run) -> keras.Model:
         return compile_model(
             model,
             optimizer=_optimizer(settings),
+            loss=settings.loss,
             ignore_label=None if regions else run.scheme.ignore,
             activation="sigmoid" if regions else None,
             batch_dice=settings.batch_dice,
@@ -231,31 +261,38 @@ def _of_these_classes(plan: Plan, run: Run) -> Plan:
     return dataclasses.replace(plan, num_classes=classes)
 
 
-def _fit(run: Run, data: TrainingData) -> keras.Model:
+def _fit(run: Run, data: TrainingData, team: Team) -> keras.Model:
     settings = run.settings
     with _precision(settings.precision):  # or Keras leaves out the loss scale of float16
         model, done = resume(run.folder)
     if model is None:
         model = build(run)
     else:
-        _reschedule(model, settings)
+        _reschedule(share_statistics(model), settings)
         print(f"resuming after epoch {done} of {settings.epochs}", file=sys.stderr)
     validated = None if data.held_out is None else settings.validate_every
     with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
+        callbacks = _callbacks(run, data, done, team)
+        callbacks += [shown] if team.process == 0 else []
         model.fit(
-            data.batches(done * settings.steps),
+            data.batches(done * settings.steps, team.share),
             shuffle=False,
             steps_per_epoch=settings.steps,
             epochs=settings.epochs,
             initial_epoch=done,
             verbose=0,
-            callbacks=[*_callbacks(run, data, done), shown],
+            callbacks=callbacks,
         )
     return model
 
 
-def _callbacks(run: Run, data: TrainingData, done: int) -> list[keras.callbacks.Callback]:
+def _callbacks(
+    run: Run, data: TrainingData, done: int, team: Team
+) -> list[keras.callbacks.Callback]:
     settings, folder = run.settings, run.folder
+    together = [Together(team, settings.seed)] if team.processes > 1 else []
+    if team.process > 0:
+        return together
     callbacks: list[keras.callbacks.Callback] = []
     if data.held_out is not None:
         callbacks.append(
@@ -268,6 +305,7 @@ def _callbacks(run: Run, data: TrainingData, done: int) -> list[keras.callbacks.
                 class_names=run.scheme.drawn_names(run.class_names),
                 scheme=run.scheme,
                 slicing=settings.slicing,
+                distributed=team.devices > 1,
             )
         )
     callbacks += [
@@ -278,4 +316,4 @@ def _callbacks(run: Run, data: TrainingData, done: int) -> list[keras.callbacks.
         callbacks.append(StopEarly(folder, MONITOR, settings.patience))
     if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
-    return callbacks
+    return [*callbacks, *together]

@@ -51,7 +51,7 @@ class TrainingData(ABC):
     """
 
     # Both are there once the data are open.
-    batches: Callable[[int], Any]  # for ``fit``, starting at a batch of the run
+    batches: Callable[..., Any]  # for ``fit``, from a batch of the run on, and a share of each
     held_out: Cases | None
 
     def __init__(self, settings: Settings, place: str | None = None, test: bool = False):

@@ -17,7 +17,7 @@ from unetzoo.planning.plans import DatasetStatistics, Fingerprint, Plan, tidy
 from unetzoo.planning.rules import in_order, plan
 from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.choices import TFDS
-from unetzoo.utils.progress import bar
+from unetzoo.utils.progress import EVERY, bar_or_lines
 
 
 def plan_dataset(
@@ -90,7 +90,7 @@ def plan_dataset(
         dataset.channel_names,
         fill=fill,
         workers=workers,
-        progress=bar("reading every file"),
+        progress=bar_or_lines("reading every file", every=EVERY),
     )
     if max(findings.counts, default=0) < 1:
         raise ValueError(

@@ -17,7 +17,7 @@ from unetzoo.planning.checks import (
     plain,
 )
 from unetzoo.utils.checks import check, is_number, whole
-from unetzoo.utils.choices import CONFIGURATIONS
+from unetzoo.utils.choices import CASCADE, CONFIGURATIONS, LOWRES
 from unetzoo.utils.json_values import short
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.stages import stages
@@ -217,9 +217,15 @@ class Plan(Shown):
         parts = self.configurations
         rows = [["", *parts], *([name, *map(row, parts.values())] for name, row in _ROWS.items())]
         shown = [row for row in rows if any(row[1:])]
-        return "\n".join(
-            [*head, *_measured(self.measured), "", *aligned(shown, left=len(parts) + 1)]
-        )
+        table = aligned(shown, left=len(parts) + 1)
+        if self.has_cascade:
+            table.append(f"{CASCADE}: as 3d_fullres, and sees the masks of {LOWRES}")
+        return "\n".join([*head, *_measured(self.measured), "", *table])
+
+    @property
+    def has_cascade(self) -> bool:
+        """Whether nnU-Net would also train 3d_fullres on the masks of 3d_lowres."""
+        return {LOWRES, "3d_fullres"} <= {*self.configurations}
 
 
 def times(numbers: Sequence[float]) -> str:

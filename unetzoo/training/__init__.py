@@ -4,6 +4,7 @@ from unetzoo.utils.lazy import lazy
 
 _NAMES = {
     "compile_model": "unetzoo.training.compile:compile_model",
+    "distribute": "unetzoo.training.distribution:distribute",
     "freeze": "unetzoo.training.freezing:freeze",
     "init_weights": "unetzoo.training.initial:init_weights",
     "InitReport": "unetzoo.training.initial:InitReport",
@@ -19,6 +20,7 @@ __all__ = [
     "InitReport",
     "ShowEpochs",
     "compile_model",
+    "distribute",
     "freeze",
     "init_weights",
     "loss_weights",

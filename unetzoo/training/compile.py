@@ -6,12 +6,14 @@ from typing import Any
 import keras
 
 from unetzoo.layers.onednn import hasten
-from unetzoo.losses import DeepSupervision, DiceCrossentropy, deep_supervision_weights
+from unetzoo.losses import DeepSupervision, deep_supervision_weights, make_loss
 from unetzoo.losses.stray_labels import tell_plainly
 from unetzoo.metrics import DiceScore
+from unetzoo.saving import check_weights
 from unetzoo.training.checks import check_optimizer
+from unetzoo.training.distribution import share_statistics
 from unetzoo.training.optimizers import adam, sgd
-from unetzoo.utils.choices import RATES
+from unetzoo.utils.choices import LOSSES, RATES
 
 
 def compile_model(
@@ -40,25 +42,27 @@ def compile_model(
         model: gives logits.
         optimizer: a Keras optimizer; None for Adam.
         learning_rate: of Adam; 1e-4 is the textbook chapter's (S5.7).
-        loss: of ``unetzoo.losses`` or Keras; None for ``DiceCrossentropy``.
-        ignore_label: a label whose voxels are ignored, or None; if ``loss`` is given, the loss's.
+        loss: of ``unetzoo.losses`` or Keras, or a name of ``unetzoo.losses.make_loss``; None for
+            "dice_ce", which is ``DiceCrossentropy``.
+        ignore_label: a label whose voxels are ignored, or None; if a loss is given, the loss's.
         jit_compile: as in ``Model.compile``. Keras's "auto" chooses by backend and device: no XLA
             with tensorflow on a CPU, where it makes these 3D networks four times slower
             (benchmarks/step.py); XLA with jax, and with tensorflow on a GPU; eager with torch.
-        activation: "softmax" or "sigmoid"; None: by the number of channels. If ``loss`` is given,
+        activation: "softmax" or "sigmoid"; None: by the number of channels. If a loss is given,
             give the loss's.
-        batch_dice: whether the Dice of the loss is that of the whole batch; if ``loss`` is given,
+        batch_dice: whether the Dice of the loss is that of the whole batch; if a loss is given,
             it has its own.
 
     Returns: the model.
-    Raises: ValueError for a model that ends in a softmax or a sigmoid, and for an ``ignore_label``
-        that differs from the loss's.
+    Raises: ValueError for a skeleton, for a model that ends in a softmax or a sigmoid, and for an
+        ``ignore_label`` that differs from the loss's.
     Source: S5.7, S5.32.
 
     >>> import unetzoo
     >>> compile_model(unetzoo.build("unet2d_small", num_classes=3)).loss.activation
     'softmax'
     """
+    check_weights(model)
     activations = {getattr(layer, "activation", None) for layer in _last_layers(model)}
     if activations & {keras.activations.softmax, keras.activations.sigmoid}:
         raise ValueError(
@@ -67,9 +71,13 @@ def compile_model(
         )
     classes = model.outputs[0].shape[-1]
     activation = activation or ("sigmoid" if classes == 1 else "softmax")
-    loss = loss or DiceCrossentropy(
-        activation=activation, ignore_label=ignore_label, batch_dice=batch_dice
-    )
+    if loss is None or loss in LOSSES:
+        loss = make_loss(
+            loss or "dice_ce",
+            activation=activation,
+            ignore_label=ignore_label,
+            batch_dice=batch_dice,
+        )
     ignore_label = _ignored(loss, ignore_label)
     first = 1 if activation == "sigmoid" and classes > 1 else None  # as regions are numbered
     dice = DiceScore(classes, activation=activation, ignore_label=ignore_label, first_label=first)
@@ -82,7 +90,7 @@ def compile_model(
         jit_compile=jit_compile,
     )
     build_state(model)
-    return tell_plainly(hasten(model))
+    return tell_plainly(hasten(share_statistics(model)))
 
 
 def _ignored(loss: Any, label: int | None) -> int | None:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from unetzoo.utils.progress import SCREEN, on_terminal
 from unetzoo.utils.text import counted
 
+OF_PART = re.compile(r"_\d+$|^(?!val_loss$).+_loss$")  # measures of a class, losses of an output
 TRIED = 3  # steps after which the time left is told; the first, which makes the graph, is not one
 
 
@@ -82,7 +83,7 @@ class ShowEpochs(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        means = {k: v for k, v in (logs or {}).items() if not re.search(r"_\d+$", k)}
+        means = {k: v for k, v in (logs or {}).items() if not OF_PART.search(k)}
         measures = ", ".join(f"{name} {float(value):.4f}" for name, value in means.items())
         self.ends.setdefault(self._validates(epoch), []).append(time.perf_counter() - self.stepped)
         known = self.params["steps"] is not None and self.done > 0

@@ -23,10 +23,10 @@ def closest(word: str, known: list[str], otherwise: str = "") -> str:
 
     If no name is like it: ``otherwise``, or a list of all names.
 
-    >>> closest("unet", ["unet2d_small", "vnet", "plain_unet"])
-    'there are unet2d_small, plain_unet'
+    >>> closest("U-Net 2D", ["unet2d_small", "unet2d_large", "plain_unet"])
+    'there are unet2d_small, unet2d_large'
     """
-    plain = word.lower().replace("_", "")
+    plain = re.sub(r"[\W_]", "", word.lower())
     if len(plain) > 1 and (similar := [name for name in known if plain in name.replace("_", "")]):
         return f"there are {', '.join(similar)}" if len(similar) > 1 else f"try {similar[0]}"
     close = get_close_matches(word, known, n=3, cutoff=0.65)

@@ -2,8 +2,13 @@
 
 PLANNED = ("plain_unet", "residual_unet")  # the networks that can be planned
 CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")  # of a plan, in the order shown
+CASCADE, LOWRES = "3d_cascade_fullres", "3d_lowres"  # 3d_fullres after 3d_lowres, and that
 RATES = {"adam": 1e-4, "sgd": 1e-2}  # each optimizer with its learning rate
 SCHEDULES = ("constant", "poly", "cosine", "step")
+LOSSES = (
+    "dice_ce", "dice", "ce", "topk", "dice_topk", "focal", "dice_focal", "tversky",
+    "focal_tversky", "generalized_dice",
+)  # fmt: skip
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 EXPORTS = ("onnx", "openvino", "litert", "saved_model", "keras", "nnunet", "bioimageio")
 MASKS = (  # formats of masks of volumes

@@ -23,7 +23,7 @@ from unetzoo.utils.text import printable, shortened
 UNWRITTEN = ("No space left on device", "Read-only file system", "Permission denied")
 
 
-def load_keras(task: str = "", device: str | None = None) -> None:
+def load_keras(task: str = "", device: str | None = None, *, joins: bool = False) -> None:
     """Import Keras without the lines that TensorFlow prints at every start.
 
     That takes seconds, so a line on stderr names the task, unless Keras is already imported.
@@ -31,6 +31,7 @@ def load_keras(task: str = "", device: str | None = None) -> None:
     Args:
         task: what is going to be done.
         device: as in ``choose_device``; None for the backend's own choice.
+        joins: whether other processes are joined next, before which jax must not compute anything.
 
     Raises: ValueError for a device that is not there.
     """
@@ -41,8 +42,9 @@ def load_keras(task: str = "", device: str | None = None) -> None:
     with tensorflow_silenced():
         import keras
 
-        keras.ops.zeros(())  # its first operation prints a line too
-    if device is not None:
+        if not joins:
+            keras.ops.zeros(())  # its first operation prints a line too
+    if device is not None and not joins:
         check_device(device)
 
 

@@ -13,6 +13,8 @@ Item = TypeVar("Item")
 Progress = Callable[[Any], Iterable]  # wraps a sequence, to show how far its items are
 SCREEN = threading.Lock()  # held by the bar that is shown
 SHOWN: list[Any] = []  # the bar that is shown, of rich
+LOGS: list[Any] = []  # the lines that are printed instead
+EVERY = 20.0  # seconds, at least, between lines that are not about a whole case
 
 
 def on_terminal() -> bool:
@@ -66,7 +68,7 @@ def bar(description: str, total: int | None = None) -> Callable[[Iterable[Item]]
 def inner(description: str, total: int | None = None) -> Callable[[Iterable[Item]], Iterable[Item]]:
     """A ``Progress`` that is one more row of the bar that this thread shows, while it lasts.
 
-    Nothing is shown where there is no bar.
+    In a log it is a line, at most every ``EVERY`` seconds. Where neither is, nothing is shown.
 
     Args: as in ``bar``.
 
@@ -77,11 +79,15 @@ def inner(description: str, total: int | None = None) -> Callable[[Iterable[Item
     def shown(items: Iterable[Item]) -> Iterator[Item]:
         from rich.markup import escape
 
+        count = total or length_hint(items) or None
+        if logs := [log for log, thread in LOGS if thread == threading.get_ident()]:
+            yield from logs[-1].counted(description.strip(), items, count)
+            return
         screens = [screen for screen, thread in SHOWN if thread == threading.get_ident()]
         if not screens:
             yield from items
             return
-        row = screens[0].add_task(escape(description), total=total or length_hint(items) or None)
+        row = screens[0].add_task(escape(description), total=count)
         try:
             for item in items:
                 yield item
@@ -92,31 +98,67 @@ def inner(description: str, total: int | None = None) -> Callable[[Iterable[Item
     return shown
 
 
-def bar_or_lines(description: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
-    """``bar`` on a terminal; elsewhere, as in a log file, a line on stderr for each item.
+def bar_or_lines(
+    description: str, total: int | None = None, *, every: float = 0.0
+) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """``bar`` on a terminal; elsewhere, as in a log file, lines on stderr.
 
     Args:
         description: what is being done to the items, which may have a name.
+        total: as in ``bar``.
+        every: seconds, at least, from one line to the next; 0 is a line for each item.
     """
-    return bar(description) if on_terminal() else lines(description)
+    return bar(description, total) if on_terminal() else lines(description, total, every=every)
 
 
-def lines(description: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
+def lines(
+    description: str, total: int | None = None, *, every: float = 0.0
+) -> Callable[[Iterable[Item]], Iterable[Item]]:
     """A ``Progress`` that prints a line on stderr when an item is done, without control codes.
+
+    Args: as in ``bar_or_lines``.
 
     >>> list(lines("cases")(range(3)))
     [0, 1, 2]
     """
 
     def shown(items: Iterable[Item]) -> Iterator[Item]:
-        total, begin = length_hint(items), time.monotonic()
-        for number, item in enumerate(items, 1):
-            yield item
-            elapsed = time.monotonic() - begin
-            parts = [f"{description}: {number}/{total}", *filter(None, [getattr(item, "name", "")])]
-            parts.append(f"{elapsed:.0f} s")
-            if number < total:
-                parts.append(f"about {elapsed / number * (total - number):.0f} s left")
-            print(printable(", ".join(parts)), file=sys.stderr, flush=True)
+        count = total or length_hint(items) or None
+        log = _Log(description)
+        of_thread = (log, threading.get_ident())
+        LOGS.append(of_thread)
+        try:
+            yield from log.counted("", items, count, every)
+        finally:
+            LOGS.remove(of_thread)
 
     return shown
+
+
+class _Log:
+    """The lines of a log about the items of a task, and about what is done within an item."""
+
+    def __init__(self, description: str):
+        self.item = description  # that is worked on
+        self.description = description
+        self.last = time.monotonic()
+
+    def counted(
+        self, inside: str, items: Iterable[Item], total: int | None, every: float = EVERY
+    ) -> Iterator[Item]:
+        """The items; a line after one of them, if so many seconds have passed since the last."""
+        begin = time.monotonic()
+        for number, item in enumerate(items, 1):
+            where = f"{number}/{total}" if total else f"{number}"
+            if not inside:
+                named = filter(None, [f"{self.description}: {where}", getattr(item, "name", "")])
+                self.item = ", ".join(named)
+            yield item
+            now = time.monotonic()
+            if now - self.last < every:
+                continue
+            self.last, elapsed = now, now - begin
+            parts = [self.item, *([f"{inside} {where}"] if inside else []), f"{elapsed:.0f} s"]
+            if total and number < total:
+                parts.append(f"about {elapsed / number * (total - number):.0f} s left")
+            print(printable(", ".join(parts)), file=sys.stderr, flush=True)

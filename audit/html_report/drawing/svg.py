@@ -41,7 +41,10 @@ def _bands(picture: Picture) -> Iterator[str]:
         y = band.y
         if band.level:
             yield f'<path class="band" d="M0 {y:.1f}H{picture.width:.0f}"/>'
-        yield f'<text class="level" x="2" y="{y + 12:.1f}">{band.level}</text>'
+        yield (
+            f'<text class="level" data-level="{band.level}" x="2" y="{y + 12:.1f}">'
+            f"{band.level}</text>"
+        )
 
 
 def _focusable(css: str, told: Facts, number: str, inner: str) -> str:
@@ -60,7 +63,7 @@ def _box(picture: Picture, place: Place, count: Counted, marked: Collection[str]
     css = f"box {box.family}{' differs' if differs else ''}"
     told = facts.of_box(box, picture.graph, count)
     following = _following(picture, box)
-    number = f'data-box="{box.number}" data-next="{following}"'
+    number = f'data-box="{box.number}" data-level="{box.level}" data-next="{following}"'
     return _focusable(css, told, number, "".join(_shapes(place)))
 
 
@@ -160,7 +163,9 @@ def _skip(picture: Picture, way: Way) -> str:
         middle = (picture.places[way.source].right + _landing(picture, way)) / 2
         top = _lane(picture, way) - 4
         drawn += f'<text class="sum" x="{middle:.1f}" y="{top:.1f}">{escape(text)}</text>'
-    return _focusable("skip", facts.of_way(way, picture.graph), _ends(way), drawn)
+    level = picture.graph.boxes[way.target].level
+    number = f'{_ends(way)} data-level="{level}"'
+    return _focusable("skip", facts.of_way(way, picture.graph), number, drawn)
 
 
 def _ends(way: Way) -> str:

@@ -85,7 +85,8 @@ def _placed(boxes: list[Box], deepest: int) -> tuple[list[Solid], float, float]:
         step = MARGIN + LARGEST / 1.5 + STEP * box.level
         center = width / 2 if n == bottom else step if n < bottom else width - step
         x = center - (across + slant) / 2
-        solids.append(Solid(box, x, tops[box.level] + slant, across, height, slant))
+        room = tops[box.level + 1] - tops[box.level] - LABEL - (height + slant)
+        solids.append(Solid(box, x, tops[box.level] + room / 2 + slant, across, height, slant))
     return solids, width, tops[-1]
 
 
@@ -104,7 +105,12 @@ def _tops(boxes: list[Box], deepest: int, longest: int) -> list[float]:
 
 def _solid(solid: Solid) -> Iterator[str]:
     x, y, w, h, s = solid.x, solid.y, solid.width, solid.height, solid.slant
-    yield f'<g class="solid"><title>{escape(_said(solid.box))}</title>'
+    yield (
+        f'<g class="solid" data-level="{solid.box.level}" data-at="{solid.center:.1f} '
+        f'{y + (h - s) / 2:.1f}" data-size="{w:.1f} {h:.1f} {s / SLANT:.1f}" '
+        f'data-label="{y + h + 14:.1f}">'
+        f"<title>{escape(_said(solid.box))}</title>"
+    )
     yield f'<path class="front" d="M{x:.1f} {y:.1f}h{w:.1f}v{h:.1f}h{-w:.1f}z"/>'
     yield f'<path class="top" d="M{x:.1f} {y:.1f}l{s:.1f} {-s:.1f}h{w:.1f}l{-s:.1f} {s:.1f}z"/>'
     yield (
@@ -127,7 +133,7 @@ def _lines(solids: list[Solid], graph: Graph) -> Iterator[str]:
     for level in range(bottom):
         across = [solid for solid in solids if solid.box.level == level]
         if len(across) == 2 and (level, level) in joined:
-            y = across[0].middle - min(solid.height for solid in across) * 0.2
+            y = across[1].middle - across[1].height * 0.2
             d = f"M{across[0].right:.1f} {y:.1f}H{across[1].x:.1f}"
             head = tip("right", across[1].x - 1, y)
-            yield f'<g class="across"><path class="line" d="{d}"/>{head}</g>'
+            yield f'<g class="across" data-level="{level}"><path class="line" d="{d}"/>{head}</g>'

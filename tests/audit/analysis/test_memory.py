@@ -87,6 +87,38 @@ def test_the_peak_of_a_training_step(name, size, lowest):
     assert lowest < memory(table_of(name, size), batch=2).training / measured < 1.01
 
 
+@pytest.mark.parametrize("name", sorted(TWINS))
+def test_the_layers_parts_add_up(name):
+    found = memory(table_of(name, SIZES[name][0]), batch=2)
+    assert sum(layer.saved for layer in found.layers) == found.saved
+    assert max(layer.alive for layer in found.layers) == found.maps
+    assert found.peak_layer.name == found.peak
+    printed = found.by_layer().splitlines()
+    assert [line.split()[1] for line in printed if line.startswith("peak")] == [found.peak]
+    assert printed[-1].split()[-1] == f"{found.saved / MIB:,.2f}"
+
+
+def test_each_layers_part_is_what_pytorch_saves_more_with_it():
+    modules = [
+        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 4, 1),
+        nn.Sigmoid(), nn.ConvTranspose2d(4, 2, 2, 2), nn.LeakyReLU(),
+    ]  # fmt: skip
+    layers = [
+        keras.layers.Conv2D(6, 3), keras.layers.BatchNormalization(), keras.layers.ReLU(),
+        keras.layers.MaxPooling2D(2), keras.layers.Conv2D(4, 1),
+        keras.layers.Activation("sigmoid"), keras.layers.Conv2DTranspose(2, 2, 2),
+        keras.layers.LeakyReLU(),
+    ]  # fmt: skip
+    x = inputs = keras.Input((14, 14, 3))
+    for layer in layers:
+        x = layer(x)
+    found = memory(audit.table(keras.Model(inputs, x)), batch=2)
+    image = torch.ones(2, 3, 14, 14)
+    until = [alive.saved(nn.Sequential(*modules[:n]), image) for n in range(1, len(modules) + 1)]
+    ours = [layer.saved for layer in found.layers[1:]]
+    assert [sum(ours[:n]) for n in range(1, len(ours) + 1)] == until
+
+
 # === Layers that the nine networks lack ===
 
 

@@ -170,3 +170,23 @@ def test_bad_input_is_one_sentence_and_leaves_no_file(tmp_path):
     assert not path.exists()
     with pytest.raises(ValueError, match=r"page\.html: cannot be written \(No such file"):
         write("", tmp_path / "nowhere" / "page.html")
+
+
+def test_every_layers_memory_adds_up_to_that_of_the_network():
+    taken = audit.memory(audit.table(unetzoo.skeleton("unet2d_small")))
+    page = page_of("unet2d_small")
+    rows = page[page.index('class="layers sortable"') : page.index("<template")]
+    cells = re.findall(r'<td class="n m m(\d+)( peak)?" data-value="(\d+)">', rows)
+    alive, saved = cells[::2], cells[1::2]
+    assert [int(value) for *_, value in saved] == [layer.saved for layer in taken.layers]
+    assert sum(int(value) for *_, value in saved) == taken.saved
+    assert max(int(value) for *_, value in alive) == taken.maps
+    assert [mark != "" for _, mark, _ in alive].index(True) == taken.layers.index(taken.peak_layer)
+    assert all(0 <= int(part) / 20 - int(value) / taken.maps < 1 / 20 for part, _, value in alive)
+    assert f"the peak is {taken.maps / 2**20:,.1f} MiB, in {taken.peak}." in page
+
+
+def test_a_published_table_without_kernels_has_no_columns_of_memory():
+    page = page_of(DOCUMENTS / "unet2d_small.torchsummary.txt")
+    assert "Alive, MiB" not in page
+    assert "Saved, MiB" not in page

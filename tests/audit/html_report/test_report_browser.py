@@ -1,7 +1,8 @@
 """The report in a real browser, Debian's chromium."""
 
-from itertools import combinations
+from itertools import combinations, product
 
+import numpy as np
 import pytest
 from reports import HOSTILE, VARIANTS, hostile, page_of, table_of
 
@@ -239,3 +240,116 @@ def test_every_box_and_skip_has_a_name_and_takes_the_focus_in_the_datas_order(op
     assert sum(number == "" for _, number in order) == 4
     assert page.locator("h1").count() == 1
     assert page.locator("html").get_attribute("lang") == "en"
+
+
+def faces(page):
+    return page.locator("svg.v .solid path").evaluate_all(
+        "all => all.map(e => e.getAttribute('d'))"
+    )
+
+
+def corners(page, number):
+    """The corners of a volume's three visible sides, on the screen."""
+    paths = page.locator("svg.v .solid").nth(number).locator("path")
+    texts = paths.evaluate_all("all => all.map(each => each.getAttribute('d'))")
+    points = [point.split() for text in texts for point in text.strip("Mz").split("L")]
+    return np.unique(np.array(points, float).round(1), axis=0)
+
+
+def turned(size, yaw, pitch):
+    """The same by rotation matrices: without the one corner that is farthest away."""
+    half = np.array(size) / 2
+    points = np.array(list(product((-1, 1), repeat=3))) * half
+    around_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+    around_x = np.array(
+        [[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]]
+    )
+    points = points @ (around_x @ around_y).T
+    return points[points[:, 2] < points[:, 2].max() - 1e-9, :2]
+
+
+@pytest.mark.browser
+def test_the_volumes_turn_by_keys_as_cuboids_do(open_page):
+    page = open_page("unet3d_90m")
+    page.locator("svg.v").focus()
+    for key, times in (("ArrowRight", 3), ("ArrowUp", 1), ("ArrowLeft", 1)):
+        for _ in range(times):
+            page.keyboard.press(key)
+    yaw, pitch = np.radians(25 + 10), np.radians(-22 - 5)
+    for number in (0, 4, 8):
+        solid = page.locator("svg.v .solid").nth(number)
+        at, size = (
+            np.array(solid.get_attribute(f"data-{key}").split(), float) for key in ("at", "size")
+        )
+        expected = turned(size, yaw, pitch) + at
+        found = corners(page, number)
+        assert len(found) == 7
+        gaps = np.linalg.norm(found[:, None] - expected[None], axis=-1).min(1)
+        assert gaps.max() < 0.1
+    page.keyboard.press("Home")
+    begun = faces(page)
+    page.get_by_role("button", name="Turn the volumes left").click()
+    assert faces(page) != begun
+    page.get_by_role("button", name="Turn the volumes back").click()
+    assert faces(page) == begun
+
+
+@pytest.mark.browser
+def test_the_volumes_turn_by_dragging_and_stay_so_at_another_size(open_page):
+    page = open_page("unet3d_90m")
+    before = faces(page)
+    page.locator("svg.v").scroll_into_view_if_needed()
+    inside = page.locator("svg.v .solid").first.bounding_box()
+    page.mouse.move(inside["x"] + 30, inside["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(inside["x"] + 130, inside["y"] + 40)
+    page.mouse.up()
+    after = faces(page)
+    assert after != before
+    page.mouse.move(inside["x"] + 60, inside["y"] + 90)
+    assert faces(page) == after
+    page.locator("#size").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert faces(page) == after
+
+
+@pytest.mark.browser
+def test_a_level_lights_up_on_both_sides(open_page):
+    page = open_page("unet3d_90m")
+    table = table_of("unet3d_90m")
+    box(page, "down1-double_conv-conv1").hover()
+    lit = page.locator("svg.u .box.lit").evaluate_all(
+        "all => all.map(each => JSON.parse(each.dataset.facts)[0][1].split(' ')[0])"
+    )
+    places = page.locator("svg.u .box.lit").evaluate_all(
+        "all => all.map(each => JSON.parse(each.dataset.facts).pop()[1])"
+    )
+    assert set(places) == {"encoder, level 1", "decoder, level 1"}
+    assert {"down1-double_conv-conv2", "up3-concat", "up3-double_conv-conv2"} <= set(lit)
+    assert {row.name for row in table} >= set(lit)
+    assert page.locator("svg.u .skip.lit").count() == 1
+    assert page.locator("svg.v .solid.lit").count() == 2
+    page.locator("svg.v .solid").nth(4).focus()
+    assert page.locator("svg.v .solid.lit").count() == 1
+    assert page.locator("svg.u .box.lit").count() > 1
+    assert page.locator("svg.u text.level.lit").inner_html() == "4"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_turned_volumes_stay_apart_and_inside(open_page, width):
+    page = open_page("unet3d_90m", width)
+    page.locator("svg.v").focus()
+    for _ in range(24):
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        boxes = page.locator("svg.v .solid").evaluate_all(
+            "all => all.map(each => each.getBBox())"
+            ".map(box => [box.x, box.y, box.x + box.width, box.y + box.height])"
+        )
+        for one, two in combinations(boxes, 2):
+            assert one[2] <= two[0] or two[2] <= one[0] or one[3] <= two[1] or two[3] <= one[1]
+        height = float(page.locator("svg.v").get_attribute("height"))
+        assert min(b[1] for b in boxes) > -8 and max(b[3] for b in boxes) < height + 8  # noqa: PT018
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,14 +1,19 @@
 """Published tables built back: Keras's own count and table of the model that the code makes."""
 
+import json
 import random
+import subprocess
+import sys
 
 import commands
 import keras
+import numpy as np
 import pytest
 from keras import layers
-from summaries import DOCUMENTS, keras_summary, table_of
+from summaries import DOCUMENTS, built, keras_summary, table_of
 
 import audit
+import unetzoo
 
 
 def by(code):
@@ -70,12 +75,22 @@ def test_a_summary_comes_back_with_every_row_and_number(how, width):
         audit.assert_matches(made, text)
 
 
-@pytest.mark.parametrize("name", ["unet2d_original", "unet2d_small", "unet_plus_plus", "vnet"])
+@pytest.mark.parametrize("name", unetzoo.list_models())
 def test_the_zoos_networks_come_back(name):
-    table = table_of(name)
-    rebuilt = audit.rebuild(table.to_text("keras3"))
+    table = built(name)
+    rebuilt = audit.rebuild(table.to_text("keras3"))  # whose columns cut names
     assert rebuilt.diff.same, str(rebuilt)
-    assert by(rebuilt.code).count_params() == table.total
+    assert rebuilt.model.count_params() == table.total
+
+
+@pytest.mark.parametrize("name", ["transunet", "attention_unet", "residual_unet", "unet2d_small"])
+def test_and_their_code_builds_the_same(name):
+    table = built(name)
+    rebuilt = audit.rebuild(table.to_text("keras3"))
+    rows = audit.table(by(rebuilt.code)).rows
+    assert {row.name: (row.shape, row.total) for row in rows} == {
+        row.name: (row.shape, row.total) for row in table
+    }
 
 
 def test_a_document_comes_back_though_its_columns_are_cut():
@@ -110,11 +125,9 @@ def test_what_cannot_be_rebuilt_is_one_sentence():
     twice = layers.Conv2D(4, 3, padding="same", name="twice")
     shared = keras.Model(inputs, twice(twice(x)))
     lost = keras.Model(inputs, layers.LayerNormalization()(layers.RandomFlip(name="flip")(x)))
-    torch_s = table_of("unet2d_small").to_text("torchsummary")
     for model, words in (
         (shared, "twice: expected each layer once"),
         (lost, "row 'flip': class"),
-        (torch_s, "expected a table of Keras; what torchsummary"),
     ):
         with pytest.raises(ValueError, match=words) as failure:
             audit.rebuild(model)
@@ -136,11 +149,47 @@ def test_damaged_texts_give_a_network_or_one_sentence():
             assert "\n" not in sentence
 
 
-def test_the_command(tmp_path):
+RUN = """
+import json, runpy, sys
+import keras, numpy as np
+model = runpy.run_path(sys.argv[1])["build"]()
+rows = [[layer.name, list(layer.output.shape[1:]), layer.count_params()] for layer in model.layers]
+model.compile("sgd", "mse")
+images, masks = (np.ones((1, *shape[1:])) for shape in (model.input_shape, model.output_shape))
+loss = model.train_on_batch(images, masks)
+print(json.dumps({"rows": rows, "loss": float(loss), "audit": "audit" in sys.modules}))
+"""
+
+
+@pytest.mark.parametrize("style", ["keras", "torchsummary"])
+def test_the_command_writes_code_that_runs_alone(tmp_path, style):
     text = tmp_path / "table.txt"
-    text.write_text(keras_summary(network(), 120))
+    table = table_of("unet2d_small", input_shape=(32, 32, 3))
+    text.write_text(
+        keras_summary(network(), 120) if style == "keras" else table.to_text("torchsummary")
+    )
     done = commands.command("unetzoo-audit", "rebuild", text, "-o", tmp_path / "net.py")
     assert done.returncode == 0, done.stderr
     assert "each as in the table" in done.stdout.splitlines()[0]
-    made = by((tmp_path / "net.py").read_text())
-    assert made.count_params() == audit.read(text).total
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN, tmp_path / "net.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert np.isfinite(found["loss"])
+    assert not found["audit"]
+    made = {name: (tuple(shape), count) for name, shape, count in found["rows"]}
+    for row in audit.read(text).rows:
+        moving = row.total if "BatchNorm" in row.layer_class and style != "keras" else 0
+        assert made[row.name] == (row.shape[1:], row.total + moving)
+
+
+def test_what_repeats_is_a_function_with_the_tables_names():
+    code = audit.rebuild(table_of("unet2d_large").to_text("torchsummary")).code
+    assert "def block1(x, filters, n):" in code
+    assert "Conv2d{n}" in code or "Conv2d-{n}" in code
+    assert by(code).count_params() == table_of("unet2d_large").total
+    paths = audit.rebuild(built("vnet").to_text("keras3", width=200)).code
+    assert "{name}-" in paths

@@ -35,6 +35,20 @@ def test_grey_values_are_the_files_own(suffix, dtype, tmp_path):
     assert read_size(tmp_path / f"a{suffix}") == picture.files[0]
 
 
+def test_bmp_is_lossless_too(tmp_path):
+    colors = np.random.default_rng(0).integers(0, 255, (5, 7, 3), "uint8")
+    for values in (GREY, GREY > 5, colors):
+        path = save(tmp_path / "a.BMP", values)
+        found = read_picture(path).data
+        np.testing.assert_array_equal(found, values.astype("float32").reshape(found.shape))
+        assert is_picture(path)
+        assert read_size(path).shape == values.shape[:2]
+    np.testing.assert_array_equal(read_mask(save(path, GREY), ANY).data, GREY)
+    cut = tmp_path / "cut.bmp"
+    cut.write_bytes(path.read_bytes()[:-3])
+    assert "Pillow cannot read it" in fault(cut)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "float32"])
 def test_a_tiff_of_32_bits(dtype, tmp_path):
     values = GREY.astype(dtype) * 70_001 - (7.5 if dtype == "float32" else 7)

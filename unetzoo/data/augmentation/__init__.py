@@ -2,5 +2,6 @@
 
 from unetzoo.data.augmentation.augmentation import Augmentation
 from unetzoo.data.augmentation.draws import Draw
+from unetzoo.data.augmentation.masks import MaskDraw
 
-__all__ = ["Augmentation", "Draw"]
+__all__ = ["Augmentation", "Draw", "MaskDraw"]

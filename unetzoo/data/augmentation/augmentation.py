@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from unetzoo.data.augmentation import intensity, spatial
+from unetzoo.data.augmentation import intensity, masks, spatial
 from unetzoo.data.augmentation.draws import Draw
+from unetzoo.data.augmentation.masks import MaskDraw
 
 NOISE = (0.0, 0.1)  # standard deviation
 BLUR = (0.5, 1.0)  # standard deviation, voxels
@@ -51,6 +52,9 @@ class Augmentation:
         inverted_gamma: probability of an exponent of 0.7 to 1.5 on the negative of the image; mean
             and deviation stay.
         gamma: probability of an exponent of 0.7 to 1.5; mean and deviation stay.
+        mask_operator: probability that masks of a cascade's stage before grow, shrink, are filled
+            or thinned out.
+        mask_component: probability that components of these masks are missing.
 
     Raises: ValueError for an argument that cannot work.
     Source: nnU-Net 2.8.1, ``nnUNetTrainer.get_training_transforms``; elastic deformation after
@@ -81,6 +85,8 @@ class Augmentation:
     low_resolution: float = 0.25
     inverted_gamma: float = 0.1
     gamma: float = 0.3
+    mask_operator: float = 0.4
+    mask_component: float = 0.2
 
     def __post_init__(self) -> None:
         for name in {field.name for field in fields(self)} - _NO_PROBABILITY:
@@ -131,6 +137,19 @@ class Augmentation:
             gamma=perhaps(self.gamma, either_side, GAMMA, channels),
             turn=perhaps(self.quarter_turns, spatial.draw_turn, patch),
             mirrored=tuple(axis for axis in axes if random.random() < self.mirror),
+        )
+
+    def draw_masks(self, random: np.random.Generator, channels: int) -> MaskDraw:
+        """Draw what happens to the masks of a cascade's stage before, for one patch.
+
+        Args:
+            random: draws all of it.
+            channels: the number of masks.
+        """
+        operators, removed = masks.draw_operators, masks.draw_removed
+        return MaskDraw(
+            operators(random, channels) if random.random() < self.mask_operator else (),
+            removed(random, channels) if random.random() < self.mask_component else (),
         )
 
 

@@ -1,4 +1,4 @@
-"""2D pictures in and out through Pillow: PNG, TIFF and JPEG images, lossless masks.
+"""2D pictures in and out through Pillow: PNG, TIFF, BMP and JPEG images, lossless masks.
 
 An image is ``(H, W, C)``, a mask is ``(H, W)``: rows from the top, columns from the left, as the
 pixels are stored; values are the file's own, nothing is scaled. An alpha channel is dropped
@@ -21,8 +21,9 @@ from unetzoo.data.io.stacks import is_stack
 from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.files import replacing
 
-LOSSLESS = (".png", ".tif", ".tiff")
+LOSSLESS = (".png", ".tif", ".tiff", ".bmp")
 SUFFIXES = (*LOSSLESS, ".jpg", ".jpeg")
+FORMATS = ("PNG", "TIFF", "BMP", "JPEG")  # Pillow's
 GRAY = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")  # Pillow's modes with one number per pixel
 STEPS = {"L;2": 85, "L;4": 17}  # by which Pillow multiplies gray values of fewer than 8 bits
 ORIENTATION, BITS = 274, 258  # tags of EXIF and TIFF
@@ -51,7 +52,7 @@ class Picture:
 
 
 def is_picture(path: Path | str) -> bool:
-    """Whether a file is a PNG, TIFF or JPEG by its name; a TIFF of several slices is a volume.
+    """Whether a file is a PNG, TIFF, BMP or JPEG by its name; a TIFF of several slices is a volume.
 
     >>> is_picture("slice.PNG"), is_picture("scan.nii.gz")
     (True, False)
@@ -66,7 +67,7 @@ def read_picture(paths: Paths, *, fill: float | None = None) -> Picture:
     """Read one image from a file, or from several of the same size that hold its channels.
 
     Args:
-        paths: PNG, TIFF (one page) or JPEG; gray of 8, 16 or 32 bits, colors of 8, or a palette.
+        paths: PNG, TIFF (one page), BMP or JPEG; gray of 8, 16 or 32 bits, colors of 8, a palette.
         fill: replaces NaN and infinite pixels of a TIFF; without it they are an error.
 
     Raises: ValueError, one sentence that names the file and what is wrong with it.
@@ -185,7 +186,7 @@ def _image_values(path: Path) -> np.ndarray:
 def _gray_values(path: Path, suffixes: tuple[str, ...], what: str) -> np.ndarray:
     with _opened(path, suffixes) as (image, raw):
         _check_upright(image)
-        if image.format not in ("PNG", "TIFF") or image.info.get("compression") == "jpeg":
+        if image.format not in ("PNG", "TIFF", "BMP") or image.info.get("compression") == "jpeg":
             raise _Refused(f"JPEG changes every {what}; save it as PNG.")
         if image.mode not in (*GRAY, "P") or (image.mode == "P" and what == "weight"):
             raise _Refused(
@@ -210,7 +211,7 @@ def _opened(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[ImageFile, 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=("PNG", "TIFF", "JPEG"))
+            image = Image.open(path, formats=FORMATS)
         with image:
             raw = " ".join(_raw_mode(tile) for tile in image.tile[:4])  # gone once it is read
             _check_parts(image, raw)
@@ -218,7 +219,7 @@ def _opened(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[ImageFile, 
     except _Refused as error:
         raise ValueError(f"{path}: {error}") from None
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path}: not a PNG, TIFF or JPEG picture ({_start(path)}).") from error
+        raise ValueError(f"{path}: not a PNG, TIFF, BMP or JPEG ({_start(path)}).") from error
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{path}: more pixels than are safe to unpack ({error}); cut it into smaller pictures."

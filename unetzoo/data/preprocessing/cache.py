@@ -243,7 +243,7 @@ def _read(entry: Path, key: str) -> tuple[Sample, Grid] | None:
         for label, count in about["classes"]:
             voxels[label] = arrays["voxels"][end : end + count]
             end += count
-        grid = _grid(about["grid"])
+        grid = grid_of(about["grid"])
         image, labels, weight = arrays["image"], arrays["labels"], arrays.get("weight")
         inside = arrays.get("inside")
         return Sample(image, labels, weight, voxels, grid.prepared_spacing, inside), grid
@@ -259,7 +259,8 @@ def _mapped(entry: Path, name: str, dtype: str, shape: list[int]) -> np.ndarray:
     return np.asarray(array)  # the same memory without the overhead of np.memmap
 
 
-def _grid(about: dict) -> Grid:
+def grid_of(about: dict) -> Grid:
+    """A grid, as JSON has it."""
     lists = {name: tuple(about[name]) for name in ("shape", "spacing", "prepared")}
     return Grid(**lists, box=tuple((b, e) for b, e in about["box"]), coarse=about["coarse"])
 

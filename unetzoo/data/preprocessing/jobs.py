@@ -62,12 +62,12 @@ def contents(job: dict) -> dict[str, Any]:
     """What a job's files contain: a digest of each, and the files' state before they were read."""
     before = state(job)
     digests = {
-        "images": [_digest(path) for path in job["images"]],
-        "label": job["label"] and _digest(job["label"]),
-        "weight": job["weight"] and _digest(job["weight"]),
+        "images": [digest(path) for path in job["images"]],
+        "label": job["label"] and digest(job["label"]),
+        "weight": job["weight"] and digest(job["weight"]),
     }
     if "more_labels" in job:
-        digests["more_labels"] = [_digest(path) for path in job["more_labels"]]
+        digests["more_labels"] = [digest(path) for path in job["more_labels"]]
     if "spacing" in job:
         digests["spacing"] = job["spacing"]
     return {"state": before, "digests": digests}
@@ -80,13 +80,13 @@ def state(job: dict) -> list[list[int]]:
     return [[s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for s in states]
 
 
-def _digest(path: str) -> str:
-    """Of a volume in several files, of their digests and names."""
+def digest(path: str) -> str:
+    """A digest of a file; of a volume in several files, of their digests and names."""
     digests = []
     for part in (parts := parts_of(path)):
         with open(part, "rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     if len(parts) == 1:
         return digests[0]
-    named = [f"{part.name} {digest}" for part, digest in zip(parts, digests, strict=True)]
+    named = [f"{part.name} {one}" for part, one in zip(parts, digests, strict=True)]
     return hashlib.sha256("\n".join(named).encode()).hexdigest()

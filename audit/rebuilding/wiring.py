@@ -1,0 +1,150 @@
+"""The wiring of a table that says what each row reads: Keras's, and an ONNX file's."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from audit.comparison.forms import CERTAIN, Form, forms_of, forms_reading, is_conv
+from audit.formats.keras import CUT
+from audit.tables import Row, Shape, Table
+from unetzoo.utils.text import counted, few, printable
+
+JOINS = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+Assumed = dict[str, list[str]]  # what is assumed, and of which rows
+
+
+def wired(table: Table, assumed: Assumed) -> list[Row]:
+    """The rows, each with all its inputs and with its channels.
+
+    Raises: ValueError for layers called twice, and for inputs that are no rows before it.
+    """
+    rows = list(table.rows)
+    names = [row.name for row in rows]
+    twice = [row.name for row in rows if any("[0]" not in each for each in row.inputs)]
+    if len(set(names)) < len(names) or twice:
+        again = twice or list(dict.fromkeys(name for name in names if names.count(name) > 1))
+        raise ValueError(
+            f"{table.name!r}: {few(list(map(printable, again)))}: expected each layer once; "
+            "none is shared."
+        )
+    if not rows or rows[0].layer_class != "InputLayer":
+        rows = [_image(table, assumed), *rows]
+    rows = _wired(rows, assumed)
+    readers: dict[str, list[Row]] = {}
+    for row in rows:
+        for name in sources_of(row):
+            readers.setdefault(name, []).append(row)
+    rows = [_with_channels(row, readers.get(row.name, []), assumed) for row in rows]
+    shapes: dict[str, Shape] = {}
+    whole = []
+    for row in rows:
+        if row.layer_class in JOINS and len(row.inputs) == 1:
+            row = _joined(row, shapes, readers, assumed)
+        reads = [shapes[name] for name in sources_of(row)]
+        forms = forms_reading(row, reads[0][-1]) if is_conv(row) and reads else []
+        row = _whole(row, reads, forms)
+        shapes[row.name] = row.shape
+        whole.append(row)
+    return whole
+
+
+def sources_of(row: Row) -> list[str]:
+    """The names of the rows that it reads."""
+    return [name.split("[")[0] for name in row.inputs]
+
+
+def _image(table: Table, assumed: Assumed) -> Row:
+    """The input of a sequential model, whose table does not show it. Raises: ValueError."""
+    first = next((row for row in table if forms_of(table).get(row.key)), None)
+    if first is None:
+        raise ValueError(f"{table.name!r}: no layer says what the network reads.")
+    form = forms_of(table)[first.key][0]
+    assumed.setdefault("an input of the first layer's sizes (or larger)", []).append("image")
+    return Row("image", "InputLayer", (*first.shape[:-1], form.inputs))
+
+
+def _wired(rows: list[Row], assumed: Assumed) -> list[Row]:
+    """The rows with their inputs: a row that names none reads the one before it."""
+    known: list[str] = []
+    wired: list[Row] = []
+    branches = any(row.inputs for row in rows)
+    for row in rows:
+        inputs = row.inputs
+        if not inputs and row.layer_class != "InputLayer":
+            inputs = (f"{wired[-1].name}[0][0]",)
+            if branches:
+                assumed.setdefault("it reads the row before it", []).append(printable(row.name))
+        names = [_found(each.split("[")[0], known, row, assumed) for each in inputs]
+        known.append(row.name)
+        wired.append(replace(row, inputs=tuple(f"{name}[0][0]" for name in names)))
+    return wired
+
+
+def _found(name: str, known: Sequence[str], row: Row, assumed: Assumed) -> str:
+    """The row before this one that a name means; of a name that was cut a part is left.
+
+    Raises: ValueError if there is none, or several of which only the end is known.
+    """
+    if name in known:
+        return name
+    start, cut, end = name.rpartition(CUT)
+    fitting = [each for each in known if cut and each.startswith(start) and each.endswith(end)]
+    if not fitting or (end and len(fitting) > 1):
+        raise ValueError(f"row {row.name!r}: it reads {name!r}, which no row before it is.")
+    if len(fitting) > 1:
+        word = f"of {counted(len(fitting), 'name')} that begin so it reads the last"
+        assumed.setdefault(word, []).append(printable(row.name))
+    return fitting[-1]
+
+
+def _joined(
+    row: Row, shapes: dict[str, Shape], readers: dict[str, list[Row]],
+    assumed: Assumed,
+) -> Row:  # fmt: skip
+    """A join of which one input was cut off, with the one that fits: unread, or the latest.
+
+    Raises: ValueError if none fits.
+    """
+    (known,) = sources_of(row)
+    width = row.shape[-1]
+    if row.layer_class == "Concatenate" and width:
+        width -= shapes[known][-1] or 0
+    fitting = [
+        name for name, shape in shapes.items()
+        if name != known and shape[1:] == (*row.shape[1:-1], width)
+    ]  # fmt: skip
+    unread = [name for name in fitting if name not in readers]
+    if not fitting:
+        raise ValueError(f"row {row.name!r}: it joins {known!r} and nothing that is before it.")
+    other = (unread or fitting)[-1]
+    readers.setdefault(other, []).append(row)
+    word = f"it also reads {printable(other)}, which the table cut off"
+    assumed.setdefault(word, []).append(printable(row.name))
+    return replace(row, inputs=(f"{other}[0][0]", *row.inputs))
+
+
+def _with_channels(row: Row, readers: list[Row], assumed: Assumed) -> Row:
+    """An input whose channels a column cut off, with those that the first convolution tells."""
+    if row.layer_class != "InputLayer" or not row.shape or row.shape[-1] is not None:
+        return row
+    for channels in (1, 3, 2, 4):
+        for reader in filter(is_conv, readers):
+            forms = [f for f in forms_reading(reader, channels) if f.fit == CERTAIN]
+            if forms and forms[0].taps == 3 ** (len(row.shape) - 2):
+                assumed.setdefault(f"channels in: {channels}", []).append(printable(row.name))
+                return replace(row, shape=(*row.shape[:-1], channels))
+    return row
+
+
+def _whole(row: Row, reads: list[Shape], forms: list[Form]) -> Row:
+    """The row with its channels, where a column cut them off."""
+    if not reads or not row.shape or row.shape[-1] is not None:
+        return row
+    channels = [shape[-1] for shape in reads]
+    width = forms[0].outputs if forms else channels[0]
+    if "Concat" in row.layer_class or (row.layer_class == "TensorFlowOpLayer" and len(reads) > 1):
+        width = sum(size or 0 for size in channels) if all(channels) else None
+    return replace(row, shape=(*row.shape[:-1], width))
+
+
+def _sources(row: Row) -> list[str]:
+    return [name.split("[")[0] for name in row.inputs]

@@ -1,0 +1,189 @@
+"""Several devices and processes train as one does; what cannot be distributed is a sentence."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from places import ROOT, SCRIPTS
+
+import unetzoo
+from unetzoo.callbacks import resume
+from unetzoo.data.patches import PatchDataset
+from unetzoo.data.synthetic import write_dataset
+from unetzoo.training.checkpoints import checkpoints
+from unetzoo.training.compile import compile_model
+from unetzoo.training.distribution import ALONE, Team, distribute
+from unetzoo.training.history import read_history
+
+BACKEND = keras.backend.backend()
+SLURM = {
+    "SLURM_JOB_ID": "4711",
+    "SLURM_STEP_NODELIST": "localhost",
+    "SLURM_STEP_NUM_NODES": "1",
+    "SLURM_STEP_NUM_TASKS": "2",
+    "SLURM_NTASKS": "2",
+}
+SRUN = """#!/bin/bash
+for n in 0 1; do SLURM_PROCID=$n SLURM_LOCALID=$n "$@" & jobs="$jobs $!"; done
+for job in $jobs; do wait $job || exit 1; done
+"""
+both = pytest.mark.skipif(BACKEND == "torch", reason="Keras's torch backend has one device")
+only_jax = pytest.mark.skipif(BACKEND != "jax", reason="several processes need jax")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_dataset(folder, 4, (12, 12, 12))
+    return folder
+
+
+def started(data, run, devices, *words, **variables):
+    environment = os.environ | {"KERAS_BACKEND": BACKEND, "JAX_PLATFORMS": "cpu", **variables}
+    command = [sys.executable, SCRIPTS / "distributed.py", data, run, str(devices), *words]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def ended(*programs):
+    """What they wrote to stderr, once all have ended well."""
+    errors = [program.communicate()[1] for program in programs]
+    assert [program.returncode for program in programs] == [0] * len(programs), errors
+    return errors
+
+
+def address():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def assert_same(run, other):
+    """The losses, the scores and the weights of two runs."""
+    rows, others = read_history(run), read_history(other)
+    assert len(rows) == len(others) > 1
+    for row, one in zip(rows, others, strict=True):
+        assert row == pytest.approx(one, rel=1e-4, abs=1e-5, nan_ok=True)
+    (model, epochs), (same, _) = resume(run), resume(other)
+    assert epochs == len(rows)
+    for weight, value in zip(model.weights, same.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), value.numpy(), rtol=1e-3, atol=1e-5)
+
+
+@both
+@pytest.mark.slow
+def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, tmp_path):
+    """Batch norm, batch Dice and deep supervision see the whole batch; a run changes devices."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    ended(started(data, one, 1))
+    ended(started(data, two, 2))
+    assert_same(two, one)
+    ended(started(data, one, 2, "3"))
+    ended(started(data, two, 1, "3"))
+    assert_same(two, one)
+    assert (two / "overlay-1.png").exists()
+
+
+@only_jax
+@pytest.mark.slow
+def test_two_processes_end_with_the_losses_of_one(data, tmp_path):
+    one, two, slurm = (tmp_path / name for name in ("one", "two", "slurm"))
+    ended(started(data, one, 1))
+    at = address()
+    ended(*(started(data, two, 1, "2", at, "2", str(process)) for process in range(2)))
+    assert_same(two, one)
+    tasks = [{"SLURM_PROCID": str(n), "SLURM_LOCALID": str(n)} for n in range(2)]
+    ended(*(started(data, slurm, 1, "2", **SLURM, **task) for task in tasks))
+    assert_same(slurm, one)
+
+
+@only_jax
+@pytest.mark.slow
+def test_the_example_for_slurm_trains_one_run_in_two_processes(data, tmp_path):
+    srun = tmp_path / "srun"
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    places = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    words = ["--network", "unet3d_2_5m", "--norm", "none", "--patch", "16,16,16", "--folds", "2"]
+    words += ["--batch-size", "2", "--epochs", "1", "--steps", "2"]
+    done = subprocess.run(
+        ["bash", ROOT / "examples" / "slurm_train.sh", data, tmp_path / "run", *words],
+        env=os.environ | SLURM | {"PATH": places, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count(str(tmp_path / "run")) == 1  # the first process says it
+    assert "as process 1" in done.stderr
+    assert set(checkpoints(tmp_path / "run")) == {1}
+
+
+@only_jax
+@pytest.mark.slow
+def test_a_process_that_dies_ends_the_run_with_a_sentence_and_a_checkpoint(data, tmp_path):
+    run, at = tmp_path / "run", address()
+    first, second = (started(data, run, 1, "500", at, "2", str(n)) for n in range(2))
+    while not checkpoints(run):
+        assert first.poll() is None, first.communicate()[1]
+        time.sleep(0.1)
+    second.send_signal(signal.SIGKILL)
+    _, error = first.communicate()
+    assert first.returncode == 1
+    assert "one of the 2 processes has ended, and so does number 0" in error
+    model, epochs = resume(run)
+    assert 0 < epochs < 500
+    assert len(read_history(run)) >= epochs
+    assert np.isfinite(model.get_weights()[0]).all()
+
+
+def test_a_process_makes_its_part_of_each_batch():
+    image, labels = np.random.default_rng(0).random((8, 8, 1)), np.ones((8, 8), int)
+    whole, *parts = (
+        PatchDataset([(image, labels)], patch=(4, 4), batch_size=4, share=share)[3]
+        for share in ((0, 1), (0, 2), (1, 2))
+    )
+    for array, pieces in zip(whole, zip(*parts, strict=True), strict=True):
+        assert [len(piece) for piece in pieces] == [2, 2]
+        np.testing.assert_array_equal(np.concatenate(pieces), array)
+
+
+def test_one_device_is_not_distributed():
+    with distribute(1) as team:
+        assert team is ALONE
+        assert compile_model(unetzoo.build("unet2d_small")).optimizer.built
+
+
+def test_a_batch_must_be_shared_equally():
+    with pytest.raises(ValueError, match="batch_size 3: expected a multiple of 2"):
+        Team(devices=2).check(3)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="it has no devices to count")
+def test_more_devices_than_there_are_is_a_sentence():
+    with pytest.raises(ValueError, match=rf"devices 99: {BACKEND} sees \d"), distribute(99):
+        pass
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="torch")
+def test_torch_has_one_device():
+    with pytest.raises(ValueError, match=r"on torch, devices 2: expected jax"), distribute(2):
+        pass
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="jax has them")
+def test_several_processes_need_jax():
+    words = {"coordinator": "127.0.0.1:1234", "processes": 2, "process": 0}
+    with pytest.raises(ValueError, match=f"on {BACKEND}, several processes"), distribute(**words):
+        pass
+
+
+@pytest.mark.parametrize("devices", [0, 1.5, "two"])
+def test_a_number_of_devices_is_whole(devices):
+    with pytest.raises(ValueError, match="devices"), distribute(devices):
+        pass
