@@ -4,10 +4,9 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from audit.rebuilding.code import Step
+from audit.rebuilding.steps import Step
 
 LONGEST, SHORTEST = 12, 3  # layers of a block
 WIDTHS = ("filters", "units")
@@ -24,11 +23,11 @@ class Block:
         starts: the numbers of the layers with which it begins.
     """
 
-    steps: "tuple[Step, ...]"
+    steps: tuple[Step, ...]
     starts: tuple[int, ...]
 
 
-def blocks_of(steps: "Sequence[Step]") -> list[Block]:
+def blocks_of(steps: Sequence[Step]) -> list[Block]:
     """The runs that repeat, the longest first; no layer is in two of them."""
     readers: dict[str, int] = {}
     for step in steps:
@@ -48,7 +47,7 @@ def blocks_of(steps: "Sequence[Step]") -> list[Block]:
 
 
 def _of_length(
-    steps: "Sequence[Step]", length: int, links: Sequence[bool], used: set[int]
+    steps: Sequence[Step], length: int, links: Sequence[bool], used: set[int]
 ) -> Iterator[Block]:
     places: dict[Any, list[int]] = {}
     for start in range(len(steps) - length + 1):
@@ -68,12 +67,12 @@ def _of_length(
             yield Block(tuple(steps[apart[0] : apart[0] + length]), tuple(apart))
 
 
-def _signature(step: "Step") -> tuple[str, str]:
+def _signature(step: Step) -> tuple[str, str]:
     rest = {key: value for key, value in step.arguments.items() if key not in WIDTHS}
     return step.layer_class, repr(rest)
 
 
-def naming(block: Block, steps: "Sequence[Step]") -> tuple[str, list[str], list[str]]:
+def naming(block: Block, steps: Sequence[Step]) -> tuple[str, list[str], list[str]]:
     """How its layers are named: the argument, each name within, and each call's argument.
 
     By what all names begin with, by the number of the first, or one by one.

@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from keyword import iskeyword
 from typing import Any
 
 from audit.rebuilding.blocks import WIDTHS, Block, blocks_of, naming
+from audit.rebuilding.steps import Step
 from unetzoo.utils.text import printable
 
 FIRST = ("filters", "kernel_size", "units", "pool_size", "size", "rate")  # by their place
@@ -33,16 +33,6 @@ class PositionEmbeddings(layers.Layer):
         return {**super().get_config(), "grid": self.grid}
 '''
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """One layer: its class, name and arguments, and the layers that it reads."""
-
-    layer_class: str
-    name: str
-    arguments: dict[str, Any]
-    inputs: tuple[str, ...]
 
 
 def written(

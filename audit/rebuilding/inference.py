@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from audit.formats.pytorch import is_block
 from audit.rebuilding.choices import Wiring
-from audit.rebuilding.code import Step
 from audit.rebuilding.maps import Assumed, Value
 from audit.rebuilding.module import Module, Sizes, module_of
 from audit.rebuilding.modules import fits, widths_read
+from audit.rebuilding.steps import Step
 from audit.tables import Row, Table
 from unetzoo.utils.text import few, printable
 
@@ -36,6 +36,9 @@ def inferred(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...
     assumed.setdefault(
         "no functions but those that shapes and counts show (an addition of equal maps leaves no "
         "trace)", []).append("the network")  # fmt: skip
+    joins = {step.layer_class for step in network.steps} & {"Concatenate", "Multiply"}
+    if network.shows_ups and not joins:
+        network.assume("no skips (or additions of equal maps, as in LinkNet)", "the network")
     ends = [value for value in network.values.values() if not value.readers]
     if network.current.width < max(value.width for value in ends) and not first.shape[1:-1]:
         raise ValueError(

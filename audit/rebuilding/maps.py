@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from audit.rebuilding.code import Step
 from audit.rebuilding.module import Sizes, one
+from audit.rebuilding.steps import Step
 from unetzoo.utils.text import printable
 
 Assumed = dict[str, list[str]]  # what is assumed, and of which layers

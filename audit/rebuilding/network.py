@@ -11,9 +11,10 @@ from typing import Any
 from audit.comparison.alignment import family_of
 from audit.comparison.diff import Diff, diff
 from audit.comparison.forms import forms_reading, is_conv
-from audit.rebuilding.code import SEVERAL, Step, written
+from audit.rebuilding.code import SEVERAL, written
 from audit.rebuilding.inference import inferred
 from audit.rebuilding.layers import SOLVERS, Site
+from audit.rebuilding.steps import Step
 from audit.rebuilding.wiring import Assumed, sources_of, wired
 from audit.sources.keras_model import table_of
 from audit.tables import Row, Table
@@ -185,6 +186,8 @@ def _standing_for(row: Row, inputs: tuple[str, ...]) -> tuple[str, tuple[str, ..
         return f"Cropping{rank}D", inputs[:1], ""
     if kind == "PadToMatch":
         return f"ZeroPadding{rank}D", inputs[:1], ""
+    if kind in ("Sigmoid", "Tanh", "Gelu", "GELU"):
+        return "Activation", inputs, ""
     if kind == "TokensToMap":
         return "Reshape", inputs[:1], ""
     if row.settings.get("class", "").startswith("Standardized"):
