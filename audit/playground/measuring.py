@@ -87,12 +87,14 @@ def measured(
     """
     turns = list(itertools.product((True, False), repeat=len(scene.skips)))
     reference, labels = scene.reference, range(0)
-    cut, combinations = Cut(), []
+    cut = Cut()
+    combinations: list[Combination] = []
     for turn in progress(turns):
         scene.turn(turn)
         mask = np.asarray(scene.segment())
-        if not combinations:  # with every skip on
-            reference = mask if reference is None else reference
+        if reference is None:  # every skip is on
+            reference = mask
+        if not combinations:
             _check_grids(reference, mask)
             cut = informative_cuts(
                 reference.shape, [reference, mask], scene.spacing, scene.ignore, count=1
