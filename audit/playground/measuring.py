@@ -86,31 +86,36 @@ def measured(
         progress: wraps the list of combinations, to show progress.
     """
     turns = list(itertools.product((True, False), repeat=len(scene.skips)))
-    masks: dict[tuple[bool, ...], np.ndarray] = {}
+    reference, labels = scene.reference, range(0)
+    cut = Cut()
+    combinations: list[Combination] = []
     for turn in progress(turns):
         scene.turn(turn)
-        masks[turn] = np.asarray(scene.segment())
+        mask = np.asarray(scene.segment())
+        if reference is None:  # every skip is on
+            reference = mask
+        if not combinations:
+            _check_grids(reference, mask)
+            cut = informative_cuts(
+                reference.shape, [reference, mask], scene.spacing, scene.ignore, count=1
+            )[0]
+            labels = range(1, max(len(scene.class_names), _largest(reference, scene.ignore) + 1))
+        numbers = _numbers(scene, reference, mask, [n for n in labels if n != scene.ignore])
+        combinations.append(Combination(turn, np.array(cut.of(mask)), numbers))
     scene.turn(turns[0])
-    whole = masks[turns[0]]
-    reference = whole if scene.reference is None else scene.reference
-    shown = [reference, whole]
-    cut = informative_cuts(reference.shape, shown, scene.spacing, scene.ignore, count=1)[0]
-    labels = _labels(scene, [reference, *masks.values()])
-    return Measured(
-        scene,
-        cut,
-        tuple(
-            Combination(turn, cut.of(mask), _numbers(scene, reference, mask, labels))
-            for turn, mask in masks.items()
-        ),
-    )
+    return Measured(scene, cut, tuple(combinations))
 
 
-def _labels(scene: Scene, masks: Sequence[np.ndarray]) -> list[int]:
-    """The classes to score: all that are named, or that any mask has."""
-    seen = {int(label) for mask in masks for label in np.unique(mask)}
-    seen.update(range(len(scene.class_names)))
-    return sorted(label for label in seen if label > 0 and label != scene.ignore)
+def _largest(labels: np.ndarray, ignore: int | None) -> int:
+    return int(labels[labels != ignore].max(initial=0))
+
+
+def _check_grids(reference: np.ndarray, mask: np.ndarray) -> None:
+    if reference.shape != mask.shape:
+        raise ValueError(
+            f"labels of shape {reference.shape}, a mask of shape {mask.shape}: expected the labels "
+            "of this image."
+        )
 
 
 def _numbers(

@@ -72,9 +72,15 @@ def scene_of(
     if isinstance(model, str | Path):
         title = title or Path(model).name
         model = load_model(Path(model))
-    image, reference, steps, name = _arrays(images, labels, model.inputs[0].shape[-1])
+    channels, classes = model.inputs[0].shape[-1], max(model.outputs[0].shape[-1], 2)
+    image, reference, steps, name = _arrays(images, labels, channels, classes)
+    if image.shape[-1] != channels:
+        raise ValueError(
+            f"image of {counted(image.shape[-1], 'channel')}: {model.name!r} takes {channels}."
+        )
     rank = image.ndim - 1
-    switched = _Network(model, [image.shape[:-1]])
+    unnamed = ("",) * (classes - len(class_names))
+    switched = Switches(model, [image.shape[:-1]])
     patch = _patch(model, image.shape[:-1])
     return Scene(
         name=name,
@@ -83,7 +89,7 @@ def scene_of(
         reference=reference,
         spacing=tuple(map(float, spacing or steps or (1.0,) * rank)),
         unit="mm" if spacing is not None or (steps and rank == 3) else "px",
-        class_names=tuple(class_names),
+        class_names=(*class_names, *unnamed),
         ignore=None,
         skips=switched.skips,
         segment=lambda: segment(switched.network, image, patch),
@@ -91,7 +97,7 @@ def scene_of(
     )
 
 
-class _Network:
+class Switches:
     """A network as a predictor holds it, with switches; those of an ensemble turn together."""
 
     def __init__(self, network: Any, patches: Sequence[tuple[int, ...]]) -> None:
@@ -152,7 +158,7 @@ def _of_run(folder: Path, predictor: Predictor, case: Case) -> Scene:
         )
     image = predictor.read(case)
     reference = read_case_labels(case, run.scheme).data if case.label else None
-    switched = _Network(predictor.model, [run.patch])
+    switched = Switches(predictor.model, [run.patch])
     applied = replace(predictor, model=switched.network)
     names = run.scheme.drawn_names(run.class_names)
     return _scene(
@@ -167,7 +173,7 @@ def _of_nnunet(folder: Path, predictor: "NnunetPredictor", case: Case) -> Scene:
     image = read_case(case)
     several = len(predictor.models) > 1
     network = Ensemble(predictor.models) if several else predictor.models[0]
-    switched = _Network(network, [tuple(predictor.trained.configuration["patch_size"])])
+    switched = Switches(network, [tuple(predictor.trained.configuration["patch_size"])])
     applied = replace(predictor, models=(switched.network,))
     named = predictor.label_names
     names = ["background", *(named.get(n, "") for n in range(1, max(named, default=0) + 1))]
@@ -185,7 +191,7 @@ def _of_nnunet(folder: Path, predictor: "NnunetPredictor", case: Case) -> Scene:
 
 def _scene(
     folder: Path, case: Case, image: Volume | Picture, reference: np.ndarray | None,
-    names: Sequence[str], ignore: int | None, switched: _Network, classes: Callable,
+    names: Sequence[str], ignore: int | None, switched: Switches, classes: Callable,
 ) -> Scene:  # fmt: skip
     return Scene(
         name=case.name,
@@ -215,7 +221,7 @@ def _case(images: Any, labels: Any, channels: int, numbered: bool = False) -> Ca
 
 
 def _arrays(
-    images: Any, labels: Any, channels: int
+    images: Any, labels: Any, channels: int, classes: int
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[float, ...] | None, str]:
     """Image, classes, spacing and name; an array is taken as it is, a file is normalized."""
     if isinstance(images, np.ndarray):
@@ -231,8 +237,18 @@ def _arrays(
     axes = tuple(range(read.data.ndim - 1))
     spread = read.data.std(axes, dtype="float64")
     image = (read.data - read.data.mean(axes, dtype="float64")) / np.where(spread > 0, spread, 1)
-    reference = read_case_labels(case, LabelScheme()).data if case.label else None
+    reference = _read_labels(case, classes) if case.label else None
     return image.astype("float32"), reference, tuple(read.spacing), case.name
+
+
+def _read_labels(case: Case, classes: int) -> np.ndarray:
+    """The numbers in a file of labels; of two classes, 0 and 255 will do too."""
+    try:
+        return read_case_labels(case, LabelScheme()).data
+    except ValueError:
+        if classes > 2:
+            raise
+    return read_case_labels(case, LabelScheme(labels={0: 0, 255: 1})).data
 
 
 def _patch(model: keras.Model, sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ def monai_mean(reference, prediction, spacing):
 def test_one_object_has_monais_distance(shape, spacing):
     middle = [size // 2 for size in shape]
     reference = disk(shape, middle, 7)
-    prediction = disk(shape, [m + 2 for m in middle], 6)
+    prediction = disk(shape, [m + 1 for m in middle], 6)
     (scores,) = score_objects(reference.astype(int), prediction.astype(int), [1], spacing)
     assert (scores.objects, scores.missed) == (1, 0)
     assert scores.distance == pytest.approx(monai_mean(reference, prediction, spacing), rel=1e-5)

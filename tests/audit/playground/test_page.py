@@ -17,8 +17,11 @@ import audit
 import unetzoo
 from audit.playground.measuring import measured, which
 from audit.playground.page import page_of
-from audit.playground.scenes import scene_of
+from audit.playground.scenes import Switches, scene_of
+from audit.playground.switches import skips_of, with_switches
 from unetzoo.evaluation import evaluate_files
+from unetzoo.inference.slices import SliceNetwork
+from unetzoo.interop.nnunet import Ensemble
 from unetzoo.pipeline.run import Run
 
 NNUNET = TESTS / "golden" / "nnunet"
@@ -105,12 +108,21 @@ def test_a_folder_of_nnunet_gives_its_golden_mask(tmp_path):
     assert np.mean(scene.segment() != scene.reference) > 1e-3
 
 
-def test_a_saved_network_and_a_picture(model, tmp_path):
+@pytest.mark.parametrize("white", [1, 255])
+def test_a_saved_network_and_a_picture(model, tmp_path, white):
     model.save(tmp_path / "net.keras")
     pixels = np.random.default_rng(1).integers(0, 255, (33, 47), dtype="uint8")
     Image.fromarray(pixels).save(tmp_path / "cell.png")
-    page = audit.skips(tmp_path / "net.keras", tmp_path / "cell.png", tmp_path / "page.html")
+    mask = np.where(pixels > 99, white, 0).astype("uint8")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    page = audit.skips(
+        tmp_path / "net.keras", tmp_path / "cell.png", tmp_path / "page.html",
+        labels=tmp_path / "mask.png",
+    )  # fmt: skip
     text = page.read_text()
+    image = ((pixels - pixels.mean()) / pixels.std()).astype("float32")[..., None]
+    own = audit.skips(model, image, tmp_path / "own.html", labels=mask > 0).read_text()
+    assert rows(text) == rows(own)
     assert "<h1>What each skip does: net.keras</h1>" in text
     assert "cell" in text
 
@@ -118,7 +130,8 @@ def test_a_saved_network_and_a_picture(model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((np.zeros((8, 8, 8, 1), "float32"),), "takes 2"),
+        ((np.zeros((8, 8, 8, 1), "float32"),), "image of 3 axes: 'UNetSmall' takes 2"),
+        ((np.zeros((8, 8, 3), "float32"),), "image of 3 channels: 'UNetSmall' takes 1"),
         ((np.zeros((32, 32, 1), "float32"), np.zeros((32, 31), int)), "expected the same spatial"),
     ],
 )
@@ -140,6 +153,28 @@ def test_the_command_refuses_what_is_no_network(tmp_path):
                               "-o", tmp_path / "page.html")  # fmt: skip
     assert result.returncode == 2
     assert "expected a .keras file, the folder of a run" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["slices", "folds"])
+def test_slices_and_folds_are_switched_together(model, kind):
+    image = np.random.default_rng(3).standard_normal((1, 32, 32, 1)).astype("float32")
+    skips = skips_of(audit.table(unetzoo.skeleton("unet2d_small", input_shape=(32, 32, 1))))
+    alone = with_switches(model, skips)
+    if kind == "slices":
+        network, batch, patch = SliceNetwork(model, 1), image[:, :, None], (32, 1, 32)
+    else:
+        network, batch, patch = Ensemble([model, model]), image, (32, 32)
+    switched = Switches(network, [patch])
+    for on in ((True, True, True), (False, True, False)):
+        alone.turn(on)
+        switched.turn(on)
+        found = switched.network.predict_on_batch(batch).reshape(1, 32, 32, 2)
+        np.testing.assert_allclose(found, alone.network.predict_on_batch(image), atol=1e-6)
+
+
+def test_a_network_that_is_no_graph_of_keras_is_refused():
+    with pytest.raises(ValueError, match="expected a functional Keras network"):
+        Switches(object(), [(32, 32)])
 
 
 def test_which_skips_are_on_in_words():
