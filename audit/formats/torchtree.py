@@ -185,6 +185,8 @@ def _row(path: tuple[str, ...], node: _Node) -> Row:
     channels = numbers[1:2] if "Conv" in node.name else numbers[: node.name != "Parameter"]
     if "out_features" in node.arguments:
         channels = [_named(node.arguments, "out_features")]
+    convolves = "Conv" in node.name and len(numbers) > 1
+    told = {"in_channels": numbers[0]} if convolves else {}
     return Row(
         name="-".join(path),
         layer_class=keras_class(node.name),
@@ -192,7 +194,8 @@ def _row(path: tuple[str, ...], node: _Node) -> Row:
         parameters={role: count for role, count in (parameters or {}).items() if count},
         trainable=sum((parameters or {}).values()),
         path=path[:-1],
-        settings={} if parameters is not None else {"uncounted": True},
+        settings={"printed": node.arguments, **told}
+        | ({} if parameters is not None else {"uncounted": True}),
     )
 
 

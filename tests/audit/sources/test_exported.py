@@ -195,6 +195,14 @@ def test_what_are_no_plans_is_one_sentence(tmp_path):
         assert "\n" not in str(failure.value)
 
 
+def test_a_fault_of_dataset_json_names_that_file_alone(tmp_path):
+    shutil.copy(FOLDERS[0] / "plans.json", tmp_path)
+    (tmp_path / "dataset.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match=r"dataset\.json: lists nested too deeply; exp") as failure:
+        audit.table(tmp_path / "plans.json")
+    assert "plans.json" not in str(failure.value)
+
+
 def test_the_command_reads_each(zoo_files):
     for path in (zoo_files / "zoo.onnx", zoo_files / "zoo.tflite", FOLDERS[0]):
         done = commands.command("unetzoo-audit", "table", path)
