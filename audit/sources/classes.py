@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, lru_cache
+from itertools import islice
 
 from audit.formats.keras import roles_of
 from audit.kinds import KINDS
@@ -16,6 +17,7 @@ from audit.tables import Row, Table
 from unetzoo.utils.text import counted, few
 
 AXES = re.compile(r"(\d)D(Transpose)?$")
+NUMBER = re.compile(r"(_\d+)?")
 WITHOUT = re.compile(
     r"(Global|Max|Average|Adaptive)\w*Pooling|UpSampling|ZeroPadding|Cropping|\w*Dropout|Activation|"
     r"Add$|Subtract|Multiply|Average$|Maximum|Minimum|Concatenate|Flatten|Reshape|Permute|ReLU$|"
@@ -33,7 +35,7 @@ def classed(table: Table) -> Table:
     rows = list(table.rows)
     known = {row.name: row for row in rows if row.shape}
     for number in unsure:
-        fits = list(_fitting(rows[number], known))
+        fits = list(islice(_fitting(rows[number], known), 2))
         if len(fits) == 1:
             rows[number] = _as(rows[number], fits[0])
     left = [number for number in unsure if "cut class" in rows[number].settings]
@@ -63,7 +65,8 @@ def _as(row: Row, kind: str) -> Row:
 
 def _fitting(row: Row, known: dict[str, Row]) -> Iterator[str]:
     """The classes that a row may have."""
-    kinds = [kind for kind in _beginning(row.layer_class) if _possible(row, kind)]
+    whole = "cut" not in row.settings and len(row.shape) > 1
+    kinds = _possible(row.layer_class, len(row.shape) - 2 if whole else None, bool(row.total))
     named = [kind for kind in kinds if _named_so(row.name, kind)]
     if not row.layer_class or len(named) == 1:
         yield from named
@@ -74,19 +77,15 @@ def _fitting(row: Row, known: dict[str, Row]) -> Iterator[str]:
             yield kind
 
 
-def _possible(row: Row, kind: str) -> bool:
-    """Whether a class agrees with the number of axes, and with having parameters or not."""
-    axes, without, with_some = _facts(kind)
-    whole = "cut" not in row.settings and len(row.shape) > 1
-    if axes and whole and axes != len(row.shape) - 2:
-        return False
-    return not (without if row.total else with_some)
-
-
 @lru_cache(maxsize=1024)
-def _beginning(cut: str) -> tuple[str, ...]:
-    """Keras's classes that begin so."""
-    return tuple(kind for kind in KINDS if kind.startswith(cut))
+def _possible(beginning: str, axes: int | None, some: bool) -> tuple[str, ...]:
+    """Keras's classes that begin so, take that many axes, and have some parameters or none."""
+    kinds = {kind: _facts(kind) for kind in KINDS if kind.startswith(beginning)}
+    return tuple(
+        kind
+        for kind, (fixed, without, with_some) in kinds.items()
+        if not (without if some else with_some) and (axes is None or fixed in (0, axes))
+    )
 
 
 @cache
@@ -100,8 +99,9 @@ def _facts(kind: str) -> tuple[int, bool, bool]:
 def _named_so(name: str, kind: str) -> bool:
     """Whether Keras gives a layer of a class this name: ``conv2d_transpose_3``."""
     snake = _snake(kind)
-    number = name.rstrip("…").removeprefix(snake)
-    return name.startswith(snake) and re.fullmatch(r"(_\d+)?", number) is not None
+    if not name.startswith(snake):
+        return False
+    return NUMBER.fullmatch(name.rstrip("…").removeprefix(snake)) is not None
 
 
 @cache

@@ -72,6 +72,8 @@ def _prefixes(lines: list[str]) -> Iterator[tuple[int, str]]:
         if header and (before := _before(header)):
             yield number, before
             continue
+        if "(" not in line:
+            continue
         line = line.rstrip("│ ") if line.endswith("│") else line
         if "(" in line[-8:] and (root := ROOT.match(line)):
             before = root["before"].strip()

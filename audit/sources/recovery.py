@@ -1,6 +1,5 @@
 """Recovers the sizes that a column of Keras's summary cut, from the parameters."""
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -94,4 +93,4 @@ def _text(shape: Shape) -> str:
 
 def _text_of(row: Row) -> str:
     """The printed beginning, as ``_text`` writes it."""
-    return re.sub(r"\s+", " ", str(row.settings["cut"])).strip().lstrip("[").rstrip()
+    return " ".join(str(row.settings["cut"]).split()).lstrip("[").rstrip()
