@@ -36,12 +36,15 @@ def _table(plans_file: Path, folder: Path) -> Table:
     from unetzoo.interop.nnunet_network import architecture_of
     from unetzoo.registry import skeleton
 
-    plans = read_json(plans_file, "plans of nnU-Net")
+    plans, described = read_json(plans_file, "plans of nnU-Net"), folder / "dataset.json"
+    dataset = None
+    if described.is_file():
+        dataset = read_json(described, "a description of nnU-Net's data")
     with reading_plans(plans_file):
         chosen, notes = _chosen(plans, folder)
         configuration = configuration_of(plans, chosen, plans_file)
         name, stages = architecture_of(configuration, plans_file)
-        channels, classes, more = _ends(plans, configuration, plans_file)
+        channels, classes, more = _ends(plans, configuration, dataset, folder)
         patch = tuple(configuration["patch_size"])
         model = skeleton(
             name,
@@ -93,16 +96,14 @@ def _chosen(plans: Any, folder: Path) -> tuple[str, list[str]]:
     return chosen, [f"configuration {chosen} taken, of {few(names)}"] * (len(names) > 1)
 
 
-def _ends(plans: Any, configuration: Any, path: Path) -> tuple[int, int, list[str]]:
+def _ends(plans: Any, configuration: Any, dataset: Any, folder: Path) -> tuple[int, int, list[str]]:
     """Channels, classes, and a note on what is assumed."""
     from unetzoo.interop.nnunet_folder import TrainedFolder, channel_count
 
-    described = path.parent / "dataset.json"
-    if not described.is_file():
+    if dataset is None:
         channels = len(plans.get("foreground_intensity_properties_per_channel") or [0])
         note = f"{CLASSES} classes assumed: only dataset.json, which is not there, says how many"
         return channels, CLASSES, [note]
-    dataset = read_json(described, "a description of nnU-Net's data")
-    trained = TrainedFolder(path.parent, dataset, plans, configuration, "", (), (), ())
+    trained = TrainedFolder(folder, dataset, plans, configuration, "", (), (), ())
     before = len(trained.numbers) if configuration.get("previous_stage") else 0
-    return channel_count(path.parent) + before, trained.heads, []
+    return channel_count(folder) + before, trained.heads, []

@@ -15,6 +15,7 @@ from commands import MODULES, command
 import audit
 import unetzoo
 from audit.cli import cli as audit_cli
+from unetzoo.cli import commands as unetzoo_commands
 from unetzoo.cli.commands import cli as unetzoo_cli
 from unetzoo.utils.errors import RunStopped
 
@@ -277,3 +278,13 @@ def test_a_backend_that_cannot_write_is_a_sentence(reason):
         done = command("unetzoo", "list")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith(f"error: /run/tensorboard/events; {reason}; look at the folder")
+
+
+def test_of_many_cases_that_failed_the_first_are_told(capsys):
+    failed = {f"case{n}": "it is empty; give classes=3." for n in range(8000)}
+    with pytest.raises(SystemExit) as ended:
+        unetzoo_commands._tell(failed, "8000 failed")
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 1
+    assert lines[:2] == ["8000 failed", "case0: it is empty; give --classes 3."]
+    assert (len(lines), lines[-1]) == (22, "and 7,980 more.")

@@ -32,7 +32,7 @@ from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
 from unetzoo.utils.console import as_options, load_keras, run, say
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.lock import check_free, owned
-from unetzoo.utils.text import counted
+from unetzoo.utils.text import counted, first_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -353,10 +353,10 @@ def _evaluate_masks(
 
 
 def _tell(failed: Mapping[str, str], summary: object) -> None:
-    """The summary and the cases that failed on stderr; exit code 1 if any did."""
-    say(summary, err=True)
-    for name, sentence in failed.items():
-        say(f"{name}: {as_options(sentence)}", err=True)
+    """The summary and the first cases that failed on stderr; exit code 1 if any did."""
+    lines = [f"{name}: {as_options(sentence)}" for name, sentence in failed.items()]
+    for line in [str(summary), *first_of(lines)]:
+        say(line, err=True)
     if failed:
         sys.exit(1)
 

@@ -106,6 +106,17 @@ def test_an_export_of_keras_has_its_convolutions_channels_last(zoo_files, file):
     assert [row.settings["kernel_size"] for row in found if row.total][:1] == [(3, 3)]
 
 
+def test_an_operation_whose_name_is_no_text(net, tmp_path):
+    path = exported(net, tmp_path / "a.onnx")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"MaxPool", b"Max\xffool"))
+    with pytest.raises(ValueError, match=r"a.onnx: it is damaged \(a name in it is no text\)"):
+        audit.table(path)
+    path.write_bytes(content.replace(b"Relu", b"R\xfflu"))
+    with pytest.raises(ValueError, match="damaged"):
+        audit.table(path)
+
+
 @pytest.mark.parametrize("file", ["zoo.onnx", "zoo.tflite"])
 def test_a_damaged_file_is_one_sentence(zoo_files, file, tmp_path):
     """Bytes changed at random, cut files, other files."""
@@ -182,6 +193,14 @@ def test_what_are_no_plans_is_one_sentence(tmp_path):
         with pytest.raises(ValueError, match=r"plans\.json") as failure:
             audit.table(tmp_path / "plans.json")
         assert "\n" not in str(failure.value)
+
+
+def test_a_fault_of_dataset_json_names_that_file_alone(tmp_path):
+    shutil.copy(FOLDERS[0] / "plans.json", tmp_path)
+    (tmp_path / "dataset.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match=r"dataset\.json: lists nested too deeply; exp") as failure:
+        audit.table(tmp_path / "plans.json")
+    assert "plans.json" not in str(failure.value)
 
 
 def test_the_command_reads_each(zoo_files):

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from layouts import DECATHLON, NNUNET, decathlon, fault, lay, nnunet, table
@@ -36,6 +36,25 @@ BAD_MANIFESTS = {
     "true": ({**NNUNET, "labels": {"a": True}}, "labels has the number True"),
     "labels list": ({**NNUNET, "labels": ["a"]}, "'labels' is ['a']; expected an object"),
 }  # fmt: skip
+
+
+def test_files_are_not_compared_each_with_each(tmp_path, monkeypatch):
+    """8,000 files took minutes."""
+    count = 300
+    for name in map("case{:03}".format, range(count)):
+        for file in (f"imagesTr/{name}_0000.nii.gz", f"labelsTr/{name}.nii.gz"):
+            path = tmp_path / file
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    compared, equal = Counter(), Path.__eq__
+
+    def counting(self, other):
+        compared["paths"] += 1
+        return equal(self, other)
+
+    monkeypatch.setattr(PurePath, "__eq__", counting)
+    assert len(find_dataset(tmp_path, layout="nnunet").cases) == count
+    assert compared["paths"] < 50 * count  # of 180,000 pairs
 
 
 @pytest.mark.parametrize("name", BAD_MANIFESTS)

@@ -100,6 +100,7 @@ def stem_of(path: Path | str) -> str:
 
 def tell_unused(folder: Path, used: Collection[Path], endings: Collection[str] = ENDINGS) -> None:
     """Warn of the files of a folder that are not used; hidden ones are not spoken of."""
+    used = set(used)
     names = [path.name for path in folder.iterdir() if path not in used and path.is_file()]
     if unused := sorted(name for name in names if not _is_known(name)):
         warnings.warn(
