@@ -138,6 +138,9 @@ def _dense(site: Site) -> Arguments:
 
 
 def _norm(site: Site) -> Arguments:
+    if "scale" in site.row.parameters and "shift" in site.row.parameters:
+        epsilon = site.row.settings.get("epsilon", 1e-3)
+        return {} if epsilon == 1e-3 else {"epsilon": epsilon}
     each, rest = divmod(site.row.total, site.width)
     if rest or not 2 <= each <= 4:
         raise ValueError(f"row {site.row.name!r}: {site.row.total:,} numbers are no batch norm's.")
@@ -209,7 +212,8 @@ def _grid(site: Site) -> Arguments:
 
 
 def _kind(site: Site) -> Arguments:
-    named = [word for word in ("sigmoid", "softmax", "tanh", "relu") if word in site.row.name]
+    words = f"{site.row.name} {site.row.layer_class}".lower()
+    named = [word for word in ("sigmoid", "softmax", "tanh", "gelu", "relu") if word in words]
     kind = ("sigmoid" if site.width == 1 else "softmax") if site.last else "relu"
     kind = "sigmoid" if site.width == 1 else kind
     kind = named[0] if named else kind

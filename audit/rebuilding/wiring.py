@@ -1,5 +1,6 @@
 """The wiring of a table that says what each row reads: Keras's, and an ONNX file's."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ def wired(table: Table, assumed: Assumed) -> list[Row]:
 
     Raises: ValueError for layers called twice, and for inputs that are no rows before it.
     """
-    rows = list(table.rows)
+    rows = _computing(table.rows) if table.style == "onnx" else list(table.rows)
     names = [row.name for row in rows]
     twice = [row.name for row in rows if any("[0]" not in each for each in row.inputs)]
     if len(set(names)) < len(names) or twice:
@@ -26,6 +27,13 @@ def wired(table: Table, assumed: Assumed) -> list[Row]:
             f"{table.name!r}: {few(list(map(printable, again)))}: expected each layer once; "
             "none is shared."
         )
+    inner = [row for row in rows if row.layer_class == "InputLayer" and row.path]
+    if inner and any(row.inputs for row in rows):
+        raise ValueError(
+            f"{table.name!r}: {printable(inner[0].name)}: of a model within it the table does not "
+            "show what it reads; print that model by itself."
+        )
+    rows = [row for row in rows if row not in inner]
     if not rows or rows[0].layer_class != "InputLayer":
         rows = [_image(table, assumed), *rows]
     rows = _wired(rows, assumed)
@@ -45,6 +53,59 @@ def wired(table: Table, assumed: Assumed) -> list[Row]:
         shapes[row.name] = row.shape
         whole.append(row)
     return whole
+
+
+def _computing(rows: Sequence[Row]) -> list[Row]:
+    """An ONNX file's rows without those that compute sizes; maps are cropped or padded to a join.
+
+    The last input of a join has the join's sizes: of the others it shows no crop, which is a slice.
+    """
+    maps = {row.name: row for row in rows if len(row.shape) > 2}
+    found = []
+    for row in maps.values():
+        sources = [name for name in sources_of(row) if name in maps]
+        if re.match("UpSampling|ZeroPadding", row.layer_class):
+            sources = sources[:1]
+        if row.layer_class in JOINS:
+            for number, name in enumerate(sources):
+                if fitted := _fitted(maps[name], row, number):
+                    found.append(fitted)
+                    sources[number] = fitted.name
+        source = maps.get(sources[0]) if sources else None
+        if source and (padded := _padded(row, source)):
+            found.append(padded)
+            sources[0] = padded.name
+        settings = {**row.settings, **({"epsilon": 1e-5} if "Norm" in row.layer_class else {})}
+        inputs = tuple(f"{name}[0][0]" for name in sources)
+        found.append(replace(row, inputs=inputs, settings=settings))
+    return found
+
+
+def _padded(row: Row, source: Row) -> Row | None:
+    """The zeros around a map that a convolution with strides reads, as PyTorch pads it."""
+    strides, kernel = (row.settings.get(key, ()) for key in ("strides", "kernel_size"))
+    if "Transpose" in row.layer_class or max(strides, default=1) == 1 or max(kernel) == 1:
+        return None
+    pads = [(k - 1) // 2 for k in kernel]
+    sizes = [(n or 0) + 2 * p for n, p in zip(source.shape[1:-1], pads, strict=True)]
+    after = tuple((n - k) // s + 1 for n, k, s in zip(sizes, kernel, strides, strict=True))
+    if after != row.shape[1:-1]:
+        return None
+    shape = (*source.shape[:1], *sizes, *source.shape[-1:])
+    name = f"{row.name}-pad"
+    return Row(name, f"ZeroPadding{len(pads)}D", shape, inputs=(f"{source.name}[0][0]",))
+
+
+def _fitted(row: Row, join: Row, number: int) -> Row | None:
+    """The crop or pad between a map and a join of other sizes; None if there is none."""
+    before, after = row.shape[1:-1], join.shape[1:-1]
+    gaps = [(m or 0) - (n or 0) for n, m in zip(before, after, strict=False)]
+    if not any(gaps) or len(before) != len(after) or join.layer_class == "Multiply":
+        return None
+    kind = "Cropping" if min(gaps) < 0 else "ZeroPadding"
+    shape = (*join.shape[:-1], row.shape[-1])
+    name = f"{join.name}-fit{number + 1}"
+    return Row(name, f"{kind}{len(gaps)}D", shape, inputs=(f"{row.name}[0][0]",))
 
 
 def sources_of(row: Row) -> list[str]:

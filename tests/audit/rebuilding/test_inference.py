@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import warnings
 
+import keras
 import numpy as np
 import pytest
 from places import GOLDEN
@@ -94,6 +96,21 @@ def test_what_a_print_does_not_order_is_one_sentence():
     assert "\n" not in str(failure.value)
 
 
+def test_skips_that_may_be_additions_are_said():
+    torch = pytest.importorskip("torch")
+    torchsummary = pytest.importorskip("torchsummary")
+    nn = torch.nn
+    chain = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding=1),
+        nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(4, 1, 1),
+    )  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        torchsummary.summary(chain, (1, 16, 16), device="cpu")
+    rebuilt = audit.rebuild(printed.getvalue())
+    assert rebuilt.diff.same, str(rebuilt)
+    assert "no skips (or additions of equal maps, as in LinkNet)" in str(rebuilt)
+
+
 def test_no_convolution_and_hidden_blocks_are_one_sentence():
     text = table_of("unet2d_small").to_text("torchsummary")
     hidden = text.replace("Conv2d-17", "Hidden-17")
@@ -109,3 +126,38 @@ def test_no_convolution_and_hidden_blocks_are_one_sentence():
         with pytest.raises(ValueError, match=words) as failure:
             audit.rebuild(broken)
         assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize("name", ["attention", "residual", "functional"])
+def test_an_onnx_file_comes_back_with_onnxruntimes_output(wild, name, tmp_path):
+    import torch
+    from torch_weights import randomise
+
+    onnx = pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    maker, shape = wild[name]
+    network, path = randomise(maker(), 1), str(tmp_path / "net.onnx")
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(network, torch.zeros(1, *shape), path, dynamo=False)
+    rebuilt = audit.rebuild(path)
+    assert rebuilt.diff.same, str(rebuilt)
+    model = rebuilt.model
+    for layer in model.layers:
+        if "activation" in layer.get_config() and "conv" in type(layer).__name__.lower():
+            layer.activation = keras.activations.linear  # of the last: softmax is assumed
+    graph = onnx.load(path).graph
+    arrays = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    states = [
+        [arrays[name] for name in node.input[1:]]
+        for node in graph.node
+        if node.op_type in ("Conv", "ConvTranspose", "BatchNormalization")
+    ]
+    names = [step.name for step in rebuilt.steps if model.get_layer(step.name).weights]
+    for layer_name, (kernel, *rest) in zip(names, states, strict=True):
+        kernel = kernel.transpose(2, 3, 1, 0) if kernel.ndim > 1 else kernel
+        model.get_layer(layer_name).set_weights([kernel, *rest])
+    image = np.random.default_rng(0).random((1, *shape), dtype="float32")
+    session = runtime.InferenceSession(path)
+    (expected,) = session.run(None, {session.get_inputs()[0].name: image})
+    found = np.moveaxis(np.asarray(model([np.moveaxis(image, 1, -1)])), -1, 1)
+    np.testing.assert_allclose(found, expected, atol=5e-5 * np.abs(expected).max())

@@ -193,3 +193,15 @@ def test_what_repeats_is_a_function_with_the_tables_names():
     assert by(code).count_params() == table_of("unet2d_large").total
     paths = audit.rebuild(built("vnet").to_text("keras3", width=200)).code
     assert "{name}-" in paths
+
+
+def test_a_model_within_a_chain_comes_back_without_its_input():
+    inner = keras.Sequential(
+        [keras.Input((8, 8, 3)), layers.Conv2D(4, 3, name="inside")], name="inner"
+    )
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, layers.Conv2D(2, 1, name="head")(inner(inputs)))
+    rebuilt = audit.rebuild(keras_summary(model, 120, expand_nested=True))
+    assert rebuilt.diff.same, str(rebuilt)
+    assert rebuilt.outputs == ("head",)
+    assert rebuilt.model.count_params() == model.count_params()
