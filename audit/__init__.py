@@ -7,7 +7,7 @@
 - ``explain``: why two counts differ (an ``Explanation``), or how to get one (a ``Search``)
 - ``check``: what a document states about a network of the zoo, measured (a ``Verdict`` each)
 - ``cost``, ``memory``, ``receptive_field``: its multiplications, bytes, and the voxels it sees
-- ``rebuild``: a published table of Keras back into a network (a ``Rebuilt``)
+- ``rebuild``: a published table back into a network (a ``Rebuilt``)
 - ``report``: all of this as one HTML file
 - ``skips``: a page on which each skip of a trained network can be switched off
 - ``assert_matches``: for a test that keeps a published table true; so does ``pytest --audit``
@@ -145,7 +145,7 @@ def rebuild(source: Any) -> "Rebuilt":
     """A published table back into a network: a Keras model, and code that builds the same one.
 
     Args:
-        source: a table of Keras 2 or 3, as ``table`` takes it.
+        source: a table of Keras or PyTorch, as ``table`` takes it.
 
     Returns: the network, how its table compares with the published one, and what is assumed.
     Raises:

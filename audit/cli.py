@@ -217,7 +217,7 @@ def skips(model: Path, images: tuple[str, ...], output: Path, labels: Path | Non
 @click.argument("source", metavar="FILE")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The code, a Python file.")
 def rebuild(source: str, output: Path | None) -> None:
-    """Build a published table of Keras back into a network, and print the code that builds it.
+    """Build a published table back into a network, and print the code that builds it.
 
     With -o the code goes into a file, and how the network's table compares with the published one
     is printed; else that goes to stderr. Exits with 0 if every row is the same, 1 if not.

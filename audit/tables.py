@@ -192,12 +192,16 @@ class Table:
         stated = self.stated
         optimizer = stated.get("optimizer", 0)
         counts = [("total", self.total + optimizer)]
+        if "total" not in stated and {"trainable", "not trainable"} <= stated.keys():
+            both = [stated["trainable"], stated["not trainable"]]
+            stated = {**stated, "trainable and not": Rounded(sum(both), slack_of(both))}
+            counts = [("trainable and not", self.total)]
         if self._trainable_by_rows < stated.get("trainable", 0):  # fewer may be: some are frozen
             counts.append(("trainable", self._trainable_by_rows))
         sentences = [
             f"the rows add up to {count:,}, the text states {stated[key]:,} ({key})"
             for key, count in counts
-            if abs(stated.get(key, count) - count) > self._slack_with(key)
+            if abs(stated.get(key, count) - count) > self.slack + slack_of([stated.get(key, 0)])
         ]
         if {"total", "trainable", "not trainable"} <= stated.keys():
             parts = stated["trainable"] + stated["not trainable"] + optimizer
@@ -207,10 +211,6 @@ class Table:
                     f"{stated['total']:,} in all"
                 )
         return tuple(sentences)
-
-    def _slack_with(self, key: str) -> int:
-        """How far the rows and a stated total may be apart, because the text rounds them."""
-        return self.slack + slack_of([self.stated.get(key, 0)])
 
     def to_text(self, style: str = "markdown", width: int | None = None) -> str:
         """The table as a program prints it, without a line break at the end.

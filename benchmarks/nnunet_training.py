@@ -5,8 +5,8 @@
 
 PYTHON is the Python of an environment with nnunetv2. Two tasks:
 
-- ellipsoids: 12 cases of 64 cubed as ``unetzoo.data.synthetic.write_dataset`` draws them, three
-  classes, of which 4 are held out.
+- ellipsoids: 12 cases of 64 cubed as ``unetzoo.data.synthetic.write_dataset`` draws them, of
+  which 4 are held out.
 - brain: the MNI template of ``unetzoo demo`` with its three classes, cut into eight pieces: the 4
   at the back are trained on, the 4 at the front are held out.
 
@@ -17,10 +17,13 @@ from the weights after the last epoch and without mirror images, and ``unetzoo.e
 the masks of both. Dice is the mean over the foreground classes and cases; the seeds are those of
 the weights (nnU-Net's patches are drawn without one).
 
-Each run is a process of its own on all cores, nnU-Net's with one more for its loader. "s" is the
-median over the epochs but the first of an epoch's seconds by its iterations, validation not
-counted; "MiB" is the largest sum of what the processes of a training hold (proportional set size).
-With --avx2 no side uses wider vector units.
+Each run is a process of its own. Without --time both sides run at once with a thread each; "loss"
+is the mean of the last epoch, ours less 1, since nnU-Net's has -Dice for 1 - Dice. With --time
+nothing is predicted, and one side after the other trains on all cores, nnU-Net's loader in one
+process more: "s" is the median over the epochs but the first of an epoch's seconds by its
+iterations, validation not counted, "MiB" the largest sum of what a training's processes hold
+(proportional set size). With --avx2 no side uses wider vector units. A start again with --keep goes
+on with what is not done.
 """
 
 import argparse
@@ -32,6 +35,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +46,7 @@ NAME = "Dataset001_drawn"
 MODEL = f"results/{NAME}/nnUNetTrainer__nnUNetPlans__3d_fullres"
 STAGES = 4
 PATCH = 32
-FACTS = "facts.json"
+PLANNED = "planned"  # a folder that nnU-Net has trained for one iteration, for its plan
 SIDES = ("unetzoo", "nnunet")
 
 
@@ -52,7 +56,7 @@ SIDES = ("unetzoo", "nnunet")
 def write_ellipsoids(raw):
     from unetzoo.data.synthetic import write_dataset
 
-    write_dataset(raw, 12, (64, 64, 64), classes=4)
+    write_dataset(raw, 12, (64, 64, 64))
     return [f"case_{number:03}" for number in range(8, 12)]
 
 
@@ -148,7 +152,7 @@ def train_theirs(folder, seed, epochs, steps):
 
     trainer.on_train_epoch_start, trainer.on_train_epoch_end = on_start, on_end
     trainer.run_training()
-    write_facts(folder / FACTS, begins, ends, steps, losses)
+    write_facts(folder / "nnunet.json", begins, ends, steps, losses)
 
 
 def predict_theirs(folder, seed):
@@ -190,7 +194,7 @@ def train_ours(folder, *words):
 
         def on_epoch_end(self, epoch, logs=None):
             losses.append(float(logs["loss"]))
-            write_facts(folder / FACTS, begins, ends, self.params["steps"], losses)
+            write_facts(folder / "unetzoo.json", begins, ends, self.params["steps"], losses)
 
     fit = keras.Model.fit
 
@@ -206,44 +210,44 @@ def train_ours(folder, *words):
 
 
 def run_theirs(folder, given, seed, environment):
-    """Train and predict; what the training took, and the folder of masks."""
+    """What a training took, and the folder of masks if one is asked for."""
     script = [given.nnunet, HERE / "nnunet_training.py", "--theirs", folder]
-    masks = folder / f"masks-nnunet-{seed}"
     shutil.rmtree(folder / MODEL, ignore_errors=True)
     words = [*script, "train", seed, given.epochs, given.steps]
-    took = training(words, folder, f"nnunet-{seed}", environment)
-    if given.time:
-        return took, None
-    predict = list(map(str, [*script, "predict", seed]))
-    measured(predict, folder / f"predict-nnunet-{seed}.log", environment)
-    return took, masks
+    took = training(words, folder, "nnunet", seed, environment)
+    if not given.time:
+        command([*script, "predict", seed], folder / f"predict-nnunet-{seed}.log", environment)
+    return took, folder / f"masks-nnunet-{seed}"
 
 
 def run_ours(folder, given, seed, environment):
     out, masks = folder / f"run-{seed}", folder / f"masks-unetzoo-{seed}"
+    shutil.rmtree(out, ignore_errors=True)
     words = [
         sys.executable, HERE / "nnunet_training.py", "--ours", folder,
-        "--data", folder / "raw" / NAME,
-        "--plan", folder / MODEL / "plans.json",
+        "--data", folder / "raw" / NAME, "--plan", folder / PLANNED / "plans.json",
         "--splits", folder / "splits_final.json", "--fold", "0", "--seed", seed,
         "--epochs", given.epochs, "--steps", given.steps, "--validate-every", given.epochs,
         "--cache", folder / "prepared", "--out", out,
     ]  # fmt: skip
-    took = training(words, folder, f"unetzoo-{seed}", environment)
-    if given.time:
-        return took, None
-    predict = [
-        sys.executable, "-m", "unetzoo", "predict", out, folder / "held" / "imagesTr",
-        "-o", masks, "--model", "last",
-    ]  # fmt: skip
-    measured(predict, folder / f"predict-unetzoo-{seed}.log", environment)
+    took = training(words, folder, "unetzoo", seed, environment)
+    if not given.time:
+        predict = [
+            sys.executable, "-m", "unetzoo", "predict", out, folder / "held" / "imagesTr",
+            "-o", masks, "--model", "last", "--overwrite",
+        ]  # fmt: skip
+        command(predict, folder / f"predict-unetzoo-{seed}.log", environment)
     return took, masks
 
 
-def training(words, folder, name, environment):
-    log = folder / f"{name}.log"
-    _, _, memory = measured(list(map(str, words)), log, environment, every=0.5)
-    return {**json.loads((folder / FACTS).read_text()), "memory": memory}
+def command(words, log, environment):
+    """The most memory that a command takes, looked at twice a second."""
+    return measured(list(map(str, words)), log, environment, every=0.5)[2]
+
+
+def training(words, folder, side, seed, environment):
+    memory = command(words, folder / f"{side}-{seed}.log", environment)
+    return {**json.loads((folder / f"{side}.json").read_text()), "memory": memory}
 
 
 def dice_of(masks, folder):
@@ -254,18 +258,14 @@ def dice_of(masks, folder):
 
 
 def prepare(task, folder, given, environment):
-    if (folder / MODEL.split("/")[0]).exists():  # of a start before
+    if (folder / PLANNED).exists():  # of a start before
         return
+    shutil.rmtree(folder, ignore_errors=True)
     write_task(task, folder)
-    planning = [
-        given.nnunet,
-        HERE / "nnunet_training.py",
-        "--theirs",
-        folder,
-        "plan",
-        given.features,
-    ]
-    measured(list(map(str, planning)), folder / "plan.log", environment)
+    script = [given.nnunet, HERE / "nnunet_training.py", "--theirs", folder]
+    command([*script, "plan", given.features], folder / "plan.log", environment)
+    command([*script, "train", 0, 1, 1], folder / "planned.log", environment)
+    shutil.move(folder / MODEL, folder / PLANNED)
 
 
 def result(side, folder, given, seed, environment):
@@ -274,23 +274,26 @@ def result(side, folder, given, seed, environment):
     if not kept.exists():
         run = {"nnunet": run_theirs, "unetzoo": run_ours}[side]
         took, masks = run(folder, given, seed, environment)
-        took["dice"] = None if masks is None else dice_of(masks, folder)
+        took["dice"] = None if given.time else dice_of(masks, folder)
         kept.write_text(json.dumps(took))
         print(f"{folder.name}, seed {seed}, {side}: {took}", file=sys.stderr, flush=True)
     return json.loads(kept.read_text())
 
 
-def row(task, side, found):
-    runs, theirs = found[side], found["nnunet"]
+def dice_row(name, runs, theirs):
+    ours, other = ([run["dice"] for run in each] for each in (runs, theirs))
+    apart = statistics.mean(ours) - statistics.mean(other)
+    loss = statistics.mean(run["losses"][-1] for run in runs) - (runs is not theirs)
+    spread = f"{min(ours):.4f} to {max(ours):.4f}"
+    return f"| {name} | {statistics.mean(ours):.4f} | {spread} | {apart:+.4f} | {loss:.3f} |"
+
+
+def time_row(name, runs, theirs):
     cells = []
-    if None not in (dices := [run["dice"] for run in runs]):
-        apart = statistics.mean(dices) - statistics.mean(run["dice"] for run in theirs)
-        spread = f"{min(dices):.4f} to {max(dices):.4f}"
-        cells = [f"{statistics.mean(dices):.4f}", spread, f"{apart:+.4f}"]
-    for name, form, unit in (("seconds", ".3f", 1), ("memory", ",.0f", 2**20)):
-        mine, other = (statistics.median(run[name] for run in side) for side in (runs, theirs))
+    for what, form, unit in (("seconds", ".3f", 1), ("memory", ",.0f", 2**20)):
+        mine, other = (statistics.median(run[what] for run in each) for each in (runs, theirs))
         cells += [f"{mine / unit:{form}}", f"{mine / other:.2f}"]
-    return f"| {task}: {side} | {' | '.join(cells)} |"
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def environment_of(given, folder):
@@ -298,7 +301,8 @@ def environment_of(given, folder):
     for part in ("raw", "preprocessed", "results"):
         environment[f"nnUNet_{part}"] = str(folder / part)
     environment["CUDA_VISIBLE_DEVICES"] = ""
-    environment.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    if not given.time:
+        environment |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
     return environment | (NARROW if given.avx2 else {})
 
 
@@ -333,16 +337,22 @@ def measure(given, place):
     found = {task: {side: [] for side in SIDES} for task in given.tasks}
     for seed in range(given.seeds):
         for task, sides in found.items():
-            environment = environment_of(given, place / task)
-            prepare(task, place / task, given, environment)
-            for side in ("nnunet", "unetzoo"):  # the plan is beside nnU-Net's weights
-                sides[side].append(result(side, place / task, given, seed, environment))
-    dice = "" if given.time else " Dice | spread | to nnU-Net |"
-    print(f"| |{dice} s an iteration | ratio | MiB | ratio |")
-    print("|---|" + "---:|" * (4 if given.time else 7))
+            folder, environment = place / task, environment_of(given, place / task)
+            prepare(task, folder, given, environment)
+            with ThreadPoolExecutor(1 if given.time else 2) as side_by_side:
+                jobs = {
+                    side: side_by_side.submit(result, side, folder, given, seed, environment)
+                    for side in SIDES
+                }
+            for side, job in jobs.items():
+                sides[side].append(job.result())
+    names = ("Dice", "spread", "to nnU-Net", "loss")
+    names = ("s an iteration", "ratio", "MiB", "ratio") if given.time else names
+    print(f"| | {' | '.join(names)} |\n|---|{'---:|' * 4}")
     for task, sides in found.items():
         for side in SIDES:
-            print(row(task, side, sides), flush=True)
+            row = time_row if given.time else dice_row
+            print(row(f"{task}: {side}", sides[side], sides["nnunet"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from audit.tables import Row
 ACTIVATIONS = {
     "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Softmax", "Tanh",
 }  # fmt: skip
-UPWARD = re.compile("^(ops.)?UpSampling|LinearUpsampling|ResizeToMatch")
+UPWARD = re.compile("^(ops.)?UpSampling|LinearUpsampling|ResizeToMatch|Upsampl")
 # How much a pair of rows of a family weighs: what makes the network's form weighs most.
 WEIGHTS = {"Transpose": 90, "UpSampling": 90, "Pooling": 60, "Conv": 40, "Dense": 40,
            "Normalization": 20}  # fmt: skip

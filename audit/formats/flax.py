@@ -10,6 +10,7 @@ from audit.tables import Row, Shape, Table
 HEADER = re.compile(r"\s*┃\s*path\s*┃\s*(?:module|type)\s*┃")
 RULE = re.compile(r"\s*[├└┡]")
 COUNT = re.compile(r"(?:^|\s)(\d[\d,]{0,25}) \(")
+TOTAL = re.compile(r"\s*Total Parameters: (\d[\d,]{0,25}) ")
 TRAINED, STATISTICS = ("params", "Param"), ("batch_stats", "BatchStat")
 KINDS = {
     "Linear": "Dense", "BatchNorm": "BatchNormalization", "LayerNorm": "LayerNormalization",
@@ -34,14 +35,19 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         totals = [block for block in blocks if "Total" in block.values()]
         modules = [block for block in blocks if "Total" not in block.values()]
         counts = {block["path"]: _counts(block) for block in modules}
-        own, holders = _own(counts) if "type" in titles else counts, _holders(counts)
-        rows = [_row(block, own[block["path"]], block["path"] in holders) for block in modules]
+        own, holders = _own(counts) if "type" in titles else {}, _holders(counts)
+        rows = [
+            _row(block, own[block["path"]] if own else _counts(block), block["path"] in holders)
+            for block in modules
+        ]
         root = modules[0][titles[1]] if modules else ""
-        stated = (
-            {"total": sum(_counts(totals[-1])), "trainable": _counts(totals[-1])[0]}
-            if totals
-            else {}
-        )
+        stated = {}
+        if totals:
+            trained, moving = _counts(totals[-1])
+            stated = {"total": trained + moving, "trainable": trained}
+        elif "type" not in titles:  # nnx counts the states of its random numbers too
+            found = next(filter(None, map(TOTAL.match, lines[start:end])), None)
+            stated = {"total": int(found[1].replace(",", ""))} if found else {}
         return Table(root, tuple(filter(None, rows)), "flax", stated, repairs)
 
     return each_table(headers, lines, read)
@@ -77,13 +83,13 @@ def _holders(counts: dict[str, tuple[int, int]]) -> set[str]:
 
 
 def _own(counts: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """The counts without those of the modules inside."""
+    """The counts without those of the modules inside, never below 0, whatever a text says."""
     own = {path: list(count) for path, count in counts.items()}
     for path, count in counts.items():
         above = own.get(path.rpartition("/")[0])
         if path and above is not None:
             above[0], above[1] = above[0] - count[0], above[1] - count[1]
-    return {path: (trained, moving) for path, (trained, moving) in own.items()}
+    return {path: (max(trained, 0), max(moving, 0)) for path, (trained, moving) in own.items()}
 
 
 def _row(block: Cells, counts: tuple[int, int], holds: bool) -> Row | None:

@@ -110,6 +110,7 @@ def _rows(modules: list[dict[str, Any]]) -> Iterator[Row]:
                 parameters={"all": module["count"]} if module["count"] else {},
                 trainable=module["trainable"],
                 path=tuple(path),
+                settings={"torch_class": module["kind"]},
                 call=int(module["recursive"]),
             )
         path.append(module["name"])

@@ -114,7 +114,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
             whole = _line_rows(lines, depths, section)
             if wrapped is None or sum(row.total for row in whole) == stated.get("total"):
                 style, rows = "keras2", whole
-        if _of_keras1(rows, lines[start - 1]):
+        if _of_keras1(rows, lines[start - 1] if style == "keras2" else ""):
             style = "keras1"
         done = (*repairs, *undone(printed[start]))
         return Table(named(lines, start), tuple(rows), style, stated, done)

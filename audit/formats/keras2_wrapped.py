@@ -86,7 +86,8 @@ def _wrapped(fields: list[str], ends: tuple[int, ...], slack: int) -> list[str]:
 
 def columns(header: str) -> list[int]:
     """Where each column of a header begins; empty if its spaces were lost."""
-    offsets = [header.find(title) for title in TITLES if title in header]
+    titles = [title.removesuffix(" #") for title in TITLES]  # a narrow column wraps its title
+    offsets = [header.find(title) for title in titles if title in header]
     if len(offsets) < 3:
         return []
     offsets[0] = 0
@@ -111,6 +112,8 @@ def rows(lines: list[tuple[str, int]], offsets: list[int], flagged: bool) -> lis
     blocks: list[list[str]] = []
     depths: list[int] = []
     bounds = list(zip(offsets, [*offsets[1:], None], strict=True))
+    ruled = (n for n, (line, _) in enumerate(lines[:4], 1) if line.strip() and not line.strip(" ="))
+    lines = lines[next(ruled, 0) :]  # below the header's last line
     body = [pair for pair in lines if not pair[0].strip() or pair[0].strip().strip("_=-")]
     apart = not all(line.strip() for line, _ in body[1:-1])
     fresh = True

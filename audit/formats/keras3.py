@@ -111,7 +111,11 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     A field wraps over several lines of its row; a name that its column cut ends in "…".
     """
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    headers = [
+        number
+        for number, line in enumerate(lines)
+        if "ayer" in line and (HEADER.match(line) or _is_narrow(lines, number))
+    ]
 
     def read(start: int, end: int) -> Table | None:
         if "|" in lines[start] and not any(map(GRID.match, lines[max(start - 1, 0) : end])):
@@ -124,10 +128,20 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     return each_table(headers, lines, read)
 
 
+def _is_narrow(lines: list[str], number: int) -> bool:
+    """Whether it is the last line of a header whose columns are so narrow that titles wrap."""
+    line, above = lines[number], lines[max(number - 1, 0)]
+    if not ("┃" in line and "┃" in above and "Layer (type)" in line):
+        return False
+    pairs = zip(BARS.split(above), BARS.split(line), strict=False)
+    titles = [f"{a.strip()} {b.strip()}".strip() for a, b in pairs]
+    return titles[1:3] == ["Layer (type)", "Output Shape"] and "".join(titles[3:4])[:2] == "Pa"
+
+
 def _flagged(header: str) -> bool:
     """Whether the last column is Trainable, which may be cut or wrapped."""
     titles = [title.strip() for title in BARS.split(header)[1:-1]]
-    return len(titles) > 3 and titles[-1][:2] == "Tr"
+    return len(titles) > 3 and titles[-1][:1] == "T"
 
 
 def _rows(lines: list[str], flagged: bool) -> tuple[Row, ...]:

@@ -11,6 +11,7 @@ ACTIVATIONS = {
     "relu": "ReLU", "leaky_relu": "LeakyReLU", "sigmoid": "Sigmoid", "softmax": "Softmax",
     "tanh": "Tanh", "elu": "ELU", "gelu": "GELU", "silu": "SiLU", "linear": "Identity",
 }  # fmt: skip
+LEAVES = re.compile("Upsampl|PixelShuffle|Identity$")  # they hold no other module
 CONTAINERS = {"Sequential", "ModuleList", "ModuleDict"}
 
 _TO_KERAS = {
@@ -37,7 +38,11 @@ def some_module(table: Table) -> None:
 def is_block(row: Row) -> bool:
     """Whether a row read from a PyTorch summary is a container: ``Class-N`` of no known layer."""
     name, _, number = row.name.rpartition("-")
-    known = keras_class(name) != name or name in (*RANKLESS.values(), *ACTIVATIONS.values())
+    known = (
+        keras_class(name) != name
+        or LEAVES.match(name)
+        or name in (*RANKLESS.values(), *ACTIVATIONS.values())
+    )
     return row.layer_class == name and number.isdigit() and not known
 
 

@@ -23,6 +23,8 @@ from audit.formats.pytorch import (
 from audit.formats.totals import totals_in
 from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
+from unetzoo.utils.json_values import short
+from unetzoo.utils.text import counted, few
 
 WIDTH = 64
 BYTES = 4
@@ -140,16 +142,19 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         stated, length = totals_in(lines[start:end])
         pattern = WITH_PARENTS if "Parent" in lines[start] else ROW
         rows: list[Row] = []
+        unread: list[str] = []
         for number in range(start + 1, start + length):
             if row := pattern.match(lines[number]):
                 rows.append(_parsed(row))
             elif rows and STARTED.match(lines[number]):
                 not_cut(lines, number)
+                unread.append(short(lines[number].strip()))
         if "Input Shape" in lines[start]:
             rows = [replace(row, shape=(None,)) for row in rows]  # the outputs are not told
         stated |= _sizes(lines[start:end])
         style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
-        done = (*repairs, *undone(printed[start]))
+        told = f"{counted(len(unread), 'line')} not read: {few(unread, most=3)}"
+        done = (*repairs, *undone(printed[start]), *[told] * bool(unread))
         return Table("", tuple(turned(rows)), style, stated, done)
 
     return each_table(headers, lines, read)

@@ -14,12 +14,16 @@ from audit.formats.cells import BadTextError, Found, not_cut
 from audit.formats.pytorch import LOST, keras_class
 from audit.formats.totals import count_of
 from audit.styles import Style, register
-from audit.tables import Row, Table, slack_of
+from audit.tables import Rounded, Row, Table, slack_of
 
 ROOT = re.compile(r"(?P<indent> *)(?:Out\[\d+\]: ?|<pre>)?(?P<name>[A-Za-z_]\w*)\($")
 CHILD = re.compile(
     r"(?P<indent> *)\((?P<key>[\w-]+)\): (?:(?P<times>\d{1,4}) x )?"
     r"(?P<name>[A-Za-z_]\w*)\((?P<arguments>.*?)(?P<end>\)?)$"
+)
+PARAMETER = re.compile(
+    r"(?P<indent> *)\((?P<key>[\w-]+)\): (?P<times>)(?P<name>Parameter)\b.*? of size "
+    r"(?P<arguments>[\dx]+)(?P<end>[\])]?)"
 )
 MOST = 200_000  # modules: a few lines of "9999 x Block" could stand for any number
 DEEPEST = 60  # blocks within blocks
@@ -41,6 +45,7 @@ class _Node:
     arguments: str
     leaf: bool
     count: int | None = None  # the parameters that are printed as a statistic
+    whole: bool = True  # whether a block's count holds its own: ptflops adds up its modules'
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
@@ -69,8 +74,9 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
 def _table(name: str, nodes: list[_Node], repairs: tuple[str, ...], start: int) -> Table:
     """The table of a tree, whose first node is the root."""
-    root = nodes.pop(0)
-    rows = tuple(islice(_rows(nodes, 0, len(nodes), ()), MOST + 1))
+    root = nodes[0]
+    root.name = name
+    rows = tuple(islice(_block(nodes, 0, len(nodes), ()), MOST + 1))
     if len(rows) > MOST:
         raise BadTextError(f"line {start + 1}: expected at most {MOST:,} modules.")
     unknown = {row.layer_class: None for row in rows if "uncounted" in row.settings}
@@ -91,7 +97,7 @@ def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int
         line = lines[number].rstrip()
         if line and len(line) - len(line.lstrip(" ")) <= indent:
             return nodes, number + (line.strip() == ")")
-        child = CHILD.match(line) if ")" in line else None
+        child = _child(line) if "): " in line else None
         depth = (len(child["indent"]) - indent) // 2 if child else 0
         if child and depth <= DEEPEST:
             if not child["end"] and child["arguments"]:
@@ -104,10 +110,20 @@ def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int
             if "arams," in line:
                 _count(node)
             nodes.append(node)
+            if inner := PARAMETER.match(node.arguments):  # the first of a ParameterDict
+                node.arguments = ""
+                nodes.append(
+                    _Node(depth + 1, (inner["key"],), "Parameter", inner["arguments"], True)
+                )
         elif not nodes[-1].leaf and (text := line.strip()):
             _more(nodes[-1], text)
         number += 1
     return nodes, number
+
+
+def _child(line: str) -> re.Match[str] | None:
+    """A module's line, or that of a parameter in a list."""
+    return CHILD.match(line) or PARAMETER.match(line)
 
 
 def _more(node: _Node, text: str) -> None:
@@ -127,6 +143,7 @@ def _count(node: _Node) -> None:
     while printed and items and STATISTIC.match(items[0].strip()):
         items.pop(0)
     node.count = count_of(printed[1]) if printed else None
+    node.whole = not (printed and re.search(r", [^,=]*% ?Params$", printed[0]))
     node.arguments = ", ".join(items)
 
 
@@ -143,8 +160,21 @@ def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> It
             elif node.leaf or (after == start + 1 and node.count is not None):
                 yield _row((*path, key), node)
             else:
-                yield from _rows(nodes, start + 1, after, (*path, key))
+                yield from _block(nodes, start, after, (*path, key))
         start = after
+
+
+def _block(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> Iterator[Row]:
+    """The rows of a block and, if its count is printed, what it holds beside its modules."""
+    block = nodes[start]
+    left, slack = block.count or 0, slack_of([block.count or 0])
+    for row in _rows(nodes, start + 1, end, path):
+        left, slack = left - row.total, slack + row.slack
+        yield row
+    if left > slack and block.whole:
+        own = Rounded(left, slack) if slack else left
+        name, kind = "-".join(path) or block.name, keras_class(block.name)
+        yield Row(name, kind, (None,), {"all": own}, own, path=path[:-1])
 
 
 def _row(path: tuple[str, ...], node: _Node) -> Row:
@@ -152,9 +182,11 @@ def _row(path: tuple[str, ...], node: _Node) -> Row:
     parameters = counted(node.name, numbers, node.arguments)
     if node.count is not None:
         parameters = _agreed(parameters, node.count)
-    channels = numbers[1:2] if "Conv" in node.name else numbers[:1]
+    channels = numbers[1:2] if "Conv" in node.name else numbers[: node.name != "Parameter"]
     if "out_features" in node.arguments:
         channels = [_named(node.arguments, "out_features")]
+    convolves = "Conv" in node.name and len(numbers) > 1
+    told = {"in_channels": numbers[0]} if convolves else {}
     return Row(
         name="-".join(path),
         layer_class=keras_class(node.name),
@@ -162,7 +194,8 @@ def _row(path: tuple[str, ...], node: _Node) -> Row:
         parameters={role: count for role, count in (parameters or {}).items() if count},
         trainable=sum((parameters or {}).values()),
         path=path[:-1],
-        settings={} if parameters is not None else {"uncounted": True},
+        settings={"printed": node.arguments, **told}
+        | ({} if parameters is not None else {"uncounted": True}),
     )
 
 
@@ -199,8 +232,9 @@ def counted(name: str, numbers: list[int], arguments: str) -> dict[str, int] | N
         width = _named(arguments, "out_features")
         biases = {} if "bias=False" in arguments else {"bias": 4 * width}
         return {"kernel": 4 * width * width} | biases
-    if name == "PositionEmbeddings" and "grid=(" in arguments:
-        return {"embeddings": prod(map(int, re.findall(r"\d{1,9}", arguments)))}
+    if name == "Parameter" or (name == "PositionEmbeddings" and "grid=(" in arguments):
+        role = "all" if name == "Parameter" else "embeddings"
+        return {role: prod(map(int, re.findall(r"\d{1,9}", arguments)))}
     if "Norm" in name:
         return _norm(name, numbers, arguments)
     if name == "Embedding" and len(numbers) >= 2:

@@ -1,4 +1,4 @@
-"""A published table of Keras -> a Keras model, and readable code that builds the same one.
+"""A published table -> a Keras model, and readable code that builds the same one.
 
 The model is made from the layers that were solved, never by running the code.
 """
@@ -12,10 +12,10 @@ from audit.comparison.alignment import family_of
 from audit.comparison.diff import Diff, diff
 from audit.comparison.forms import forms_reading, is_conv
 from audit.rebuilding.code import SEVERAL, Step, written
+from audit.rebuilding.inference import inferred
 from audit.rebuilding.layers import SOLVERS, Site
 from audit.rebuilding.wiring import Assumed, sources_of, wired
 from audit.sources.keras_model import table_of
-from audit.styles import FILES, style_of
 from audit.tables import Row, Table
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.text import counted, few, printable
@@ -93,16 +93,17 @@ class Rebuilt(Shown):
 
 
 def rebuild(table: Table) -> Rebuilt:
-    """The network that a table of Keras 2 or 3 describes.
+    """The network that a table describes, whatever program printed it.
 
-    Kernel sizes, strides, padding and biases follow from the shapes and counts, the wiring from
-    "Connected to"; a table without that column is taken as a chain. What is not determined is
-    assumed, and named.
+    Kernel sizes, strides, padding and biases follow from shapes and counts, the wiring from
+    "Connected to". A table of PyTorch shows no wiring: it is inferred from shapes and counts too,
+    in ``inference``. What is not determined is assumed, and named.
 
     Args:
         table: read from a text, or made from a model.
 
-    Raises: ValueError for layers called twice, classes that are not known here, and rows whose
+    Raises: ValueError for rounded counts, layers called twice, classes that are not known here,
+        and rows whose
         shape or count no layer gives.
 
     >>> import keras
@@ -113,12 +114,23 @@ def rebuild(table: Table) -> Rebuilt:
     2 rows: each as in the table
     assumed: softmax within the output (or logits): out
     """
-    if table.of_pytorch or table.style in FILES:
-        program = style_of(table.style).program
+    if table.slack:
         raise ValueError(
-            f"{table.name!r}: expected a table of Keras; what {program} gives cannot be rebuilt."
+            f"{table.name!r}: its counts are rounded; expected a table with every number in full."
         )
     assumed: Assumed = {}
+    if table.of_pytorch:
+        steps, outputs = inferred(table, assumed)
+    else:
+        steps, outputs = _solved(table, assumed)
+    sentences = tuple(f"{word}: {few(where, 4)}" for word, where in assumed.items())
+    rebuilt = Rebuilt(table, tuple(steps), outputs, sentences)
+    rebuilt.diff  # noqa: B018  (raises if it cannot be built)
+    return rebuilt
+
+
+def _solved(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...]]:
+    """The layers of a table that says what each row reads, and the names of its outputs."""
     rows = wired(table, assumed)
     readers: dict[str, list[Row]] = {}
     for row in rows:
@@ -137,11 +149,7 @@ def rebuild(table: Table) -> Rebuilt:
         steps.append(_step(site))
         for word in site.assumed:
             assumed.setdefault(word, []).append(printable(row.name))
-    outputs = tuple(row.name for row in rows if row.name not in readers)
-    sentences = tuple(f"{word}: {few(where, 4)}" for word, where in assumed.items())
-    rebuilt = Rebuilt(table, tuple(steps), outputs, sentences)
-    rebuilt.diff  # noqa: B018  (raises if it cannot be built)
-    return rebuilt
+    return steps, tuple(row.name for row in rows if row.name not in readers)
 
 
 def _activates(row: Row) -> bool:

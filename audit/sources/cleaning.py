@@ -4,9 +4,12 @@ import html
 import re
 from collections.abc import Iterable
 
+from unetzoo.utils.json_values import parsed
+
 LONGEST = 4096  # characters of a line that are read
 MARKS = re.compile("[\r\t&\\\\\x1b\u00a0\u2007\u202f<]")
-STARTS = ("#", "/", ">", "*", "In", "Out")
+STARTS = ("#", "/", ">", "*", "In", "Out", '{"')
+LOGGED = ("log", "message", "msg", "text", "line")  # where a log of JSON has what was printed
 TOO_LONG = f"lines of over {LONGEST:,} characters"
 COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
@@ -32,6 +35,7 @@ def _clean(line: str, repairs: dict[str, None]) -> str:
         return line
     steps = (
         (TOO_LONG, lambda text: text[:LONGEST]),
+        ("lines of JSON", lambda text: _logged(text) if text.lstrip().startswith('{"') else text),
         ("carriage returns", lambda text: text.rstrip("\r")),
         ("color codes", lambda text: COLOR.sub("", text)),
         ("tabs", lambda text: text.expandtabs(4)),
@@ -51,3 +55,14 @@ def _clean(line: str, repairs: dict[str, None]) -> str:
             repairs[name] = None
         line = mended
     return line
+
+
+def _logged(line: str) -> str:
+    """What a line of JSON holds, as Docker logs a program: ``{"log": "...", "stream": ...}``."""
+    try:
+        whole = parsed(line)
+    except ValueError:
+        return line
+    texts = (whole.get(key) for key in LOGGED) if isinstance(whole, dict) else ()
+    found = next((text for text in texts if isinstance(text, str)), line)
+    return found.rstrip("\r\n").replace("\n", " ")

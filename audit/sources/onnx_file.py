@@ -64,6 +64,8 @@ def table_of(path: Path) -> Table:
     try:
         graph = _Graph(_with_shapes(onnx, model))
         rows = tuple(graph.rows())
+    except AttributeError as error:  # protobuf gives bytes where a text is none
+        raise ValueError(f"{path}: it is damaged (a name in it is no text).") from error
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: it is damaged ({printable(str(error)[:120])}).") from error
     if not any(row.total for row in rows):

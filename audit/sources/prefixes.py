@@ -21,6 +21,7 @@ BARS = re.compile(r"\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+$")
 PRE = re.compile(r"</?pre\b[^<>]*>")
 ROW = re.compile(r"<tr\b", re.IGNORECASE)
 ROW_END = re.compile(r"</tr\s*>|</table\s*>", re.IGNORECASE)
+EMPTY = re.compile(r"\n(?=[ \t]*\n)")
 CELL = re.compile(r"<t[dh]\b[^<>]*>", re.IGNORECASE)
 TAG = re.compile(r"<[^<>]*>")
 
@@ -36,10 +37,13 @@ def drawn(text: str) -> str:
         return first
     parts = [first]
     for row in rows:
-        end = ROW_END.search(row)
+        end = ROW_END.search(row) or EMPTY.search(row)
         inside, after = (row[: end.start()], row[end.end() :]) if end else (row, "")
         cells = [html.unescape(" ".join(TAG.sub(" ", c).split())) for c in CELL.split(inside)[1:]]
-        parts += ["\n| ", " | ".join(cells), " |\n", after]
+        if cells:
+            parts += ["\n| ", " | ".join(cells), " |\n", after]
+        else:  # no row, but a word about one
+            parts += ["<tr", row]
     return "".join(parts)
 
 
@@ -52,7 +56,11 @@ def unprefixed(lines: list[str]) -> tuple[list[str], tuple[str, ...]]:
         for number in range(max(start - TITLES, 0), end):
             if match := pattern.match(lines[number]):
                 rest = lines[number][match.end() :]
-                lines[number] = END_OF_STRING.sub("", rest) if prefix[-1] in "\"'" else rest
+                if prefix[-1] in "\"'":
+                    rest = END_OF_STRING.sub("", rest)
+                elif prefix[-1] == "│":
+                    rest = rest.rstrip().removesuffix("│")
+                lines[number] = rest
     return lines, notes + ("text before each line",) * bool(prefixes)
 
 
@@ -61,13 +69,23 @@ def _prefixes(lines: list[str]) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(lines):
         word = "ayer" in line or "Name" in line or "path" in line or "module" in line
         header = HEADER.match(line) if word else None
-        if header and (before := header["before"].strip()):
-            alone = "|" in header["bar"] and "|" not in line[header.end("bar") :]
-            yield number, f"{before} |" if alone else before
-        elif "(" in line[-8:] and (root := ROOT.match(line)):
+        if header and (before := _before(header)):
+            yield number, before
+            continue
+        line = line.rstrip("│ ") if line.endswith("│") else line
+        if "(" in line[-8:] and (root := ROOT.match(line)):
             before = root["before"].strip()
             if before != "Out:" and _stands(before, "".join(lines[number + 1 : number + 2])):
                 yield number, before
+
+
+def _before(header: re.Match[str]) -> str:
+    """What stands before a header, with a bar that is no column's: of a log, or of a panel."""
+    before, rest = header["before"].strip(), header.string[header.end("bar") :]
+    if before and "|" in header["bar"] and "|" not in rest:
+        return f"{before} |"
+    panel = "│" in header["bar"] and "│" not in rest.rstrip().removesuffix("│")
+    return f"{before} │".strip() if panel else before
 
 
 def _stands(prefix: str, line: str) -> bool:

@@ -72,7 +72,7 @@ def read(source: str | Path) -> Table:
 
 def _placed(table: Table) -> Table:
     """The table with the blocks that the names of Keras's layers show; names that print."""
-    texts = (text for row in table for text in (row.name, row.layer_class, *row.path))
+    texts = (t for row in table for t in (row.name, row.layer_class, *row.path, *row.inputs))
     if not all(map(str.isprintable, texts)):
         table = replace(table, rows=tuple(map(_printable, table)))
     if not table.style.startswith(("keras", "markdown")):
@@ -85,9 +85,9 @@ def _placed(table: Table) -> Table:
 
 def _printable(row: Row) -> Row:
     """The row with control codes escaped, which anybody may have put into a text."""
-    path = tuple(map(printable, row.path))
+    path, inputs = tuple(map(printable, row.path)), tuple(map(printable, row.inputs))
     name, kind = printable(row.name), printable(row.layer_class)
-    return replace(row, name=name, layer_class=kind, path=path)
+    return row.but(name=name, layer_class=kind, path=path, inputs=inputs)
 
 
 def _text(source: str | Path) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from small_networks import NAMES, batch_for, build_small
 from torch import nn
 
 import unetzoo
-from unetzoo.inference.fusing import fuse
+from unetzoo.inference.fusing import fuse, without_concatenations
 from unetzoo.layers import convolutions
 from unetzoo.pipeline.loading import load_predictor
 
@@ -45,6 +45,24 @@ def test_every_network_gives_its_logits(name):
     assert not norms(fused)
     assert [fused.name, fused.output_names] == [model.name, model.output_names]
     assert_the_same(fused, model, batch_for(model))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only there it pays")
+@pytest.mark.parametrize("name", NAMES)
+def test_no_map_is_joined_for_a_convolution(name):
+    """The sums of the parts are the network's logits."""
+    deep = {"deep_supervision": True} if name == "plain_unet" else {}
+    model = fuse(with_statistics(build_small(name, norm="batch", **deep)))
+    split = without_concatenations(model)
+    joins = {x.name for x in model.layers if type(x) is keras.layers.Concatenate}
+    left = {x.name for x in split.layers if type(x) is keras.layers.Concatenate}
+    if name in ("plain_unet", "residual_unet", "unet3d_19m"):
+        assert joins
+        assert not left
+    assert (split is model) == (left == joins)
+    assert [split.name, split.output_names] == [model.name, model.output_names]
+    assert split.count_params() == model.count_params()
+    assert_the_same(split, model, batch_for(model))
 
 
 def test_kernels_and_biases_are_pytorchs():

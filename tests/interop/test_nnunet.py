@@ -360,7 +360,8 @@ def test_files_that_lack_or_spoil_anything_are_a_sentence_or_load(folder, file, 
 def said_of(folder):
     """What is said of a folder whose network is not built."""
     module = "unetzoo.interop.nnunet"
-    with mock.patch.multiple(module, trained_network=mock.DEFAULT, fuse=mock.DEFAULT):
+    names = ("trained_network", "fuse", "without_concatenations")
+    with mock.patch.multiple(module, **dict.fromkeys(names, mock.DEFAULT)):
         try:
             load_nnunet(folder)
         except ValueError as error:

@@ -10,6 +10,7 @@ import pytest
 from places import GOLDEN
 
 from unetzoo.interop.nnunet_network import architecture_of, is_planned, is_used, trained_network
+from unetzoo.layers.onednn import hasten
 
 KEPT = np.load(GOLDEN / "nnunet_variants.npz", allow_pickle=False)
 NAMES = sorted({key.partition("/")[0] for key in KEPT.files})
@@ -30,7 +31,7 @@ def read(name):
 def test_logits_are_those_of_nnu_nets_class(name):
     configuration, weights, theirs = read(name)
     network, build = architecture_of(configuration, PLANS)
-    model = trained_network(network, build, weights, 2, 3, PLANS)
+    model = hasten(trained_network(network, build, weights, 2, 3, PLANS))
     patch = np.random.RandomState(0).randn(1, 2, *theirs.shape[2:]).astype("float32")
     if patch.ndim == 4:  # a slice
         patch, theirs = patch[:, :, None], theirs[:, :, None]

@@ -54,6 +54,7 @@ def test_logits_are_nnu_nets(name):
         ({"n_stages": 10**9}, "n_stages 1000000000: expected a whole number from 2 to 32"),
         ({"n_conv_per_stage": [2, 2]}, "n_conv_per_stage .2, 2.: expected .* 3 of them"),
         ({"n_conv_per_stage_decoder": 0}, "n_conv_per_stage_decoder 0: expected"),
+        ({"n_conv_per_stage_decoder": [1, 10**30]}, "are 10000.* in all: expected at most 1000"),
         ({"conv_bias": "no"}, "conv_bias 'no': expected true or false"),
         ({"norm_op": "torch.nn.GroupNorm"}, "norm_op 'torch.nn.GroupNorm': expected InstanceNorm"),
         ({"norm_op_kwargs": {"groups": 2}}, "norm_op_kwargs .*: expected eps"),

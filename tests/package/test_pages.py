@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from cascades import cascade_plan
 from places import GOLDEN, ROOT
 from twins import UNetSmall
 
@@ -35,6 +36,7 @@ SMALLER = {  # the same on 2 cores in seconds
     "steps=100": "steps=2",
     "epochs=10": "epochs=1",
     "epochs=50": "epochs=1",
+    "--network planned --configuration 3d_": "--plan cascade.json --configuration 3d_",
 }
 INSTALLING = ("python3 -m venv ", "pip install ")
 ELSEWHERE = ("unetzoo demo", "python examples/deepbet.py")  # tests/test_demo.py, test_deepbet.py
@@ -77,6 +79,7 @@ def here(trained, tmp_path, monkeypatch):
 
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    cascade_plan("cascade.json")  # small data are planned without one
     write_dataset("PICTURES", 5, (64, 64), layout="pictures")
     Path("audit").symlink_to(ROOT / "audit")
     trained_elsewhere = "nnUNetTrainer__nnUNetPlans__3d_fullres"

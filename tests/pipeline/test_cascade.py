@@ -88,11 +88,10 @@ def test_a_stage_before_belongs_to_a_cascade(configuration, previous, sentence):
         Settings.from_plan(large, configuration, data="DIR", previous=previous)
 
 
-@pytest.mark.parametrize("more", [{"patch": (16, 16, 1)}, {"data": "tfds:x"}])
-def test_only_volumes_have_a_stage_before(more):
-    options = {"data": "DIR", "network": "plain_unet", "patch": (16, 16, 16), **more}
-    with pytest.raises(ValueError, match=r"previous RUNS, .*: expected files of volumes"):
-        Settings(**options, previous="RUNS")
+@pytest.mark.parametrize("patch", [(16, 16, 1), (16, 16)])
+def test_only_volumes_have_a_stage_before(patch):
+    with pytest.raises(ValueError, match=r"previous RUNS, patch .*: expected a patch of several"):
+        Settings("DIR", "plain_unet", patch, previous="RUNS")
 
 
 # === Training ===

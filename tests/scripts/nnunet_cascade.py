@@ -14,6 +14,8 @@ NAMES = ("dilation", "erosion", "closing", "opening")
 SPACINGS = {"even": (1.0, 1.0, 1.0), "thick": (4.0, 1.0, 1.0)}  # of a scan, in nnU-Net's order
 TARGET = (1.3, 0.8, 0.9)
 DRAWS = 20_000
+REGIONS = {"background": 0, "whole": [1, 2, 4], "core": [4, 2], "enhancing": 4, "ignore": 5}
+ORDER = [1, 2, 4]
 
 
 def waves(*shape, pace):
@@ -120,6 +122,18 @@ def prepared(found):
         found[f"{name} channels"] = np.packbits(onehot > 0)
 
 
+def regions(found):
+    """The channels of masks of regions: one for each label, whatever region it belongs to."""
+    from nnunetv2.utilities.label_handling.label_handling import (
+        LabelManager,
+        convert_labelmap_to_one_hot,
+    )
+
+    manager = LabelManager(REGIONS, ORDER)
+    mask = np.array([0, 1, 2, 4, 2]).reshape(5, 1, 1)
+    found["regions"] = convert_labelmap_to_one_hot(mask, manager.foreground_labels)[:, :, 0, 0]
+
+
 def drawn(torch, found):
     """How often nnU-Net changes a mask, how often each channel, with which operators and radii."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -155,6 +169,7 @@ def main():
     operated(torch, found)
     removed(torch, found)
     prepared(found)
+    regions(found)
     drawn(torch, found)
     np.savez_compressed(OUT, **found)
     for name in ("probabilities", "channels", "radii", "operators", "removed channels"):

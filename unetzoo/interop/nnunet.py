@@ -31,7 +31,7 @@ from unetzoo.data.preprocessing.inverse import (
 )
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 from unetzoo.data.preprocessing.statistics import nonzero_mask
-from unetzoo.inference.fusing import fuse
+from unetzoo.inference.fusing import fuse, without_concatenations
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
@@ -279,9 +279,9 @@ def load_nnunet(
         first = GivenMasks(before, trained, canonical)
     channels = len(preparation.normalisation) + (len(trained.numbers) if stage else 0)
     models = tuple(
-        hasten(fuse(trained_network(
+        hasten(without_concatenations(fuse(trained_network(
             name, stages, weights, channels, trained.heads, plans
-        )))
+        ))))
         for weights in trained.weights
     )  # fmt: skip
     return NnunetPredictor(

@@ -42,6 +42,7 @@ NONLINEARITIES = {  # PyTorch's class: Keras's name, and the arguments that may 
     "SiLU": ("silu", {"inplace"}),
 }
 MOST_STAGES = 32  # halving that many times leaves nothing of any image
+MOST_CONVOLUTIONS = 1000  # or blocks; nnU-Net plans some 40
 SLOPE, EPSILON = 0.01, 1e-5  # PyTorch's, and nnU-Net's
 
 
@@ -87,8 +88,14 @@ def details_of(name: str, arguments: Mapping[str, Any], path: Path) -> Details:
         )
     convs = "n_conv_per_stage" if plain else "n_blocks_per_stage"
     up = listed("n_conv_per_stage_decoder", arguments, count - 1, path)
+    down = listed(convs, arguments, count, path)
+    if (many := sum(down) + sum(up)) > MOST_CONVOLUTIONS:
+        raise ValueError(
+            f"{path}: {convs} and n_conv_per_stage_decoder are {short(many)} in all: expected at "
+            f"most {MOST_CONVOLUTIONS}."
+        )
     return Details(
-        convs=listed(convs, arguments, count, path),
+        convs=down,
         up_convs=up[::-1],
         bias=_switch("conv_bias", arguments, path),
         **_norm(arguments, path),

@@ -195,7 +195,10 @@ class _File:
         member = self.members[self.root + name]
         if member.compress_type != ZIP_STORED:
             raise Refused(f"{member.filename[:80]} is packed")
-        return self.archive.read(member)
+        try:
+            return self.archive.read(member)
+        except OSError as error:  # a place before the file's beginning
+            raise ValueError(str(error)) from error
 
     def arrays(self, value: Any) -> Any:
         """The same with numpy arrays for tensors and dicts for modules; what is shared stays so."""

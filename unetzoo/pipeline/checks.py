@@ -135,14 +135,12 @@ def check_neighbors(neighbors: int, patch: Sequence[int]) -> None:
         )
 
 
-def check_previous(previous: str | None, patch: Sequence[int], data: str) -> None:
-    """Raises: ValueError for a stage before a network that does not see files of volumes."""
-    if previous is None:
-        return
-    if len(patch) != 3 or 1 in patch:
+def check_previous(previous: str | None, patch: Sequence[int]) -> None:
+    """Raises: ValueError for a stage before a network that does not see volumes."""
+    if previous is not None and (len(patch) != 3 or 1 in patch):
         raise ValueError(
-            f"previous {previous}, patch {tuple(patch)}, data {data}: expected files of volumes, "
-            "and a patch of several voxels on three axes, such as 64,64,64."
+            f"previous {previous}, patch {tuple(patch)}: expected a patch of several voxels on "
+            "three axes, such as 64,64,64."
         )
 
 

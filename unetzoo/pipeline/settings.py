@@ -119,7 +119,7 @@ class Settings:
         self.check(**vars(self))
         check_network(self.network, self.patch, self.spacing, self.build)
         check_neighbors(self.neighbors, self.patch)
-        check_previous(self.previous, self.patch, self.data)
+        check_previous(self.previous, self.patch)
         for name, value in _plain(self).items():
             object.__setattr__(self, name, value)
 

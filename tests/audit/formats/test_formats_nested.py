@@ -23,10 +23,23 @@ def outer(library):
     return model(c, layers.Dense(2, name="head")(inner(c)), name="outer")
 
 
-def shown(library, **options):
+def shown(library, width=110, **options):
     lines = []
-    outer(library).summary(print_fn=lines.append, line_length=110, **options)
+    outer(library).summary(print_fn=lines.append, line_length=width, **options)
     return "\n".join(lines)
+
+
+def test_columns_so_narrow_that_their_titles_wrap():
+    import tf_keras
+
+    options = {"expand_nested": True, "show_trainable": True}
+    texts = shown(tf_keras, 50, **options), keras_summary(outer(keras), 45, **options)
+    for text in texts:
+        assert "Param #" not in text
+        table = audit.read(text)
+        assert (table.total, table.trainable) == (16 + 296 + 32 + 18, 16 + 16 + 18)
+        assert table.inconsistencies() == ()
+        assert len(table) == 7
 
 
 def as_r(text):

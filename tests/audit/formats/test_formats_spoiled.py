@@ -81,6 +81,16 @@ def test_what_was_repaired_is_said():
     assert "lines of over 4,096 characters" in audit.read(text + "\n" + "-" * 5000).repairs
 
 
+def test_a_line_that_cannot_be_read_is_said():
+    lines = printed("torchsummary-1.3.txt").splitlines()
+    row = next(number for number, line in enumerate(lines) if "Conv2d-13" in line)
+    lines[row] = lines[row].replace("[-1, 64", "")
+    table = audit.read("\n".join(lines[:-5]))
+    assert len(table) == 27
+    (told,) = table.repairs
+    assert told.startswith("1 line not read: 'Conv2d-13")
+
+
 def test_several_outputs_show_the_first():
     text = printed("torchsummary-1.3.txt").replace(
         "[-1, 4, 128, 128]", "[[-1, 4, 128, 128], [-1, 9, 1, 1]]"

@@ -68,6 +68,28 @@ def test_a_skip_that_is_off_has_no_weights(name):
     np.testing.assert_array_equal(first(switched.network.predict_on_batch(image)), whole)
 
 
+@pytest.mark.parametrize("name", unetzoo.list_models())
+def test_only_the_joins_read_through_switches(name):
+    model = unetzoo.skeleton(name)
+    skips = skips_of(audit.table(model))
+    switched = with_switches(model, skips)
+    joins = {join for skip in skips for join in skip.joins}
+    before = {row.name: names_of(row) for row in audit.table(model)}
+    switches = {layer.name for layers in switched.switches for layer in layers}
+    assert len(switches) == len(joins)
+    after = {row.name: names_of(row) for row in audit.table(switched.network)}
+    assert set(after) == set(before) | switches
+    for row, sources in before.items():
+        for at, source in enumerate(sources):
+            found = after[row][at]
+            assert (found in switches) == ((row, at) in joins)
+            assert (after[found] == [source]) if found in switches else (found == source)
+
+
+def names_of(row):
+    return [source.split("[")[0] for source in row.inputs]
+
+
 def first(logits):
     return np.asarray(logits[0] if isinstance(logits, list) else logits)
 

@@ -1,9 +1,13 @@
 """Published tables built back: Keras's own count and table of the model that the code makes."""
 
+import json
 import random
+import subprocess
+import sys
 
 import commands
 import keras
+import numpy as np
 import pytest
 from keras import layers
 from summaries import DOCUMENTS, built, keras_summary, table_of
@@ -121,11 +125,9 @@ def test_what_cannot_be_rebuilt_is_one_sentence():
     twice = layers.Conv2D(4, 3, padding="same", name="twice")
     shared = keras.Model(inputs, twice(twice(x)))
     lost = keras.Model(inputs, layers.LayerNormalization()(layers.RandomFlip(name="flip")(x)))
-    torch_s = table_of("unet2d_small").to_text("torchsummary")
     for model, words in (
         (shared, "twice: expected each layer once"),
         (lost, "row 'flip': class"),
-        (torch_s, "expected a table of Keras; what torchsummary"),
     ):
         with pytest.raises(ValueError, match=words) as failure:
             audit.rebuild(model)
@@ -147,11 +149,47 @@ def test_damaged_texts_give_a_network_or_one_sentence():
             assert "\n" not in sentence
 
 
-def test_the_command(tmp_path):
+RUN = """
+import json, runpy, sys
+import keras, numpy as np
+model = runpy.run_path(sys.argv[1])["build"]()
+rows = [[layer.name, list(layer.output.shape[1:]), layer.count_params()] for layer in model.layers]
+model.compile("sgd", "mse")
+images, masks = (np.ones((1, *shape[1:])) for shape in (model.input_shape, model.output_shape))
+loss = model.train_on_batch(images, masks)
+print(json.dumps({"rows": rows, "loss": float(loss), "audit": "audit" in sys.modules}))
+"""
+
+
+@pytest.mark.parametrize("style", ["keras", "torchsummary"])
+def test_the_command_writes_code_that_runs_alone(tmp_path, style):
     text = tmp_path / "table.txt"
-    text.write_text(keras_summary(network(), 120))
+    table = table_of("unet2d_small", input_shape=(32, 32, 3))
+    text.write_text(
+        keras_summary(network(), 120) if style == "keras" else table.to_text("torchsummary")
+    )
     done = commands.command("unetzoo-audit", "rebuild", text, "-o", tmp_path / "net.py")
     assert done.returncode == 0, done.stderr
     assert "each as in the table" in done.stdout.splitlines()[0]
-    made = by((tmp_path / "net.py").read_text())
-    assert made.count_params() == audit.read(text).total
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN, tmp_path / "net.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert np.isfinite(found["loss"])
+    assert not found["audit"]
+    made = {name: (tuple(shape), count) for name, shape, count in found["rows"]}
+    for row in audit.read(text).rows:
+        moving = row.total if "BatchNorm" in row.layer_class and style != "keras" else 0
+        assert made[row.name] == (row.shape[1:], row.total + moving)
+
+
+def test_what_repeats_is_a_function_with_the_tables_names():
+    code = audit.rebuild(table_of("unet2d_large").to_text("torchsummary")).code
+    assert "def block1(x, filters, n):" in code
+    assert "Conv2d{n}" in code or "Conv2d-{n}" in code
+    assert by(code).count_params() == table_of("unet2d_large").total
+    paths = audit.rebuild(built("vnet").to_text("keras3", width=200)).code
+    assert "{name}-" in paths

@@ -107,6 +107,17 @@ def test_an_export_of_keras_has_its_convolutions_channels_last(zoo_files, file):
     assert [row.settings["kernel_size"] for row in found if row.total][:1] == [(3, 3)]
 
 
+def test_an_operation_whose_name_is_no_text(net, tmp_path):
+    path = exported(net, tmp_path / "a.onnx")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"MaxPool", b"Max\xffool"))
+    with pytest.raises(ValueError, match=r"a.onnx: it is damaged \(a name in it is no text\)"):
+        audit.table(path)
+    path.write_bytes(content.replace(b"Relu", b"R\xfflu"))
+    with pytest.raises(ValueError, match="damaged"):
+        audit.table(path)
+
+
 @pytest.mark.parametrize("file", ["zoo.onnx", "zoo.tflite"])
 def test_a_damaged_file_is_one_sentence(zoo_files, file, tmp_path):
     """Bytes changed at random, cut files, other files."""

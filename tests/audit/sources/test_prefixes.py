@@ -38,6 +38,10 @@ AROUND = {
         "<pre>" + re.sub(r"(\d+)", r'<span style="a">\1</span>', html.escape(text)) + "</pre>"
     ),
     "fence": lambda text: f"```python\n{text}\n```",
+    "JSON lines": lambda text: "\n".join(
+        json.dumps({"log": f"{line}\n", "stream": "stdout"}) for line in text.split("\n")
+    ),
+    "panel": lambda text: "\n".join(f"│ {line.rstrip():220} │" for line in text.split("\n")),
     "prompt": lambda text: f">>> print(net)\n{text}\n>>> exit()",
     "IPython": lambda text: f"In [3]: net\nOut[3]: \n{text}\n\nIn [4]: ",
 }

@@ -93,6 +93,25 @@ def test_a_table_that_does_not_add_up_says_so():
     )
 
 
+def test_a_total_that_only_its_parts_tell_is_compared():
+    text = text_of("unet3d_90m.torchsummary.txt").replace("Total params", "In all")
+    assert audit.read(text).inconsistencies() == ()
+    (said,) = audit.read(text.replace("6,976", "6,977")).inconsistencies()
+    assert said.endswith("90,309,764, the text states 90,309,763 (trainable and not)")
+
+
+def test_a_word_about_a_row_of_html_takes_nothing_away():
+    text = text_of(FILES[0])
+    for words in ("a <tr> is a row\n", "<table><tr><td>an open row\n\n"):
+        assert audit.read(words + text).total == TOTALS[FILES[0]][1]
+
+
+def test_control_codes_among_inputs_are_escaped():
+    text = text_of("unet3d_19m.keras2.txt").replace("conv_0_1[0][0]", "\x07conv_0_1[0][0]")
+    inputs = [name for row in audit.read(text) for name in row.inputs]
+    assert all(map(str.isprintable, inputs))
+
+
 def test_windows_texts_folders_and_no_texts(tmp_path):
     path = tmp_path / "table.txt"
     path.write_text(text_of(FILES[0]), encoding="utf-16")

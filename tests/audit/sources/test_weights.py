@@ -95,6 +95,12 @@ def test_what_is_no_file_of_weights_is_one_sentence(net, tmp_path, capsys):
     torch.save({"epoch": torch.tensor(3)}, tmp_path / "none.pth")
     torch.save(Trap(), tmp_path / "trap.pth")
     (tmp_path / "old.pth").write_bytes(pickle.dumps(Trap()))
+    torch.save(net.state_dict(), tmp_path / "moved.pth")
+    content = bytearray((tmp_path / "moved.pth").read_bytes())
+    for end, first, size in ((b"PK\x06\x06", 48, 8), (b"PK\x05\x06", 16, 4)):
+        first += content.rfind(end)  # where the zip says that its list of files begins
+        content[first : first + size] = len(content).to_bytes(size, "little")
+    (tmp_path / "moved.pth").write_bytes(content)
     (tmp_path / "bad.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
     (tmp_path / "cut.safetensors").write_bytes(b"\xff" * 30)
     for file in tmp_path.iterdir():
