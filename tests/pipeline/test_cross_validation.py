@@ -21,6 +21,7 @@ from unetzoo.pipeline.chosen import Chosen
 from unetzoo.pipeline.loading import predictor_of_run
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.trainer import train
+from unetzoo.utils.lock import owned
 
 unetzoo_command = partial(commands.command, "unetzoo")
 OPTIONS = {
@@ -200,6 +201,15 @@ def test_what_cannot_work_is_told_before_keras_is_loaded(words, sentence, data, 
     assert sentence in result.stderr
     assert "loading Keras" not in result.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_fold_at_which_another_process_is_at_work_is_told_at_once(data, tmp_path):
+    words = ["cross-validate", "--data", data, *WORDS, "--out", tmp_path]
+    with owned(tmp_path / "fold_1"):
+        code, heavy, _, said = commands.started("unetzoo", *words)
+    assert (code, heavy) == (2, [])
+    assert "fold_1: process" in said
+    assert "is at work there; wait" in said
 
 
 def test_a_case_that_two_folds_hold_out_is_told(data, tmp_path):

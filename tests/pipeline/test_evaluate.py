@@ -19,6 +19,7 @@ from unetzoo.data.synthetic import write_dataset
 from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.run import Run
 from unetzoo.pipeline.trainer import train
+from unetzoo.utils.lock import owned
 
 evaluate = partial(commands.command, "unetzoo", "evaluate")
 
@@ -167,3 +168,13 @@ def test_skips_are_refused_with_masks(tmp_path):
     result = evaluate("--masks", tmp_path, "--data", tmp_path, "--skips")
     assert result.returncode == 2
     assert "--skips: expected a RUN with it, not --masks." in result.stderr
+
+
+def test_two_evaluations_do_not_mix_their_scores(small_run, tmp_path):
+    with owned(tmp_path / "scores"):
+        words = ["evaluate", small_run, "-o", tmp_path / "scores"]
+        code, heavy, _, said = commands.started("unetzoo", *words)
+    assert (code, heavy) == (2, [])
+    assert "scores: process" in said
+    assert "is at work there; wait" in said
+    assert not any(tmp_path.iterdir())

@@ -313,6 +313,7 @@ def evaluate(
     shown = cases_to_show(scored_on, run) if skips else {}
     check_saved(run.model_file(which))
     check_folder(out)
+    click.get_current_context().with_resource(owned(out))
     load_keras(f"scoring {run_folder} on {scored_on.place}", device)
     from unetzoo.pipeline.evaluator import calibrate
     from unetzoo.pipeline.evaluator import evaluate as run_evaluation

@@ -12,6 +12,7 @@ from unetzoo.cli.options import ABOVE_0, FOLDER, SHARE, cross_options, device_op
 from unetzoo.utils.choices import CASCADE, LOWRES, MODELS
 from unetzoo.utils.console import load_keras, say
 from unetzoo.utils.files import check_folder
+from unetzoo.utils.lock import check_free
 from unetzoo.utils.text import counted
 
 
@@ -43,6 +44,7 @@ def cross_validate(
     that are finished are kept. unetzoo predict takes the folder, with all folds as one. Without
     --previous, 3d_cascade_fullres trains 3d_lowres first, in a folder within.
     """
+    from unetzoo.pipeline.chosen import FOLD
     from unetzoo.pipeline.early_folds import (
         files_of,
         held_out_by,
@@ -61,6 +63,8 @@ def cross_validate(
     data = files_of(stage or settings)
     data.check()
     chosen = held_out_by(data, numbers)
+    for number in chosen:
+        check_free(folder / FOLD.format(number))
     load_keras(f"training {counted(len(chosen), 'fold')} of {settings.data} into {folder}", device)
     from unetzoo.pipeline.cross_validation import cross_validate as run_folds
 
