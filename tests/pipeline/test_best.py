@@ -1,6 +1,8 @@
 """``find_best`` against nnU-Net's own decisions (``scripts/nnunet_cross_validation.py``)."""
 
+import io
 import json
+import zipfile
 
 import drawn_folds
 import keras
@@ -16,7 +18,7 @@ from unetzoo.data.preprocessing.preparation import Preparation, ZScore
 from unetzoo.pipeline.best import find_best
 from unetzoo.pipeline.chosen import Chosen
 from unetzoo.pipeline.early import training_data
-from unetzoo.pipeline.out_of_fold import MASKS, SEGMENTED, kept, stamp
+from unetzoo.pipeline.out_of_fold import MASKS, SEGMENTED, kept, probabilities_in, stamp
 from unetzoo.pipeline.predictor import classes_in
 from unetzoo.pipeline.run import Run, Settings
 from unetzoo.training.checkpoints import CHECKPOINT
@@ -176,3 +178,20 @@ def test_what_cannot_be_compared_is_told(scene, tmp_path):
         assert (said.returncode, said.stdout) == (2, "")
         assert sentence in said.stderr
     assert not (tmp_path / "best").exists()
+
+
+def test_a_file_of_probabilities_that_is_another_array_is_not_unpacked(tmp_path):
+    """Six gigabytes of zeros that would come out of a file of some kilobytes."""
+    path = tmp_path / "case.npz"
+    np.savez_compressed(path, probabilities=np.zeros((2, 3, 4, 5), "float16"))
+    np.testing.assert_array_equal(probabilities_in(path, (2, 3, 4, 5)), np.zeros((2, 3, 4, 5)))
+    header = io.BytesIO()
+    about = {"descr": "<f2", "fortran_order": False, "shape": (1000, 1000, 1000, 3)}
+    np.lib.format.write_array_header_1_0(header, about)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("probabilities.npy", header.getvalue() + bytes(10**7))
+    with pytest.raises(ValueError, match=r"of shape \(1000, 1000, 1000, 3\); expected the case's"):
+        probabilities_in(path, (2, 3, 4, 5))
+    path.write_bytes(b"no zip")
+    with pytest.raises(ValueError, match=r"case.npz: .*; expected the case's probabilities"):
+        probabilities_in(path, (2, 3, 4, 5))

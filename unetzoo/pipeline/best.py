@@ -11,7 +11,13 @@ from unetzoo.data.datasets.reading import read_case_labels
 from unetzoo.evaluation.cleanup import Postprocessing, dice_of
 from unetzoo.evaluation.scores import counted_mean
 from unetzoo.pipeline.chosen import Chosen
-from unetzoo.pipeline.out_of_fold import OutOfFold, cleanup_of, kept, segment_held_out
+from unetzoo.pipeline.out_of_fold import (
+    OutOfFold,
+    cleanup_of,
+    kept,
+    probabilities_in,
+    segment_held_out,
+)
 from unetzoo.pipeline.predictor import classes_in
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.json_values import short
@@ -47,17 +53,17 @@ class Pair:
         first = self.members[0]
         scheme = first.run.scheme
         for name in first.masks:
-            case = first.cases[name]
-            yield read_case_labels(case, scheme).data, classes_in(self._mean(name), scheme)
+            reference = read_case_labels(first.cases[name], scheme).data
+            yield reference, classes_in(self._mean(name, reference.shape), scheme)
 
     def __len__(self) -> int:
         return len(self.members[0].masks)
 
-    def _mean(self, name: str) -> np.ndarray:
+    def _mean(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         total = np.zeros(())
         for member in self.members:
-            with np.load(kept(member.folder, name), allow_pickle=False) as file:
-                total = total + file["probabilities"].astype("float32")
+            path = kept(member.folder, name)
+            total = total + probabilities_in(path, (*shape, len(member.run.class_names)))
         return (total / len(self.members)).astype("float32")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from unetzoo.pipeline.previous import MASKS, held_out_masks
 from unetzoo.pipeline.run import Run
 from unetzoo.utils.files import make_folder, replacing
 from unetzoo.utils.progress import EVERY, bar_or_lines
+from unetzoo.utils.text import shortened
 
 PROBABILITIES = "probabilities"  # folder of the held-out cases, beside that of their masks
 SEGMENTED = "held_out.json"  # in a fold's folder: what its masks were made with
@@ -158,6 +160,27 @@ class Keeping(Predictor):
 def kept(folder: Path, name: str) -> Path:
     """The file of a case's probabilities."""
     return folder / PROBABILITIES / f"{name}.npz"
+
+
+def probabilities_in(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The probabilities of a case, float32, from a file that ``Keeping`` wrote.
+
+    Raises: ValueError for a file that holds an array of another shape, before it is unpacked.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("probabilities.npy") as file:
+            np.lib.format.read_magic(file)
+            found, *_, dtype = np.lib.format.read_array_header_1_0(file)
+        if found == shape and dtype.kind == "f":
+            with np.load(path, allow_pickle=False) as arrays:
+                return arrays["probabilities"].astype("float32")
+        fault = f"{dtype} of shape {found}"
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        fault = shortened(str(error), 100)
+    raise ValueError(
+        f"{path}: {fault}; expected the case's probabilities, of shape {shape}; delete it and run "
+        "unetzoo cross-validate again."
+    )
 
 
 def cleanup_of(pairs: Iterable[tuple[np.ndarray, np.ndarray]], run: Run) -> Postprocessing:
