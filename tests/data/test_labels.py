@@ -297,6 +297,9 @@ def test_what_does_not_go_with_a_threshold_is_a_sentence(arguments, sentence):
 def test_smooth_masks_are_told_of_the_threshold():
     with pytest.raises(ValueError, match="or threshold=127 for gray masks of two classes"):
         LabelScheme().without_gap([0, 12, 200, 255], "masks")
+    with pytest.raises(ValueError, match="give classes=256, or threshold=127 for gray masks"):
+        LabelScheme().without_gap(range(256), "masks")
+    assert len(LabelScheme().without_gap(range(255), "masks")) == 255
     with pytest.raises(ValueError, match="is NaN or infinite; expected gray"):
         LabelScheme(threshold=1).numbers(np.array([0, np.nan]), "a.nii")
 

@@ -26,6 +26,8 @@ from unetzoo.utils.json_values import short
 
 MOST = 2**16  # classes
 
+SHADES = 256  # of a gray picture with 8 bits
+
 
 @dataclass(frozen=True, repr=False)
 class LabelScheme:
@@ -204,7 +206,8 @@ class LabelScheme:
     def without_gap(self, numbers: Iterable[int], name: Path | str) -> list[int]:
         """The numbers in label files without the ignored one, sorted.
 
-        Raises: ValueError if the scheme allows any numbers, and these leave a gap in 0, 1, 2 ...
+        Raises: ValueError if the scheme allows any numbers, and these leave a gap in 0, 1, 2 ...,
+            or are all that a byte holds.
         """
         counted = sorted({int(value) for value in numbers} - {self.ignore})
         if self.mapping is None and counted != list(range(len(counted))):
@@ -213,6 +216,11 @@ class LabelScheme:
                 f"{name}: labels {short(counted)} are not 0, 1, 2 ... without a gap; give "
                 f"labels={short(mapping)}, or classes={counted[-1] + 1} if the others do "
                 f"not occur here{_or_gray(counted)}."
+            )
+        if self.mapping is None and counted[-1:] == [SHADES - 1]:
+            raise ValueError(
+                f"{name}: every label from 0 to {SHADES - 1} occurs, as in a picture of shades of "
+                f"gray; give classes={SHADES}{_or_gray(counted)}."
             )
         return counted
 
