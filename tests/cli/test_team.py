@@ -1,5 +1,6 @@
 """The options for several devices and processes."""
 
+import click
 import pytest
 
 from unetzoo.cli.team import Devices, number_of
@@ -28,3 +29,5 @@ def test_a_number_is_less_than_their_count():
 def test_devices_are_a_number_or_all():
     assert Devices().convert("all", None, None) == "all"
     assert Devices().convert("2", None, None) == 2
+    with pytest.raises(click.UsageError, match="'two': expected a whole number of at least 1, or"):
+        Devices().convert("two", None, None)

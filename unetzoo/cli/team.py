@@ -16,7 +16,9 @@ class Devices(click.ParamType):
     name = "N|all"
 
     def convert(self, value: Any, param: Any, context: Any) -> int | str:
-        return value if value == "all" else WHOLE.convert(value, param, context)
+        if value == "all" or (str(value).isdecimal() and int(value) > 0):
+            return value if value == "all" else int(value)
+        self.fail(f"{value!r}: expected a whole number of at least 1, or all.", param, context)
 
 
 team_options = together(
@@ -24,6 +26,7 @@ team_options = together(
         "--devices",
         type=Devices(),
         default=1,
+        metavar="N|all",
         help="How many GPUs of this machine share each batch. With jax and tensorflow.",
     ),
     click.option(
