@@ -23,6 +23,7 @@ from unetzoo.pipeline.trainer import train
 from unetzoo.planning import Fingerprint
 from unetzoo.planning import plan as planned
 from unetzoo.planning.serialization import read_plan, write_plan
+from unetzoo.training.distribution import ALONE
 
 THICK = planned(Fingerprint([(0.7, 5.0, 0.8)] * 9, [(60, 12, 50)] * 9, 1, 3))
 
@@ -156,6 +157,7 @@ def test_a_plan_is_followed_and_options_override_it(data, tmp_path):
         workers=1,
         plan=found,
         survey=mock.ANY,
+        team=ALONE,
     )
     given = asked(
         *words, "--configuration", "2d", "--patch", "16,16,1", "--batch-size", 3, "--spacing",

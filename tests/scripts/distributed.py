@@ -8,21 +8,6 @@ The devices are parts of this machine's processor.
 import os
 import sys
 
-DATA, RUN, DEVICES, *REST = sys.argv[1:]
-BACKEND = os.environ["KERAS_BACKEND"]
-if BACKEND == "jax":
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={DEVICES}"
-else:
-    import tensorflow as tf
-
-    (CPU,) = tf.config.list_physical_devices("CPU")
-    LOGICAL = [tf.config.LogicalDeviceConfiguration()] * int(DEVICES)
-    tf.config.set_logical_device_configuration(CPU, LOGICAL)
-
-from unetzoo.pipeline.settings import Settings  # noqa: E402
-from unetzoo.pipeline.trainer import train  # noqa: E402
-from unetzoo.training import distribute  # noqa: E402
-
 SMALL = {
     "network": "plain_unet",
     "patch": (8, 8, 8),
@@ -43,15 +28,33 @@ SMALL = {
 }
 
 
+def make_devices(count):
+    """Before the backend is in use."""
+    if os.environ["KERAS_BACKEND"] == "jax":
+        os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
+        return
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    tf.config.set_logical_device_configuration(cpu, parts)
+
+
 def main():
-    epochs, *place = REST or ["2"]
+    data, run, devices, *rest = sys.argv[1:]
+    make_devices(int(devices))
+    from unetzoo.pipeline.settings import Settings
+    from unetzoo.pipeline.trainer import train
+    from unetzoo.training import distribute
+
+    epochs, *place = rest or ["2"]
     joined = {}
     if place:
         joined = dict(zip(("processes", "process"), map(int, place[1:]), strict=True))
         joined["coordinator"] = place[0]
-    settings = Settings(data=DATA, epochs=int(epochs), **SMALL)
+    settings = Settings(data=data, epochs=int(epochs), **SMALL)
     with distribute("all", **joined) as team:
-        train(settings, RUN, team=team)
+        train(settings, run, team=team)
 
 
 if __name__ == "__main__":
