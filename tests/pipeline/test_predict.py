@@ -260,7 +260,11 @@ def test_an_image_of_other_channels_is_one_sentence(tmp_path):
 ])  # fmt: skip
 @pytest.mark.parametrize(
     "words",
-    [["predict", "{run}", "{run}"], ["evaluate", "{run}", "--data", "{data}"], ["export", "{run}"]],
+    [
+        ["predict", "{run}", "{run}"],
+        ["evaluate", "{run}", "--data", "{data}"],
+        ["export", "{run}", "--format", "keras"],
+    ],
 )
 def test_a_record_of_another_network_is_refused(tmp_path, key, value, sentence, words):
     threshold_run(tmp_path)
