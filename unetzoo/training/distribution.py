@@ -1,8 +1,10 @@
 """Training on several devices at once, by the engines that the backends have for it."""
 
+import atexit
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -131,7 +133,6 @@ def _joined(coordinator: str | None, processes: int | None, process: int | None)
                 raise ValueError(
                     f"process {process}: expected less than {processes}, the number of processes."
                 )
-        jax.config.update("jax_enable_recoverability", True)  # or jax aborts all if one dies
         try:
             jax.distributed.initialize(
                 coordinator, processes, process, initialization_timeout=PATIENCE
@@ -185,11 +186,19 @@ def _jax(chosen: list[str]) -> Iterator[Team]:
         except Exception as error:
             if processes == 1 or not GONE.search(str(error)):
                 raise
+            atexit.register(_end_at_once)
             raise RunStopped(
                 f"one of the {processes} processes has ended, and so does number {team.process} "
                 f"({shortened(str(error), 100)}); start all of them again to go on after the last "
                 "epoch that was saved."
             ) from error
+
+
+def _end_at_once() -> None:
+    """End without jax's own end, which would wait for the process that has died, and then abort."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @contextlib.contextmanager
