@@ -20,6 +20,8 @@ LOSSES = {
     "sigmoid": lambda: losses.DiceCrossentropy(activation="sigmoid"),
     "soft dice": losses.SoftDice,
     "focal tversky": losses.FocalTversky,
+    "focal": losses.Focal,
+    "top k": losses.DiceTopK,
     "deep supervision": lambda: losses.DeepSupervision(losses.GeneralizedDice()),
 }
 

@@ -65,6 +65,13 @@ class SegmentationLoss(keras.losses.Loss):
         """The loss: one number."""
         raise NotImplementedError
 
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "activation": self.activation,
+            "ignore_label": self.ignore_label,
+            "name": self.name,
+        }
+
 
 def _replicas() -> int:
     """The number of devices that share a batch under ``tf.distribute``, which adds their losses."""
@@ -86,6 +93,16 @@ def over_devices(total: Any) -> Any:
 
     replica = tf.distribute.get_replica_context()
     return total if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, total)
+
+
+def of_all_devices(values: Any) -> Any:
+    """The values ``(n,)`` of the whole batch, where ``tf.distribute`` gives each device a part."""
+    if _replicas() == 1:
+        return values
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    return values if replica is None else replica.all_gather(values, axis=0)
 
 
 def class_sums(
@@ -220,10 +237,8 @@ class OverlapLoss(SegmentationLoss):
 
     def get_config(self) -> dict[str, Any]:
         return {
-            "activation": self.activation,
             "include_background": self.include_background,
             "batch_dice": self.batch_dice,
-            "ignore_label": self.ignore_label,
             "smooth": self.smooth,
-            "name": self.name,
+            **super().get_config(),
         }

@@ -59,9 +59,4 @@ class Crossentropy(SegmentationLoss):
         return mean_crossentropy(voxels, self.activation, self.class_weights)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "class_weights": self.class_weights,
-            "activation": self.activation,
-            "ignore_label": self.ignore_label,
-            "name": self.name,
-        }
+        return {"class_weights": self.class_weights, **super().get_config()}

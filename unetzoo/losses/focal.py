@@ -50,15 +50,15 @@ class Focal(SegmentationLoss):
         self.gamma = gamma
 
     def of_voxels(self, voxels: Voxels) -> Any:
-        return mean_focal(voxels, self.activation, self.gamma)
+        if self.activation == "sigmoid":
+            entropy = ops.binary_crossentropy(voxels.targets, voxels.logits, from_logits=True)
+            values = ops.mean(_focused(entropy, self.gamma), axis=-1)
+        else:
+            values = _focused(crossentropies(voxels, self.activation), self.gamma)
+        return weighted_mean(values, voxel_weights(voxels))
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "gamma": self.gamma,
-            "activation": self.activation,
-            "ignore_label": self.ignore_label,
-            "name": self.name,
-        }
+        return {"gamma": self.gamma, **super().get_config()}
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -94,24 +94,13 @@ class DiceFocal(SoftDice):
         super().__init__(
             squared, activation, include_background, batch_dice, ignore_label, smooth, name
         )
-        check(gamma >= 0, "gamma", gamma, "a number of at least 0")
-        self.gamma = gamma
+        self.focal = Focal(gamma, activation, ignore_label)
 
     def of_voxels(self, voxels: Voxels) -> Any:
-        return super().of_voxels(voxels) + mean_focal(voxels, self.activation, self.gamma)
+        return super().of_voxels(voxels) + self.focal.of_voxels(voxels)
 
     def get_config(self) -> dict[str, Any]:
-        return {"gamma": self.gamma, **super().get_config()}
-
-
-def mean_focal(voxels: Voxels, activation: str, gamma: float) -> Any:
-    """The mean focal cross-entropy per voxel, from logits; with sigmoid, per voxel and channel."""
-    if activation == "sigmoid":
-        entropy = ops.binary_crossentropy(voxels.targets, voxels.logits, from_logits=True)
-        values = ops.mean(_focused(entropy, gamma), axis=-1)
-    else:
-        values = _focused(crossentropies(voxels, activation), gamma)
-    return weighted_mean(values, voxel_weights(voxels))
+        return {"gamma": self.focal.gamma, **super().get_config()}
 
 
 def _focused(entropy: Any, gamma: float) -> Any:

@@ -5,7 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from unetzoo.losses.base import SegmentationLoss, Voxels, crossentropies, voxel_weights
+from unetzoo.losses.base import (
+    SegmentationLoss,
+    Voxels,
+    crossentropies,
+    of_all_devices,
+    voxel_weights,
+)
 from unetzoo.losses.dice import SoftDice
 from unetzoo.utils.checks import check
 
@@ -48,15 +54,21 @@ class TopK(SegmentationLoss):
         self.percent = percent
 
     def of_voxels(self, voxels: Voxels) -> Any:
-        return mean_of_highest(voxels, self.activation, self.percent)
+        entropies = crossentropies(voxels, self.activation)
+        weights, entropies = (
+            of_all_devices(ops.reshape(x, (-1,))) for x in (voxel_weights(voxels), entropies)
+        )
+        weighted = weights * entropies
+        counting = weights > 0
+        counted = ops.sum(ops.cast(counting, "int32"))
+        most = _part(ops.shape(weights)[0], self.percent)
+        values, places = ops.top_k(ops.where(counting, weighted, -1.0), most)
+        among = ops.arange(ops.shape(values)[0], dtype="int32") < _part(counted, self.percent)
+        chosen = ops.where(among, ops.take(weights, places), 0.0)  # a voxel that does not count: 0
+        return ops.sum(ops.where(chosen > 0, values, 0.0)) / ops.maximum(ops.sum(chosen), 1e-8)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "percent": self.percent,
-            "activation": self.activation,
-            "ignore_label": self.ignore_label,
-            "name": self.name,
-        }
+        return {"percent": self.percent, **super().get_config()}
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -92,28 +104,13 @@ class DiceTopK(SoftDice):
         super().__init__(
             squared, activation, include_background, batch_dice, ignore_label, smooth, name
         )
-        check(0 < percent <= 100, "percent", percent, "a number above 0 and up to 100")
-        self.percent = percent
+        self.top_k = TopK(percent, activation, ignore_label)
 
     def of_voxels(self, voxels: Voxels) -> Any:
-        highest = mean_of_highest(voxels, self.activation, self.percent)
-        return super().of_voxels(voxels) + highest
+        return super().of_voxels(voxels) + self.top_k.of_voxels(voxels)
 
     def get_config(self) -> dict[str, Any]:
-        return {"percent": self.percent, **super().get_config()}
-
-
-def mean_of_highest(voxels: Voxels, activation: str, percent: float) -> Any:
-    """The mean cross-entropy of the voxels that count and have the highest, so many percent."""
-    weights = ops.reshape(voxel_weights(voxels), (-1,))
-    weighted = weights * ops.reshape(crossentropies(voxels, activation), (-1,))
-    counting = weights > 0
-    counted = ops.sum(ops.cast(counting, "int32"))
-    most = _part(ops.shape(weights)[0], percent)
-    values, places = ops.top_k(ops.where(counting, weighted, -1.0), most)
-    among = ops.arange(ops.shape(values)[0], dtype="int32") < _part(counted, percent)
-    chosen = ops.where(among, ops.take(weights, places), 0.0)  # a voxel that does not count: 0
-    return ops.sum(ops.where(chosen > 0, values, 0.0)) / ops.maximum(ops.sum(chosen), 1e-8)
+        return {"percent": self.top_k.percent, **super().get_config()}
 
 
 def _part(count: Any, percent: float) -> Any:
