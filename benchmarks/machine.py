@@ -33,6 +33,16 @@ def heading(*packages):
     )
 
 
+def versions_of(python, *packages):
+    """The versions that another environment's Python has."""
+    code = "import sys; from importlib.metadata import version as v; "
+    code += "print(', '.join(f'{name} {v(name)}' for name in sys.argv[1:]))"
+    done = subprocess.run(
+        [python, "-c", code, *packages], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
 def _units():
     import unetzoo  # noqa: F401  (turns oneDNN on)
     from unetzoo.utils.kernels import SWITCH, on_by_itself, vector_units

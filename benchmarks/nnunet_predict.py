@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from machine import HERE, NARROW, heading
+from machine import HERE, NARROW, heading, versions_of
 
 FOLDER = "nnUNetTrainer__nnUNetPlans__3d_fullres"
 RESAMPLING = "resample_data_or_seg_to_shape"
@@ -213,11 +213,7 @@ def main():
     if given.avx2:
         environment |= NARROW
         os.environ.update(NARROW)
-    theirs = subprocess.run(
-        [given.nnunet, "-c", "from importlib.metadata import version as v; "
-         "print('nnunetv2', v('nnunetv2') + ', torch', v('torch'))"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+    theirs = versions_of(given.nnunet, "nnunetv2", "torch")
     print(f"{heading('keras', 'tensorflow')}, {theirs}", end="\n\n")
     for name in given.cases:
         print("| | seconds | ours to it | CPU, s | ours to it | memory, MiB | ours to it |")

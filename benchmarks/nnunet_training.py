@@ -31,7 +31,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -39,7 +38,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from machine import HERE, NARROW, heading
+from machine import HERE, NARROW, heading, versions_of
 from nnunet_predict import SWITCHES, measured
 
 NAME = "Dataset001_drawn"
@@ -320,11 +319,7 @@ def main():
     given = parser.parse_args()
     if given.avx2:
         os.environ.update(NARROW)
-    theirs = subprocess.run(
-        [given.nnunet, "-c", "from importlib.metadata import version as v; "
-         "print('nnunetv2', v('nnunetv2') + ', torch', v('torch'))"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
+    theirs = versions_of(given.nnunet, "nnunetv2", "torch")
     print(
         f"{heading('keras', 'tensorflow')}, {theirs}; {given.features} features, {given.seeds} "
         f"seeds, {given.epochs} epochs of {given.steps} iterations\n"

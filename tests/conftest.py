@@ -97,3 +97,30 @@ def chromium():
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def offline(chromium):
+    """Opens a page from disk without a network; anything it complains of fails the test."""
+    contexts, complaints = [], []
+
+    def opened(place, width=1280, may_read=("file:",), **settings):
+        context = chromium.new_context(
+            offline=True, viewport={"width": width, "height": 900}, **settings
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on(
+            "request",
+            lambda request: request.url.startswith(may_read) or complaints.append(request.url),
+        )
+        page.goto(place.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -25,30 +25,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def open_page(chromium, folder):
-    """Opens a page from disk without a network; anything it complains of fails the test."""
-    contexts, complaints = [], []
-
-    def opened(name, width=1280, **settings):
-        context = chromium.new_context(
-            offline=True, viewport={"width": width, "height": 900}, **settings
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.on(
-            "request",
-            lambda request: request.url.startswith("file:") or complaints.append(request.url),
-        )
-        page.goto((folder / f"{name}.html").as_uri())
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
+def open_page(offline, folder):
+    return lambda name, *width, **settings: offline(folder / f"{name}.html", *width, **settings)
 
 
 def panel(page):
