@@ -27,9 +27,10 @@ from unetzoo.cli.options import (
     which_option,
     workers_option,
 )
-from unetzoo.cli.team import TASKS, number_of, team_options
+from unetzoo.cli.team import number_of, team_options
 from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
 from unetzoo.utils.console import as_options, load_keras, run, say
+from unetzoo.utils.devices import slurm_task
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.lock import check_free, owned
 from unetzoo.utils.text import counted, first_of
@@ -141,7 +142,7 @@ def train(
     )  # fmt: skip
     run_to_resume(settings, folder, cache)
     training_data(settings).check()
-    joins = coordinator is not None or TASKS in os.environ
+    joins = coordinator is not None or slurm_task()[1] > 1
     load_keras(f"training on {settings.data} into {folder}", device, joins=joins)
     from unetzoo.pipeline.trainer import train as run_training
     from unetzoo.training.distribution import distribute

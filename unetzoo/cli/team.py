@@ -1,13 +1,11 @@
 """The options of ``train`` for several devices and processes."""
 
-import os
 from typing import Any
 
 import click
 
 from unetzoo.cli.options import WHOLE, together
-
-TASKS, TASK = "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"  # of SLURM's srun
+from unetzoo.utils.devices import slurm_task
 
 
 class Devices(click.ParamType):
@@ -53,6 +51,4 @@ def number_of(coordinator: str | None, processes: int | None, process: int | Non
         )
     if processes is not None and process is not None and process >= processes:
         raise ValueError(f"--process {process}: expected less than --processes {processes}.")
-    if process is not None:
-        return process
-    return int(os.environ.get(TASK, 0)) if int(os.environ.get(TASKS, 1)) > 1 else 0
+    return slurm_task()[0] if process is None else process

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from unetzoo.utils.checks import whole
+from unetzoo.utils.devices import slurm_task
 from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.text import shortened
 
@@ -100,7 +101,7 @@ def distribute(
         whole("devices", devices)
     backend = keras.backend.backend()
     joined = backend == "jax" and _joined(coordinator, processes, process)
-    if not joined and (coordinator is not None or (backend != "jax" and _tasks() > 1)):
+    if not joined and (coordinator is not None or (backend != "jax" and slurm_task()[1] > 1)):
         raise ValueError(f"keras {keras.__version__} on {backend}, several processes: {ONE_OF}.")
     if devices == 1 and not joined:
         yield ALONE
@@ -115,16 +116,11 @@ def distribute(
         yield team
 
 
-def _tasks() -> int:
-    """The number of processes that SLURM's srun has started together."""
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
-
-
 def _joined(coordinator: str | None, processes: int | None, process: int | None) -> bool:
     """Join the other processes, if there are any."""
     import jax
 
-    several = coordinator is not None or _tasks() > 1
+    several = coordinator is not None or slurm_task()[1] > 1
     if several and not jax.distributed.is_initialized():
         if coordinator is not None:
             whole("processes", processes)

@@ -9,6 +9,16 @@ from unetzoo.utils.kernels import keras_backend
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
+def slurm_task() -> tuple[int, int]:
+    """The number of this process, and of those that SLURM's srun has started together with it.
+
+    >>> slurm_task()
+    (0, 1)
+    """
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))  # a batch script has none
+    return (int(os.environ.get("SLURM_PROCID", 0)) if tasks > 1 else 0), tasks
+
+
 def choose_device(device: str) -> None:
     """Let Keras see one kind of device. The backends read these variables as they are imported.
 
