@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.io.label_files import write_label_files
+from unetzoo.pipeline.blocks import check_blocks, is_too_large, write_in_blocks
 from unetzoo.pipeline.predictor import Predictor
 from unetzoo.utils.files import make_folder
 
@@ -38,6 +39,7 @@ def predict_cases(
     folder: Path | str,
     *,
     overwrite: bool = False,
+    blocks: float | None = None,
     progress: Callable[[Iterable], Iterable] = lambda cases: cases,
 ) -> Outcome:
     """Segment cases and write their masks to a folder; a case that fails does not stop the others.
@@ -47,14 +49,18 @@ def predict_cases(
         cases: of ``unetzoo.data.find_dataset``, or ``unetzoo.data.datasets.inputs.cases_of``.
         folder: for the masks.
         overwrite: whether to replace masks that are there.
+        blocks: predict images of OME-Zarr block by block with so many gigabytes of memory; None:
+            only those that are too large for the memory.
         progress: wraps the list of cases, to show progress.
 
     Beside masks of volumes, labels.ctbl and labels.label have the names of their classes.
 
     Returns: which masks were written, which were there, and which cases failed, and why.
-    Raises: ValueError if two cases would write the same file, or the folder holds their own files.
+    Raises: ValueError if two cases would write the same file, the folder holds their own files,
+        or the predictor needs whole images and blocks were asked for.
     """
     folder = Path(folder)
+    check_blocks(predictor, blocks)
     check_apart(cases, folder)
     check_targets(cases, folder)
     make_folder(folder)
@@ -65,7 +71,10 @@ def predict_cases(
             outcome.skipped[case.name] = path
             continue
         try:
-            outcome.written[case.name] = predictor.write(case, folder)
+            if isinstance(predictor, Predictor) and (blocks or is_too_large(predictor, case)):
+                outcome.written[case.name] = write_in_blocks(predictor, case, folder, blocks)
+            else:
+                outcome.written[case.name] = predictor.write(case, folder)
         except (ValueError, OSError, MemoryError) as error:
             outcome.failed[case.name] = " ".join(str(error).split()) or type(error).__name__
     if predictor.label_names and any(path.suffix != ".png" for path in outcome.written.values()):
