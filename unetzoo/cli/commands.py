@@ -27,6 +27,7 @@ from unetzoo.cli.options import (
     which_option,
     workers_option,
 )
+from unetzoo.cli.prepare import prepare
 from unetzoo.cli.team import number_of, team_options
 from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
 from unetzoo.utils.console import as_options, load_keras, run, say
@@ -155,6 +156,7 @@ def train(
     say(folder)
 
 
+cli.add_command(prepare)
 cli.add_command(cross_validate)
 cli.add_command(best)
 
