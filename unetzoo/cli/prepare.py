@@ -1,4 +1,4 @@
-"""``unetzoo prepare``: a cache of prepared cases that many jobs fill together."""
+"""``unetzoo prepare``, what many jobs do together, and ``unetzoo status``: how far they are."""
 
 from pathlib import Path
 from typing import Any
@@ -67,3 +67,15 @@ def prepare(
     files_to_prepare(settings)
     say(prepare_data(settings, folder, share=share, workers=workers, survey=survey), err=True)
     say(folder)
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+def status(folder: Path) -> None:
+    """Say how far the work in FOLDER is: a run, a cross-validation, or cases of several jobs.
+
+    That is the folder of train, cross-validate or prepare, or of predict with --shard.
+    """
+    from unetzoo.pipeline.status import status as status_of
+
+    say(status_of(folder))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetzoo.data.preprocessing import jobs
-from unetzoo.data.preprocessing.cache import ABOUT, ensure_prepared, entry_of, key_of
+from unetzoo.data.preprocessing.cache import ensure_prepared, entry_of, key_of
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.pipeline.early import training_data
 from unetzoo.pipeline.from_files import Files
@@ -63,7 +63,7 @@ def prepare_data(
         for name, job in jobs.by_name(cases, run.scheme).items():
             contents = dict(data.looks[name].contents)
             key = key_of(job, contents, run.preparation.to_json(), boundary)
-            entries[name] = (entry_of(Path(), name, key) / ABOUT).as_posix()
+            entries[name] = entry_of(cache, name, key).name
         keep_list(cache, "prepared", entries)
         keys = ensure_prepared(
             cases, run.scheme, run.preparation, cache, workers=workers, boundary_weights=boundary,

@@ -86,10 +86,10 @@ def claim_of(folder: Path, name: str) -> Claim | None:
         claim = Claim(fields["host"], int(fields["pid"]))
     except (OSError, ValueError, KeyError):
         return None
-    return claim if fresh and _lives(claim) else None
+    return claim if fresh and lives(claim) else None
 
 
-def _lives(claim: Claim) -> bool:
+def lives(claim: Claim) -> bool:
     """Whether a process is alive, as far as this machine can tell."""
     if claim.host != socket.gethostname():
         return True

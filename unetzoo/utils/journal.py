@@ -26,8 +26,8 @@ class Listed:
 
     Args:
         what: is to be done to them, such as "prepared".
-        cases: for each case, the file that is there when it is done; None where only the journal
-            knows.
+        cases: for each case, the name of the file or folder in the folder that is there when it is
+            done; None where only the journal knows.
     """
 
     what: str
