@@ -11,16 +11,18 @@ import torch
 from torch_weights import channels_first, channels_last
 
 from unetzoo.layers import LeakyReLU
-from unetzoo.layers.gradients import instance_norm, leaky_relu
+from unetzoo.layers.gradients import batch_norm, instance_norm, leaky_relu
 from unetzoo.layers.onednn import hasten
 
 RNG = np.random.default_rng(0)
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's")
 SHAPE = (2, 5, 4, 3, 6)
+SLOPE = 0.25  # the same number in float32 and float64
 
 
 def loss_of(x, gamma, beta):
-    return tf.reduce_sum(leaky_relu(0.01, instance_norm(1e-5, x, gamma, beta)) ** 3)
+    y = leaky_relu(SLOPE, instance_norm(1e-5, x, gamma, beta))
+    return tf.reduce_sum(batch_norm(1e-5, y + x, gamma, beta)[0] ** 3)
 
 
 def gradients(*weights):
@@ -61,26 +63,53 @@ def pytorchs(x, gamma, beta):
     x = channels_first(x).detach().requires_grad_()
     gamma, beta = (torch.from_numpy(weight).requires_grad_() for weight in (gamma, beta))
     y = torch.nn.functional.instance_norm(x, weight=gamma, bias=beta)
-    (torch.nn.functional.leaky_relu(y, 0.01) ** 3).sum().backward()
+    y = x + torch.nn.functional.leaky_relu(y, SLOPE)
+    y = torch.nn.functional.batch_norm(y, None, None, gamma, beta, training=True)
+    (y**3).sum().backward()
     return channels_last(x.grad), gamma.grad.numpy(), beta.grad.numpy()
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_norm_and_a_leaky_relu_have_pytorchs_gradients(way):
+def test_norms_and_leaky_relus_have_pytorchs_gradients(way):
     x, gamma, beta = RNG.normal(3, 2, SHAPE), RNG.uniform(0.5, 2, 6), RNG.uniform(-1, 1, 6)
     found = WAYS[way](*map(tf.constant, (x, gamma, beta)))
     for ours, theirs in zip(found, pytorchs(x, gamma, beta), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-def test_half_precision_is_computed_in_float32():
+@pytest.mark.parametrize("arguments", [{}, {"scale": False}, {"center": False}], ids=str)
+def test_a_batch_norm_and_its_statistics_are_keras_own(arguments):
+    layers = [keras.layers.BatchNormalization(momentum=0.9, **arguments) for _ in range(2)]
+    models = [keras.Sequential([keras.Input(SHAPE[1:]), layer]) for layer in layers]
+    weights = [RNG.uniform(0.5, 2, 6) for _ in layers[0].weights]
+    for layer in layers:
+        layer.set_weights(weights)
+    hasten(models[0])
+    assert "call" in vars(layers[0])
+    x = RNG.normal(3, 2, SHAPE).astype("float32")
+    for training in (True, False):
+        ours, keras_own = (model(x, training=training) for model in models)
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-6)
+    for ours, keras_own in zip(*(layer.get_weights() for layer in layers), strict=True):
+        np.testing.assert_array_equal(ours, keras_own)
+
+
+@pytest.mark.parametrize("ours", ["instance_norm", "batch_norm"])
+def test_half_precision_is_computed_in_float32(ours):
     x = RNG.normal(300, 2, SHAPE).astype("float16")
+    dy = RNG.normal(size=SHAPE).astype("float16")
     ones = np.ones(6, "float32")
-    found = gradients(*map(tf.constant, (x, ones, ones)))
+    norm = {"instance_norm": instance_norm, "batch_norm": lambda *w: batch_norm(*w)[0]}[ours]
+    weights = [tf.Variable(array) for array in (x, ones, ones)]
+    with tf.GradientTape() as tape:
+        y = norm(1e-5, *weights)
+    found = tape.gradient(y, weights, output_gradients=tf.constant(dy))
     assert [gradient.dtype.name for gradient in found] == ["float16", "float32", "float32"]
-    theirs = pytorchs(x.astype("float32"), ones, ones)
-    for ours, expected in zip(found, theirs, strict=True):
-        np.testing.assert_allclose(ours, expected, rtol=1e-2, atol=1e-2)
+    there = channels_first(x.astype("float32")).detach().requires_grad_()
+    more = {"training": True} if ours == "batch_norm" else {}
+    y = getattr(torch.nn.functional, ours)(there, None, None, **more)
+    y.backward(channels_first(dy.astype("float32")))
+    np.testing.assert_allclose(found[0], channels_last(there.grad), rtol=2e-3, atol=2e-3)
 
 
 def test_at_zero_the_gradient_is_pytorchs():

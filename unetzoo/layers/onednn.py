@@ -19,7 +19,13 @@ from typing import Any
 import keras
 
 from unetzoo.layers.activations import LeakyReLU
-from unetzoo.layers.gradients import instance_norm, leaky_relu, mean_of, with_gradient
+from unetzoo.layers.gradients import (
+    batch_norm,
+    instance_norm,
+    leaky_relu,
+    mean_of,
+    with_gradient,
+)
 from unetzoo.utils.kernels import has_avx512
 
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
@@ -30,7 +36,7 @@ WIDE = 32  # channels; with fewer, oneDNN's own gradient is as fast
 def hasten(model: keras.Model) -> keras.Model:
     """Make a network compute its convolutions and instance norms in the fastest exact way.
 
-    Its instance norms and leaky ReLUs hold fewer maps for back-propagation.
+    Its norms and leaky ReLUs hold fewer maps for back-propagation.
 
     Only on TensorFlow, on a CPU and without XLA, and instance norms on PyTorch; elsewhere nothing
     changes. Weights, configuration and saved files stay the same.
@@ -54,6 +60,8 @@ def hasten(model: keras.Model) -> keras.Model:
             layer.convolution_op = functools.partial(_convolve, layer.padding.upper())
         elif type(layer) in TRANSPOSED and _only_enlarges(layer):
             layer.call = functools.partial(_enlarged, layer)
+        elif _is_batch_norm(layer):
+            layer.call = functools.partial(_normalized_by_batch, layer)
         elif _is_leaky(layer):
             layer.call = functools.partial(leaky_relu, float(layer.negative_slope))
     return model
@@ -103,7 +111,8 @@ def _enlarged(layer: Any, x: Any) -> Any:
 
 
 def _is_leaky(layer: Any) -> bool:
-    return type(layer) is LeakyReLU and layer.negative_slope > 0
+    full_precision = layer.compute_dtype in ("float32", "float64")
+    return type(layer) is LeakyReLU and full_precision and layer.negative_slope > 0
 
 
 def _is_instance_norm(layer: Any) -> bool:
@@ -131,6 +140,30 @@ def _normalized(layer: Any, x: Any) -> Any:
     return ops.cast(x * scale + shift, dtype)
 
 
+def _is_batch_norm(layer: Any) -> bool:
+    """Whether it is Keras's own, of channels last, with the statistics of the batch alone."""
+    if type(layer) is not keras.layers.BatchNormalization:
+        return False
+    rank = len(layer._build_shapes_dict["input_shape"])
+    plain = not layer.synchronized and not getattr(layer, "renorm", False)  # new in Keras 3.13
+    return layer.axis in (-1, rank - 1) and plain
+
+
+def _normalized_by_batch(layer: Any, x: Any, training: Any = None, mask: Any = None) -> Any:
+    """The layer's output; in training with Keras's sums, and a gradient that makes fewer maps."""
+    if not training or not layer.trainable or mask is not None:
+        return type(layer).call(layer, x, training=training, mask=mask)
+    ones = keras.ops.ones(x.shape[-1])
+    gamma = layer.gamma if layer.scale else ones
+    beta = layer.beta if layer.center else keras.ops.zeros_like(ones)
+    y, *statistics = batch_norm(layer.epsilon, x, gamma, beta)
+    moving = layer.moving_mean, layer.moving_variance
+    for kept, found in zip(moving, statistics, strict=True):
+        before = keras.ops.cast(kept, found.dtype)
+        kept.assign(before * layer.momentum + found * (1.0 - layer.momentum))
+    return keras.ops.cast(y, layer.compute_dtype)
+
+
 def _convolve(padding: str, x: Any, kernel: Any) -> Any:
     """The convolution of ``(B, H, W, C)`` with ``(h, w, C, filters)``."""
     import tensorflow as tf
@@ -147,18 +180,19 @@ def _convolve(padding: str, x: Any, kernel: Any) -> Any:
         dk = _kernel_gradient(x, dy, kernel.shape, padding)
         with tf.control_dependencies([dk]):  # so that its memory is free by then
             dx = tf.raw_ops.Conv3DBackpropInputV2(
-                input_sizes=tf.shape(x[:, None]), filter=kernel[None],
-                out_backprop=dy[:, None], strides=[1] * 5, padding=padding,
+                input_sizes=tf.shape(tf.expand_dims(x, 1)), filter=tf.expand_dims(kernel, 0),
+                out_backprop=tf.expand_dims(dy, 1), strides=[1] * 5, padding=padding,
             )  # fmt: skip
-        return dx[:, 0], dk
+        return tf.squeeze(dx, 1), dk
 
-    return with_gradient(forward, backward, x, kernel)
+    return with_gradient(forward, backward, x, kernel)[0]
 
 
 def _as_volume(x: Any, kernel: Any, padding: str) -> Any:
     import tensorflow as tf
 
-    return tf.nn.conv3d(x[:, None], kernel[None], [1] * 5, padding)[:, 0]
+    volume = tf.nn.conv3d(tf.expand_dims(x, 1), tf.expand_dims(kernel, 0), [1] * 5, padding)
+    return tf.squeeze(volume, 1)  # an index would copy the map, in its gradient
 
 
 def _kernel_gradient(x: Any, dy: Any, shape: Any, padding: str) -> Any:
