@@ -18,6 +18,14 @@ from typing import Any
 
 import keras
 
+from unetzoo.layers.activations import LeakyReLU
+from unetzoo.layers.gradients import (
+    batch_norm,
+    instance_norm,
+    leaky_relu,
+    mean_of,
+    with_gradient,
+)
 from unetzoo.utils.kernels import has_avx512
 
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
@@ -27,6 +35,8 @@ WIDE = 32  # channels; with fewer, oneDNN's own gradient is as fast
 
 def hasten(model: keras.Model) -> keras.Model:
     """Make a network compute its convolutions and instance norms in the fastest exact way.
+
+    Its norms and leaky ReLUs hold fewer maps for back-propagation.
 
     Only on TensorFlow, on a CPU and without XLA, and instance norms on PyTorch; elsewhere nothing
     changes. Weights, configuration and saved files stay the same.
@@ -50,6 +60,10 @@ def hasten(model: keras.Model) -> keras.Model:
             layer.convolution_op = functools.partial(_convolve, layer.padding.upper())
         elif type(layer) in TRANSPOSED and _only_enlarges(layer):
             layer.call = functools.partial(_enlarged, layer)
+        elif _is_batch_norm(layer):
+            layer.call = functools.partial(_normalized_by_batch, layer)
+        elif _is_leaky(layer):
+            layer.call = functools.partial(leaky_relu, float(layer.negative_slope))
     return model
 
 
@@ -96,6 +110,11 @@ def _enlarged(layer: Any, x: Any) -> Any:
     return y if layer.activation is None else layer.activation(y)
 
 
+def _is_leaky(layer: Any) -> bool:
+    full_precision = layer.compute_dtype in ("float32", "float64")
+    return type(layer) is LeakyReLU and full_precision and layer.negative_slope > 0
+
+
 def _is_instance_norm(layer: Any) -> bool:
     """Whether each channel is a group."""
     shape = layer._build_shapes_dict["input_shape"]
@@ -105,9 +124,14 @@ def _is_instance_norm(layer: Any) -> bool:
 def _normalized(layer: Any, x: Any) -> Any:
     """The layer's output, in float32 at least, as Keras computes it."""
     ops = keras.ops
+    if keras.backend.backend() == "tensorflow":
+        ones = ops.ones(x.shape[-1])
+        gamma = layer.gamma if layer.scale else ones
+        beta = layer.beta if layer.center else ops.zeros_like(ones)
+        return instance_norm(layer.epsilon, x, gamma, beta)
     dtype, x = x.dtype, ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
-    mean = _mean(x)
-    scale = ops.rsqrt(_mean(ops.square(x - mean)) + layer.epsilon)
+    mean = mean_of(x)
+    scale = ops.rsqrt(mean_of(ops.square(x - mean)) + layer.epsilon)
     if layer.scale:
         scale = scale * ops.cast(layer.gamma, x.dtype)
     shift = -mean * scale
@@ -116,11 +140,28 @@ def _normalized(layer: Any, x: Any) -> Any:
     return ops.cast(x * scale + shift, dtype)
 
 
-def _mean(x: Any) -> Any:
-    """Of each channel of ``(B, *spatial, C)``, axis by axis: no sum is long."""
-    for axis in range(len(x.shape) - 2, 0, -1):
-        x = keras.ops.mean(x, axis=axis, keepdims=True)
-    return x
+def _is_batch_norm(layer: Any) -> bool:
+    """Whether it is Keras's own, of channels last, with the statistics of the batch alone."""
+    if type(layer) is not keras.layers.BatchNormalization:
+        return False
+    rank = len(layer._build_shapes_dict["input_shape"])
+    plain = not layer.synchronized and not getattr(layer, "renorm", False)  # new in Keras 3.13
+    return layer.axis in (-1, rank - 1) and plain
+
+
+def _normalized_by_batch(layer: Any, x: Any, training: Any = None, mask: Any = None) -> Any:
+    """The layer's output; in training with Keras's sums, and a gradient that makes fewer maps."""
+    if not training or not layer.trainable or mask is not None:
+        return type(layer).call(layer, x, training=training, mask=mask)
+    ones = keras.ops.ones(x.shape[-1])
+    gamma = layer.gamma if layer.scale else ones
+    beta = layer.beta if layer.center else keras.ops.zeros_like(ones)
+    y, *statistics = batch_norm(layer.epsilon, x, gamma, beta)
+    moving = layer.moving_mean, layer.moving_variance
+    for kept, found in zip(moving, statistics, strict=True):
+        before = keras.ops.cast(kept, found.dtype)
+        kept.assign(before * layer.momentum + found * (1.0 - layer.momentum))
+    return keras.ops.cast(y, layer.compute_dtype)
 
 
 def _convolve(padding: str, x: Any, kernel: Any) -> Any:
@@ -131,26 +172,27 @@ def _convolve(padding: str, x: Any, kernel: Any) -> Any:
     if has_avx512() or kernel.shape[-2] < WIDE:
         return _as_volume(x, kernel, padding)
 
-    @tf.custom_gradient
-    def with_own_gradient(x: Any, kernel: Any) -> Any:
-        def gradient(dy: Any) -> Any:
-            dk = _kernel_gradient(x, dy, kernel.shape, padding)
-            with tf.control_dependencies([dk]):  # so that its memory is free by then
-                dx = tf.raw_ops.Conv3DBackpropInputV2(
-                    input_sizes=tf.shape(x[:, None]), filter=kernel[None],
-                    out_backprop=dy[:, None], strides=[1] * 5, padding=padding,
-                )  # fmt: skip
-            return dx[:, 0], dk
+    def forward(x: Any, kernel: Any) -> tuple[Any, ...]:
+        return (_as_volume(x, kernel, padding),)
 
-        return _as_volume(x, kernel, padding), gradient
+    def backward(inputs: tuple[Any, ...], _: Any, dy: Any) -> tuple[Any, ...]:
+        x, kernel = inputs
+        dk = _kernel_gradient(x, dy, kernel.shape, padding)
+        with tf.control_dependencies([dk]):  # so that its memory is free by then
+            dx = tf.raw_ops.Conv3DBackpropInputV2(
+                input_sizes=tf.shape(tf.expand_dims(x, 1)), filter=tf.expand_dims(kernel, 0),
+                out_backprop=tf.expand_dims(dy, 1), strides=[1] * 5, padding=padding,
+            )  # fmt: skip
+        return tf.squeeze(dx, 1), dk
 
-    return with_own_gradient(x, kernel)
+    return with_gradient(forward, backward, x, kernel)[0]
 
 
 def _as_volume(x: Any, kernel: Any, padding: str) -> Any:
     import tensorflow as tf
 
-    return tf.nn.conv3d(x[:, None], kernel[None], [1] * 5, padding)[:, 0]
+    volume = tf.nn.conv3d(tf.expand_dims(x, 1), tf.expand_dims(kernel, 0), [1] * 5, padding)
+    return tf.squeeze(volume, 1)  # an index would copy the map, in its gradient
 
 
 def _kernel_gradient(x: Any, dy: Any, shape: Any, padding: str) -> Any:
