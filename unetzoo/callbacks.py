@@ -26,6 +26,7 @@ from unetzoo.training.checkpoints import BEST, CHECKPOINT, checkpoints
 from unetzoo.training.compile import build_state
 from unetzoo.training.distribution import Team
 from unetzoo.training.history import HISTORY, best_row, read_history, waited_in_vain, write_rows
+from unetzoo.training.loss_scaling import SKIPPED, loss_scale, what_broke
 from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import replacing
 
@@ -45,7 +46,8 @@ class SaveRun(keras.callbacks.Callback):
         monitor: the measure whose highest value makes a model the best, or None.
 
     Raises: RunStopped for a loss that is NaN or infinite, before anything is saved, and for a disk
-        that cannot be written to.
+        that cannot be written to. In float16, loss scaling skips batches that overflow; it raises
+        where all do.
     """
 
     def __init__(
@@ -64,12 +66,17 @@ class SaveRun(keras.callbacks.Callback):
             unfinished.unlink()
         self.rows = [row for row in read_history(self.folder) if int(row["epoch"]) <= first_epoch]
 
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        self.skips = loss_scale(model) is not None
+
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         seed_dropout(self.model, self.seed, epoch)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
+        skipped = self.skips and batch + 1 < SKIPPED
+        if not (math.isfinite(loss) or skipped):
             raise RunStopped(
                 f"the loss became {loss} in batch {batch + 1} of epoch {self._epoch}; "
                 f"{self._saved} "
@@ -80,6 +87,11 @@ class SaveRun(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         with self._explained(), undistributed():
+            if broken := what_broke(self.model):
+                raise RunStopped(
+                    f"{broken}; {self._saved} Try a smaller learning rate, mixed_bfloat16 or "
+                    "float32, or instance norm."
+                )
             self._save(row)
 
     def _save(self, row: dict) -> None:

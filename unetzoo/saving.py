@@ -1,6 +1,9 @@
 """Networks from files, and weights from one network to another with the same layers."""
 
+import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,8 @@ from unetzoo.registry import without_weights
 
 if TYPE_CHECKING:
     import keras
+
+HALF = "mixed_float16"
 
 
 def copy_weights(source: "keras.Model", target: "keras.Model") -> "keras.Model":
@@ -101,10 +106,24 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
     from unetzoo.layers.onednn import hasten
     from unetzoo.losses.stray_labels import tell_plainly
 
-    with reading_model(path):
+    with reading_model(path), _policy_of(config):
         _check_needed(config, path)
         model = tell_plainly(called(keras.models.load_model(path, safe_mode=True)))
     return hasten(model) if model.compiled else model
+
+
+@contextmanager
+def _policy_of(config: dict[str, Any]) -> Iterator[None]:
+    """Float16's policy for a network with such layers, or Keras leaves out its loss scale."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    if HALF in json.dumps(config):
+        keras.config.set_dtype_policy(HALF)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _check_needed(config: dict[str, Any], path: "str | PathLike[str]") -> None:

@@ -2,7 +2,7 @@
 
     python distributed.py DATA RUN DEVICES [EPOCHS [ADDRESS PROCESSES PROCESS]]
 
-The devices are parts of this machine's processor.
+The devices are parts of this machine's processor. The variable PRECISION is that of the settings.
 """
 
 import os
@@ -52,7 +52,8 @@ def main():
     if place:
         joined = dict(zip(("processes", "process"), map(int, place[1:]), strict=True))
         joined["coordinator"] = place[0]
-    settings = Settings(data=data, epochs=int(epochs), **SMALL)
+    precision = os.environ.get("PRECISION", "float32")
+    settings = Settings(data=data, epochs=int(epochs), precision=precision, **SMALL)
     with distribute("all", **joined) as team:
         train(settings, run, team=team)
 

@@ -21,6 +21,7 @@ from unetzoo.training.checkpoints import checkpoints
 from unetzoo.training.compile import compile_model
 from unetzoo.training.distribution import ALONE, Team, distribute
 from unetzoo.training.history import read_history
+from unetzoo.training.loss_scaling import loss_scale
 
 BACKEND = keras.backend.backend()
 SLURM = {
@@ -88,6 +89,17 @@ def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, tmp_path)
     ended(started(data, two, 1, "3"))
     assert_same(two, one)
     assert (two / "overlay-1.png").exists()
+
+
+@both
+@pytest.mark.slow
+def test_two_devices_in_float16_end_near_one_with_the_same_scale(data, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for devices, run in ((1, one), (2, two)):
+        ended(started(data, run, devices, "1", PRECISION="mixed_float16"))
+    (row,), (other,) = read_history(one), read_history(two)
+    assert row["loss"] == pytest.approx(other["loss"], rel=5e-3)
+    assert [loss_scale(resume(run)[0]) for run in (one, two)] == [2.0**15] * 2
 
 
 @only_jax

@@ -12,6 +12,7 @@ from unetzoo.metrics import DiceScore
 from unetzoo.saving import check_weights
 from unetzoo.training.checks import check_optimizer
 from unetzoo.training.distribution import share_statistics
+from unetzoo.training.loss_scaling import leave_out_skipped, scaled
 from unetzoo.training.optimizers import adam, sgd
 from unetzoo.utils.choices import LOSSES, RATES
 
@@ -36,7 +37,8 @@ def compile_model(
 
     Freeze layers before you call this: the optimizer is built for the weights that are trainable
     now. On TensorFlow and a CPU, convolutions are from here on computed in another way, which is
-    faster and gives the same result (``unetzoo.layers.onednn``).
+    faster and gives the same result (``unetzoo.layers.onednn``). A network that computes in float16
+    gets Keras's loss scaling around the optimizer; a batch that overflows changes nothing.
 
     Args:
         model: gives logits.
@@ -83,7 +85,7 @@ def compile_model(
     dice = DiceScore(classes, activation=activation, ignore_label=ignore_label, first_label=first)
     several = len(model.outputs) > 1
     model.compile(
-        optimizer=optimizer or adam(learning_rate),
+        optimizer=scaled(optimizer or adam(learning_rate), model),
         loss=[DeepSupervision(loss) for _ in model.outputs] if several else loss,
         loss_weights=loss_weights(model) if several else None,
         metrics=[[dice], *[[] for _ in model.outputs[1:]]] if several else [dice],
@@ -151,6 +153,7 @@ def build_state(model: keras.Model) -> None:
     model.compute_loss(y=y, y_pred=y_pred)
     model.compute_metrics(None, y, y_pred)
     model.reset_metrics()
+    leave_out_skipped(model)
 
 
 def make_optimizer(
