@@ -1,5 +1,7 @@
 """Several jobs prepare one data set together, and a training prepares nothing more."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -179,3 +181,61 @@ def test_examples_of_tfds_are_not_prepared(tmp_path):
     ended = command("unetzoo", "prepare", *words)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "tfds:x: expected files to prepare" in ended.stderr
+
+
+NAMES = [f"c{n}" for n in range(6)]
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """A PATH on which unetzoo is the one that is tested."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "unetzoo"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m unetzoo "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.mark.slow
+def test_the_example_for_slurm_goes_on_where_a_task_was_killed(tmp_path, path):
+    data = volumes(tmp_path / "data", masks(6), spacings=[(1, 1, 3)] * 6, channel="CT")
+    folder, alone = tmp_path / "cache", tmp_path / "alone"
+
+    def task(number):
+        of_slurm = {"ID": number, "COUNT": 3, "MIN": 0, "MAX": 2, "STEP": 1}
+        named = {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in of_slurm.items()}
+        return subprocess.Popen(
+            ["bash", ROOT / "examples" / "slurm_prepare.sh", data, folder],
+            env={**os.environ, **named}, process_group=0,
+        )  # fmt: skip
+
+    killed = task(0)
+    while not notes(folder) and killed.poll() is None:
+        time.sleep(0.002)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    others = [task(1), task(2)]
+    assert [other.wait() for other in others] == [0, 0]
+    assert command("unetzoo", "prepare", data, "-o", alone, "--workers", 1).returncode == 0
+    assert entries(folder) == entries(alone)
+    assert sorted(done(folder, "prepared")) == NAMES
+    assert "prepared: 6 of 6 cases" in command("unetzoo", "status", folder).stdout
+
+
+@pytest.mark.slow
+def test_the_example_for_dask_prepares_what_one_process_does(tmp_path):
+    pytest.importorskip("distributed")
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    data = volumes(tmp_path / "data", masks(6), spacings=[(1, 1, 3)] * 6, channel="CT")
+    folder, alone = tmp_path / "cache", tmp_path / "alone"
+    ended = subprocess.run(
+        [sys.executable, ROOT / "examples" / "dask_prepare.py", data, folder],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"{folder}: 6 cases prepared\n" * 2
+    assert command("unetzoo", "prepare", data, "-o", alone, "--workers", 1).returncode == 0
+    assert entries(folder) == entries(alone)
+    assert len({note["pid"] for note in notes(folder)}) == 2
+    assert sorted(done(folder, "prepared")) == NAMES

@@ -5,6 +5,7 @@ from unetzoo.utils.lazy import lazy
 _NAMES = {
     "find_best": "unetzoo.pipeline.best:find_best",
     "init_from": "unetzoo.pipeline.initial:init_from",
+    "prepare_data": "unetzoo.pipeline.preparing:prepare_data",
     "Run": "unetzoo.pipeline.run:Run",
     "Settings": "unetzoo.pipeline.settings:Settings",
     "train": "unetzoo.pipeline.trainer:train",
@@ -24,6 +25,7 @@ __all__ = [
     "init_from",
     "load_predictor",
     "predict_cases",
+    "prepare_data",
     "train",
 ]
 __getattr__, __dir__ = lazy(__name__, _NAMES, [])

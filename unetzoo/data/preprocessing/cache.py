@@ -144,11 +144,14 @@ def prepare_in_turn(
     contents = contents or jobs.contents(job, folder)
     place, name = Path(folder), job["name"]
     given = job, settings, boundary, folder, contents, read
-    if (entry_of(place, name, key_of(job, contents, settings, boundary)) / ABOUT).exists():
+    entry = entry_of(place, name, key_of(job, contents, settings, boundary))
+    if (entry / ABOUT).exists():
         return prepare_one(*given)  # which looks whether it is whole
     with claimed(place, name, wait=wait) as ours:
         if not ours:
             return None
+        if (entry / ABOUT).exists():  # another process was faster
+            return prepare_one(*given)
         with noted(place, name, "prepared"):
             return prepare_one(*given)
 
