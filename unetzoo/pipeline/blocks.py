@@ -29,6 +29,7 @@ from unetzoo.data.preprocessing.inverse import label_rows
 from unetzoo.data.preprocessing.normalization import ZScore
 from unetzoo.inference.shapes import first_output
 from unetzoo.inference.windows import sliding_window_slabs
+from unetzoo.pipeline.block_cleanup import IMAGE, clean_up, cleanup_of, forget
 from unetzoo.pipeline.predictor import Mixed, Predictor
 from unetzoo.utils.checks import check, is_number
 from unetzoo.utils.files import replacing
@@ -40,7 +41,7 @@ from unetzoo.utils.text import counted
 
 GB = 2.0  # memory of a column, where none is given
 SHARE = 0.5  # of the free memory; an image that needs more is predicted in blocks
-PROGRESS, IMAGE = "progress.json", "image"  # in the folder of what is done so far
+PROGRESS = "progress.json"  # in the folder of what is done so far
 
 
 def check_blocks(predictor: Any, gigabytes: float | None) -> None:
@@ -63,20 +64,19 @@ def needs_whole(predictor: Any) -> str:
         predictor: as ``load_predictor`` gives it.
     """
     if not isinstance(predictor, Predictor):
-        return "a folder of nnU-Net needs the whole image; expected a run of unetzoo"
+        return "networks of nnU-Net need the whole image in memory; leave blocks away"
     kinds = predictor.run.preparation.normalisation
     for name, reason in {
-        "largest components": predictor.largest or predictor.postprocessing,
-        "probabilities": predictor.probabilities or predictor.sampler is not None,
-        "uncertainty": predictor.uncertainty,
-        "several networks of find_best": isinstance(predictor, Mixed),
-        "a cascade": predictor.previous is not None,
-        "labels that overlap": predictor.run.scheme.overlapping,
-        "z-scores of a mask": any(isinstance(k, ZScore) and k.masked for k in kinds),
-        "pictures": len(predictor.run.patch) == 2,
+        "probabilities need": predictor.probabilities or predictor.sampler is not None,
+        "uncertainty needs": predictor.uncertainty,
+        "the networks of several configurations need": isinstance(predictor, Mixed),
+        "a cascade needs": predictor.previous is not None,
+        "labels that overlap need": predictor.run.scheme.overlapping,
+        "z-scores of a mask need": any(isinstance(k, ZScore) and k.masked for k in kinds),
+        "a network of pictures needs": len(predictor.run.patch) == 2,
     }.items():
         if reason:
-            return f"{name}: they need the whole image in memory; expected none with blocks"
+            return f"{name} the whole image in memory; leave blocks away"
     return ""
 
 
@@ -103,10 +103,10 @@ def write_in_blocks(
     Raises: ValueError for a damaged image, or a mask of another format than OME-Zarr.
     """
     path = target(case, folder)
-    if not _is_zarr(path):
-        raise ValueError(f"{path}: blocks are written as OME-Zarr alone; leave --format away.")
     image = _image(predictor, case)
     _check_channels(image, predictor)
+    if not _is_zarr(path):
+        raise ValueError(f"{path}: blocks are written as OME-Zarr alone; leave --format away.")
     with owned(work := folder / f".blocks-{path.name}"):
         measured = measure(image, predictor.run.preparation, inner("  reading"))
         columns = _columns(image, measured, predictor, gigabytes or GB)
@@ -116,8 +116,9 @@ def write_in_blocks(
         todo = len(columns) * (len(rows) - 1) - sum(done)
         for _ in inner("  blocks", todo)(blocks.run(done)):
             pass
+        clean_up(work, image, predictor.run.scheme, cleanup_of(predictor))
         finish(path, work / IMAGE, image.files[0])
-        (work / PROGRESS).unlink()
+        shutil.rmtree(work)
     return path
 
 
@@ -194,7 +195,7 @@ class _Blocks:
             record = {}
         if record.get("job") == self.job and (self.folder / IMAGE).is_dir():
             return record["done"]
-        shutil.rmtree(self.folder / IMAGE, ignore_errors=True)
+        forget(self.folder)
         background = self.predictor.run.scheme.to_numbers(np.zeros(1, "uint8"), self.folder)
         MaskArray(
             self.folder / IMAGE, self.image.files[0], background.dtype, int(background[0])
@@ -280,5 +281,6 @@ class _Blocks:
             "how": [predictor.run.patch, predictor.overlap, predictor.mirror, self.image.fill],
             "measured": [self.measured.sums, self.measured.scale, self.measured.grid.box],
             "columns": self.columns,
+            "cleanup": cleanup_of(predictor),
         }
         return json.loads(json.dumps(values))

@@ -80,6 +80,12 @@ def edges(like: ZarrFile, axis: int, step: int = CHUNK) -> list[int]:
     return sorted(size - place for place in places) if turned else sorted(places)
 
 
+def boxes(like: ZarrFile, step: int = 2 * CHUNK) -> list[Box]:
+    """Boxes on canonical axes that make up a mask, in ascending order, each of whole chunks."""
+    axes = [itertools.pairwise(edges(like, axis, step)) for axis in range(3)]
+    return list(itertools.product(*axes))
+
+
 def finish(path: Path, folder: Path, like: ZarrFile) -> None:
     """Add coarser levels and metadata to the array in a folder, and move the folder to its place.
 
