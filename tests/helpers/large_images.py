@@ -65,7 +65,7 @@ def memory(name):
 
 
 def measure(folder, shape, gigabytes, patch, limit=None, **options):
-    """Predict a sparse image block by block; prints bytes of the peak above what was there before.
+    """Predict a sparse image block by block.
 
     Args:
         folder: for the images.
@@ -74,6 +74,9 @@ def measure(folder, shape, gigabytes, patch, limit=None, **options):
         patch: of the network.
         limit: bytes of address space that the process may take from then on.
         options: of the predictor.
+
+    Returns: bytes of the peak above what there was before, voxels of class 1, and what becomes of
+        reading the whole.
     """
     import resource
 
@@ -98,8 +101,8 @@ def measure(folder, shape, gigabytes, patch, limit=None, **options):
         whole = "read"
     except (MemoryError, ValueError) as error:
         whole = type(error).__name__
-    print(json.dumps([peak, int(bright), whole]))
+    return peak, int(bright), whole
 
 
 if __name__ == "__main__":
-    measure(**json.loads(sys.argv[1]))
+    print(json.dumps(measure(**json.loads(sys.argv[1]))))
