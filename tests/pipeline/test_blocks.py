@@ -1,12 +1,17 @@
 """Block by block from OME-Zarr to OME-Zarr: the mask of the whole image, in less memory."""
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from unittest import mock
 
 import commands
 import keras
+import large_images
 import nibabel
 import numpy as np
 import pytest
@@ -161,7 +166,7 @@ def test_blocks_that_are_done_are_kept(tmp_path):
     def finished(out):
         counted = replace(predictor, model=Counted(predictor.model))
         done = predict_cases(counted, cases, out, blocks=TINY)
-        assert [path.name for path in out.iterdir()] == ["a.ome.zarr"]
+        assert {path.suffix for path in out.iterdir()} == {".zarr", ".label", ".ctbl"}
         return counted.model.calls, values(done.written["a"])
 
     with mock.patch.object(MaskArray, "write", autospec=True, side_effect=MaskArray.write) as wrote:
@@ -235,3 +240,27 @@ def test_an_image_that_is_too_large_goes_block_by_block_unasked(tmp_path):
             whole = predict_cases(replace(predictor, uncertainty=True), cases, tmp_path / "more")
         assert written.call_count == 1
         assert whole.failed == {}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc and the address space")
+def test_memory_is_the_same_for_an_image_four_times_as_large(tmp_path):
+    """In an address space that holds neither the voxels nor the logits of the larger one."""
+    peaks, limit = [], 400 * 2**20
+    for number, shape in enumerate([(512, 256, 256), (512, 512, 512)]):
+        (tmp_path / str(number)).mkdir()
+        words = {"folder": str(tmp_path / str(number)), "shape": shape, "gigabytes": 0.1,
+                 "patch": (64, 64, 64), "overlap": 0.0, "limit": limit}  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, large_images.__file__, json.dumps(words)],
+            capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        peak, bright, whole = json.loads(done.stdout.splitlines()[-1])
+        assert bright == 2 * 64**3
+        peaks.append(peak)
+    assert whole == "MemoryError"  # 4 bytes a voxel are 512 MiB, its logits 1 GiB
+    print("peaks", *peaks)
+    assert peaks[1] < 1.2 * peaks[0] + 2**23
+    assert peaks[1] < 150e6
