@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import gc
 import json
 import shutil
 import tracemalloc
@@ -254,6 +255,15 @@ def test_of_five_folds_one_slab_of_logits_is_held(predictors):
     assert of_five < memory + 0.5
 
 
+def test_weights_are_held_once():
+    """Neither the checkpoints' arrays nor the networks that came before the last are kept."""
+    before = {id(held) for held in gc.get_objects() if isinstance(held, keras.Model)}
+    predictor = load_nnunet(model_of("ct"))
+    held = [x for x in gc.get_objects() if isinstance(x, keras.Model) and id(x) not in before]
+    assert {id(model) for model in held} == {id(model) for model in predictor.models}
+    assert not predictor.trained.weights
+
+
 # === Folders that are wrong ===
 
 
@@ -360,7 +370,7 @@ def test_files_that_lack_or_spoil_anything_are_a_sentence_or_load(folder, file, 
 def said_of(folder):
     """What is said of a folder whose network is not built."""
     module = "unetzoo.interop.nnunet"
-    names = ("trained_network", "fuse", "without_concatenations")
+    names = ("trained_network", "for_prediction")
     with mock.patch.multiple(module, **dict.fromkeys(names, mock.DEFAULT)):
         try:
             load_nnunet(folder)

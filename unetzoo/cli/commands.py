@@ -35,6 +35,7 @@ from unetzoo.utils.devices import slurm_task
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.journal import keep_list
 from unetzoo.utils.lock import check_free, owned
+from unetzoo.utils.memory import hold_little
 from unetzoo.utils.text import counted, first_of
 
 
@@ -234,6 +235,7 @@ def predict(
     if is_exported(run_folder):
         say(f"{task} in onnxruntime ...", err=True)
     else:
+        hold_little()
         load_keras(task, device)
     from unetzoo.pipeline.loading import load_predictor
     from unetzoo.pipeline.prediction import predict_cases
@@ -334,6 +336,7 @@ def evaluate(
     check_saved(run.model_file(which))
     check_folder(out)
     click.get_current_context().with_resource(owned(out))
+    hold_little()
     load_keras(f"scoring {run_folder} on {scored_on.place}", device)
     from unetzoo.pipeline.evaluator import calibrate
     from unetzoo.pipeline.evaluator import evaluate as run_evaluation

@@ -8,9 +8,26 @@ import keras
 import numpy as np
 
 from unetzoo.layers import TorchConv2DTranspose, convolutions
+from unetzoo.layers.onednn import hasten
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv3D, convolutions.Conv2D, convolutions.Conv3D)
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose, TorchConv2DTranspose)
+
+
+def for_prediction(model: keras.Model) -> keras.Model:
+    """A copy of a network that predicts in the fastest way and with the least memory known here.
+
+    The logits stay the same to 1e-5 of their size.
+
+    Args:
+        model: the network; one that is not functional is changed as ``hasten`` does it.
+
+    >>> import unetzoo
+    >>> model = unetzoo.build("unet2d_small")
+    >>> for_prediction(model).output_shape == model.output_shape
+    True
+    """
+    return hasten(without_concatenations(fuse(model)))
 
 
 def fuse(model: keras.Model) -> keras.Model:

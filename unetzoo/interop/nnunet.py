@@ -7,6 +7,7 @@ Source: nnU-Net 2.8.1, ``DefaultPreprocessor`` and ``nnUNetPredictor``.
 """
 
 import dataclasses
+import gc
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from unetzoo.data.preprocessing.inverse import (
 )
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 from unetzoo.data.preprocessing.statistics import nonzero_mask
-from unetzoo.inference.fusing import fuse, without_concatenations
+from unetzoo.inference.fusing import for_prediction
 from unetzoo.inference.postprocessing import largest_component
 from unetzoo.inference.shapes import Network, first_output
 from unetzoo.inference.uncertainty import Mirrored, Spread, mirror_images
@@ -48,7 +49,6 @@ from unetzoo.interop.nnunet_folder import (
 from unetzoo.interop.nnunet_network import architecture_of, trained_network
 from unetzoo.interop.nnunet_preparation import preparation_of
 from unetzoo.interop.nnunet_scan import Scan, read_scan, scan_of, write_spacing
-from unetzoo.layers.onednn import hasten
 from unetzoo.utils.files import replacing
 from unetzoo.utils.progress import inner
 
@@ -278,14 +278,15 @@ def load_nnunet(
     elif before is not None:
         first = GivenMasks(before, trained, canonical)
     channels = len(preparation.normalisation) + (len(trained.numbers) if stage else 0)
-    models = tuple(
-        hasten(without_concatenations(fuse(trained_network(
-            name, stages, weights, channels, trained.heads, plans
-        ))))
-        for weights in trained.weights
-    )  # fmt: skip
+    given, trained = list(trained.weights), dataclasses.replace(trained, weights=())
+    models = []
+    while given:  # so that no fold's weights are held twice
+        network = trained_network(name, stages, given.pop(0), channels, trained.heads, plans)
+        models.append(for_prediction(network))
+        del network
+        gc.collect()  # what a network was built in
     return NnunetPredictor(
-        trained, models, preparation, mirror, overlap, largest, probabilities,
+        trained, tuple(models), preparation, mirror, overlap, largest, probabilities,
         fill=fill, uncertainty=uncertainty, previous=first,
         canonical=canonical,
     )  # fmt: skip

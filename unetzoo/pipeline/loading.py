@@ -1,5 +1,6 @@
 """Trained networks of every kind, ready to be applied: runs, folds, exports, nnU-Net's folders."""
 
+import gc
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from unetzoo.pipeline.chosen import Chosen, is_chosen
 from unetzoo.pipeline.predictor import Mixed, Predictor
 from unetzoo.pipeline.previous import GivenMasks, check_scheme, place_before
 from unetzoo.pipeline.run import RUN, Run
+from unetzoo.utils.memory import hold_little
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def load_predictor(
     Raises: ValueError for another ``which``, options that cannot work, or a folder that has no run
         or no model.
     """
+    hold_little()
     with trained_place(folder) as place:
         if is_trained_folder(place):
             from unetzoo.interop.nnunet import load_nnunet
@@ -63,8 +66,7 @@ def load_predictor(
 
 def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) -> Predictor:
     """As ``load_predictor``, of a run of our own."""
-    from unetzoo.inference.fusing import fuse
-    from unetzoo.layers.onednn import hasten
+    from unetzoo.inference.fusing import for_prediction
     from unetzoo.saving import load_model
 
     run = Run.read(folder)
@@ -75,7 +77,9 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     model = load_model(path)
     check_record(run, model, path)
     options = {"temperature": read_temperature(run.folder, path.name), **options}
-    network: Network = hasten(fuse(model))
+    model = for_prediction(model)
+    gc.collect()  # the network as it was saved, with its optimizer
+    network: Network = model
     if run.settings.slicing is not None:
         network = SliceNetwork(network, run.settings.slicing)
     return Predictor(run, network, file=path.name, **options)
