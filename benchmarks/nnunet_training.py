@@ -55,7 +55,7 @@ SIDES = ("unetzoo", "nnunet")
 def write_ellipsoids(raw):
     from unetzoo.data.synthetic import write_dataset
 
-    write_dataset(raw, 12, (64, 64, 64))
+    write_dataset(raw, 12, (64, 64, 64), classes=3)
     return [f"case_{number:03}" for number in range(8, 12)]
 
 
