@@ -89,6 +89,18 @@ def test_the_same_seed_gives_the_same_losses_and_another_does_not(small_run, sma
     assert losses(tmp_path / "other")[0] != losses(small_run)[0]
 
 
+def test_a_run_that_keeps_less_in_memory_has_the_same_losses(small_run, small_data, tmp_path):
+    """After a stop, too; two batches make an update."""
+    folder = tmp_path / "run"
+    same = settings(small_data, remat="full", epochs=2)
+    with interrupted(after=1):
+        train(same, folder)
+    train(same, folder)
+    np.testing.assert_allclose(losses(folder), losses(small_run)[:2], rtol=1e-5)
+    model = train(settings(small_data, accumulate=2, epochs=1), tmp_path / "accumulated")
+    assert int(model.optimizer.iterations) == 3
+
+
 @pytest.mark.parametrize("stop", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_run_that_was_stopped_goes_on_to_the_same_losses(
     small_run, small_data, tmp_path, stop, capsys
@@ -324,6 +336,8 @@ def test_a_damaged_record_is_one_sentence(tmp_path, text):
         ({"classes": 0}, "classes=0: expected whole numbers, and at least one class"),
         ({"fold": 1.5}, "fold 1.5: expected 0 to 4"),
         ({"augment": "no"}, "augment 'no': expected True or False"),
+        ({"remat": "some"}, "remat 'some': expected one of full, activations, or None"),
+        ({"accumulate": 4}, "accumulate 4: expected a divisor of the 6 steps"),
         ({"normalisation": ("zscore",)}, "normalisation .*: expected a ZScore, CT or Rescaled"),
     ],
 )

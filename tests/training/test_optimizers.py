@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from small_networks import build_small
 
 import unetzoo
 from unetzoo.callbacks import resume
@@ -69,6 +70,32 @@ def test_the_weights_are_keras_s(name, dtype):
         part = {"float32": 1e-3, "mixed_float16": 1e-2, "bfloat16": 2e-2}[dtype]
         last_bit = 2**-7 if dtype == "bfloat16" else 0  # PyTorch rounds elsewhere
         np.testing.assert_allclose(one, other, rtol=last_bit, atol=part * moved)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_small_batches_add_up_to_a_large_one(name, tmp_path):
+    """With the rate of the large one's steps; a saved run goes on in the middle of an update.
+
+    Adam without norms: they leave some gradients 0, and it would take their rounding for a step.
+    """
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((12, 8, 8, 3), "float32"), rng.integers(0, 3, (12, 8, 8, 1))
+    weights = []
+    for batches in (1, 2):
+        keras.utils.set_random_seed(0)
+        model = build_small("plain_unet", norm=None if name == "adam" else "instance")
+        optimizer = make_optimizer(
+            name, learning_rate=0.01, schedule="poly", steps=3 * batches, accumulate=batches
+        )
+        compile_model(model, optimizer=optimizer)
+        for number, places in enumerate(np.split(np.arange(12), 3 * batches)):
+            model.train_on_batch(x[places], y[places])
+            if number == 2 and batches == 2:
+                model.save(tmp_path / "model.keras")
+                model = unetzoo.load_model(tmp_path / "model.keras")
+        weights.append(model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["Adam", "SGD"])

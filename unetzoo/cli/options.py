@@ -18,6 +18,7 @@ from unetzoo.utils.choices import (
     MODELS,
     PRECISIONS,
     RATES,
+    REMAT,
     SCHEDULES,
 )
 from unetzoo.utils.console import Finite, PairsType, SizesType, SpacingType
@@ -195,6 +196,17 @@ _training_options = together(
         default="float32",
         type=Choice(PRECISIONS),
         help="Precision of the computation.",
+    ),
+    click.option(
+        "--accumulate",
+        default=1,
+        type=WHOLE,
+        help="Batches per update of the weights: as one batch so many times as large.",
+    ),
+    click.option(
+        "--remat",
+        type=Choice(REMAT),
+        help="Less memory: keep few feature maps, and compute all, or cheap ones, twice.",
     ),
     click.option("--loss", default="dice_ce", type=Choice(LOSSES), help="Loss to train with."),
     click.option(

@@ -12,7 +12,7 @@ from unetzoo.data.preprocessing.normalization import Normalization, is_number
 from unetzoo.data.preprocessing.preparation import check_spacing
 from unetzoo.training.checks import check_optimizer
 from unetzoo.utils.checks import check, is_whole
-from unetzoo.utils.choices import CASCADE, LAST_SEED, LOSSES, PRECISIONS
+from unetzoo.utils.choices import CASCADE, LAST_SEED, LOSSES, PRECISIONS, REMAT
 from unetzoo.utils.text import counted
 
 
@@ -37,7 +37,7 @@ def _are_names(names: Any) -> bool:
     return listed and all(isinstance(name, str) and name != "" for name in names)
 
 
-COUNTS = ("folds", "epochs", "steps", "batch_size", "validate_every")
+COUNTS = ("folds", "epochs", "steps", "batch_size", "validate_every", "accumulate")
 _WHOLE = "a whole number of at least 1"
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data": (
@@ -76,6 +76,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "neighbors": (lambda count: is_whole(count, least=0), "a whole number of at least 0"),
     "loss": (lambda name: name in LOSSES, f"one of {', '.join(LOSSES)}"),
     "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+    "remat": (
+        lambda mode: mode is None or mode in REMAT,
+        f"one of {', '.join(REMAT)}, or None to keep all maps",
+    ),
     **dict.fromkeys(
         ("boundary_weights", "augment", "batch_dice"),
         (lambda flag: isinstance(flag, bool), "True or False"),
@@ -123,6 +127,12 @@ def check_values(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
             f"freeze {', '.join(values['freeze'])}: expected init too, or untrained weights would "
             "never be trained."
         )
+    check(
+        values["steps"] % values["accumulate"] == 0,
+        "accumulate",
+        values["accumulate"],
+        f"a divisor of the {values['steps']} steps, so that an epoch ends with an update",
+    )
     check_optimizer(values["optimizer"], values["learning_rate"], schedule, values["clip"])
 
 

@@ -58,6 +58,8 @@ class Settings:
             schedule None is "constant" with Adam and "poly" with SGD.
         loss: as in ``unetzoo.losses.make_loss``; the held-out Dice and the report stay as they are.
         batch_dice: whether the loss's Dice is that of a whole batch, as if it were one patch.
+        accumulate: as in ``unetzoo.training.make_optimizer``.
+        remat: as in ``unetzoo.training.rematerialize``: "full", "activations" or None.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
         augment: whether to augment the patches.
         patience: epochs without a better held-out Dice after which the run ends, or None.
@@ -114,6 +116,8 @@ class Settings:
     batch_dice: bool = False
     previous: str | None = None
     loss: str = "dice_ce"
+    remat: str | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         self.check(**vars(self))

@@ -26,6 +26,7 @@ from unetzoo.training.distribution import ALONE, Team, share_statistics
 from unetzoo.training.epochs import ShowEpochs
 from unetzoo.training.freezing import freeze
 from unetzoo.training.history import read_history, waited_in_vain
+from unetzoo.training.remat import rematerialize
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
 from unetzoo.utils.text import write_text
@@ -191,6 +192,7 @@ def _optimizer(settings: Settings) -> keras.optimizers.Optimizer:
         schedule=_schedule(settings),
         steps=settings.epochs * settings.steps,
         clip=settings.clip,
+        accumulate=settings.accumulate,
     )
 
 
@@ -270,6 +272,7 @@ def _fit(run: Run, data: TrainingData, team: Team) -> keras.Model:
     else:
         _reschedule(share_statistics(model), settings)
         print(f"resuming after epoch {done} of {settings.epochs}", file=sys.stderr)
+    rematerialize(model, settings.remat, settings.network_patch)
     validated = None if data.held_out is None else settings.validate_every
     with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
         callbacks = _callbacks(run, data, done, team)

@@ -10,6 +10,7 @@ _NAMES = {
     "InitReport": "unetzoo.training.initial:InitReport",
     "loss_weights": "unetzoo.training.compile:loss_weights",
     "make_optimizer": "unetzoo.training.compile:make_optimizer",
+    "rematerialize": "unetzoo.training.remat:rematerialize",
     "ShowEpochs": "unetzoo.training.epochs:ShowEpochs",
     "SGD": "unetzoo.training.optimizers:SGD",
     "Adam": "unetzoo.training.optimizers:Adam",
@@ -25,5 +26,6 @@ __all__ = [
     "init_weights",
     "loss_weights",
     "make_optimizer",
+    "rematerialize",
 ]
 __getattr__, __dir__ = lazy(__name__, _NAMES, [])

@@ -13,7 +13,8 @@ from unetzoo.saving import check_weights
 from unetzoo.training.checks import check_optimizer
 from unetzoo.training.distribution import share_statistics
 from unetzoo.training.loss_scaling import leave_out_skipped, scaled
-from unetzoo.training.optimizers import adam, sgd
+from unetzoo.training.optimizers import ByUpdates, adam, sgd
+from unetzoo.utils.checks import whole
 from unetzoo.utils.choices import LOSSES, RATES
 
 
@@ -163,6 +164,7 @@ def make_optimizer(
     schedule: str = "constant",
     steps: int = 1,
     clip: float | None = 12.0,
+    accumulate: int = 1,
 ) -> keras.optimizers.Optimizer:
     """Adam or nnU-Net's SGD, with a learning rate that is constant or falls over a run.
 
@@ -173,6 +175,8 @@ def make_optimizer(
             "step" (a tenth after each third of the run).
         steps: batches of the whole run.
         clip: largest global norm of the gradients, or None for no limit.
+        accumulate: how many batches each update takes the mean gradient of, as one batch that is so
+            many times as large would give it, but for batch norm; the rate falls by updates.
 
     Raises: ValueError for a name that is not known, or a number that is not above 0.
     Source: nnU-Net for SGD, poly and the norm of 12; S5.7 for Adam's rate.
@@ -182,17 +186,25 @@ def make_optimizer(
     0.01
     """
     check_optimizer(name, learning_rate, schedule, clip)
+    batches = whole("accumulate", accumulate)
     rate = RATES[name] if learning_rate is None else learning_rate
     schedules = keras.optimizers.schedules
+    updates = max(steps // batches, 1)
     falling: Any = {
         "constant": lambda: rate,
-        "poly": lambda: schedules.PolynomialDecay(rate, steps, 0.0, power=0.9),
-        "cosine": lambda: schedules.CosineDecay(rate, steps),
+        "poly": lambda: schedules.PolynomialDecay(rate, updates, 0.0, power=0.9),
+        "cosine": lambda: schedules.CosineDecay(rate, updates),
         "step": lambda: schedules.ExponentialDecay(
-            rate, max(math.ceil(steps / 3), 1), 0.1, staircase=True
+            rate, max(math.ceil(updates / 3), 1), 0.1, staircase=True
         ),
     }[schedule]()
+    if batches > 1 and schedule != "constant":
+        falling = ByUpdates(falling, batches)
+    common = {
+        "global_clipnorm": clip,
+        "gradient_accumulation_steps": batches if batches > 1 else None,
+    }
     if name == "adam":
-        return adam(falling, global_clipnorm=clip)
+        return adam(falling, **common)
     pytorch_s = {"weight_decay": 3e-5, "coupled": True, "late_rate": True}
-    return sgd(falling, momentum=0.99, nesterov=True, global_clipnorm=clip, **pytorch_s)
+    return sgd(falling, momentum=0.99, nesterov=True, **pytorch_s, **common)

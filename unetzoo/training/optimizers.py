@@ -137,6 +137,35 @@ class SGD(keras.optimizers.SGD):
         self.assign_sub(variable, rate * ahead)
 
 
+@keras.saving.register_keras_serializable(package="unetzoo")
+class ByUpdates(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of updates where each takes several batches; Keras counts batches.
+
+    Args:
+        schedule: of the learning rate, by updates.
+        batches: per update.
+
+    >>> falling = keras.optimizers.schedules.PolynomialDecay(1.0, 4, 0.0)
+    >>> [round(float(ByUpdates(falling, 2)(batch)), 2) for batch in range(5)]
+    [1.0, 1.0, 0.75, 0.75, 0.5]
+    """
+
+    def __init__(self, schedule: Any, batches: int):
+        self.schedule, self.batches = schedule, batches
+
+    def __call__(self, step: Any) -> Any:
+        return self.schedule(keras.ops.floor_divide(step, self.batches))
+
+    def get_config(self) -> dict[str, Any]:
+        schedule = keras.optimizers.schedules.serialize(self.schedule)
+        return {"schedule": schedule, "batches": self.batches}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ByUpdates":
+        schedule = keras.optimizers.schedules.deserialize(config["schedule"])
+        return cls(schedule, config["batches"])
+
+
 def adam(learning_rate: Any = 1e-4, **arguments: Any) -> keras.optimizers.Optimizer:
     """The fastest Adam on this backend.
 

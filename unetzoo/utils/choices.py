@@ -9,6 +9,7 @@ LOSSES = (
     "dice_ce", "dice", "ce", "topk", "dice_topk", "focal", "dice_focal", "tversky",
     "focal_tversky", "generalized_dice",
 )  # fmt: skip
+REMAT = ("full", "activations")  # which maps a training step computes again
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 EXPORTS = ("onnx", "openvino", "litert", "saved_model", "keras", "nnunet", "bioimageio")
 MASKS = (  # formats of masks of volumes

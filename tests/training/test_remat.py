@@ -1,0 +1,109 @@
+"""Maps computed again: the same losses and weights, other bytes; the same files."""
+
+import alive
+import keras
+import numpy as np
+import pytest
+from small_networks import NAMES, build_small
+
+import unetzoo
+from unetzoo.pipeline.settings import Settings
+from unetzoo.training import compile_model, rematerialize
+
+BACKEND = keras.backend.backend()
+DROPPED = ("plain_unet", {"dropout": 0.3, "norm": "batch", "deep_supervision": True})
+SOME = [DROPPED, ("unet2d_small", {}), ("transunet", {})]
+
+
+def trained(name, mode, steps=2, **arguments):
+    """A network after some steps, and its losses."""
+    keras.utils.set_random_seed(0)
+    model = build_small(name, **arguments)
+    compile_model(model, optimizer=keras.optimizers.SGD(0.01))
+    rematerialize(model, mode)
+    x = np.random.default_rng(0).standard_normal((2, *model.input_shape[1:]), "float32")
+    shapes = model.output_shape if isinstance(model.output_shape, list) else [model.output_shape]
+    y = [np.indices((2, *shape[1:-1])).sum(0)[..., None] % 2 for shape in shapes[:1]] * len(shapes)
+    losses = [model.train_on_batch(x, y if len(y) > 1 else y[0])[0] for _ in range(steps)]
+    return model, losses
+
+
+def check_same(name, arguments):
+    plain, losses = trained(name, None, **arguments)
+    for mode in ("full", "activations"):
+        model, found = trained(name, mode, **arguments)
+        assert found == pytest.approx(losses, rel=1e-5)
+        for ours, theirs in zip(model.weights, plain.weights, strict=True):
+            assert ours.path == theirs.path
+            a, b = map(keras.ops.convert_to_numpy, (ours, theirs))
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    x = np.ones((1, *plain.input_shape[1:]), "float32")
+    ours, theirs = (keras.tree.flatten(each.predict(x, verbose=0)) for each in (model, plain))
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "arguments"), SOME[:1] if BACKEND == "tensorflow" else SOME)
+def test_losses_and_weights_are_the_same(name, arguments):
+    """Statistics of batch norm and masks of dropout among them."""
+    check_same(name, arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "torch", reason="pytest -m slow with KERAS_BACKEND=torch")
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network(name):
+    check_same(name, {})
+
+
+def test_files_are_those_of_the_network_itself(tmp_path):
+    model, _ = trained("unet2d_small", "full", steps=0)
+    model.save(tmp_path / "model.keras")
+    loaded = unetzoo.load_model(tmp_path / "model.keras")
+    x = np.ones((1, *model.input_shape[1:]), "float32")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
+    assert "call" in vars(model)
+    assert "call" not in vars(loaded)
+    assert "call" not in vars(rematerialize(model, None))
+
+
+def test_what_cannot_work_is_one_sentence():
+    with pytest.raises(ValueError, match="remat 'some': expected one of full, activations"):
+        rematerialize(unetzoo.skeleton("unet2d_small"), "some")
+    model = unetzoo.skeleton("unet2d_small", input_shape=(None, None, 3))
+    with pytest.raises(ValueError, match="expected 2 sizes that the network is trained on"):
+        rematerialize(model, "full")
+    with pytest.raises(ValueError, match="expected a functional Keras model"):
+        rematerialize(keras.Sequential([keras.layers.Dense(1)]))
+    with pytest.raises(ValueError, match="remat 'some': expected one of full, activations, or"):
+        Settings("DIR", "unet2d_small", (32, 32), remat="some")
+
+
+def forward(model):
+    """A network as a PyTorch module, in training."""
+    import torch
+
+    class Trained(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x):
+            return keras.tree.flatten(self.inner(x, training=True))[0]
+
+    return Trained()
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="operations are seen on PyTorch")
+def test_pytorch_holds_fewer_bytes():
+    """Keras's own scope, of single layers, saves nothing."""
+    import torch
+
+    peaks = {}
+    for mode in (None, "scope", "activations", "full"):
+        with keras.RematScope("full" if mode == "scope" else None):
+            model = build_small("plain_unet", input_shape=(64, 64, 3))
+        if mode != "scope":
+            rematerialize(model, mode)
+        peaks[mode] = alive.training(forward(model), torch.ones(2, 64, 64, 3))
+    assert peaks["full"] < peaks["activations"] < 0.7 * min(peaks[None], peaks["scope"])

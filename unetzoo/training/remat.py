@@ -1,0 +1,184 @@
+"""Training in less memory: most maps are computed again when their gradient is, and not kept.
+
+Keras's ``RematScope`` does this for single layers. Then every layer's input is still kept, which is
+most of what a U-Net keeps. Here several layers are one unit, of which only the input is kept. Each
+unit goes through ``keras.remat``. Its weights go in as values, and what it would assign (batch
+norm's statistics, the state of dropout) comes out as values, so that computing it again neither
+changes the statistics a second time nor draws other masks.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+
+from unetzoo.utils.choices import REMAT
+from unetzoo.utils.units import Call, units
+
+
+def rematerialize(
+    model: keras.Model, mode: str | None = "full", patch: Sequence[int] | None = None
+) -> keras.Model:
+    """Let a network's training keep fewer maps; its results and its files stay as they are.
+
+    Call it again after ``load_model``: nothing of it is saved. A prediction is not concerned.
+
+    Args:
+        model: a functional network, such as those of the zoo.
+        mode: "full" keeps least, and computes nearly everything twice in the forward direction;
+            "activations" keeps the outputs of convolutions, and computes only what is cheap again:
+            norms, activations, poolings and joins. None: all maps are kept, as before.
+        patch: sizes that it is trained on, for "full"; None for those of its input.
+
+    Returns: the model itself.
+    Raises: ValueError for another mode, a network that is not functional, or open sizes without
+        ``patch``.
+    Source: Chen et al. 2016, arXiv 1604.06174.
+
+    >>> import unetzoo
+    >>> model = unetzoo.build("unet2d_small")
+    >>> rematerialize(model, "activations") is model
+    True
+    """
+    if mode is not None and mode not in REMAT:
+        raise ValueError(f"remat {mode!r}: expected one of {', '.join(REMAT)}, or None.")
+    if not hasattr(model, "_nodes_by_depth"):
+        raise ValueError(
+            f"model {model.name!r}: expected a functional Keras model, such as unetzoo.build gives."
+        )
+    model.__dict__.pop("call", None)
+    if mode is not None:
+        plain = model.call
+        model.call = partial(_call, model, plain, _planned(model, mode, patch))
+    return model
+
+
+def _call(
+    model: Any, plain: Any, parts: Sequence["_Unit"], inputs: Any,
+    training: bool | None = None, mask: Any = None, **context: Any,
+) -> Any:  # fmt: skip
+    """The network's outputs, unit by unit in training."""
+    if not training:
+        return plain(inputs, training=training, mask=mask, **context)
+    arrays = model._standardize_inputs(inputs)
+    maps = {id(tensor): array for tensor, array in zip(model.inputs, arrays, strict=True)}
+    for part in parts:
+        part.run(maps)
+    outputs = [maps[id(tensor)] for tensor in model.outputs]
+    return (
+        keras.tree.pack_sequence_as(model._outputs_struct, outputs)
+        if len(outputs) > 1
+        else (outputs[0])
+    )
+
+
+def _nodes(model: Any) -> Iterator[Any]:
+    """The calls of a network's layers, in the order in which they run."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
+
+
+def _planned(model: Any, mode: str, patch: Sequence[int] | None) -> list["_Unit"]:
+    nodes = {str(number): node for number, node in enumerate(_nodes(model))}
+    makers = {id(x): key for key, node in nodes.items() for x in node.outputs}
+    sizes = _sizes(model, nodes, patch) if mode == "full" else dict.fromkeys(nodes, 0)
+    calls = [
+        Call(
+            key,
+            tuple(makers[id(x)] for x in node.input_tensors if id(x) in makers),
+            sizes[key],
+            any("kernel" in weight.path for weight in getattr(node.operation, "weights", [])),
+        )
+        for key, node in nodes.items()
+    ]
+    groups = [[nodes[key] for key in unit] for unit in units(calls, mode)]
+    wanted = {id(x) for x in model.outputs}
+    parts: list[_Unit] = []
+    for group in reversed(groups):
+        parts.insert(0, _Unit(group, wanted))
+        wanted.update(parts[0].reads)
+    return parts
+
+
+def _sizes(model: Any, nodes: dict[str, Any], patch: Sequence[int] | None) -> dict[str, int]:
+    """The numbers that each call makes for one sample."""
+    own = model.inputs[0].shape[1:-1]
+    patch = own if patch is None else tuple(patch)
+    if None in patch or len(patch) != len(own):
+        raise ValueError(
+            f"patch {tuple(patch)}: expected {len(own)} sizes that the network is trained on."
+        )
+    maps = {id(x): keras.KerasTensor((1, *patch, x.shape[-1]), x.dtype) for x in model.inputs}
+    sizes = {}
+    for key, node in nodes.items():
+        args, kwargs = node.arguments.fill_in(maps)
+        made = keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+        maps.update(zip(map(id, node.outputs), made, strict=True))
+        sizes[key] = sum(math.prod(each.shape) for each in made)
+    return sizes
+
+
+class _Unit:
+    """Some calls that are computed again together.
+
+    Args:
+        nodes: the calls, in order.
+        wanted: ids of the network's tensors that are read elsewhere.
+    """
+
+    def __init__(self, nodes: Sequence[Any], wanted: set[int]):
+        self.nodes = nodes
+        made = [id(x) for node in nodes for x in node.outputs]
+        read = dict.fromkeys(id(x) for node in nodes for x in node.input_tensors)
+        self.reads = [x for x in read if x not in set(made)]
+        self.gives = [x for x in made if x in wanted]
+        self.layers = [n.operation for n in nodes if isinstance(n.operation, keras.layers.Layer)]
+        heavy = any("kernel" in weight.path for weight in self._variables("weights"))
+        self.alone = len(nodes) == 1 and heavy  # it would keep its input all the same
+
+    def _variables(self, kind: str) -> list[Any]:
+        unique = {id(v): v for layer in self.layers for v in getattr(layer, kind)}
+        return list(unique.values())
+
+    def run(self, maps: dict[int, Any]) -> None:
+        """Add the unit's maps to those of the network."""
+        if self.alone:
+            self._compute(maps)
+            return
+        from keras.src.backend import AutocastScope
+
+        trained = self._variables("trainable_variables")
+        others = self._variables("non_trainable_variables")
+        with AutocastScope(None):  # the values as they are, not in half precision
+            weights = [keras.ops.convert_to_tensor(variable.value) for variable in trained]
+            states = [keras.ops.copy(variable.value) for variable in others]  # PyTorch overwrites
+        changed: list[Any] = []
+
+        def compute(*arrays: Any) -> list[Any]:
+            within = dict(zip(self.reads, arrays, strict=False))
+            values = [*zip(trained, arrays[len(self.reads) :], strict=True)]
+            values += zip(others, states, strict=True)
+            with keras.StatelessScope(values) as scope:
+                before = [scope.get_current_value(variable) for variable in others]
+                self._compute(within)
+                after = [scope.get_current_value(variable) for variable in others]
+            pairs = zip(before, after, strict=True)
+            new = [number for number, (old, value) in enumerate(pairs) if value is not old]
+            changed[:] = [others[number] for number in new]
+            return [within[x] for x in self.gives] + [after[number] for number in new]
+
+        results = keras.remat(compute)(*[maps[x] for x in self.reads], *weights)
+        count = len(self.gives)
+        maps.update(zip(self.gives, results[:count], strict=True))
+        for variable, value in zip(changed, results[count:], strict=True):
+            variable.assign(value)
+
+    def _compute(self, maps: dict[int, Any]) -> None:
+        for node in self.nodes:
+            args, kwargs = node.arguments.fill_in(maps)
+            if getattr(node.operation, "_call_has_training_arg", False):
+                kwargs["training"] = True
+            outputs = keras.tree.flatten(node.operation(*args, **kwargs))
+            maps.update(zip(map(id, node.outputs), outputs, strict=True))

@@ -1,0 +1,96 @@
+"""Which layers a training step computes again together, instead of keeping their maps."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+GROWTH = 1.25  # from one limit that is tried to the next
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer.
+
+    Attributes:
+        key: its name.
+        sources: the keys of the calls it reads.
+        size: numbers in the map that it makes for one sample; 0 for a view of another map.
+        heavy: whether it has a kernel, as convolutions and dense layers have.
+    """
+
+    key: str
+    sources: tuple[str, ...]
+    size: int
+    heavy: bool
+
+
+def units(calls: Sequence[Call], mode: str) -> list[list[str]]:
+    """The calls of a network in groups, each of which keeps only the maps it reads.
+
+    Args:
+        calls: without the inputs, in an order in which they can run.
+        mode: "activations": a unit ends with a heavy call, so norms, activations, poolings and
+            joins are computed again, and convolutions are not. "full": the units for which the maps
+            kept and those of the unit that is computed again take least memory; all but the last
+            convolution of each are computed again.
+
+    Returns: the keys of each unit's calls, in order.
+    Source: Chen et al. 2016, arXiv 1604.06174, algorithm 3, for "full".
+
+    >>> a, b = Call("conv", (), 8, True), Call("norm", ("conv",), 8, False)
+    >>> c, d = Call("relu", ("norm",), 8, False), Call("head", ("relu",), 2, True)
+    >>> units([a, b, c, d], "activations")
+    [['conv'], ['norm', 'relu', 'head']]
+    """
+    if mode == "activations":
+        numbers = _by_kernel(calls)
+    else:
+        numbers = min(_tried(calls), key=lambda tried: (_peak(calls, tried), tried[-1]))
+    pairs = zip(numbers, calls, strict=True)
+    return [[call.key for _, call in unit] for _, unit in groupby(pairs, key=lambda pair: pair[0])]
+
+
+def _by_kernel(calls: Sequence[Call]) -> list[int]:
+    """The number of each call's unit; a unit ends with a heavy call."""
+    numbers, number = [], 0
+    for call in calls:
+        numbers.append(number)
+        number += call.heavy
+    return numbers
+
+
+def _tried(calls: Sequence[Call]) -> Iterator[list[int]]:
+    """The number of each call's unit, for units of at most so many numbers, for several limits."""
+    limit, most = float(max(call.size for call in calls)), sum(call.size for call in calls)
+    while True:
+        numbers, number, held = [], 0, 0
+        for call in calls:
+            held += call.size
+            if held > limit:
+                number, held = number + 1, call.size
+            numbers.append(number)
+        yield numbers
+        if limit >= most:
+            return
+        limit *= GROWTH
+
+
+def _peak(calls: Sequence[Call], numbers: Sequence[int]) -> int:
+    """The most numbers in memory while the units are computed again, the last one first."""
+    unit = {call.key: number for call, number in zip(calls, numbers, strict=True)}
+    change = [0] * (numbers[-1] + 2)  # of the numbers in memory, from one unit to the next
+    first: dict[str, int] = {}  # the first unit that reads a map of another
+    for call in calls:
+        for source in call.sources:
+            if source in unit and unit[source] != unit[call.key]:
+                first.setdefault(source, unit[call.key])
+    for call in calls:
+        if call.key in first:  # kept until the gradient of that unit is computed
+            change[first[call.key]] += call.size
+        change[unit[call.key]] += call.size
+        change[unit[call.key] + 1] -= call.size
+    held = peak = 0
+    for number in change:
+        held += number
+        peak = max(peak, held)
+    return peak
