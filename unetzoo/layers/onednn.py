@@ -1,4 +1,4 @@
-"""Convolutions as TensorFlow and oneDNN compute them fastest on a CPU, and exact instance norms.
+"""Networks as TensorFlow and oneDNN compute them fastest on a CPU, and exact instance norms.
 
 TensorFlow passes the kernel of a 3D convolution to oneDNN in the order that suits oneDNN, but that
 of a 2D convolution as it is stored. So a picture is treated as a volume one voxel deep: the same
@@ -27,9 +27,11 @@ from unetzoo.layers.gradients import (
     mean_of,
     with_gradient,
 )
+from unetzoo.layers.slices import convolve_slices, slices_pay
 from unetzoo.utils.kernels import has_avx512
 
-CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv3D, Conv2D, Conv3D)
+VOLUMES = (keras.layers.Conv3D, Conv3D)
+CONVOLUTIONS = (keras.layers.Conv2D, Conv2D, *VOLUMES)
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 AT_A_TIME = 2**19  # numbers of a map that are processed at a time: 2 MiB
 WIDE = 32  # channels; with fewer, oneDNN's own gradient is as fast
@@ -40,8 +42,8 @@ def hasten(model: keras.Model) -> keras.Model:
 
     Its norms and leaky ReLUs hold fewer maps for back-propagation.
 
-    Only on TensorFlow, on a CPU and without XLA, and instance norms on PyTorch; elsewhere nothing
-    changes. Weights, configuration and saved files stay the same.
+    Only on TensorFlow, on a CPU and without XLA; instance norms on PyTorch; and convolutions of
+    volumes on jax's CPU. Elsewhere nothing changes. Weights, configuration and saved files stay the same.
 
     Returns: the model itself.
 
@@ -50,23 +52,30 @@ def hasten(model: keras.Model) -> keras.Model:
     >>> hasten(model) is model
     True
     """
-    backend = keras.backend.backend()
-    if backend == "torch":
+    changes = {"torch": _normalize_exactly, "jax": _take_slices}
+    if not model.jit_compile and keras.backend.backend() == "tensorflow" and not _gpus():
+        changes["tensorflow"] = _suit_onednn
+    if change := changes.get(keras.backend.backend()):
         for layer in model._flatten_layers(include_self=False):
-            _normalize_exactly(layer)
-    if backend != "tensorflow" or model.jit_compile or _gpus():
-        return model
-    for layer in model._flatten_layers(include_self=False):
-        _normalize_exactly(layer)
-        if type(layer) in CONVOLUTIONS and _is_plain(layer):
-            layer.call = functools.partial(_convolved, layer)
-        elif type(layer) in TRANSPOSED and _only_enlarges(layer):
-            layer.call = functools.partial(_enlarged, layer)
-        elif _is_batch_norm(layer):
-            layer.call = functools.partial(_normalized_by_batch, layer)
-        elif _is_leaky(layer):
-            layer.call = functools.partial(leaky_relu, float(layer.negative_slope))
+            change(layer)
     return model
+
+
+def _suit_onednn(layer: Any) -> None:
+    _normalize_exactly(layer)
+    if type(layer) in CONVOLUTIONS and _is_plain(layer):
+        layer.call = functools.partial(_convolved, layer)
+    elif type(layer) in TRANSPOSED and _only_enlarges(layer):
+        layer.call = functools.partial(_enlarged, layer)
+    elif _is_batch_norm(layer):
+        layer.call = functools.partial(_normalized_by_batch, layer)
+    elif _is_leaky(layer):
+        layer.call = functools.partial(leaky_relu, float(layer.negative_slope))
+
+
+def _take_slices(layer: Any) -> None:
+    if type(layer) in VOLUMES and slices_pay(layer):
+        layer.convolution_op = functools.partial(convolve_slices, layer)
 
 
 def _normalize_exactly(layer: Any) -> None:
