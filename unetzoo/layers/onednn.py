@@ -27,7 +27,7 @@ from unetzoo.layers.gradients import (
     mean_of,
     with_gradient,
 )
-from unetzoo.layers.slices import convolve_slices, slices_pay
+from unetzoo.layers.slices import convolve_slices, is_sum_of_pictures, on_jax_cpu
 from unetzoo.utils.kernels import has_avx512
 
 VOLUMES = (keras.layers.Conv3D, Conv3D)
@@ -42,8 +42,9 @@ def hasten(model: keras.Model) -> keras.Model:
 
     Its norms and leaky ReLUs hold fewer maps for back-propagation.
 
-    Only on TensorFlow, on a CPU and without XLA; instance norms on PyTorch; and convolutions of
-    volumes on jax's CPU. Elsewhere nothing changes. Weights, configuration and saved files stay the same.
+    Only on TensorFlow, on a CPU and without XLA; instance norms on PyTorch; and convolutions
+    that enlarge, or are of volumes, on jax's CPU. Elsewhere nothing changes. Weights, configuration and saved files stay the
+    same.
 
     Returns: the model itself.
 
@@ -52,7 +53,7 @@ def hasten(model: keras.Model) -> keras.Model:
     >>> hasten(model) is model
     True
     """
-    changes = {"torch": _normalize_exactly, "jax": _take_slices}
+    changes = {"torch": _normalize_exactly, "jax": _suit_xla}
     if not model.jit_compile and keras.backend.backend() == "tensorflow" and not _gpus():
         changes["tensorflow"] = _suit_onednn
     if change := changes.get(keras.backend.backend()):
@@ -73,9 +74,13 @@ def _suit_onednn(layer: Any) -> None:
         layer.call = functools.partial(leaky_relu, float(layer.negative_slope))
 
 
-def _take_slices(layer: Any) -> None:
-    if type(layer) in VOLUMES and slices_pay(layer):
+def _suit_xla(layer: Any) -> None:
+    if not on_jax_cpu():
+        return
+    if type(layer) in VOLUMES and is_sum_of_pictures(layer):
         layer.convolution_op = functools.partial(convolve_slices, layer)
+    elif type(layer) in TRANSPOSED and _only_enlarges(layer):
+        layer.call = functools.partial(_enlarged, layer)
 
 
 def _normalize_exactly(layer: Any) -> None:

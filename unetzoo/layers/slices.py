@@ -19,8 +19,10 @@ def convolve_slices(layer: Any, x: Any, kernel: Any) -> Any:
     >>> tuple(convolve_slices(layer, x, layer.kernel).shape)
     (1, 4, 5, 6, 2)
     """
-    stride, *strides = layer.strides
     planes, (batch, depth, *sizes, channels) = kernel.shape[0], ops.shape(x)
+    if not isinstance(depth, int):  # a size without a number, in an export
+        return type(layer).convolution_op(layer, x, kernel)
+    stride, *strides = layer.strides
     slices = -(-depth // stride) if layer.padding == "same" else (depth - planes) // stride + 1
     reach = (slices - 1) * stride + 1  # from the first slice that a plane goes over to the last
     if layer.padding == "same":
@@ -34,11 +36,16 @@ def convolve_slices(layer: Any, x: Any, kernel: Any) -> Any:
     return ops.reshape(total, (batch, slices, *ops.shape(total)[1:]))
 
 
-def slices_pay(layer: Any) -> bool:
-    """Whether it is a plain convolution of volumes, on jax and a CPU."""
+def is_sum_of_pictures(layer: Any) -> bool:
+    """Whether ``convolve_slices`` can compute a convolution of volumes."""
+    plain = max(layer.dilation_rate) == layer.groups == 1 and layer.padding in ("same", "valid")
+    return plain and layer.data_format == "channels_last"
+
+
+def on_jax_cpu() -> bool:
+    """Whether the backend is jax and computes on a CPU."""
     if keras.backend.backend() != "jax":
         return False
     import jax
 
-    plain = max(layer.dilation_rate) == layer.groups == 1 and layer.padding in ("same", "valid")
-    return jax.default_backend() == "cpu" and plain and layer.data_format == "channels_last"
+    return jax.default_backend() == "cpu"
