@@ -19,9 +19,15 @@ def with_gradient(forward: Forward, backward: Backward, *inputs: Any) -> tuple[A
     """The outputs of ``forward``; the first has a gradient of its own, the others have none.
 
     ``backward`` takes the inputs, the outputs and the gradient of the first output, and gives the
-    gradients of the inputs. What it computes waits until that gradient is there.
+    gradients of the inputs. What it computes waits until that gradient is there. Where no tape
+    records, as in a prediction, it is ``forward`` alone, which TensorFlow can fuse with others.
     """
     import tensorflow as tf
+    from tensorflow.python.eager.record import could_possibly_record
+
+    inputs = tuple(tf.convert_to_tensor(x) for x in inputs)
+    if not could_possibly_record():
+        return forward(*inputs)
 
     def gradients(inputs: tuple[Any, ...], outputs: tuple[Any, ...], dy: Any) -> tuple[Any, ...]:
         with tf.control_dependencies(None if tf.executing_eagerly() else [dy]):
@@ -32,7 +38,7 @@ def with_gradient(forward: Forward, backward: Backward, *inputs: Any) -> tuple[A
         outputs = forward(*inputs)
         return outputs, lambda dy, *_: gradients(inputs, outputs, dy)
 
-    outputs = computed(*(tf.convert_to_tensor(x) for x in inputs))
+    outputs = computed(*inputs)
     if not tf.executing_eagerly():
         _let_go(outputs[0], gradients, len(outputs))
     return tuple(outputs)

@@ -1,4 +1,4 @@
-"""Convolutions as TensorFlow and oneDNN compute them fastest on a CPU, and exact instance norms.
+"""Networks as TensorFlow and oneDNN compute them fastest on a CPU, and exact instance norms.
 
 TensorFlow passes the kernel of a 3D convolution to oneDNN in the order that suits oneDNN, but that
 of a 2D convolution as it is stored. So a picture is treated as a volume one voxel deep: the same
@@ -19,6 +19,7 @@ from typing import Any
 import keras
 
 from unetzoo.layers.activations import LeakyReLU
+from unetzoo.layers.convolutions import Conv2D, Conv3D
 from unetzoo.layers.gradients import (
     batch_norm,
     instance_norm,
@@ -26,8 +27,11 @@ from unetzoo.layers.gradients import (
     mean_of,
     with_gradient,
 )
+from unetzoo.layers.slices import convolve_slices, is_sum_of_pictures, on_jax_cpu
 from unetzoo.utils.kernels import has_avx512
 
+VOLUMES = (keras.layers.Conv3D, Conv3D)
+CONVOLUTIONS = (keras.layers.Conv2D, Conv2D, *VOLUMES)
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 AT_A_TIME = 2**19  # numbers of a map that are processed at a time: 2 MiB
 WIDE = 32  # channels; with fewer, oneDNN's own gradient is as fast
@@ -38,8 +42,9 @@ def hasten(model: keras.Model) -> keras.Model:
 
     Its norms and leaky ReLUs hold fewer maps for back-propagation.
 
-    Only on TensorFlow, on a CPU and without XLA, and instance norms on PyTorch; elsewhere nothing
-    changes. Weights, configuration and saved files stay the same.
+    Only on TensorFlow, on a CPU and without XLA; instance norms on PyTorch; and convolutions
+    that enlarge, or are of volumes, on jax's CPU. Elsewhere nothing changes. Weights, configuration and saved files stay the
+    same.
 
     Returns: the model itself.
 
@@ -48,23 +53,34 @@ def hasten(model: keras.Model) -> keras.Model:
     >>> hasten(model) is model
     True
     """
-    backend = keras.backend.backend()
-    if backend == "torch":
+    changes = {"torch": _normalize_exactly, "jax": _suit_xla}
+    if not model.jit_compile and keras.backend.backend() == "tensorflow" and not _gpus():
+        changes["tensorflow"] = _suit_onednn
+    if change := changes.get(keras.backend.backend()):
         for layer in model._flatten_layers(include_self=False):
-            _normalize_exactly(layer)
-    if backend != "tensorflow" or model.jit_compile or _gpus():
-        return model
-    for layer in model._flatten_layers(include_self=False):
-        _normalize_exactly(layer)
-        if type(layer) is keras.layers.Conv2D and _is_plain(layer):
-            layer.convolution_op = functools.partial(_convolve, layer.padding.upper())
-        elif type(layer) in TRANSPOSED and _only_enlarges(layer):
-            layer.call = functools.partial(_enlarged, layer)
-        elif _is_batch_norm(layer):
-            layer.call = functools.partial(_normalized_by_batch, layer)
-        elif _is_leaky(layer):
-            layer.call = functools.partial(leaky_relu, float(layer.negative_slope))
+            change(layer)
     return model
+
+
+def _suit_onednn(layer: Any) -> None:
+    _normalize_exactly(layer)
+    if type(layer) in CONVOLUTIONS and _is_plain(layer):
+        layer.call = functools.partial(_convolved, layer)
+    elif type(layer) in TRANSPOSED and _only_enlarges(layer):
+        layer.call = functools.partial(_enlarged, layer)
+    elif _is_batch_norm(layer):
+        layer.call = functools.partial(_normalized_by_batch, layer)
+    elif _is_leaky(layer):
+        layer.call = functools.partial(leaky_relu, float(layer.negative_slope))
+
+
+def _suit_xla(layer: Any) -> None:
+    if not on_jax_cpu():
+        return
+    if type(layer) in VOLUMES and is_sum_of_pictures(layer):
+        layer.convolution_op = functools.partial(convolve_slices, layer)
+    elif type(layer) in TRANSPOSED and _only_enlarges(layer):
+        layer.call = functools.partial(_enlarged, layer)
 
 
 def _normalize_exactly(layer: Any) -> None:
@@ -79,11 +95,15 @@ def _gpus() -> bool:
 
 
 def _is_plain(layer: Any) -> bool:
-    """Whether it has channels last, stride 1, a kernel larger than 1 and no half precision."""
+    """Whether it has channels last, no holes, no groups, and no half precision.
+
+    One of pictures also has stride 1 and a kernel larger than 1: Keras computes others as fast.
+    """
     full_precision = layer.compute_dtype in ("float32", "float64")
-    ones = max(layer.strides) == max(layer.dilation_rate) == layer.groups == 1
+    ones = max(layer.dilation_rate) == layer.groups == 1
     usual = layer.data_format == "channels_last" and layer.padding in ("same", "valid")
-    return full_precision and ones and usual and max(layer.kernel_size) > 1
+    as_volume = layer.rank == 3 or (max(layer.strides) == 1 and max(layer.kernel_size) > 1)
+    return full_precision and ones and usual and as_volume
 
 
 def _only_enlarges(layer: Any) -> bool:
@@ -164,35 +184,47 @@ def _normalized_by_batch(layer: Any, x: Any, training: Any = None, mask: Any = N
     return keras.ops.cast(y, layer.compute_dtype)
 
 
-def _convolve(padding: str, x: Any, kernel: Any) -> Any:
-    """The convolution of ``(B, H, W, C)`` with ``(h, w, C, filters)``."""
+def _convolved(layer: Any, x: Any) -> Any:
+    """The layer's output.
+
+    The gradient of the kernel comes before that of the map, so that what it needs is free by then.
+    """
     import tensorflow as tf
 
-    x, kernel = tf.convert_to_tensor(x), tf.convert_to_tensor(kernel)
-    if has_avx512() or kernel.shape[-2] < WIDE:
-        return _as_volume(x, kernel, padding)
+    flat = layer.rank == 2
+    strides = (1, *((1, 1, 1) if flat else layer.strides), 1)
+    how = {"strides": strides, "padding": layer.padding.upper()}
+    by_products = flat and not has_avx512() and layer.kernel.shape[-2] >= WIDE
 
-    def forward(x: Any, kernel: Any) -> tuple[Any, ...]:
-        return (_as_volume(x, kernel, padding),)
+    def volume(x: Any, axis: int = 1) -> Any:  # an index would copy the map, in its gradient
+        return tf.expand_dims(x, axis) if flat else x
+
+    def forward(x: Any, kernel: Any, *bias: Any) -> tuple[Any, ...]:
+        y = tf.nn.conv3d(volume(x), volume(kernel, 0), **how)
+        y = tf.nn.bias_add(y, *bias) if bias else y
+        return (tf.squeeze(y, 1) if flat else y,)
 
     def backward(inputs: tuple[Any, ...], _: Any, dy: Any) -> tuple[Any, ...]:
-        x, kernel = inputs
-        dk = _kernel_gradient(x, dy, kernel.shape, padding)
-        with tf.control_dependencies([dk]):  # so that its memory is free by then
+        x, kernel, *bias = inputs
+        if by_products:
+            dk = _kernel_gradient(x, dy, kernel.shape, how["padding"])
+        else:
+            shape = tf.shape(volume(kernel, 0))
+            dk = tf.raw_ops.Conv3DBackpropFilterV2(
+                input=volume(x), filter_sizes=shape, out_backprop=volume(dy), **how
+            )
+            dk = tf.squeeze(dk, 0) if flat else dk
+        db = [tf.raw_ops.BiasAddGrad(out_backprop=dy)] * len(bias)
+        with tf.control_dependencies([dk] if layer.trainable else []):
             dx = tf.raw_ops.Conv3DBackpropInputV2(
-                input_sizes=tf.shape(tf.expand_dims(x, 1)), filter=tf.expand_dims(kernel, 0),
-                out_backprop=tf.expand_dims(dy, 1), strides=[1] * 5, padding=padding,
+                input_sizes=tf.shape(volume(x)), filter=volume(kernel, 0),
+                out_backprop=volume(dy), **how,
             )  # fmt: skip
-        return tf.squeeze(dx, 1), dk
+        return tf.squeeze(dx, 1) if flat else dx, dk, *db
 
-    return with_gradient(forward, backward, x, kernel)[0]
-
-
-def _as_volume(x: Any, kernel: Any, padding: str) -> Any:
-    import tensorflow as tf
-
-    volume = tf.nn.conv3d(tf.expand_dims(x, 1), tf.expand_dims(kernel, 0), [1] * 5, padding)
-    return tf.squeeze(volume, 1)  # an index would copy the map, in its gradient
+    weights = [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]
+    y = with_gradient(forward, backward, x, *weights)[0]
+    return y if layer.activation is None else layer.activation(y)
 
 
 def _kernel_gradient(x: Any, dy: Any, shape: Any, padding: str) -> Any:
