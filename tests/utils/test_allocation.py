@@ -30,7 +30,9 @@ print(held() - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what a process holds")
 def test_maps_of_tensorflow_leave_nothing_behind():
     """Of 150 MiB maps and smaller ones; without it 300 MiB stay."""
-    clean = {k: v for k, v in os.environ.items() if k not in (allocation.SWITCH, allocation.THRESHOLD)}
+    clean = {
+        k: v for k, v in os.environ.items() if k not in (allocation.SWITCH, allocation.THRESHOLD)
+    }
     done = subprocess.run(
         [sys.executable, "-c", LEFT], env=clean, capture_output=True, text=True, check=True
     )
