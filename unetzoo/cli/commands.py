@@ -29,13 +29,13 @@ from unetzoo.cli.options import (
 )
 from unetzoo.cli.prepare import prepare, status
 from unetzoo.cli.team import number_of, team_options
+from unetzoo.utils.allocation import hold_little
 from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
 from unetzoo.utils.console import as_options, load_keras, run, say
 from unetzoo.utils.devices import slurm_task
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.journal import keep_list
 from unetzoo.utils.lock import check_free, owned
-from unetzoo.utils.memory import hold_little
 from unetzoo.utils.text import counted, first_of
 
 

@@ -21,7 +21,7 @@ from unetzoo.pipeline.chosen import Chosen, is_chosen
 from unetzoo.pipeline.predictor import Mixed, Predictor
 from unetzoo.pipeline.previous import GivenMasks, check_scheme, place_before
 from unetzoo.pipeline.run import RUN, Run
-from unetzoo.utils.memory import hold_little
+from unetzoo.utils.allocation import hold_little
 from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from unetzoo.utils import memory
+from unetzoo.utils import allocation
 
 LEFT = """
 import os
-from unetzoo.utils.memory import hold_little
+from unetzoo.utils.allocation import hold_little
 hold_little()
 import tensorflow as tf
 def held():
@@ -30,7 +30,9 @@ print(held() - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what a process holds")
 def test_maps_of_tensorflow_leave_nothing_behind():
     """Of 150 MiB maps and smaller ones; without it 300 MiB stay."""
-    clean = {k: v for k, v in os.environ.items() if k not in (memory.SWITCH, memory.THRESHOLD)}
+    clean = {
+        k: v for k, v in os.environ.items() if k not in (allocation.SWITCH, allocation.THRESHOLD)
+    }
     done = subprocess.run(
         [sys.executable, "-c", LEFT], env=clean, capture_output=True, text=True, check=True
     )
@@ -39,18 +41,18 @@ def test_maps_of_tensorflow_leave_nothing_behind():
 
 @pytest.mark.parametrize("given", [None, "0"])
 def test_what_a_user_has_set_stays(given, monkeypatch):
-    monkeypatch.delenv(memory.SWITCH, raising=False)
+    monkeypatch.delenv(allocation.SWITCH, raising=False)
     if given is not None:
-        monkeypatch.setenv(memory.SWITCH, given)
-    monkeypatch.setenv(memory.THRESHOLD, "33554432")  # so that this process is not changed
+        monkeypatch.setenv(allocation.SWITCH, given)
+    monkeypatch.setenv(allocation.THRESHOLD, "33554432")  # so that this process is not changed
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    memory.hold_little()
-    assert os.environ[memory.SWITCH] == (given or "1")
+    allocation.hold_little()
+    assert os.environ[allocation.SWITCH] == (given or "1")
 
 
 def test_where_tensorflow_runs_already_its_switch_is_left(monkeypatch):
-    monkeypatch.delenv(memory.SWITCH, raising=False)
-    monkeypatch.setenv(memory.THRESHOLD, "33554432")
+    monkeypatch.delenv(allocation.SWITCH, raising=False)
+    monkeypatch.setenv(allocation.THRESHOLD, "33554432")
     monkeypatch.setitem(sys.modules, "tensorflow", sys)  # stands in for it
-    memory.hold_little()
-    assert memory.SWITCH not in os.environ
+    allocation.hold_little()
+    assert allocation.SWITCH not in os.environ
