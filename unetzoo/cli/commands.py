@@ -190,6 +190,12 @@ cli.add_command(best)
     help="Also write the entropy; with --mirror or several folds the variance, too.",
 )
 @file_spacing_option
+@click.option(
+    "--blocks",
+    type=ABOVE_0,
+    metavar="GB",
+    help="OME-Zarr block by block, in this much memory. Default: where an image is too large.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
 @click.option(
     "--format", type=Choice(MASKS), help="Format of the masks of volumes. Default: the image's own."
@@ -200,7 +206,7 @@ cli.add_command(best)
 )
 def predict(
     run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
-    shard: str | None, device: str | None, format: str | None,
+    shard: str | None, device: str | None, format: str | None, blocks: float | None,
     file_spacing: tuple[float, float, float] | None, **options: Any,
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
@@ -235,7 +241,12 @@ def predict(
 
     predictor = load_predictor(run_folder, which, **options)
     outcome = predict_cases(
-        predictor, cases, folder, overwrite=overwrite, progress=bar_or_lines("segmenting")
+        predictor,
+        cases,
+        folder,
+        overwrite=overwrite,
+        blocks=blocks,
+        progress=bar_or_lines("segmenting"),
     )
     for path in outcome.written.values():
         say(path)

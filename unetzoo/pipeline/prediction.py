@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.io.label_files import write_label_files
+from unetzoo.pipeline.blocks import check_blocks, is_too_large, write_in_blocks
 from unetzoo.pipeline.predictor import Predictor
 from unetzoo.utils.claims import claimed
 from unetzoo.utils.files import make_folder
@@ -46,6 +47,7 @@ def predict_cases(
     folder: Path | str,
     *,
     overwrite: bool = False,
+    blocks: float | None = None,
     progress: Callable[[Iterable], Iterable] = lambda cases: cases,
 ) -> Outcome:
     """Segment cases and write their masks to a folder; a case that fails does not stop the others.
@@ -56,14 +58,18 @@ def predict_cases(
         folder: for the masks.
         overwrite: whether to replace masks that are there. If not, a case that another process is
             writing there is left to it.
+        blocks: predict images of OME-Zarr block by block with so many gigabytes of memory; None:
+            only those that are too large for the memory.
         progress: wraps the list of cases, to show progress.
 
     Beside masks of volumes, labels.ctbl and labels.label have the names of their classes.
 
     Returns: which masks were written, which were there, and which cases failed, and why.
-    Raises: ValueError if two cases would write the same file, or the folder holds their own files.
+    Raises: ValueError if two cases would write the same file, the folder holds their own files,
+        or the predictor needs whole images and blocks were asked for.
     """
     folder = Path(folder)
+    check_blocks(predictor, blocks)
     check_apart(cases, folder)
     check_targets(cases, folder)
     make_folder(folder)
@@ -79,18 +85,25 @@ def predict_cases(
             elif path.exists() and not overwrite:  # another process was faster
                 outcome.skipped[case.name] = path
             else:
-                _write(predictor, case, folder, outcome)
+                _write(predictor, case, folder, outcome, blocks)
     if predictor.label_names and any(path.suffix != ".png" for path in outcome.written.values()):
         write_label_files(folder, predictor.label_names)
     return outcome
 
 
 def _write(
-    predictor: "Predictor | NnunetPredictor", case: Case, folder: Path, outcome: Outcome
+    predictor: "Predictor | NnunetPredictor",
+    case: Case,
+    folder: Path,
+    outcome: Outcome,
+    blocks: float | None,
 ) -> None:
     """Segment a case, and say in the outcome what became of it."""
     try:
         with noted(folder, target(case, folder).name, "segmented"):
-            outcome.written[case.name] = predictor.write(case, folder)
+            if isinstance(predictor, Predictor) and (blocks or is_too_large(predictor, case)):
+                outcome.written[case.name] = write_in_blocks(predictor, case, folder, blocks)
+            else:
+                outcome.written[case.name] = predictor.write(case, folder)
     except (ValueError, OSError, MemoryError) as error:
         outcome.failed[case.name] = " ".join(str(error).split()) or type(error).__name__
