@@ -25,9 +25,10 @@ from unetzoo.utils.journal import notes
 
 
 def entries(folder):
-    """The files of a cache that are not hidden, and their content."""
+    """The files of a cache, and their content, but for hidden ones and for what was hashed."""
     files = (path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder): path for path in files}
+    names = {name: path for name, path in names.items() if name.parts[0] != jobs.CONTENTS}
     return {name: path.read_bytes() for name, path in names.items() if name.parts[0][0] != "."}
 
 

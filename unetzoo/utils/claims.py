@@ -19,7 +19,7 @@ from unetzoo.utils.files import harmless
 CLAIM = ".claim-"  # begins the names of the files
 LEASE = 600.0  # seconds without renewal after which a claim is taken over
 RENEWED = 60.0  # seconds between renewals
-POLL = 1.0  # seconds between looks at a claim that is waited for
+POLL = 0.2  # seconds between looks at a claim that is waited for
 
 
 @dataclass(frozen=True)
