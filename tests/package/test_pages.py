@@ -32,6 +32,7 @@ SMALLER = {  # the same on 2 cores in seconds
     "48, 48, 48": "16, 16, 16",
     "64,64,64": "16,16,16",
     "128,128": "32,32",
+    "200, 300, 300": "20, 30, 30",
     "steps_per_epoch=100": "steps_per_epoch=2",
     "steps=100": "steps=2",
     "epochs=10": "epochs=1",
@@ -180,6 +181,14 @@ def a_run_around_fit(printed):
     assert Path("RUN3/curves.png").exists()
 
 
+def masks_in_blocks(printed):
+    import zarr
+
+    masks = [zarr.open_array(f"{out}/scan.ome.zarr/0")[...] for out in ("MASKS", "BLOCKS")]
+    assert masks[0].shape == zarr.open_array("scan.ome.zarr/0").shape
+    np.testing.assert_array_equal(*masks)
+
+
 def the_planned_patch(printed):
     assert "80 x 192 x 160" in printed  # as nnU-Net plans it
 
@@ -190,6 +199,7 @@ LEFT = {  # what must be there afterwards
     "docs/how-to/predict.md": (masks_on_their_images_grid,),
     "docs/how-to/evaluate.md": (scores_of_the_held_out,),
     "docs/how-to/plan.md": (the_planned_patch,),
+    "docs/how-to/large-volumes.md": (masks_in_blocks,),
 }
 
 
