@@ -43,8 +43,8 @@ def hasten(model: keras.Model) -> keras.Model:
     Its norms and leaky ReLUs hold fewer maps for back-propagation.
 
     Only on TensorFlow, on a CPU and without XLA; instance norms on PyTorch; and convolutions
-    that enlarge, or are of volumes, on jax's CPU. Elsewhere nothing changes. Weights, configuration and saved files stay the
-    same.
+    that enlarge, or are of volumes, on jax's CPU. Elsewhere nothing changes. Weights,
+    configuration and saved files stay the same.
 
     Returns: the model itself.
 
