@@ -208,7 +208,8 @@ class Files(TrainingData):
         cases = {case.name: case for case in self.to_score(run)}
         if self.own:
             self.check_same(run, held_out_only=True)
-            before = held_out_masks(run, list(cases.values()))
+            place = getattr(predictor.previous, "folder", None)
+            before = held_out_masks(run, list(cases.values()), place)
             predictor = dataclasses.replace(predictor, previous=before)
         masks = predict_cases(
             predictor,
