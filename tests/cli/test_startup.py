@@ -98,6 +98,8 @@ UNETZOO = [
     (["evaluate", "{run}", "--data", "{out}"], "out: expected a folder"),
     (["evaluate", "{run}", "--data", "{bad}"], "no.png: there is no such file"),
     (["evaluate", "{run}", "-o", "{file}/x"], "cannot be written"),
+    (["evaluate", "{run}", "--previous", "{untrained}"], "no stage before; give no --previous"),
+    (["evaluate", "--masks", "{run}", "--data", "{bad}", "--previous", "{run}"], "a RUN with it"),
     (["plan", "{data}", "-o", "{file}/x"], "cannot be written"),
     (["plan", "{data}", "--memory-gb", "0"], "memory_gb 0.0: expected a positive number"),
     (["plan", "{data}", "--layout", "x"], "layout 'x': expected one of"),

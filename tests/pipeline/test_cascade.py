@@ -239,6 +239,32 @@ def test_held_out_cases_are_scored_with_masks_that_did_not_see_them(place, tmp_p
 
 
 @pytest.mark.slow
+def test_held_out_cases_are_scored_with_the_stage_before_that_is_given(place, tmp_path):
+    """Its folder, or its masks; not one network, which may have seen the cases."""
+    first, run = place / "runs" / "3d_lowres", place / "runs" / "fold_1"
+    moved = shutil.copytree(first, tmp_path / "moved")
+    masks = shutil.copytree(first / "masks", tmp_path / "given")
+
+    def scored(previous):
+        folder = tmp_path / f"scores-{previous.name}"
+        evaluate(predictor_of_run(run, previous=previous), None, folder, worst=0)
+        return volumes(folder / "masks")
+
+    for name, mask in scored(moved).items():
+        np.testing.assert_array_equal(scored(masks)[name], mask)
+        path = masks / name
+        kept = nibabel.load(path)
+        nibabel.save(nibabel.Nifti1Image(np.zeros(kept.shape, "uint8"), kept.affine), path)
+        assert (scored(masks)[name] != mask).any()
+        break
+    with pytest.raises(ValueError, match=r"fold_0: no folder of unetzoo cross-validate"):
+        scored(moved / "fold_0")
+    done = unetzoo_command("evaluate", run, "--previous", moved / "fold_0", "-o", tmp_path / "no")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no folder of unetzoo cross-validate" in done.stderr
+
+
+@pytest.mark.slow
 def test_a_stage_before_that_was_moved_with_the_run_is_found(place, tmp_path):
     there = shutil.copytree(place / "runs", tmp_path / "moved")
     record = json.loads((there / "fold_0" / "run.json").read_text())

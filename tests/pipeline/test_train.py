@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -389,6 +390,29 @@ def test_what_the_labels_leave_unlearned_is_said(tmp_path):
     text = " ".join(str(warning.message) for warning in told)
     assert "only held-out cases have the classes [10], which cannot be learned" in text
     assert "the labels are 0 to 10, so 11 classes are trained" in text
+
+
+@pytest.mark.parametrize("objects", [True, False])
+def test_classes_with_names_that_look_like_numbers_of_objects_are_said(tmp_path, objects):
+    """In each case they count from 1 on; classes proper are all there, or one is not."""
+    for part in ("imagesTr", "labelsTr"):
+        (tmp_path / part).mkdir()
+    for case in range(5):
+        mask = np.arange(256, dtype="uint8").reshape(16, 16) % (9 + case if objects else 13)
+        mask[mask == (0 if objects else 2 * case)] = 0
+        Image.fromarray(np.zeros((16, 16), "uint8")).save(
+            tmp_path / "imagesTr" / f"{case}_0000.png"
+        )
+        Image.fromarray(mask).save(tmp_path / "labelsTr" / f"{case}.png")
+    names = {"background": 0, **{f"cell {n}": n for n in range(1, 13)}}
+    manifest = {"channel_names": {"0": "x"}, "labels": names, "numTraining": 5}
+    (tmp_path / "dataset.json").write_text(json.dumps({**manifest, "file_ending": ".png"}))
+    data = training_data(Settings(str(tmp_path), "unet2d_small", (16, 16), fold=None))
+    with warnings.catch_warnings(record=True) as told, Survey() as survey:
+        warnings.simplefilter("always")
+        data.begin(tmp_path / "run", 1, survey)
+    text = " ".join(str(warning.message) for warning in told)
+    assert ("up to 12, as if they numbered objects" in text) == objects
 
 
 def test_a_file_of_splits_says_which_cases_are_held_out(small_data, tmp_path):

@@ -23,6 +23,7 @@ from unetzoo.cli.options import (
     file_spacing_option,
     labels_options,
     model_options,
+    previous_option,
     train_options,
     which_option,
     workers_option,
@@ -171,11 +172,7 @@ cli.add_command(best)
 @model_options
 @click.option("--folds", help="Of a folder of nnU-Net: 0,1 or all. Default: every fold.")
 @click.option("--checkpoint", help="Of a folder of nnU-Net. Default: checkpoint_final.pth.")
-@click.option(
-    "--previous",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Of a cascade: the stage before, or masks of it. Default: as it was trained.",
-)
+@previous_option
 @click.option(
     "--canonical",
     is_flag=True,
@@ -296,6 +293,7 @@ def export(run_folder: Path, folder: Path, format: str, which: str, overwrite: b
     "-o", "--out", "folder", type=FOLDER, help="Folder for the scores. Default: RUN/evaluation."
 )
 @model_options
+@previous_option
 @click.option(
     "--tolerance", default=1.0, type=ABOVE_0, help="Tolerance of the surface Dice, in mm or pixels."
 )
@@ -305,7 +303,7 @@ def evaluate(
     run_folder: Path | None, masks: Path | None, against: Path | None, data: str | None,
     test: bool, calibration: bool, skips: bool, folder: Path | None, which: str, tolerance: float,
     worst: int, labels: Any, classes: int | None, ignore: int | None, threshold: float | None,
-    geometry: str, device: str | None,
+    geometry: str, device: str | None, previous: Path | None,
     **options: bool | float,
 ) -> None:  # fmt: skip
     """Segment labeled cases with the network of the folder RUN, and score them.
@@ -317,6 +315,7 @@ def evaluate(
     if geometry != "header":
         numbers["geometry"] = geometry
     of_run = {"test": test, "calibration": calibration, "skips": skips}
+    of_run["previous"] = previous is not None
     check_evaluation(run_folder, masks, against, data, numbers, of_run)
     if masks is not None or run_folder is None:
         _evaluate_masks([path for path in (masks, against) if path], data, folder,
@@ -324,14 +323,14 @@ def evaluate(
         return
     from unetzoo.cli.skips import cases_to_show, playground
     from unetzoo.model_files import check_saved
-    from unetzoo.pipeline.early import training_data
+    from unetzoo.pipeline.early import check_scored, training_data
     from unetzoo.pipeline.run import Run
 
     out = folder or run_folder / "evaluation"
     options = {name: value for name, value in options.items() if value is not None}
     run = Run.read(run_folder)
     scored_on = training_data(run.settings, data, test=test)
-    scored_on.to_score(run)
+    check_scored(run, scored_on, previous)
     shown = cases_to_show(scored_on, run) if skips else {}
     check_saved(run.model_file(which))
     check_folder(out)
@@ -342,7 +341,7 @@ def evaluate(
     from unetzoo.pipeline.evaluator import evaluate as run_evaluation
     from unetzoo.pipeline.loading import predictor_of_run
 
-    predictor = predictor_of_run(run_folder, which, **options)
+    predictor = predictor_of_run(run_folder, which, previous=previous, **options)
     measured: dict[str, Any] = {"tolerance": tolerance, "worst": worst, "test": test}
     if calibration:
         evaluation, trusted = calibrate(predictor, data, out, **measured)

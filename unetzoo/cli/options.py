@@ -77,6 +77,11 @@ workers_option = click.option(
 device_option = click.option(
     "--device", help="cpu, gpu, or gpu:1 for the second. Default: a GPU if there is one."
 )
+previous_option = click.option(
+    "--previous",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of a cascade: the stage before, or masks of it. Default: as it was trained.",
+)
 which_option = click.option(
     "--model",
     "which",

@@ -16,7 +16,7 @@ from unetzoo.model_files import check_saved
 from unetzoo.pipeline.chosen import Chosen, is_chosen
 from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.from_tfds import Tfds
-from unetzoo.pipeline.previous import place_before
+from unetzoo.pipeline.previous import held_out_masks, place_before
 from unetzoo.pipeline.run import PLAN, RUN, Run
 from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.training_data import TrainingData
@@ -179,6 +179,18 @@ def channels_of(folder: Path, which: str, options: dict[str, Any]) -> tuple[int,
     check_saved(run.model_file(which))
     place_before(run, options.get("previous"))
     return run.channels, run.layout == "nnunet"
+
+
+def check_scored(run: Run, data: TrainingData, previous: Path | None) -> None:
+    """Check what a run is to be scored on, and the stage before it, before Keras is loaded.
+
+    Raises: ValueError for data without cases to score, and a stage before that cannot be.
+    """
+    cases = data.to_score(run)
+    if data.own and isinstance(cases, list):
+        held_out_masks(run, cases, previous)
+    else:
+        place_before(run, previous)
 
 
 def check_no_stage(folder: Path, options: dict[str, Any]) -> None:

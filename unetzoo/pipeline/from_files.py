@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from unetzoo.data.patches import PatchDataset
     from unetzoo.pipeline.predictor import Predictor
 
-OBJECTS = 8  # from this label on, labels without names may be numbers of objects
+OBJECTS = 8  # from this label on, labels may be numbers of objects
 
 
 def _exists(place: str) -> bool:
@@ -208,7 +208,8 @@ class Files(TrainingData):
         cases = {case.name: case for case in self.to_score(run)}
         if self.own:
             self.check_same(run, held_out_only=True)
-            before = held_out_masks(run, list(cases.values()))
+            place = getattr(predictor.previous, "folder", None)
+            before = held_out_masks(run, list(cases.values()), place)
             predictor = dataclasses.replace(predictor, previous=before)
         masks = predict_cases(
             predictor,
@@ -270,11 +271,21 @@ class Files(TrainingData):
                 "be learned; give another --fold, or 'all'.",
                 stacklevel=2,
             )
-        dataset = self.dataset
-        if not dataset.class_names and dataset.scheme.mapping is None and max(every) >= OBJECTS:
+        unnamed = not self.dataset.class_names and scheme.mapping is None
+        apart = not (scheme.regions or scheme.overlapping)
+        if max(every) < OBJECTS or not apart:
+            return
+        if unnamed:
             warnings.warn(
                 f"{self.place}: the labels are 0 to {max(every)}, so {max(every) + 1} classes are "
                 "trained; if they number objects, write masks of 0 and 1 instead.",
+                stacklevel=2,
+            )
+        elif _counted_up(seen.values()):
+            warnings.warn(
+                f"{self.place}: the classes of each case are 1 to a number of its own, up to "
+                f"{max(every)}, as if they numbered objects; if they do, write masks of 0 and 1 "
+                "instead.",
                 stacklevel=2,
             )
 
@@ -311,3 +322,11 @@ class Files(TrainingData):
                 "there; put back the data that it was begun with."
             )
         return [cases[name] for name in names]
+
+
+def _counted_up(seen: Iterable[set[int]]) -> bool:
+    """Whether the classes of each case are 1, 2, 3 ..., and not equally many in all cases."""
+    each = [found - {0} for found in seen]
+    return len({len(found) for found in each}) > 1 and all(
+        found == {*range(1, len(found) + 1)} for found in each
+    )

@@ -17,7 +17,7 @@ from unetzoo.data.io.volumes import Volume
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs
 from unetzoo.pipeline.chosen import FOLD, Chosen, is_chosen
-from unetzoo.pipeline.run import Run
+from unetzoo.pipeline.run import RUN, Run
 from unetzoo.utils.json_values import short
 from unetzoo.utils.text import counted
 
@@ -113,7 +113,7 @@ def place_before(run: Run, given: Path | str | None = None) -> Path | None:
     if found is None:
         raise ValueError(
             f"{places[0]}: no folder; the run in {run.folder} is a cascade: put back the folder of "
-            "the stage before, or give it, or one with its masks, to unetzoo predict as --previous."
+            "the stage before, or give it, or one with its masks, as --previous."
         )
     return found
 
@@ -184,11 +184,26 @@ def keys_with(masks: Mapping[str, Path], keys: Mapping[str, str]) -> dict[str, s
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in both.items()}
 
 
-def held_out_masks(run: Run, cases: Sequence[Case]) -> GivenMasks | None:
+def held_out_masks(
+    run: Run, cases: Sequence[Case], place: Path | str | None = None
+) -> GivenMasks | None:
     """The masks that a cascade gets for its held-out cases, by folds that did not see them.
 
     The networks of the stage before, all together, have seen each of these cases.
+
+    Args:
+        run: of the cascade, or another, which gets none.
+        cases: that are held out.
+        place: the folder of the stage before, or of masks named after their cases; None for that
+            which the run was trained with.
+
+    Raises: ValueError for a folder of a network that may have seen the cases.
     """
-    masks = masks_of(run, cases)
-    known = {case.images[0]: masks[case.name] for case in cases if case.name in masks}
-    return GivenMasks(Path(run.settings.previous or ""), run.scheme, known) if masks else None
+    before = place_before(run, place)
+    if before is None:
+        return None
+    if not is_chosen(before) and not (before / RUN).exists():
+        return GivenMasks(before, run.scheme)
+    masks = masks_before(before, cases)
+    known = {case.images[0]: masks[case.name] for case in cases}
+    return GivenMasks(before, run.scheme, known)
