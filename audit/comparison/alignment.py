@@ -13,6 +13,8 @@ from audit.tables import Row
 
 ACTIVATIONS = {
     "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "GELU", "SiLU", "Sigmoid", "Softmax", "Tanh",
+    "CELU", "Hardsigmoid", "Hardswish", "LogSoftmax", "Mish", "ReLU6", "SELU", "Softmax2d",
+    "Softplus", "Swish",
 }  # fmt: skip
 UPWARD = re.compile("^(ops.)?UpSampling|LinearUpsampling|ResizeToMatch|Upsampl")
 # How much a pair of rows of a family weighs: what makes the network's form weighs most.

@@ -46,6 +46,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         modules = _modules(lines, start, start + length)
         if not modules or not (len(modules) == 1 or any(m["depth"] for m in modules)):
             return None
+        if any(module["shape"].startswith("(") for module in modules):
+            return None  # Keras's table; torchinfo's sizes are in square brackets
         root = modules[0]["kind"] if modules[0]["depth"] == 0 else ""
         rows = list(turned(_rows(modules)))
         inner = sum(row.total for row in rows[1:])

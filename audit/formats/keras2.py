@@ -107,7 +107,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         section = range(start + 1, start + rules)
         if not any("(" in lines[n] and CLASS.search(lines[n]) for n in section):
             return None  # the table of torchsummary or Gluon, which have the same header
-        wrapped = _wrapped(lines, depths, section)
+        framed = lines[start] != printed[start]  # then a line is a row
+        wrapped = None if framed else _wrapped(lines, depths, section)
         rows = wrapped or []
         style = keras2_wrapped.era(lines[start:end]) if wrapped is not None else "keras2"
         if sum(row.total for row in rows) != stated.get("total") or not rows:

@@ -112,9 +112,13 @@ def rows(lines: list[tuple[str, int]], offsets: list[int], flagged: bool) -> lis
     blocks: list[list[str]] = []
     depths: list[int] = []
     bounds = list(zip(offsets, [*offsets[1:], None], strict=True))
-    ruled = (n for n, (line, _) in enumerate(lines[:4], 1) if line.strip() and not line.strip(" ="))
+    ruled = (
+        n for n, (line, _) in enumerate(lines[:4], 1) if line.strip() and not line.strip(" =-─━")
+    )
     lines = lines[next(ruled, 0) :]  # below the header's last line
-    body = [pair for pair in lines if not pair[0].strip() or pair[0].strip().strip("_=-")]
+    body = [pair for pair in lines if not pair[0].strip() or pair[0].strip(" _=-─━")]
+    while body and not body[-1][0].strip():
+        body.pop()
     apart = not all(line.strip() for line, _ in body[1:-1])
     fresh = True
     for line, depth in body:

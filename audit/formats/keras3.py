@@ -28,9 +28,9 @@ POSITIONS = {
     "keras3": ((0.45, 0.80, 1.0), (0.3, 0.56, 0.74, 1.0)),
     "keras3d": ((0.45, 0.84, 1.0), (0.3, 0.56, 0.70, 1.0)),
 }
-HEADER = re.compile(r"\s*[┃|]\s*Layer \(type\)\s*[┃|]\s*Output Shape\s*[┃|]\s*Param #")
-BARS = re.compile(r"[┃│|]")
-BORDER = re.compile(r"\s*(?:[┏┡├└╇┗]|\+[-=]|\|[-=]+[+|])")
+HEADER = re.compile(r"\s*[┃│║|]\s*Layer \(type\)\s*[┃│║|]\s*Output Shape\s*[┃│║|]\s*Param #")
+BARS = re.compile(r"[┃│║|]")
+BORDER = re.compile(r"\s*(?:[┏┡├└╇┗╭╰┌╔╠╚┣]|\+[-=]|\|[-=]+[+|])")
 GRID = re.compile(r"\s*\+[-=]")
 NAMED = re.compile(r"(?P<name>[^(…]+)(?:…?\s*\((?P<kind>[^)…]*…?)|…)")
 COUNT = re.compile(r"[\d,]{1,26}$")
@@ -175,7 +175,7 @@ def _depth(cell: str) -> int:
 
 def _cells(line: str) -> list[str]:
     """A line's cells; a name may hold a ``|`` if the frame is drawn with other signs."""
-    bars = "│" if "│" in line else "|"
+    bars = next((bar for bar in "│┃║" if bar in line), "|")
     cells = line.strip().split(bars)[1:-1] or [""]
     return [cells[0].rstrip(), *map(str.strip, cells[1:])]
 

@@ -66,7 +66,9 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
             continue
         try:
             nodes, number = _nodes(lines, start + 1, len(root["indent"]))
-            table = _table(root["name"], nodes, repairs, start)
+            ended = lines[number - 1].strip()[:1] == ")"
+            open_end = () if ended else ("the print ends without its bracket: it is cut",)
+            table = _table(root["name"], nodes, (*repairs, *open_end), start)
         except BadTextError as error:
             tables.append((start, error))
         else:

@@ -1,8 +1,9 @@
 """The likeliest way to give a row of PyTorch from the maps before it."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 from audit.comparison.alignment import family_of
@@ -12,6 +13,7 @@ from audit.rebuilding.modules import fits, widths_read
 from audit.tables import Row
 
 MOST_SKIPS = 4  # maps that one concatenation reads besides the row before it
+READ_AGAIN = re.compile("Concatenate|Transpose|UpSampling")  # by what several may read a map
 GATES = ("sigmoid", "softmax")
 NORMS = ("BatchNormalization", "GroupNormalization")
 PASSED = (*NORMS, "ReLU", "LeakyReLU", "PReLU")
@@ -50,7 +52,8 @@ class Wiring(Maps):
     def add(self, row: Row) -> None:
         """Give the next row, in the likeliest way. Raises: ValueError if there is none."""
         module = module_of(row, self.rank, row.name)
-        options = sorted(self._options(module), key=lambda option: option.cost)
+        options = list(self._options(module)) or list(self._options(replace(module, each=True)))
+        options.sort(key=lambda option: option.cost)
         if not options:
             raise ValueError(
                 f"row {row.name!r}: no layer of class {row.layer_class!r} gives its shape and its "
@@ -146,22 +149,23 @@ class Wiring(Maps):
                 if mate:
                     yield Option(fit.cost, (mate, current), "Add", current.sizes, fit)
                 yield Option(fit.cost + bool(mate), (current,), "", current.sizes, fit)
-            for sizes in self._pooled(module, current):
+            for sizes, cost in self._resized(module, current):
                 for fit in fits(module, sizes, current.width):
-                    cost = fit.cost + (0.1 if self.bare else RESIZED)
-                    yield Option(cost, (current,), "", sizes, fit)
+                    yield Option(cost + fit.cost, (current,), "", sizes, fit)
         for number, value in enumerate(self._branches()):
             if value.width in widths:
                 for fit in fits(module, value.sizes, value.width):
                     cost = BRANCH - (value.kind == "Concatenate") + fit.cost + number / 1000
                     yield Option(cost, (value,), "", value.sizes, fit)
 
-    def _pooled(self, module: Module, value: Value) -> list[Sizes]:
-        """Sizes to which a function may have brought a map: half of them, or twice."""
-        if module.sizes is None or self.shows_pools:
-            return []
+    def _resized(self, module: Module, value: Value) -> Iterator[tuple[Sizes, float]]:
+        """Sizes to which a function may have brought a map, with how unlikely that is."""
         halves = tuple(n // 2 for n in value.sizes)
-        return [halves] if min(halves) > 0 else []
+        if module.sizes and not self.shows_pools and min(halves) > 0:
+            yield halves, 0.1 if self.bare else RESIZED
+        if module.sizes and not self.shows_ups:
+            for times in (2, 4, 8):
+                yield tuple(times * n for n in value.sizes), RESIZED
 
     def _branches(self) -> list[Value]:
         """Earlier maps, the likeliest first: what the last row reads, unread ones, level ends."""
@@ -227,6 +231,9 @@ class Wiring(Maps):
     def _bases(self) -> Iterator[tuple[Value, float]]:
         if not self.current.gate:
             yield self.current, 0.0
+        for value in self.unread[-3:]:  # as where a UNet++ begins its next diagonal
+            if not value.gate:
+                yield value, 0.7
 
     def _skips(self, base: Value, width: int) -> Iterator[tuple[tuple[Value, ...], float]]:
         """Earlier maps that have so many channels together, with how unlikely they are."""
@@ -237,12 +244,20 @@ class Wiring(Maps):
         ]  # fmt: skip
         near = sorted(near, key=lambda v: self._as_skip(v), reverse=True)
         single = [v for v in near if v.width == width]
-        for number, value in enumerate(single[:6]):
-            yield (value,), number / 10 + 2.5 * (bool(value.readers) and not value.down)
-        ends = [v for v in near if v.down or not v.readers or "Concatenate" in v.readers][:8]
+        tried = Counter[Sizes]()
+        for value in single:
+            if (number := tried[value.sizes]) < 6:
+                yield (value,), number / 10 + 2.5 * (bool(value.readers) and not value.down)
+            tried[value.sizes] += 1
+        if any(self._moved(v.sizes, base.sizes) <= MOVED for v in single):
+            return
+        ends = [
+            v for v in near if v.down or not v.readers or any(map(READ_AGAIN.search, v.readers))
+        ]
+        ends = sorted(ends, key=lambda v: self._moved(v.sizes, base.sizes))[:8]
         for count in range(2, MOST_SKIPS + 1):
             for group in combinations(ends, count):
-                if sum(v.width for v in group) == width and not single:
+                if sum(v.width for v in group) == width:
                     yield group, 0.5 * count
 
     def _as_skip(self, value: Value) -> tuple:

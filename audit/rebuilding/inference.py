@@ -5,6 +5,7 @@ an earlier map, or an earlier map alone. The functions that this needs (concaten
 interpolation, crops, pads) are layers of their own.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from audit.rebuilding.steps import Step
 from audit.tables import Row, Table
 from unetzoo.utils.text import few, printable
 
+CONVOLUTION = re.compile(r"Conv[123]D")
+
 
 def inferred(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...]]:
     """The layers of a table of PyTorch, and the names of those whose outputs are the network's.
@@ -24,7 +27,7 @@ def inferred(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...
     Raises: ValueError for a table without convolutions, and for rows that nothing gives.
     """
     rows = _layers(table, assumed)
-    first = next((row for row in rows if row.layer_class.startswith("Conv")), None)
+    first = next((row for row in rows if CONVOLUTION.match(row.layer_class)), None)
     if first is None:
         raise ValueError(f"{table.name!r}: it has no convolution; expected a network's table.")
     rank = int(first.layer_class[4])

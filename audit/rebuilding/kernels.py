@@ -36,9 +36,26 @@ def _kernel_forms(module: Module, width: int) -> list[tuple[Sizes, bool, float]]
     ]  # fmt: skip
 
 
+def depthwise(module: Module) -> list[tuple[Sizes, bool]]:
+    """The kernels, and whether with a bias, with which each channel is convolved by itself."""
+    width, count = module.width or 0, module.row.total
+    if not module.each or width < 2 or count % width:
+        return []
+    found = []
+    for side, bias in product((3, 5, 7), (False, True)):
+        if count == (side**module.rank + bias) * width:
+            found.append(((side,) * module.rank, bias))
+    return found
+
+
 def convolutions(module: Module, sizes: Sizes, width: int) -> list[Fit]:
     found = []
-    for kernel, bias, cost in _kernel_forms(module, width):
+    each = depthwise(module) if width == module.width else []
+    forms: list[tuple[Sizes, bool, float, dict[str, int]]] = [
+        (*form, {}) for form in _kernel_forms(module, width)
+    ]
+    forms += [(kernel, bias, 0.4, {"groups": width}) for kernel, bias in each]
+    for kernel, bias, cost, groups in forms:
         for strides, padding, more in _steps(module, sizes, kernel):
             given = zip(sizes, kernel, strides, padding, strict=True)
             out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in given)
@@ -51,7 +68,7 @@ def convolutions(module: Module, sizes: Sizes, width: int) -> list[Fit]:
                 arguments["strides"] = one(strides)
             arguments |= {"padding": "same"} if same else {}
             arguments |= {} if bias else {"use_bias": False}
-            arguments |= _printed_settings(module)
+            arguments |= groups | _printed_settings(module)
             before = () if same or not any(padding) else padding
             found.append(Fit(module.kind, arguments, out, module.width, cost + more, before))
     return found

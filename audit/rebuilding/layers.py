@@ -222,8 +222,10 @@ def _kind(site: Site) -> Arguments:
 
 
 def _prelu(site: Site) -> Arguments:
-    axes = list(range(1, len(site.row.shape) - 1))
-    return {"shared_axes": axes} if site.row.total == site.width else {}
+    axes = list(range(1, len(site.row.shape)))
+    if site.row.total == 1 < site.width:
+        return {"shared_axes": axes}
+    return {"shared_axes": axes[:-1]} if site.row.total == site.width else {}
 
 
 def _nothing(site: Site) -> Arguments:
@@ -242,7 +244,7 @@ SOLVERS: dict[str, Solver] = {
     **{f"SpatialDropout{n}D": _rate for n in (1, 2, 3)},
     **dict.fromkeys(
         ("Add", "Average", "Concatenate", "Flatten", "Maximum", "Minimum", "Multiply", "Subtract",
-         "ELU", "LayerNormalization", "LeakyReLU", "ReLU", "Softmax"), _nothing
+         "ELU", "Identity", "LayerNormalization", "LeakyReLU", "ReLU", "Softmax"), _nothing
     ),
     "Activation": _kind, "GroupNormalization": _groups,
     "BatchNormalization": _norm, "Dense": _dense, "Dropout": _rate,

@@ -42,12 +42,14 @@ class Module:
         rank: the network's axes of space.
         name: the layer's name, which no other layer has.
         given: the printed arguments.
+        each: whether each channel may be convolved by itself.
     """
 
     row: Row
     rank: int
     name: str
     given: dict[str, str] = field(default_factory=dict)
+    each: bool = False
 
     @property
     def kind(self) -> str:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from audit.comparison.forms import forms_reading, is_transposed
-from audit.rebuilding.kernels import convolutions, kernels, side_cost, transposed
+from audit.kinds import KINDS
+from audit.rebuilding.kernels import convolutions, depthwise, kernels, side_cost, transposed
 from audit.rebuilding.module import Fit, Module, Sizes, one
 
 EPSILON = {"epsilon": 1e-5}  # PyTorch's; Keras's is 1e-3
 BATCH = {**EPSILON, "momentum": 0.9}
+PADS = re.compile(r"\b\d{1,6}\b")
 ACTIVATIONS = {
     "Sigmoid": "sigmoid", "Tanh": "tanh", "GELU": "gelu", "SiLU": "silu", "Mish": "mish",
     "Softplus": "softplus", "Hardswish": "hard_silu", "LogSoftmax": "log_softmax",
@@ -27,8 +29,9 @@ def widths_read(module: Module) -> list[int]:
     if channels := module.row.settings.get("in_channels"):
         return [channels]
     if "Conv" in module.kind or module.kind == "Dense":
-        forms = forms_reading(module.row, None)
-        return list(dict.fromkeys(form.inputs for form in sorted(forms, key=_unlikely(module))))
+        forms = sorted(forms_reading(module.row, None), key=_unlikely(module))
+        own = [module.width or 0] if module.kind.startswith("Conv") and depthwise(module) else []
+        return list(dict.fromkeys([*(form.inputs for form in forms), *own]))
     return [module.width] if module.width else []
 
 
@@ -56,7 +59,12 @@ def _fits(module: Module, sizes: Sizes, width: int) -> Sequence[Fit]:
         return _pools(module, sizes, width)
     if kind.startswith("Upsampl"):
         return _upsampled(module, sizes, width)
+    if kind.startswith("ZeroPadding"):
+        return _pads(module, sizes, width)
     simple = _simple(module, width)
+    if not simple and not module.row.total and kind not in KINDS:
+        word = f"{kind} passes its input on (or computes something without numbers)"
+        return [Fit("Identity", {}, sizes, width, 0.0, (), (word,))]
     return [Fit(*simple, sizes=sizes, width=_outputs(module, width))] if simple else []
 
 
@@ -101,6 +109,21 @@ def _pool_choices(
     word = "pools that do not overlap (or that do)"
     three, two, one = ((n,) * module.rank for n in (3, 2, 1))
     return [(steps, steps, none, (word,)), (three, two, one, ()), (three, two, none, ())]
+
+
+def _pads(module: Module, sizes: Sizes, width: int) -> list[Fit]:
+    """Zeros around a map: as printed, last axis first; else what its sizes tell."""
+    numbers = [int(n) for n in PADS.findall(str(module.row.settings.get("printed", "")))]
+    if len(numbers) == 2 * module.rank:
+        pads = tuple(zip(numbers[::2], numbers[1::2], strict=True))[::-1]
+    elif module.sizes and all(m >= n for n, m in zip(sizes, module.sizes, strict=True)):
+        more = [m - n for n, m in zip(sizes, module.sizes, strict=True)]
+        pads = tuple((n // 2, n - n // 2) for n in more)
+    else:
+        return []
+    out = tuple(n + sum(pad) for n, pad in zip(sizes, pads, strict=True))
+    word = () if numbers else ("a pad in the middle (or elsewhere)",)
+    return [Fit(module.kind, {"padding": pads}, out, width, 0.0, (), word)]
 
 
 def _upsampled(module: Module, sizes: Sizes, width: int) -> list[Fit]:

@@ -120,6 +120,7 @@ def rebuild(table: Table) -> Rebuilt:
             f"{table.name!r}: its counts are rounded; expected a table with every number in full."
         )
     assumed: Assumed = {}
+    table = _each_with_its_own(table, assumed)
     if table.of_pytorch:
         steps, outputs = inferred(table, assumed)
     else:
@@ -128,6 +129,25 @@ def rebuild(table: Table) -> Rebuilt:
     rebuilt = Rebuilt(table, tuple(steps), outputs, sentences)
     rebuilt.diff  # noqa: B018  (raises if it cannot be built)
     return rebuilt
+
+
+def _each_with_its_own(table: Table, assumed: Assumed) -> Table:
+    """The table with the weights that a file holds once for several layers in each of them.
+
+    PyTorch's export keeps one of equal tensors, such as the scales of fresh norms.
+    """
+    if not any("counted elsewhere" in row.settings for row in table):
+        return table
+    rows = []
+    for row in table:
+        if more := row.settings.get("counted elsewhere"):
+            word = "weights of its own (the file holds them once for several layers)"
+            assumed.setdefault(word, []).append(printable(row.name))
+            parameters = {**dict(more), **row.parameters}
+            moving = parameters.get("moving", 0)
+            row = row.but(parameters=parameters, trainable=sum(parameters.values()) - moving)
+        rows.append(row)
+    return replace(table, rows=tuple(rows))
 
 
 def _solved(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...]]:
@@ -182,10 +202,10 @@ def _standing_for(row: Row, inputs: tuple[str, ...]) -> tuple[str, tuple[str, ..
         return f"Cropping{rank}D", inputs, "a crop (the table names no operation)"
     if kind in ("LinearUpsampling", "ResizeToMatch"):
         return f"UpSampling{rank}D", inputs[:1], ""
-    if kind in ("CropToMatch", "CropToMultiple", "CenterCrop"):
-        return f"Cropping{rank}D", inputs[:1], ""
-    if kind == "PadToMatch":
-        return f"ZeroPadding{rank}D", inputs[:1], ""
+    if kind in ("CropToMatch", "CropToMultiple", "CenterCrop", "PadToMatch"):
+        return f"{'ZeroPadding' if kind == 'PadToMatch' else 'Cropping'}{rank}D", inputs[:1], ""
+    if kind == "Clip":
+        return "ReLU", inputs, "no upper bound (or 6, as ReLU6 has)"
     if kind in ("Sigmoid", "Tanh", "Gelu", "GELU"):
         return "Activation", inputs, ""
     if kind == "TokensToMap":

@@ -1,7 +1,7 @@
 """The wiring of a table that says what each row reads: Keras's, and an ONNX file's."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from audit.comparison.forms import CERTAIN, Form, forms_of, forms_reading, is_conv
@@ -10,6 +10,7 @@ from audit.tables import Row, Shape, Table
 from unetzoo.utils.text import counted, few, printable
 
 JOINS = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+KEEPING = re.compile("Normalization|Activation|Dropout|LU$")
 Assumed = dict[str, list[str]]  # what is assumed, and of which rows
 
 
@@ -18,7 +19,9 @@ def wired(table: Table, assumed: Assumed) -> list[Row]:
 
     Raises: ValueError for layers called twice, and for inputs that are no rows before it.
     """
-    rows = _computing(table.rows) if table.style == "onnx" else list(table.rows)
+    rows = _apart(table.rows) if table.once_a_layer else list(table.rows)
+    if table.style == "onnx":
+        rows = _computing(_sized(rows, assumed))
     names = [row.name for row in rows]
     twice = [row.name for row in rows if any("[0]" not in each for each in row.inputs)]
     if len(set(names)) < len(names) or twice:
@@ -55,7 +58,36 @@ def wired(table: Table, assumed: Assumed) -> list[Row]:
     return whole
 
 
-def _computing(rows: Sequence[Row]) -> list[Row]:
+def _apart(rows: Sequence[Row]) -> list[Row]:
+    """The rows under names of their own: of long names a column leaves the same beginning."""
+    taken: set[str] = set()
+    found = []
+    for row in rows:
+        name, number = row.name, 1
+        while name in taken:
+            name, number = f"{row.name}_{number + 1}", number + 1
+        taken.add(name)
+        found.append(row if name == row.name else row.but(name=name))
+    return found
+
+
+def _sized(rows: Sequence[Row], assumed: Assumed) -> Iterator[Row]:
+    """An ONNX file's rows, where sizes are computed with those that their inputs tell."""
+    shapes: dict[str, Shape] = {}
+    for row in rows:
+        reads = [shapes[name] for name in sources_of(row) if len(shapes.get(name, ())) > 2]
+        if reads and (row.shape == (None,) or None in row.shape[1:]):
+            if row.layer_class == "Concatenate":
+                row = row.but(shape=(*reads[0][:-1], sum(shape[-1] or 0 for shape in reads)))
+            elif row.layer_class.startswith("ZeroPadding"):
+                word = "a pad of nothing (the file computes how much)"
+                assumed.setdefault(word, []).append(printable(row.name))
+                row = row.but(shape=reads[0])
+        shapes[row.name] = row.shape
+        yield row
+
+
+def _computing(rows: Iterable[Row]) -> list[Row]:
     """An ONNX file's rows without those that compute sizes; maps are cropped or padded to a join.
 
     The last input of a join has the join's sizes: of the others it shows no crop, which is a slice.
@@ -72,6 +104,8 @@ def _computing(rows: Sequence[Row]) -> list[Row]:
                     found.append(fitted)
                     sources[number] = fitted.name
         source = maps.get(sources[0]) if sources else None
+        if source and row.layer_class in JOINS and len(sources) == 1 and row.shape == source.shape:
+            row = row.but(layer_class="Identity")
         if source and (padded := _padded(row, source)):
             found.append(padded)
             sources[0] = padded.name
@@ -125,7 +159,7 @@ def _image(table: Table, assumed: Assumed) -> Row:
 
 def _wired(rows: list[Row], assumed: Assumed) -> list[Row]:
     """The rows with their inputs: a row that names none reads the one before it."""
-    known: list[str] = []
+    known: dict[str, Row] = {}
     wired: list[Row] = []
     branches = any(row.inputs for row in rows)
     for row in rows:
@@ -135,13 +169,15 @@ def _wired(rows: list[Row], assumed: Assumed) -> list[Row]:
             if branches:
                 assumed.setdefault("it reads the row before it", []).append(printable(row.name))
         names = [_found(each.split("[")[0], known, row, assumed) for each in inputs]
-        known.append(row.name)
+        known[row.name] = row
         wired.append(replace(row, inputs=tuple(f"{name}[0][0]" for name in names)))
     return wired
 
 
-def _found(name: str, known: Sequence[str], row: Row, assumed: Assumed) -> str:
+def _found(name: str, known: Mapping[str, Row], row: Row, assumed: Assumed) -> str:
     """The row before this one that a name means; of a name that was cut a part is left.
+
+    Of several that begin so it is the last whose shape fits.
 
     Raises: ValueError if there is none, or several of which only the end is known.
     """
@@ -152,9 +188,19 @@ def _found(name: str, known: Sequence[str], row: Row, assumed: Assumed) -> str:
     if not fitting or (end and len(fitting) > 1):
         raise ValueError(f"row {row.name!r}: it reads {name!r}, which no row before it is.")
     if len(fitting) > 1:
-        word = f"of {counted(len(fitting), 'name')} that begin so it reads the last"
+        word = f"of {counted(len(fitting), 'name')} that begin so it reads the last that fits"
         assumed.setdefault(word, []).append(printable(row.name))
+        fitting = [each for each in fitting if _may_read(row, known[each])] or fitting
     return fitting[-1]
+
+
+def _may_read(row: Row, source: Row) -> bool:
+    """Whether a row's shape and count may come of a map."""
+    if is_conv(row):
+        forms = forms_reading(row, source.shape[-1])
+        return any(form.fit == CERTAIN for form in forms)
+    joins = row.layer_class in JOINS and row.layer_class != "Concatenate"
+    return source.shape == row.shape if joins or KEEPING.search(row.layer_class) else True
 
 
 def _joined(

@@ -18,6 +18,9 @@ PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
 ESCAPED = re.compile(r"\\([\[\]_*()<>#`-])")
 SPACES = re.compile("[\u00a0\u2007\u202f]")
+OTHER_SPACES = re.compile("[\u2000-\u2006\u2008-\u200a\u205f\u3000]")
+EMPTY = re.compile("[\u200b-\u200d\u2060\ufeff]")  # characters of no width
+OVERWRITTEN = re.compile(r"[^\n\r]*\r(?=[^\n\r])")  # as a progress bar is
 TAG = re.compile(
     r"</?(?:pre|code|span|samp|tt|font|div|p|b|i|u|a|strong|em|br|h[1-6]|body|html|table|thead|"
     r"tbody|li|ul|center)(?:\s[^<>]*)?/?>"
@@ -26,10 +29,23 @@ PROMPT = re.compile(r"^(?:In|Out) ?\[\d+\]: ?(?! ?\w+\(\s*$)")
 
 
 WHOLE: tuple[tuple[str, str, Callable[[str], str]], ...] = (  # at once, for they may be anywhere
-    ("carriage returns", "\r", lambda text: RETURNS.sub("", text)),
+    ("carriage returns", "\r", lambda text: _returned(text)),
     ("color codes", "\x1b", lambda text: COLOR.sub("", text)),
     ("tabs", "\t", lambda text: text.expandtabs(4)),
+    ("unusual spaces", "", lambda text: text if text.isascii() else _plainly_spaced(text)),
 )
+
+
+def _returned(text: str) -> str:
+    """Lines that end in carriage returns alone; and of overwritten lines, what is seen."""
+    if "\n" not in text:
+        return text.replace("\r", "\n")
+    text = RETURNS.sub("", text)
+    return OVERWRITTEN.sub("", text) if "\r" in text else text
+
+
+def _plainly_spaced(text: str) -> str:
+    return EMPTY.sub("", OTHER_SPACES.sub(" ", text))
 
 
 def clean(text: str) -> tuple[list[str], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from unetzoo.utils.text import counted, printable
 MOST = 2 * 2**30  # bytes; protobuf holds no more
 FLOATS = {1, 10, 11, 16}  # ONNX's numbers of float, float16, double and bfloat16
 SMALL = {2, 3, 4, 5, 6, 7, 17, 18, 19, 20, 21, 22}  # whole numbers, and quantized weights
+SIZES = 7  # ONNX's number of int64
 CLASSES = {
     "Relu": "ReLU", "LeakyRelu": "LeakyReLU", "PRelu": "PReLU", "Elu": "ELU", "Gelu": "GELU",
     "Sigmoid": "Sigmoid", "Tanh": "Tanh", "Softmax": "Softmax", "Concat": "Concatenate",
@@ -81,7 +82,7 @@ def _with_shapes(onnx: Any, model: Any) -> Any:
             for part in ("raw_data", "float_data", "int32_data", "int64_data", "double_data"):
                 tensor.ClearField(part)
     try:
-        return onnx.shape_inference.infer_shapes(model).graph
+        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception:  # the rows then have fewer shapes
         return model.graph
 
@@ -97,12 +98,15 @@ class _Graph:
     makers: dict[str, str] = field(default_factory=dict)  # the row that gives a value
     last: set[str] = field(default_factory=set)  # values whose channels are last
     counted: set[str] = field(default_factory=set)
+    sizes: set[str] = field(default_factory=set)  # values that are sizes, and no maps
 
     def __post_init__(self) -> None:
         self.weights = {tensor.name: tensor for tensor in self.graph.initializer}
         for value in (*self.graph.input, *self.graph.value_info, *self.graph.output):
             sizes = value.type.tensor_type.shape.dim
             self.shapes[value.name] = tuple(size.dim_value or None for size in sizes)
+            if value.type.tensor_type.elem_type == SIZES:
+                self.sizes.add(value.name)
 
     def rows(self) -> Iterator[Row]:
         names: dict[str, int] = {}
@@ -114,7 +118,8 @@ class _Graph:
                 yield row
         waiting: Row | None = None
         for node in self.graph.node:
-            if node.op_type in PLUMBING or not node.output:
+            plumbing = node.op_type in PLUMBING or not node.output
+            if plumbing or node.output[0] in self.sizes:
                 self._hand_on(node)
                 continue
             row = self._row(node, names)
@@ -158,7 +163,8 @@ class _Graph:
             (n, self.weights[name]) for n, name in enumerate(node.input) if name in self.weights
         ]
         kind, settings = self._kind(node, dict(held))
-        parameters = self._parameters(node, held)
+        parameters, elsewhere = self._parameters(node, held)
+        settings |= {"counted elsewhere": tuple(elsewhere.items())} if elsewhere else {}
         name = self._name(node, held if parameters else [], names)
         shape = self._shape(node.output[0])
         if kind.startswith("Conv") and (not shape or shape[-1] is None):
@@ -191,22 +197,27 @@ class _Graph:
         known = {"groups": -1} if node.op_type == "InstanceNormalization" else {}
         return CLASSES.get(node.op_type, f"ops.{printable(node.op_type)}"), known
 
-    def _parameters(self, node: Any, held: list[tuple[int, Any]]) -> dict[str, int]:
-        if node.op_type in BARE:
-            return {}
+    def _parameters(
+        self, node: Any, held: list[tuple[int, Any]]
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Its weights by role, and those that another node reads too, which counts them."""
         parameters: dict[str, int] = {}
+        elsewhere: dict[str, int] = {}
+        if node.op_type in BARE:
+            return parameters, elsewhere
         for place, tensor in held:
             count = prod(tensor.dims)
             if tensor.data_type not in FLOATS | SMALL or count < 1 or not tensor.dims:
                 continue
+            role = _role(node.op_type, place)
             if tensor.name in self.counted:
                 self.shared += 1
+                elsewhere[role] = elsewhere.get(role, 0) + count
                 continue
             if tensor.name:
                 self.counted.add(tensor.name)
-            role = _role(node.op_type, place)
             parameters[role] = parameters.get(role, 0) + count
-        return parameters
+        return parameters, elsewhere
 
     def _name(self, node: Any, held: list[tuple[int, Any]], names: dict[str, int]) -> str:
         """That of its weights' module, else the node's own, as a path; numbered if it is taken."""

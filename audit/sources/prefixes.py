@@ -13,7 +13,7 @@ TITLE = (
     r"Layer(?: \(type|\s+Output Shape)|Name\s+[|┃] Type|path\s+┃ (?:module|type)|module\s+[|┃] #"
     r"|layer\s+filters\s+size|layer\s+\|\s*type"
 )
-HEADER = re.compile(rf"(?P<before>.*?)(?P<bar>[\s|┃│]*)(?:Parent Layers\s+)?(?:{TITLE})")
+HEADER = re.compile(rf"(?P<before>.*?)(?P<bar>[\s|┃│║]*)(?:Parent Layers\s+)?(?:{TITLE})")
 ROOT = re.compile(r"(?P<before>.*(?:\S\s+|[^\w\s.=(]))(?P<name>[A-Za-z_]\w*)\([\\n\"',]*$")
 TITLES = 4  # lines above a header that belong to its table
 END_OF_STRING = re.compile(r"(?:\\n)?[\"']?[,)]*\s*$")

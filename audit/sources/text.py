@@ -1,6 +1,7 @@
 """Text -> Table: find the published summaries in a README, a notebook, a log or a paste."""
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,11 +15,13 @@ from audit.sources.classes import classed
 from audit.sources.cleaning import clean
 from audit.sources.prefixes import drawn, unprefixed
 from audit.sources.recovery import recovered
+from audit.sources.separated import framed
 from audit.styles import READ_ONLY, STYLES
 from audit.tables import Row, Table
 from unetzoo.utils.json_values import parsed, short
 from unetzoo.utils.text import printable
 
+LINES = re.compile(r"[\n\r]|<tr\b", re.IGNORECASE)  # what a text has that is no path
 LIMIT = 64 * 2**20  # bytes
 
 
@@ -54,7 +57,7 @@ def _read_all(text: str, where: str) -> list[Table]:
     try:
         if whole := parse_json(text):
             return [whole]
-        lines, repairs = clean(drawn(text))
+        lines, repairs = clean(framed(drawn(text)))
         lines, notes = unprefixed(lines)
         repairs += notes
         found: dict[int, Table | BadTextError] = {}
@@ -117,7 +120,7 @@ def _text(source: str | Path) -> tuple[str, str]:
             f"{short(source)}: expected a path or a text, found {type(source).__name__}."
         )
     if isinstance(source, str) and ("\n" in source or not _is_file(source)):
-        if "\n" not in source:
+        if not LINES.search(source):
             raise ValueError(
                 f"{short(source)}: not a file, a network of the zoo (unetzoo list), or a table."
             )

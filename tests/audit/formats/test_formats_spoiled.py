@@ -136,3 +136,13 @@ def test_a_table_cut_by_hand_before_a_row_is_read():
     text = table_of("unet2d_small").to_text("torchsummary")
     lines = text.splitlines()
     assert len(audit.read("\n".join([*lines[:9], lines[9][:30], "..."]))) == 6
+
+
+def test_a_print_that_is_cut_between_two_modules_says_so():
+    nn = pytest.importorskip("torch").nn
+    text = str(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 1, 1)))
+    lines = text.split("\n")
+    assert audit.read(text).repairs == ()
+    for cut in (lines[:2], [*lines[:2], "...", *lines[3:]], [*lines[:3], "", "It is small."]):
+        table = audit.read("\n".join([*cut, ""]))
+        assert table.repairs == ("the print ends without its bracket: it is cut",)

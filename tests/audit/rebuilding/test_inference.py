@@ -161,3 +161,67 @@ def test_an_onnx_file_comes_back_with_onnxruntimes_output(wild, name, tmp_path):
     (expected,) = session.run(None, {session.get_inputs()[0].name: image})
     found = np.moveaxis(np.asarray(model([np.moveaxis(image, 1, -1)])), -1, 1)
     np.testing.assert_allclose(found, expected, atol=5e-5 * np.abs(expected).max())
+
+
+def test_the_rows_of_a_unet_plus_plus_come_back():
+    """A join reads several maps of its level; the first of a diagonal reads an earlier row."""
+    torchinfo = pytest.importorskip("torchinfo")
+    nets = pytest.importorskip("monai.networks.nets")
+    network = nets.BasicUNetPlusPlus(2, 1, 2, (8, 8, 16, 32, 64, 8))
+    info = torchinfo.summary(network, (1, 1, 64, 64), depth=9, verbose=0, device="cpu")
+    rebuilt = audit.rebuild(str(info))
+    assert rebuilt.diff.same, str(rebuilt)
+    joins = [len(s.inputs) for s in rebuilt.steps if s.layer_class == "Concatenate"]
+    assert max(joins) > 2
+
+
+def test_interpolation_without_a_skip_depthwise_convolutions_and_pads_come_back():
+    torch = pytest.importorskip("torch")
+    torchinfo = pytest.importorskip("torchinfo")
+    nn = torch.nn
+
+    class Merge(nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    class Light(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Sequential(
+                nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 12, 3, stride=2), nn.ReLU6(),
+                nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False), nn.ReLU6(), Merge(),
+            )  # fmt: skip
+            self.last = nn.Conv2d(12, 4, 3, padding=1)
+
+        def forward(self, x):
+            return self.last(torch.nn.functional.interpolate(self.first(x), scale_factor=2))
+
+    info = torchinfo.summary(Light(), (1, 3, 64, 64), depth=9, verbose=0, device="cpu")
+    rebuilt = audit.rebuild(str(info))
+    wrong = [pair.first for pair in rebuilt.diff.pairs if pair.status == "missing"]
+    assert [row.layer_class for row in wrong] == ["Merge"], str(rebuilt)
+    assert rebuilt.model.output_shape == (None, 64, 64, 4)
+    assert {step.arguments.get("groups", 1) for step in rebuilt.steps} == {1, 12}
+    assert "Merge passes its input on (or computes something without numbers)" in str(rebuilt)
+    assert {step.layer_class for step in rebuilt.steps} >= {"ZeroPadding2D", "UpSampling2D"}
+
+
+@pytest.mark.parametrize("name", ["BasicUNet", "DynUNet"])
+def test_an_onnx_file_with_computed_pads_and_shared_norms_comes_back(name, tmp_path):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    nets = pytest.importorskip("monai.networks.nets")
+    network = (
+        nets.BasicUNet(2, 1, 2, (4, 4, 8, 16, 32, 4))
+        if name == "BasicUNet"
+        else nets.DynUNet(2, 1, 2, (3, 3, 3), (1, 2, 2), (2, 2), filters=(4, 8, 16))
+    )
+    path = str(tmp_path / "net.onnx")
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(network.eval(), torch.zeros(1, 1, 32, 32), path, dynamo=False)
+    rebuilt = audit.rebuild(path)
+    assert rebuilt.diff.same, str(rebuilt)
+    assert rebuilt.model.count_params() == sum(p.numel() for p in network.parameters())
+    assert audit.table(path).total <= rebuilt.table.total
+    word = "a pad of nothing" if name == "BasicUNet" else "weights of its own (the file holds them"
+    assert word in str(rebuilt)

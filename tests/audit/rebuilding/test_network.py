@@ -205,3 +205,30 @@ def test_a_model_within_a_chain_comes_back_without_its_input():
     assert rebuilt.diff.same, str(rebuilt)
     assert rebuilt.outputs == ("head",)
     assert rebuilt.model.count_params() == model.count_params()
+
+
+def test_names_that_a_narrow_column_cut_to_the_same_beginning():
+    """Keras's own narrow print of a network with residuals, as keras.io shows its U-Net."""
+    layers = keras.layers
+    x = inputs = keras.Input((32, 32, 3))
+    before = x = layers.Conv2D(8, 3, strides=2, padding="same")(x)
+    for width in (16, 32):
+        for _ in range(2):
+            x = layers.SeparableConv2D(width, 3, padding="same")(layers.Activation("relu")(x))
+            x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+        before = layers.Conv2D(width, 1, strides=2, padding="same")(before)
+        before = x = layers.add([x, before])
+    for width in (16, 8, 4):
+        x = layers.BatchNormalization()(layers.Conv2DTranspose(width, 3, padding="same")(x))
+        x, shortcut = layers.UpSampling2D(2)(x), layers.UpSampling2D(2)(before)
+        before = x = layers.add([x, layers.Conv2D(width, 1, padding="same")(shortcut)])
+    model = keras.Model(inputs, layers.Conv2D(3, 3, padding="same", activation="softmax")(x))
+    lines = []
+    model.summary(line_length=76, print_fn=lines.append)
+    table = audit.read("\n".join(lines))
+    assert len({row.name for row in table}) < len(table)
+    rebuilt = audit.rebuild(table)
+    assert rebuilt.diff.same, str(rebuilt)
+    assert rebuilt.model.count_params() == model.count_params()
+    assert "names that begin so it reads the last that fits" in str(rebuilt)

@@ -32,6 +32,22 @@ BEFORE = {  # what stands before line n
     "C": lambda n: " * ",
 }
 AROUND = {
+    "Windows": lambda text: text.replace("\n", "\r\n"),
+    "progress bars": lambda text: "\n".join(
+        f" 10%|█   | 1/10\r 20%|██  | 2/10\r{line}" for line in text.split("\n")
+    ),
+    "thin spaces": lambda text: text.replace("  ", "\u2009 "),
+    "wide spaces": lambda text: text.replace("  ", "\u3000 "),
+    "characters of no width": lambda text: "\ufeff" + text.replace("│", "│\u200b"),
+    "rich's log": lambda text: "\n".join(
+        f"[03:04:{n % 60:02d}] INFO     {line}" for n, line in enumerate(text.split("\n"))
+    ),
+    "compose": lambda text: "\n".join(
+        f"\x1b[36mtrain-1  |\x1b[0m {line}" for line in text.split("\n")
+    ),
+    "kubectl": lambda text: "\n".join(
+        f"[pod/train-7d9f8-x2x4k/train] {line}" for line in text.split("\n")
+    ),
     "strings": lambda text: re.sub(r"(?m)^(.*)$", r'    "\1\\n"', text),
     "pre": lambda text: f"<p>It has</p><pre style='a'>{html.escape(text)}</pre>",
     "colored pre": lambda text: (
@@ -67,6 +83,13 @@ def test_what_stands_before_and_around_a_table_is_taken_off(network, style):
         assert table.style == style, name
         assert audit.diff(table, network).same, name
         assert table.inconsistencies() == (), name
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_lines_that_end_in_carriage_returns_alone(network, style):
+    table = audit.read(network.to_text(style).replace("\n", "\r"))
+    assert audit.diff(table, network).same
+    assert table.inconsistencies() == ()
 
 
 def cells(line):
