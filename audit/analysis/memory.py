@@ -11,10 +11,13 @@ from audit.formats.pytorch import is_module, sequentials, with_containers
 from audit.kinds import HANDING_ON
 from audit.tables import Row, Table
 from unetzoo.utils.checks import whole
+from unetzoo.utils.choices import REMAT
 from unetzoo.utils.text import aligned
+from unetzoo.utils.units import Call, units
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 MIB = 2**20
+Saved = dict[str, tuple[int, int]]  # bytes, and the number of the first row that keeps them
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Memory:
         peak: the layer at which a prediction's memory peaks.
         not_modeled: layer classes whose saved tensors are unknown, and so are missing from
             ``saved`` and ``training``.
+        remat: which maps a training step computes again, as in ``memory``.
         layers: each layer's part, in the order in which they run: their ``saved`` add up to
             ``saved``, and the largest ``alive`` is ``maps``, that of the peak.
     """
@@ -62,6 +66,7 @@ class Memory:
     training: int
     peak: str
     not_modeled: tuple[str, ...]
+    remat: str | None = None
     layers: tuple[LayerMemory, ...] = field(default=(), repr=False)
 
     @property
@@ -118,7 +123,8 @@ class Memory:
         return next((each for each in self.layers if each.alive == self.maps), None)
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: memory in MiB, batch {self.batch}, {self.dtype}"]
+        again = "" if self.remat is None else f", remat {self.remat}"
+        lines = [f"{self.name}: memory in MiB, batch {self.batch}, {self.dtype}{again}"]
         for label, size, note in self.rows():
             lines.append(f"  {label:<13}{size / MIB:>12,.2f}  {note}")
         if self.not_modeled:
@@ -126,7 +132,9 @@ class Memory:
         return "\n".join(lines)
 
 
-def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
+def memory(
+    table: Table, batch: int = 1, dtype: str = "float32", remat: str | None = None
+) -> Memory:
     """The memory that a network takes, at the sizes of its table.
 
     ``saved`` holds the tensors that PyTorch's backward functions read, each once, the network's
@@ -141,6 +149,9 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
     gradient is computed, its weights' gradients stay, and Adam then updates weight by weight.
     The loss's own tensors are not included.
 
+    With ``remat`` the layers are in the units of ``unetzoo.training.rematerialize``. A unit keeps
+    the maps it reads; the others that its gradient needs are there again while it is computed.
+
     With "float16" and "bfloat16" (mixed precision) a number takes two bytes in the maps, and four
     in the weights, their gradients, the moments and a norm's statistics. A step keeps a copy of
     each kernel in the maps' dtype, a prediction only one layer's at a time. The workspace of
@@ -150,10 +161,11 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
         table: of a Keras model, or read from audit's own JSON.
         batch: how many samples, at least 1.
         dtype: of the maps: "float32", "float16" or "bfloat16".
+        remat: "full" or "activations", as ``unetzoo train --remat``; None: all maps are kept.
 
     Raises:
-        ValueError: for another batch or dtype, or if a size is open or the table does not say
-            what its layers read.
+        ValueError: for another batch, dtype or remat, or if a size is open or the table does not
+            say what its layers read.
 
     Source: PyTorch's derivatives.yaml; torchsummary 1.5.1; torchinfo 1.8.0.
 
@@ -164,11 +176,14 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
     """
     if dtype not in BYTES:
         raise ValueError(f"dtype {dtype!r}: expected one of {', '.join(BYTES)}.")
+    if remat is not None and remat not in REMAT:
+        raise ValueError(f"remat {remat!r}: expected one of {', '.join(REMAT)}, or None.")
     batch = whole("batch", batch)
     complete(table, "memory")
     forward, step = _Maps(table, batch, dtype, False), _Maps(table, batch, dtype, True)
     weights = FLOAT32 * table.total
-    saved, unknown = _saved(step)
+    groups = _units(table, remat)
+    saved, again, unknown = _saved(step, groups)
     alive = _alive(forward)
     maps = max(alive, default=0)
     peak = next((row.name for row, size in zip(table, alive, strict=True) if size == maps > 0), "")
@@ -183,9 +198,10 @@ def memory(table: Table, batch: int = 1, dtype: str = "float32") -> Memory:
         prediction=weights + maps,
         training=weights
         + 2 * FLOAT32 * table.trainable
-        + max(_backward(step, saved), _adam(table)),
+        + max(_backward(step, saved, again), _adam(table)),
         peak=peak,
         not_modeled=unknown,
+        remat=remat,
         layers=tuple(_layers(forward, alive, saved)),
     )
 
@@ -263,9 +279,7 @@ def _alive(maps: _Maps) -> list[int]:
     return peaks
 
 
-def _layers(
-    maps: _Maps, alive: list[int], saved: dict[str, tuple[int, int]]
-) -> Iterator[LayerMemory]:
+def _layers(maps: _Maps, alive: list[int], saved: Saved) -> Iterator[LayerMemory]:
     """Each layer's part: what is saved belongs to the first that keeps it."""
     kept = Counter[int]()
     for size, number in saved.values():
@@ -274,28 +288,59 @@ def _layers(
         yield LayerMemory(row.name, row.call, alive[number], kept[number])
 
 
-def _saved(maps: _Maps) -> tuple[dict[str, tuple[int, int]], tuple[str, ...]]:
-    """What is kept: (bytes, number of the first call that keeps it); and classes without a rule."""
-    saved: dict[str, tuple[int, int]] = {}
+def _units(table: Table, remat: str | None) -> dict[str, int]:
+    """For each call that is computed again, the number of its unit's last row."""
+    if remat is None:
+        return {}
+    numbers = {row.key: number for number, row in enumerate(table)}
+    calls = [
+        Call(
+            row.key,
+            row.sources,
+            positions(row.shape),
+            any("kernel" in role for role in row.parameters),
+        )
+        for row in table
+        if row.layer_class != "InputLayer"
+    ]
+    return {key: numbers[unit[-1]] for unit in units(calls, remat) for key in unit}
+
+
+def _saved(maps: _Maps, last: dict[str, int]) -> tuple[Saved, dict[int, Saved], tuple[str, ...]]:
+    """What is kept, what each unit makes again, and classes without a rule.
+
+    The units are called by the numbers of their last rows.
+    """
+    saved: Saved = {}
+    again: dict[int, Saved] = {}
     unknown: dict[str, None] = {}
     for number, row in enumerate(maps.rows):
+        unit = last.get(row.key)
+        for source in row.sources if unit is not None else ():
+            if last.get(source) != unit:  # a unit keeps what it reads
+                place = maps.place[source]
+                saved.setdefault(place, (maps.size(place), number))
         kept = maps.kept(row)
         if kept is None:
             activation = row.settings.get("activation") if row.layer_class in SAVED else None
             unknown[f"{row.layer_class}({activation})" if activation else row.layer_class] = None
             continue
+        into = saved if unit is None else again.setdefault(unit, {})
         calls = (row.sources if kept.inputs else ()) + ((row.key,) if kept.output else ())
         for call in calls:
             place = maps.place[call]
-            saved.setdefault(place, (maps.size(place), number))
+            if unit is None or last.get(place) == unit:
+                into.setdefault(place, (maps.size(place), number))
         own = maps.batch * (maps.bytes * kept.numbers + kept.sample_bytes) + kept.batch_bytes
         own += maps.copy(row) if kept.kernel else 0
-        saved[f"{row.key} own"] = own, number
-    return saved, tuple(unknown)
+        into[f"{row.key} own"] = own, number
+    return saved, again, tuple(unknown)
 
 
-def _backward(maps: _Maps, saved: dict[str, tuple[int, int]]) -> int:
+def _backward(maps: _Maps, saved: Saved, again: dict[int, Saved]) -> int:
     """The peak of outputs, what is still saved, the maps' gradients and the weights' gradients.
+
+    The maps that a unit makes again are there from its last row's gradient on.
 
     The gradient of a concatenation or sum is passed on unchanged, so it lives until all of its
     parts are used; for a map that two layers read, two gradients are added into a third.
@@ -308,6 +353,8 @@ def _backward(maps: _Maps, saved: dict[str, tuple[int, int]]) -> int:
     size = {call: maps.size(call) for call in gradient}
     left, of_weights, peak = sum(size for size, _ in saved.values()) + sum(size.values()), 0, 0
     for number, row in reversed(list(enumerate(maps.rows))):
+        saved = {**saved, **again.get(number, {})}
+        left += sum(size for size, _ in again.get(number, {}).values())
         handed = gradient.get(row.key, row.key)
         of_weights += FLOAT32 * row.trainable
         passing = maps.copy(row)

@@ -1,11 +1,14 @@
 """Maps computed again: the same losses and weights, other bytes; the same files."""
 
+import gc
+
 import alive
 import keras
 import numpy as np
 import pytest
 from small_networks import NAMES, build_small
 
+import audit
 import unetzoo
 from unetzoo.pipeline.settings import Settings
 from unetzoo.training import compile_model, rematerialize
@@ -94,7 +97,55 @@ def forward(model):
     return Trained()
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="operations are seen on PyTorch")
+NETWORKS = ["plain_unet", "unet_plus_plus", "vnet"]
+modes = pytest.mark.parametrize("mode", ["full", "activations"])
+only_torch = pytest.mark.skipif(BACKEND != "torch", reason="operations are seen on PyTorch")
+
+
+def for_pictures(name, mode):
+    model = build_small(name, input_shape=(64, 64, 3))
+    return rematerialize(model, mode), audit.memory(audit.table(model), batch=2, remat=mode).saved
+
+
+@only_torch
+@modes
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_auditor_knows_what_pytorch_holds_after_the_forward_pass(name, mode):
+    import torch
+
+    model, expected = for_pictures(name, mode)
+    network, x = forward(model), torch.ones(2, 64, 64, 3)
+    weights = [*network.parameters(), *network.buffers()]
+    with alive.Alive(x, *weights) as seen:
+        output = network(x)
+        gc.collect()  # some maps are in circles of references
+        held = seen.now - sum(each.nbytes for each in [*weights, output])
+    assert expected == pytest.approx(held, rel=0.1)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="of jax's residuals")
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("plain_unet", "full"), ("plain_unet", "activations"), ("unet_plus_plus", "full")],
+)
+def test_the_auditor_knows_what_jax_saves(name, mode):
+    import jax
+    from jax._src.ad_checkpoint import saved_residuals
+
+    model, expected = for_pictures(name, mode)
+    states = [each.value for each in model.non_trainable_variables]
+
+    def mean(weights, x):
+        outputs, _ = model.stateless_call(weights, states, x, training=True)
+        return keras.tree.flatten(outputs)[0].mean()
+
+    x = jax.numpy.ones((2, 64, 64, 3))
+    saved = saved_residuals(mean, [each.value for each in model.trainable_variables], x)
+    kept = [each for each, source in saved if "argument weights" not in source]
+    assert expected == pytest.approx(sum(each.size * 4 for each in kept), rel=0.1)
+
+
+@only_torch
 def test_pytorch_holds_fewer_bytes():
     """Keras's own scope, of single layers, saves nothing."""
     import torch

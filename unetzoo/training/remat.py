@@ -76,8 +76,10 @@ def _call(
 
 def _nodes(model: Any) -> Iterator[Any]:
     """The calls of a network's layers, in the order in which they run."""
+    place = {id(operation): number for number, operation in enumerate(model.operations)}
     for depth in sorted(model._nodes_by_depth, reverse=True):
-        yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
+        nodes = [node for node in model._nodes_by_depth[depth] if not node.is_input]
+        yield from sorted(nodes, key=lambda node: place[id(node.operation)])
 
 
 def _planned(model: Any, mode: str, patch: Sequence[int] | None) -> list["_Unit"]:
@@ -135,8 +137,6 @@ class _Unit:
         self.reads = [x for x in read if x not in set(made)]
         self.gives = [x for x in made if x in wanted]
         self.layers = [n.operation for n in nodes if isinstance(n.operation, keras.layers.Layer)]
-        heavy = any("kernel" in weight.path for weight in self._variables("weights"))
-        self.alone = len(nodes) == 1 and heavy  # it would keep its input all the same
 
     def _variables(self, kind: str) -> list[Any]:
         unique = {id(v): v for layer in self.layers for v in getattr(layer, kind)}
@@ -144,9 +144,6 @@ class _Unit:
 
     def run(self, maps: dict[int, Any]) -> None:
         """Add the unit's maps to those of the network."""
-        if self.alone:
-            self._compute(maps)
-            return
         from keras.src.backend import AutocastScope
 
         trained = self._variables("trainable_variables")

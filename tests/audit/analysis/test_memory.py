@@ -9,11 +9,12 @@ import pytest
 import torch
 import torchinfo
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from twins import SIZES, TWINS
 
 import audit
 import unetzoo
-from audit.analysis.memory import MIB, memory
+from audit.analysis.memory import MIB, _units, memory
 from audit.analysis.saved_tensors import SAVED, Kept, saves
 
 # Networks quick enough to run here; the others run without numbers, on PyTorch's meta device, and
@@ -117,6 +118,50 @@ def test_each_layers_part_is_what_pytorch_saves_more_with_it():
     until = [alive.saved(nn.Sequential(*modules[:n]), image) for n in range(1, len(modules) + 1)]
     ours = [layer.saved for layer in found.layers[1:]]
     assert [sum(ours[:n]) for n in range(1, len(ours) + 1)] == until
+
+
+@pytest.mark.parametrize("remat", ["full", "activations"])
+def test_with_units_that_are_computed_again(remat):
+    """As PyTorch's own checkpoints do it: what is saved, and the peak of a step."""
+    x = inputs = keras.Input((64, 64, 3))
+    modules = {}
+    for number in range(1, 7):
+        for layer, module in [
+            (keras.layers.Conv2D(8, 3, padding="same"), nn.LazyConv2d(8, 3, padding=1)),
+            (keras.layers.BatchNormalization(), nn.LazyBatchNorm2d()),
+            (keras.layers.ReLU(), nn.ReLU()),
+        ]:
+            layer.name = f"{type(layer).__name__}{number}"
+            modules[f"{layer.name}[0]"] = module
+            x = layer(x)
+    table = audit.table(keras.Model(inputs, x))
+    found = memory(table, batch=2, remat=remat)
+    last = _units(table, remat)
+    parts = [
+        nn.Sequential(*[modules[key] for key in modules if last[key] == unit])
+        for unit in dict.fromkeys(last.values())
+    ]
+
+    def forward(x):
+        for part in parts:
+            x = checkpoint(part, x, use_reentrant=False)
+        return x
+
+    network, image = Then(forward), torch.ones(2, 3, 64, 64)
+    network.parts = nn.ModuleList(parts)
+    network(image)  # the layers get their channels
+    assert 0.9 < found.training / alive.training(network, image) < 1.1
+    weights = [*network.parameters(), *network.buffers()]
+    with alive.Alive(image, *weights) as seen:
+        output = network(image)
+        assert found.saved == seen.now - sum(each.nbytes for each in [*weights, output])
+    assert found.training < memory(table, batch=2).training
+    assert f"remat {remat}" in str(found)
+
+
+def test_another_remat_is_one_sentence():
+    with pytest.raises(ValueError, match="remat 'some': expected one of full, activations"):
+        memory(table_of("unet2d_small", (32, 32)), remat="some")
 
 
 # === Layers that the nine networks lack ===
