@@ -45,7 +45,11 @@ def slack_of(counts: Iterable[int]) -> int:
     >>> slack_of([224, Rounded(31_000_000, 50_000), Rounded(1_500, 50)])
     50050
     """
-    return sum(count.slack for count in counts if isinstance(count, Rounded))
+    slack = 0
+    for count in counts:
+        if isinstance(count, Rounded):
+            slack += count.slack
+    return slack
 
 
 @dataclass(frozen=True)

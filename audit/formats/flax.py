@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from audit.formats.cells import Found, cells_of, each_table
 from audit.styles import Style, register
@@ -11,7 +12,7 @@ HEADER = re.compile(r"\s*┃\s*path\s*┃\s*(?:module|type)\s*┃")
 RULE = re.compile(r"\s*[├└┡]")
 COUNT = re.compile(r"(?:^|\s)(\d[\d,]{0,25}) \(")
 TOTAL = re.compile(r"\s*Total Parameters: (\d[\d,]{0,25}) ")
-TRAINED, STATISTICS = ("params", "Param"), ("batch_stats", "BatchStat")
+COUNTED = (("params", "Param"), ("batch_stats", "BatchStat"))  # trained, and statistics
 KINDS = {
     "Linear": "Dense", "BatchNorm": "BatchNormalization", "LayerNorm": "LayerNormalization",
     "GroupNorm": "GroupNormalization", "InstanceNorm": "GroupNormalization", "Embed": "Embedding",
@@ -34,11 +35,15 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         blocks = [b for b in _blocks(lines[start + 1 : end], titles) if len(b) == len(titles)]
         totals = [block for block in blocks if "Total" in block.values()]
         modules = [block for block in blocks if "Total" not in block.values()]
-        counts = {block["path"]: _counts(block) for block in modules}
-        own, holders = _own(counts) if "type" in titles else {}, _holders(counts)
+        counted = [_counts(block) for block in modules]
+        counts = {block["path"]: count for block, count in zip(modules, counted, strict=True)}
+        holders = _holders(counts)
+        if "type" in titles:
+            own = _own(counts)
+            counted = [own[block["path"]] for block in modules]
         rows = [
-            _row(block, own[block["path"]] if own else _counts(block), block["path"] in holders)
-            for block in modules
+            _row(block, count, block["path"] in holders)
+            for block, count in zip(modules, counted, strict=True)
         ]
         root = modules[0][titles[1]] if modules else ""
         stated = {}
@@ -70,11 +75,16 @@ def _blocks(lines: list[str], titles: list[str]) -> Iterator[Cells]:
 
 def _counts(block: Cells) -> tuple[int, int]:
     """The parameters that are trained, and the statistics."""
-    sums = []
-    for titles in (TRAINED, STATISTICS):
-        found = [COUNT.findall(block[title]) for title in titles if block.get(title)]
-        sums.append(sum(int(count[-1].replace(",", "")) for count in found if count))
-    return sums[0], sums[1]
+    trained, moving = (
+        _count(block.get(first)) + _count(block.get(second)) for first, second in COUNTED
+    )
+    return trained, moving
+
+
+def _count(cell: str | None) -> int:
+    """The last count in a cell."""
+    found = COUNT.findall(cell) if cell and "(" in cell else ()
+    return int(found[-1].replace(",", "")) if found else 0
 
 
 def _holders(counts: dict[str, tuple[int, int]]) -> set[str]:
@@ -111,6 +121,7 @@ def _row(block: Cells, counts: tuple[int, int], holds: bool) -> Row | None:
     )
 
 
+@lru_cache(maxsize=1024)
 def _kind(name: str, rank: int) -> str:
     """Keras's class for flax's, whose convolutions take any number of axes."""
     if name in ("Conv", "ConvTranspose") and rank in (1, 2, 3):
@@ -118,6 +129,7 @@ def _kind(name: str, rank: int) -> str:
     return KINDS.get(name, name)
 
 
+@lru_cache(maxsize=1024)
 def _shape(text: str) -> Shape:
     """The first output's sizes, channels last; none if they are cut."""
     sizes = re.search(r"\w\[([\d,]*)\]", text)

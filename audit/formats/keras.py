@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from audit.kinds import KINDS
-from audit.tables import Row, Shape, Table
+from audit.tables import NOTHING, Row, Shape, Table
 
 NAME = re.compile(r'Model: "(.*)"')
 ABOVE = 12  # lines: in a notebook the title is an output of its own
@@ -69,10 +69,7 @@ def row_of(
     digits = count.replace(",", "")
     number = int(digits if digits.isdecimal() else re.sub(r"\D.*", "", digits) or 0)
     sizes, cut = shape_of(shape)
-    kind, cut_class = kind.removesuffix("…"), kind.endswith("…")
-    printed = _completed(kind)
-    derived = None if printed in KINDS else DERIVED.search(kind)
-    ours = KERAS1.get(kind, derived[0] if derived else printed)
+    ours, about = _class_of(kind)
     parameters = roles_of(ours, number, sizes)
     return Row(
         name=name,
@@ -81,10 +78,20 @@ def row_of(
         parameters=parameters,
         trainable=0 if flag == "N" else number - parameters.get("moving", 0),
         inputs=tuple(inputs),
-        settings=({"cut": shape} if cut else {})
-        | ({"class": printed} if ours != printed else {})
-        | ({"cut class": kind} if cut_class and _several(kind) else {}),
+        settings={"cut": shape, **about} if cut else about,
     )
+
+
+@lru_cache(maxsize=1024)
+def _class_of(kind: str) -> tuple[str, Mapping[str, str]]:
+    """Keras's class for a printed one, and what the settings say of it."""
+    kind, cut = kind.removesuffix("…"), kind.endswith("…")
+    printed = _completed(kind)
+    derived = None if printed in KINDS else DERIVED.search(kind)
+    ours = KERAS1.get(kind, derived[0] if derived else printed)
+    about = {"class": printed} if ours != printed else {}
+    about |= {"cut class": kind} if cut and _several(kind) else {}
+    return ours, about or NOTHING
 
 
 def roles_of(kind: str, number: int, shape: Shape = ()) -> dict[str, int]:
@@ -122,13 +129,11 @@ def leaves(rows: Iterable[tuple[int, Row]]) -> Iterator[Row]:
         path.append(row.name)
 
 
-@lru_cache(maxsize=1024)
 def _several(kind: str) -> bool:
     """Whether a cut class may be any of several of Keras's."""
     return sum(name.startswith(kind) for name in KINDS) > 1
 
 
-@lru_cache(maxsize=1024)
 def _completed(kind: str) -> str:
     if not kind or kind in KINDS:
         return kind

@@ -33,6 +33,8 @@ BARS = re.compile(r"[┃│|]")
 BORDER = re.compile(r"\s*(?:[┏┡├└╇┗]|\+[-=]|\|[-=]+[+|])")
 GRID = re.compile(r"\s*\+[-=]")
 NAMED = re.compile(r"(?P<name>[^(…]+)(?:…?\s*\((?P<kind>[^)…]*…?)|…)")
+COUNT = re.compile(r"[\d,]{1,26}$")
+DIGITS = tuple("0123456789,")
 WIDEST = 1000
 BYTES = 4  # of a weight
 
@@ -174,17 +176,17 @@ def _depth(cell: str) -> int:
 def _cells(line: str) -> list[str]:
     """A line's cells; a name may hold a ``|`` if the frame is drawn with other signs."""
     bars = "│" if "│" in line else "|"
-    first, *others = line.strip().split(bars)[1:-1] or [""]
-    return [first.rstrip(), *(cell.strip() for cell in others)]
+    cells = line.strip().split(bars)[1:-1] or [""]
+    return [cells[0].rstrip(), *map(str.strip, cells[1:])]
 
 
 def _is_count(cell: str) -> bool:
-    return re.match(r"[\d,]{1,26}$", cell) is not None
+    return COUNT.match(cell) is not None
 
 
 def _row(cells: list[str], flagged: bool) -> Row | None:
     match = NAMED.match(cells[0])
-    if not match or not re.match(r"[\d,]+", cells[2]):
+    if not match or cells[2][:1] not in DIGITS:
         return None
     name = match["name"].strip().lstrip("└> ")
     inputs = connections_in("".join(cells[3:]))

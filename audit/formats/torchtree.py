@@ -25,10 +25,13 @@ PARAMETER = re.compile(
     r"(?P<indent> *)\((?P<key>[\w-]+)\): (?P<times>)(?P<name>Parameter)\b.*? of size "
     r"(?P<arguments>[\dx]+)(?P<end>[\])]?)"
 )
+NUMBERS = re.compile(r"(?:^|, )(\d{1,18})(?=,|$)")
+KERNEL = re.compile(r"kernel_size=\(([\d, ]+)\)")
 MOST = 200_000  # modules: a few lines of "9999 x Block" could stand for any number
 DEEPEST = 60  # blocks within blocks
 STATISTIC = re.compile(r".*%|[\d.]+ ?[kKMGBTPmun]?(?:MACs?|Mac|FLOPs?|FLOPS|s)$")
 PRINTED = re.compile(r"(?:#params: )?(\d[\d.,]*\s?[kKMGBT]?)(?:(?: =|,) [^,]*% ?Params|, #|$)")
+SHARE = re.compile(r", [^,=]*% ?Params$")
 WITH_STATISTICS = "torchrepr-statistics"
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 NOTHING = re.compile(
@@ -56,14 +59,13 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """
     tables: Found = []
     number = 0
-    while number < len(lines):
-        line = lines[number].rstrip()
-        root = ROOT.match(line) if line.endswith("(") else None
-        start, number = number, number + 1
+    opened = [n for n, line in enumerate(lines) if line.rstrip().endswith("(")]
+    for start in opened:
+        root = ROOT.match(lines[start].rstrip()) if start >= number else None
         if not root:
             continue
         try:
-            nodes, number = _nodes(lines, number, len(root["indent"]))
+            nodes, number = _nodes(lines, start + 1, len(root["indent"]))
             table = _table(root["name"], nodes, repairs, start)
         except BadTextError as error:
             tables.append((start, error))
@@ -93,19 +95,17 @@ def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int
     A line that is no module's holds the arguments or the statistics of the module above.
     """
     nodes = [_Node(0, (), "", "", False)]
+    inside = " " * (indent + 1)
     while number < len(lines):
         line = lines[number].rstrip()
-        if line and len(line) - len(line.lstrip(" ")) <= indent:
+        if line and not line.startswith(inside):
             return nodes, number + (line.strip() == ")")
         child = _child(line) if "): " in line else None
         depth = (len(child["indent"]) - indent) // 2 if child else 0
         if child and depth <= DEEPEST:
             if not child["end"] and child["arguments"]:
                 not_cut(lines, number)
-            first, _, last = child["key"].partition("-")
-            keys: tuple[str, ...] = (child["key"],)
-            if child["times"] and first.isdigit() and last.isdigit():
-                keys = tuple(str(int(first) + n) for n in range(int(child["times"])))
+            keys = _keys(child) if child["times"] else (child["key"],)
             node = _Node(depth, keys, child["name"], child["arguments"], bool(child["end"]))
             if "arams," in line:
                 _count(node)
@@ -119,6 +119,14 @@ def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int
             _more(nodes[-1], text)
         number += 1
     return nodes, number
+
+
+def _keys(child: re.Match[str]) -> tuple[str, ...]:
+    """The keys of modules that are printed once: ``(0-2): 3 x Block``."""
+    first, _, last = child["key"].partition("-")
+    if not (first.isdigit() and last.isdigit()):
+        return (child["key"],)
+    return tuple(str(int(first) + n) for n in range(int(child["times"])))
 
 
 def _child(line: str) -> re.Match[str] | None:
@@ -143,7 +151,7 @@ def _count(node: _Node) -> None:
     while printed and items and STATISTIC.match(items[0].strip()):
         items.pop(0)
     node.count = count_of(printed[1]) if printed else None
-    node.whole = not (printed and re.search(r", [^,=]*% ?Params$", printed[0]))
+    node.whole = not (printed and SHARE.search(printed[0]))
     node.arguments = ", ".join(items)
 
 
@@ -178,7 +186,7 @@ def _block(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> I
 
 
 def _row(path: tuple[str, ...], node: _Node) -> Row:
-    numbers = [int(n) for n in re.findall(r"(?:^|, )(\d{1,18})(?=,|$)", node.arguments)]
+    numbers = [int(n) for n in NUMBERS.findall(node.arguments)]
     parameters = counted(node.name, numbers, node.arguments)
     if node.count is not None:
         parameters = _agreed(parameters, node.count)
@@ -217,8 +225,8 @@ def counted(name: str, numbers: list[int], arguments: str) -> dict[str, int] | N
     >>> counted("Linear", [], "in_features=3, out_features=4, bias=True")
     {'kernel': 12, 'bias': 4}
     """
-    kernel = re.search(r"kernel_size=\(([\d, ]+)\)", arguments)
-    if "Conv" in name and kernel and len(numbers) >= 2:
+    kernel = KERNEL.search(arguments) if "Conv" in name else None
+    if kernel and len(numbers) >= 2:
         size = prod(map(int, re.findall(r"\d{1,9}", kernel[1])))
         weights = size * numbers[0] * numbers[1] // (_named(arguments, "groups", 1) or 1)
         return {"kernel": weights} | ({} if "bias=False" in arguments else {"bias": numbers[1]})

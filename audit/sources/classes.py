@@ -17,7 +17,6 @@ from audit.tables import Row, Table
 from unetzoo.utils.text import counted, few
 
 AXES = re.compile(r"(\d)D(Transpose)?$")
-NUMBER = re.compile(r"(_\d+)?")
 WITHOUT = re.compile(
     r"(Global|Max|Average|Adaptive)\w*Pooling|UpSampling|ZeroPadding|Cropping|\w*Dropout|Activation|"
     r"Add$|Subtract|Multiply|Average$|Maximum|Minimum|Concatenate|Flatten|Reshape|Permute|ReLU$|"
@@ -67,25 +66,31 @@ def _fitting(row: Row, known: dict[str, Row]) -> Iterator[str]:
     """The classes that a row may have."""
     whole = "cut" not in row.settings and len(row.shape) > 1
     kinds = _possible(row.layer_class, len(row.shape) - 2 if whole else None, bool(row.total))
-    named = [kind for kind in kinds if _named_so(row.name, kind)]
-    if not row.layer_class or len(named) == 1:
-        yield from named
+    name = row.name.rstrip("…")  # as Keras gives it: conv2d_transpose_3
+    stem, _, number = name.rpartition("_")
+    named = kinds.get(name) or (kinds.get(stem) if number.isdecimal() else None)
+    if named:
+        yield named
+    if not row.layer_class or named:
         return
     direction = _direction(row, known)
-    for kind in kinds:
+    for kind in kinds.values():
         if direction in ("", "up" if kind.endswith("Transpose") else "down"):
             yield kind
 
 
 @lru_cache(maxsize=1024)
-def _possible(beginning: str, axes: int | None, some: bool) -> tuple[str, ...]:
-    """Keras's classes that begin so, take that many axes, and have some parameters or none."""
+def _possible(beginning: str, axes: int | None, some: bool) -> dict[str, str]:
+    """Keras's classes that begin so, take that many axes, and have some parameters or none.
+
+    By the names that Keras gives their layers.
+    """
     kinds = {kind: _facts(kind) for kind in KINDS if kind.startswith(beginning)}
-    return tuple(
-        kind
+    return {
+        _snake(kind): kind
         for kind, (fixed, without, with_some) in kinds.items()
         if not (without if some else with_some) and (axes is None or fixed in (0, axes))
-    )
+    }
 
 
 @cache
@@ -96,15 +101,6 @@ def _facts(kind: str) -> tuple[int, bool, bool]:
     return int(axes[1]) if axes and fixed else 0, bool(WITHOUT.match(kind)), bool(WITH.match(kind))
 
 
-def _named_so(name: str, kind: str) -> bool:
-    """Whether Keras gives a layer of a class this name: ``conv2d_transpose_3``."""
-    snake = _snake(kind)
-    if not name.startswith(snake):
-        return False
-    return NUMBER.fullmatch(name.rstrip("…").removeprefix(snake)) is not None
-
-
-@cache
 def _snake(kind: str) -> str:
     snake = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()

@@ -2,15 +2,17 @@
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from unetzoo.utils.json_values import parsed
 
 LONGEST = 4096  # characters of a line that are read
-MARKS = re.compile("[\r\t&\\\\\x1b\u00a0\u2007\u202f<]")
+MARKS = "\r\t&\\\x1b\u00a0\u2007\u202f<"
+MARKED = re.compile(f"[{re.escape(MARKS)}]")
 STARTS = ("#", "/", ">", "*", "In", "Out", '{"')
 LOGGED = ("log", "message", "msg", "text", "line")  # where a log of JSON has what was printed
 TOO_LONG = f"lines of over {LONGEST:,} characters"
+RETURNS = re.compile(r"\r+$", re.MULTILINE)
 COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
@@ -23,16 +25,31 @@ TAG = re.compile(
 PROMPT = re.compile(r"^(?:In|Out) ?\[\d+\]: ?(?! ?\w+\(\s*$)")
 
 
-def clean(lines: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
+WHOLE: tuple[tuple[str, str, Callable[[str], str]], ...] = (  # at once, for they may be anywhere
+    ("carriage returns", "\r", lambda text: RETURNS.sub("", text)),
+    ("color codes", "\x1b", lambda text: COLOR.sub("", text)),
+    ("tabs", "\t", lambda text: text.expandtabs(4)),
+)
+
+
+def clean(text: str) -> tuple[list[str], tuple[str, ...]]:
     """The lines without color codes, quote and comment marks, HTML, log prefixes, tabs and CRs."""
     repairs: dict[str, None] = {}
-    cleaned = [_clean(line, repairs) for line in lines]
-    return cleaned, tuple(repairs)
+    for name, mark, step in WHOLE:
+        if mark in text and (mended := step(text)) != text:
+            text, repairs[name] = mended, None
+    marked = any(mark in text for mark in MARKS)
+    return [
+        _clean(line, repairs)
+        if len(line) > LONGEST
+        or line.lstrip().startswith(STARTS)
+        or (marked and MARKED.search(line))
+        else line
+        for line in text.split("\n")
+    ], tuple(repairs)
 
 
 def _clean(line: str, repairs: dict[str, None]) -> str:
-    if not (len(line) > LONGEST or line.lstrip().startswith(STARTS) or MARKS.search(line)):
-        return line
     steps = (
         (TOO_LONG, lambda text: text[:LONGEST]),
         ("lines of JSON", lambda text: _logged(text) if text.lstrip().startswith('{"') else text),

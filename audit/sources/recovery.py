@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -46,14 +47,19 @@ def recovered(table: Table) -> Table:
 
 
 def _keeps(row: Row) -> bool:
-    return any(word in row.layer_class for word in SAME_SHAPE)
+    return _keeping(row.layer_class)
+
+
+@lru_cache(maxsize=1024)
+def _keeping(kind: str) -> bool:
+    return any(word in kind for word in SAME_SHAPE)
 
 
 def _candidates(row: Row, known: dict[str, Row], readers: dict[str, str]) -> Iterator[Shape]:
     """The whole shapes that a cut one may stand for: those that begin as it does."""
     sources = [known.get(name.split("[")[0]) for name in row.inputs]
     reader = known.get(readers.get(row.name, ""))
-    start = _text_of(row)
+    start = _beginning(str(row.settings["cut"]))
     for shape in [reader.shape] if reader else _shapes(row, sources):
         if None not in shape[1:] and _text(shape).startswith(start):
             yield shape
@@ -87,10 +93,12 @@ def _widths(row: Row, inputs: int) -> set[int]:
     return {row.total // each for each in weights if row.total and row.total % each == 0}
 
 
+@lru_cache(maxsize=1024)
 def _text(shape: Shape) -> str:
     return "(" + ", ".join(map(str, shape)) + ")"
 
 
-def _text_of(row: Row) -> str:
+@lru_cache(maxsize=1024)
+def _beginning(cut: str) -> str:
     """The printed beginning, as ``_text`` writes it."""
-    return " ".join(str(row.settings["cut"]).split()).lstrip("[").rstrip()
+    return " ".join(cut.split()).lstrip("[").rstrip()

@@ -54,7 +54,7 @@ def _read_all(text: str, where: str) -> list[Table]:
     try:
         if whole := parse_json(text):
             return [whole]
-        lines, repairs = clean(drawn(text).split("\n"))
+        lines, repairs = clean(drawn(text))
         lines, notes = unprefixed(lines)
         repairs += notes
         found: dict[int, Table | BadTextError] = {}

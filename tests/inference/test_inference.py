@@ -395,6 +395,31 @@ def test_a_patch_that_fails_when_it_runs():
         sliding_window(model, noise(8, 8, 1), (7, 8))
 
 
+# === Boxes ===
+
+BOXED = {
+    "padded": convolution(2),
+    "by context": network(2, 1, [keras.layers.Conv2D(2, 3, strides=1)]),
+}
+
+
+@pytest.mark.parametrize("name", BOXED)
+@given(data=st.data())
+@settings(max_examples=15)
+def test_a_box_has_the_logits_of_the_whole_to_the_last_bit(name, data):
+    shape = data.draw(st.tuples(st.integers(1, 25), st.integers(1, 25)))
+    box = []
+    for size in shape:
+        begin = data.draw(st.integers(0, size - 1))
+        box.append((begin, data.draw(st.integers(begin + 1, size))))
+    options = {"overlap": data.draw(st.sampled_from([None, 0.0, 0.7])),
+               "mirror": data.draw(st.sampled_from([False, (1,)]))}  # fmt: skip
+    image = noise(*shape, 1)
+    whole = sliding_window(BOXED[name], image, (8, 6), **options)
+    parts = list(sliding_window_slabs(BOXED[name], image, (8, 6), box=box, **options))
+    np.testing.assert_array_equal(np.concatenate(parts), whole[tuple(slice(*ends) for ends in box)])
+
+
 # === Memory ===
 
 LARGE = """

@@ -23,6 +23,8 @@ from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.prediction import predict_cases
 from unetzoo.pipeline.run import Run
 from unetzoo.utils import progress
+from unetzoo.utils.claims import claimed
+from unetzoo.utils.journal import notes
 from unetzoo.utils.kernels import keras_backend
 
 predict = partial(commands.command, "unetzoo", "predict")
@@ -84,13 +86,50 @@ def test_shards_share_the_cases_out(small_run, small_data, tmp_path):
     parts = [shard(range(10), f"{n}/3") for n in (1, 2, 3)]
     assert sorted(n for part in parts for n in part) == list(range(10))
     result = predict(small_run, small_data / "images", "-o", tmp_path, "--shard", "4/4")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["case_003.png", "case_007.png"]
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == [
+        ".jobs", "case_003.png", "case_007.png"
+    ]  # fmt: skip
     assert result.returncode == 0
     for wrong in ("0/2", "3/2", "2", "a/b", "1/0"):
         with pytest.raises(
             ValueError, match="expected the second of eight jobs, for example, as 2/8"
         ):
             shard([], wrong)
+
+
+def test_a_task_of_slurm_takes_its_share(small_run, small_data, tmp_path, monkeypatch):
+    words = small_run, small_data / "images", "-o", tmp_path / "out", "--shard", "slurm"
+    refused = predict(*words)
+    assert (refused.returncode, (tmp_path / "out").exists()) == (2, False)
+    assert "shard 'slurm': SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT" in refused.stderr
+    for name, value in {"ID": 3, "COUNT": 4, "MIN": 0, "MAX": 3, "STEP": 1}.items():
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", str(value))
+    assert predict(*words).returncode == 0
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {"case_003", "case_007"}
+
+
+def test_a_case_of_another_job_is_left_to_it(small_run, small_data, tmp_path):
+    words = small_run, small_data / "images", "-o", tmp_path, "--shard", "4/4"
+    with claimed(tmp_path, "case_003.png"):
+        result = predict(*words)
+        assert [path.stem for path in tmp_path.glob("*.png")] == ["case_007"]
+    assert result.returncode == 0
+    assert "1 written, 1 left to another job at work" in result.stderr
+    assert "1 written, 1 already there" in predict(*words).stderr
+    states = [(note["case"], note["state"]) for note in notes(tmp_path)]
+    done = [case for case, state in states if state == "done"]
+    assert done == ["case_007.png", "case_003.png"]
+    assert not list(tmp_path.glob(".claim-*"))
+
+
+def test_masks_of_one_name_in_two_shards_are_refused(small_run, small_data, tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        shutil.copy(small_data / "images" / "case_000.png", tmp_path / name / "x.png")
+    words = tmp_path / "a", tmp_path / "b", "-o", tmp_path / "out", "--shard", "1/2"
+    result = predict(small_run, *words)
+    assert (result.returncode, (tmp_path / "out").exists()) == (2, False)
+    assert "both masks would be written to" in result.stderr
 
 
 class Turned:

@@ -1,5 +1,7 @@
 """Labels and weights in every form and from every source, as a notebook gives them to `fit`."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
@@ -203,3 +205,23 @@ def test_a_graph_is_traced_once_for_each_rank():
     for labels in (y, y[..., None], y, y[..., None]):
         model.fit(x, labels, epochs=2, batch_size=2, verbose=0)
     assert [len(shape) for shape in traced] == [3, 4]
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="it traces nothing")
+def test_fit_and_validation_trace_a_step_once(monkeypatch):
+    """Epoch after epoch and in another ``fit``; on TensorFlow the last batch need not be full."""
+    model, counts = small(), Counter()
+    for name in ("train_step", "test_step"):
+        monkeypatch.setattr(model, name, counting(getattr(model, name), counts))
+    x, y = (array[: 3 if keras.backend.backend() == "tensorflow" else 4] for array in data())
+    for _ in range(2):
+        model.fit(x, y, validation_data=(x, y), batch_size=2, epochs=2, verbose=0)
+    assert counts == {"train_step": 1, "test_step": 1}
+
+
+def counting(step, counts):
+    def traced(*arguments, **more):
+        counts[step.__name__] += 1
+        return step(*arguments, **more)
+
+    return traced

@@ -88,24 +88,70 @@ def test_with_gradients_of_some_rows_alone_the_weights_are_keras_s(name):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
-def test_nnunet_s_sgd_is_pytorch_s():
-    """With a momentum of 0.99, a weight decay beside the gradients would be a hundredth of it."""
+def pytorch_s(gradients, start, decay, rates, nesterov=True):
     torch = pytest.importorskip("torch")
+    weight = torch.nn.Parameter(torch.tensor(start))
+    sgd = torch.optim.SGD([weight], 1.0, momentum=0.99, nesterov=nesterov, weight_decay=decay)
+    for gradient, rate in zip(gradients, rates, strict=True):
+        sgd.param_groups[0]["lr"] = rate
+        weight.grad = torch.tensor(gradient)
+        torch.nn.utils.clip_grad_norm_([weight], 1.5)
+        sgd.step()
+    return weight.detach().numpy()
+
+
+@pytest.mark.parametrize("schedule", ["constant", "poly"])
+def test_nnunet_s_sgd_is_pytorch_s(schedule):
+    """With a momentum of 0.99, a weight decay beside the gradients would be a hundredth of it.
+
+    And where the rate falls, Keras's momentum keeps the steps of the rates before.
+    """
     gradients = np.random.default_rng(0).standard_normal((60, 5)).astype("float32")
     start, decay = np.linspace(-20, 20, 5, dtype="float32"), 0.01
-    theirs = torch.nn.Parameter(torch.tensor(start))
-    sgd = torch.optim.SGD([theirs], 0.01, momentum=0.99, nesterov=True, weight_decay=decay)
     ours = keras.Variable(start)
-    optimizer = make_optimizer("sgd", clip=1.5)
+    optimizer = make_optimizer("sgd", clip=1.5, schedule=schedule, steps=60)
     optimizer.weight_decay = decay
     kept = type(optimizer).from_config(optimizer.get_config())  # as a saved run goes on
     for gradient in gradients:
-        theirs.grad = torch.tensor(gradient)
-        torch.nn.utils.clip_grad_norm_([theirs], 1.5)
-        sgd.step()
         kept.apply([keras.ops.array(gradient)], [ours])
-    assert np.abs(ours.numpy() - start).max() > 1
-    np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy(), rtol=1e-4, atol=1e-4)
+    falling = [0.01 * (1 - step / 60) ** 0.9 for step in range(60)]
+    rates = {"constant": [0.01] * 60, "poly": falling}[schedule]
+    theirs = pytorch_s(gradients, start, decay, rates)
+    assert np.abs(theirs - start).max() > 1
+    np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_pytorch_s_momentum_in_its_own_operations(monkeypatch, nesterov):
+    """As jax and torch run it; the weights of the other optimizers are compared with Keras's."""
+    monkeypatch.setattr(optimizers, "TENSORFLOW", False)
+    gradients = np.random.default_rng(0).standard_normal((40, 5)).astype("float32")
+    falling = keras.optimizers.schedules.PolynomialDecay(0.1, 40, 0.0)
+    optimizer = optimizers.sgd(
+        falling, momentum=0.99, nesterov=nesterov, late_rate=True, global_clipnorm=1.5
+    )
+    ours = keras.Variable(start := np.zeros(5, "float32"))
+    for gradient in gradients:
+        optimizer.apply([keras.ops.array(gradient)], [ours])
+    theirs = pytorch_s(gradients, start, 0, [0.1 * (1 - step / 40) for step in range(40)], nesterov)
+    np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
+def test_pytorch_s_momentum_in_half_precision(monkeypatch, dtype):
+    at_once = trained(make_optimizer("sgd"), dtype=dtype)
+    monkeypatch.setattr(optimizers, "TENSORFLOW", False)
+    by_parts = trained(make_optimizer("sgd"), dtype=dtype)
+    for one, other in zip(at_once.get_weights(), by_parts.get_weights(), strict=True):
+        np.testing.assert_allclose(one.astype("float32"), other.astype("float32"), atol=0.01)
+
+
+def test_a_run_of_before_goes_on_with_its_momentum():
+    """Its file names PyTorch's weight decay alone."""
+    config = make_optimizer("sgd").get_config()
+    assert config.pop("late_rate")
+    old = optimizers.SGD.from_config(config)
+    assert (old.coupled, old.late_rate) == (True, False)
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
@@ -121,7 +167,7 @@ def test_an_update_is_one_operation_of_tensorflow(name):
     gradients = [tf.constant([1.0, 1.0])] * 5
     step = tf.function(lambda: optimizer.apply(gradients, weights)).get_concrete_function()
     kinds = [operation.type for operation in step.graph.get_operations()]
-    single = {"adam": "ResourceApplyAdam", "sgd": "ResourceApplyKerasMomentum"}[name]
+    single = {"adam": "ResourceApplyAdam", "sgd": "ResourceApplyMomentum"}[name]
     assert kinds.count(single) == 5
     assert len(kinds) < 60  # Keras's Adam: about 200
 

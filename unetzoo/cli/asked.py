@@ -27,6 +27,7 @@ def asked_for(
     *,
     planner: "Callable[..., Plan]",
     lock: Callable[[Path], AbstractContextManager | None],
+    share: tuple[int, int] | None = None,
     **options: Any,
 ) -> "tuple[Settings, Plan | None, Survey]":
     """The settings of a run, before Keras is loaded.
@@ -35,6 +36,7 @@ def asked_for(
         folder, cache, workers, path, configuration, memory_gb, base, options: of the command.
         planner: makes or reads the plan of ``--network planned``.
         lock: what is held while data are measured for a plan, if anything.
+        share: of several jobs that measure the data together; as in ``Survey``.
     """
     from unetzoo.data.preprocessing.survey import Survey
     from unetzoo.pipeline.early import check_init
@@ -53,7 +55,7 @@ def asked_for(
     check_init(options["init"], folder)
     network_plan = None if path is None else plan_at(path)
     check_free(folder)
-    survey = Survey(cache or folder / PREPARED)
+    survey = Survey(cache or folder / PREPARED, share)
     if planned:
         if (held := lock(folder)) is not None:
             context.with_resource(held)

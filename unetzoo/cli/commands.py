@@ -27,11 +27,13 @@ from unetzoo.cli.options import (
     which_option,
     workers_option,
 )
+from unetzoo.cli.prepare import prepare, status
 from unetzoo.cli.team import number_of, team_options
 from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
 from unetzoo.utils.console import as_options, load_keras, run, say
 from unetzoo.utils.devices import slurm_task
 from unetzoo.utils.files import check_folder, check_writable
+from unetzoo.utils.journal import keep_list
 from unetzoo.utils.lock import check_free, owned
 from unetzoo.utils.text import counted, first_of
 
@@ -155,6 +157,8 @@ def train(
     say(folder)
 
 
+cli.add_command(prepare)
+cli.add_command(status)
 cli.add_command(cross_validate)
 cli.add_command(best)
 
@@ -186,16 +190,23 @@ cli.add_command(best)
     help="Also write the entropy; with --mirror or several folds the variance, too.",
 )
 @file_spacing_option
+@click.option(
+    "--blocks",
+    type=ABOVE_0,
+    metavar="GB",
+    help="OME-Zarr block by block, in this much memory. Default: where an image is too large.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
 @click.option(
     "--format", type=Choice(MASKS), help="Format of the masks of volumes. Default: the image's own."
 )
 @click.option(
-    "--shard", default="1/1", help="This job's share of the images: 2/8 is the second of 8."
+    "--shard",
+    help="This job's share of the images: 2/8 is the second of 8; slurm asks SLURM's job array.",
 )
 def predict(
     run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
-    shard: str, device: str | None, format: str | None,
+    shard: str | None, device: str | None, format: str | None, blocks: float | None,
     file_spacing: tuple[float, float, float] | None, **options: Any,
 ) -> None:  # fmt: skip
     """Segment IMAGES, files or folders, with the network of the folder RUN.
@@ -203,7 +214,7 @@ def predict(
     RUN may also be a folder that nnU-Net has trained, a zip of one, or an export as ONNX. Each mask
     has the grid of its image. Files that fail are listed at the end.
     """
-    from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets, in_format
+    from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets, in_format, target
     from unetzoo.data.datasets.inputs import shard as share
     from unetzoo.interop.processing import is_exported
     from unetzoo.pipeline.early import channels_of
@@ -211,11 +222,14 @@ def predict(
     options = {name: value for name, value in options.items() if value is not None}
     channels, numbered = channels_of(run_folder, which, options)
     found = cases_of(images, channels, numbered=numbered, file_spacing=file_spacing)
-    cases = share(found, shard)
-    cases = in_format(cases, format)
-    check_targets(cases, folder)
-    check_apart(cases, folder)
+    found = in_format(found, format)
+    cases = share(found, shard or "1/1")
+    check_targets(found, folder)
+    check_apart(found, folder)
     check_folder(folder)
+    if shard is not None:
+        names = [target(case, folder).name for case in found]
+        keep_list(folder, "segmented", dict(zip(names, names, strict=True)))
     task = f"segmenting {counted(len(cases), 'image')} with {run_folder}"
     if is_exported(run_folder):
         say(f"{task} in onnxruntime ...", err=True)
@@ -227,7 +241,12 @@ def predict(
 
     predictor = load_predictor(run_folder, which, **options)
     outcome = predict_cases(
-        predictor, cases, folder, overwrite=overwrite, progress=bar_or_lines("segmenting")
+        predictor,
+        cases,
+        folder,
+        overwrite=overwrite,
+        blocks=blocks,
+        progress=bar_or_lines("segmenting"),
     )
     for path in outcome.written.values():
         say(path)

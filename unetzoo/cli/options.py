@@ -95,8 +95,7 @@ model_options = together(
     fill_option,
     device_option,
 )
-_network_options = together(
-    click.option("--data", help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME."),
+plan_options = together(
     click.option(
         "--settings",
         "base",
@@ -115,10 +114,8 @@ _network_options = together(
         type=Choice((*CONFIGURATIONS, CASCADE)),
         help="Configuration of the plan. Default: 3d_fullres, or else 2d.",
     ),
-    click.option(
-        "--previous",
-        help="With 3d_cascade_fullres: the folder of cross-validate of 3d_lowres.",
-    ),
+)
+patch_options = together(
     click.option(
         "--memory-gb",
         type=ABOVE_0,
@@ -135,9 +132,18 @@ _network_options = together(
         type=click.IntRange(0),
         help="2.5D: slices on either side of a slice that are channels, too.",
     ),
+)
+_network_options = together(
+    click.option("--data", help="Folder, CSV file, globs 'IMAGES;LABELS' or tfds:NAME."),
+    plan_options,
+    click.option(
+        "--previous",
+        help="With 3d_cascade_fullres: the folder of cross-validate of 3d_lowres.",
+    ),
+    patch_options,
     click.option("--out", "folder", required=True, type=FOLDER, help="Folder for the run."),
 )
-_training_options = together(
+case_options = together(
     click.option("--splits", help="File that lists the folds, such as splits_final.json."),
     click.option(
         "--groups",
@@ -151,6 +157,13 @@ _training_options = together(
     click.option(
         "--boundary-weights", is_flag=True, help="Give voxels between objects more weight (2015)."
     ),
+)
+fold_options = together(
+    click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
+    click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
+)
+_training_options = together(
+    case_options,
     click.option(
         "--init", help="Start from weights: a run, a .keras file, a folder or zip of nnU-Net."
     ),
@@ -213,8 +226,7 @@ _training_options = together(
 )
 train_options = together(
     _network_options,
-    click.option("--fold", default="0", help="Fold to hold out, or 'all' to train on all cases."),
-    click.option("--folds", default=5, type=WHOLE, help="Number of folds."),
+    fold_options,
     _training_options,
 )
 cross_options = together(

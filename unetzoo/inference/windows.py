@@ -145,6 +145,7 @@ def sliding_window_slabs(
     mirror: bool | Sequence[int] = False,
     batch_size: int = 1,
     progress: Progress = lambda windows: windows,
+    box: Sequence[tuple[int, int]] | None = None,
 ) -> Iterator[np.ndarray]:
     """The logits of a whole image, in slabs along its first axis, each as soon as it is finished.
 
@@ -169,8 +170,10 @@ def sliding_window_slabs(
         batch_size: patches at a time; the last batch is filled up, so that the network sees one
             shape only.
         progress: wraps the list of patches (each flip is one) to show how far it is.
+        box: begin and end on each axis of the voxels that are wanted; only patches that reach them
+            are predicted, and their logits are those of the whole image to the last bit.
 
-    Gives ``(n, *rest, classes)``, float32: the voxels of the image in order, each once.
+    Gives ``(n, *rest, classes)``, float32: the voxels of the image or the box, in order, each once.
     Raises: ValueError at the call, for arguments or a network that do not match.
     Source: S5.33; nnU-Net; Ronneberger et al. 2015, figure 2.
     """
@@ -184,6 +187,8 @@ def sliding_window_slabs(
     axes = [
         _axis(*sizes, overlap) for sizes in zip(image.shape[:-1], patch, output, steps, strict=True)
     ]
+    if box is not None:
+        axes = [_reaching(axis, *ends) for axis, ends in zip(axes, box, strict=True)]
     flips = _flips(mirror, len(patch))
     corners = itertools.product(*(axis.starts for axis in axes))
     tiles = list(itertools.product(corners, flips))
@@ -236,6 +241,14 @@ def _axis(size: int, patch: int, output: int, step: int | None, overlap: float) 
     voxels = np.arange(size)
     source = np.pad(voxels, pads, "reflect") if step else np.pad(voxels, pads, constant_values=-1)
     return _Axis(size, patch, output, starts, first, source)
+
+
+def _reaching(axis: _Axis, begin: int, end: int) -> _Axis:
+    """The tiles that reach the voxels from begin to end, as an axis of these voxels alone."""
+    first, last = axis.first + begin, axis.first + end
+    starts = [at for at in axis.starts if first - axis.output < at < last]
+    places, source = [at - starts[0] for at in starts], axis.source[starts[0] :]
+    return _Axis(end - begin, axis.patch, axis.output, places, first - starts[0], source)
 
 
 def _read(image: np.ndarray, axes: Sequence[_Axis], corner: Sequence[int]) -> np.ndarray:

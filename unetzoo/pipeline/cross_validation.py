@@ -25,11 +25,11 @@ from unetzoo.pipeline.run import PREPARED, Run
 from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.trainer import end_of, train
 from unetzoo.planning.plans import Plan
-from unetzoo.training.epochs import duration
 from unetzoo.utils.choices import LOWRES
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
 from unetzoo.utils.progress import EVERY, bar_or_lines
+from unetzoo.utils.text import duration
 
 
 def cross_validate(

@@ -112,7 +112,7 @@ class Files(TrainingData):
 
         settings = self.settings
         prepared = prepare_cases(
-            self._cases(run),
+            self.cases_of(run),
             run.scheme,
             run.preparation,
             cache,
@@ -121,7 +121,7 @@ class Files(TrainingData):
             looks=self.looks,
             progress=bar_or_lines("preparing", every=EVERY),
         )
-        files = masks_of(run, self._cases(run), settings.previous)
+        files = masks_of(run, self.cases_of(run), settings.previous)
         keys = keys_with(files, {case.name: case.key for case in prepared})
         run = self._with_digests(run, keys)
         masks = self._masks(run, prepared, files, cache, workers)
@@ -165,7 +165,7 @@ class Files(TrainingData):
             return {}
         check_classes(run, self.settings.previous)
         return prepare_masks(
-            self._cases(run), prepared, files, run.scheme, cache,
+            self.cases_of(run), prepared, files, run.scheme, cache,
             workers=workers, progress=bar_or_lines("preparing masks", every=EVERY),
         )  # fmt: skip
 
@@ -237,7 +237,7 @@ class Files(TrainingData):
 
     def digests(self, run: Run) -> Mapping[str, str]:
         settings, boundary = run.preparation.to_json(), run.settings.boundary_weights
-        cases = self._cases(run)
+        cases = self.cases_of(run)
         by_name = jobs.by_name(cases, run.scheme).items()
         keys = {name: key_of(job, jobs.contents(job), settings, boundary) for name, job in by_name}
         return keys_with(masks_of(run, cases, self.settings.previous), keys)
@@ -298,7 +298,8 @@ class Files(TrainingData):
             )
         return parts[fold]
 
-    def _cases(self, run: Run) -> list[Case]:
+    def cases_of(self, run: Run) -> list[Case]:
+        """The cases of a run, to train on and held out. Raises: ValueError for one not there."""
         return self._named(run, [*run.train, *run.held_out])
 
     def _named(self, run: Run, names: Iterable[str]) -> list[Case]:

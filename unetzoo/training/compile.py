@@ -167,7 +167,7 @@ def make_optimizer(
     """Adam or nnU-Net's SGD, with a learning rate that is constant or falls over a run.
 
     Args:
-        name: "adam", or "sgd" (momentum 0.99, Nesterov, PyTorch's weight decay of 3e-5).
+        name: "adam", or "sgd" (PyTorch's: momentum 0.99, Nesterov, weight decay 3e-5).
         learning_rate: at the beginning; None for 1e-4 with Adam, 1e-2 with SGD.
         schedule: "constant", "poly" (times (1 - step / steps)^0.9), "cosine" (falls to 0), or
             "step" (a tenth after each third of the run).
@@ -194,6 +194,5 @@ def make_optimizer(
     }[schedule]()
     if name == "adam":
         return adam(falling, global_clipnorm=clip)
-    return sgd(
-        falling, momentum=0.99, nesterov=True, weight_decay=3e-5, coupled=True, global_clipnorm=clip
-    )
+    pytorch_s = {"weight_decay": 3e-5, "coupled": True, "late_rate": True}
+    return sgd(falling, momentum=0.99, nesterov=True, global_clipnorm=clip, **pytorch_s)

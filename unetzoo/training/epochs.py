@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from unetzoo.utils.progress import SCREEN, on_terminal
-from unetzoo.utils.text import counted
+from unetzoo.utils.text import counted, duration
 
 OF_PART = re.compile(r"_\d+$|^(?!val_loss$).+_loss$")  # measures of a class, losses of an output
 TRIED = 3  # steps after which the time left is told; the first, which makes the graph, is not one
@@ -117,17 +117,3 @@ class ShowEpochs(keras.callbacks.Callback):
             print(line, file=sys.stderr, flush=True)
         else:
             self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> [duration(s) for s in (0.2, 42, 61, 200, 4000, 90000)]
-    ['1 s', '42 s', '1 min 1 s', '3 min 20 s', '1 h 6 min', '25 h 0 min']
-    """
-    whole = max(round(seconds), 1)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

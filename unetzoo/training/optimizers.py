@@ -62,16 +62,23 @@ class Adam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable(package="unetzoo")
 class SGD(keras.optimizers.SGD):
-    """Keras's SGD, equal up to rounding; on request with PyTorch's weight decay.
+    """Keras's SGD, equal up to rounding; on request with PyTorch's weight decay and momentum.
 
     Keras takes ``rate * decay * weight`` off each weight, beside the step. PyTorch, and so nnU-Net,
     adds ``decay * weight`` to the gradient, where the momentum sums it up: with a momentum of 0.99
     that is a hundred times as much.
 
+    Keras's momentum sums up steps, each with the learning rate of its time; PyTorch's sums up
+    gradients, and the step is that sum times the rate of now. The two differ where the rate falls
+    as fast as the momentum forgets: after a few hundred steps with a momentum of 0.99, Keras's
+    steps are still large where PyTorch's network settles.
+
     Args: as in ``keras.optimizers.SGD``, and
         coupled: whether ``weight_decay`` is PyTorch's.
+        late_rate: whether ``momentum`` is PyTorch's.
 
-    Source: TensorFlow's ``ResourceApplyKerasMomentum``; ``torch.optim.SGD``.
+    Source: TensorFlow's ``ResourceApplyKerasMomentum`` and ``ResourceApplyMomentum``;
+    ``torch.optim.SGD``.
 
     >>> weight = keras.Variable([1.0, 2.0])
     >>> SGD(0.1, momentum=0.9).apply([keras.ops.array([1.0, -1.0])], [weight])
@@ -79,12 +86,16 @@ class SGD(keras.optimizers.SGD):
     [0.9, 2.1]
     """
 
-    def __init__(self, *args: Any, coupled: bool = False, **arguments: Any):
+    def __init__(
+        self, *args: Any, coupled: bool = False, late_rate: bool = False, **arguments: Any
+    ):
         super().__init__(*args, **arguments)
         self.coupled = coupled
+        self.late_rate = late_rate
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **({"coupled": True} if self.coupled else {})}
+        own = {name: True for name in ("coupled", "late_rate") if getattr(self, name)}
+        return {**super().get_config(), **own}
 
     def _apply_weight_decay(self, variables: Any) -> None:  # after the gradients are clipped
         if not self.coupled:
@@ -94,13 +105,20 @@ class SGD(keras.optimizers.SGD):
         if self.coupled and self.weight_decay:
             decay = keras.ops.cast(self.weight_decay, variable.dtype)
             gradient = keras.ops.convert_to_tensor(gradient, variable.dtype) + decay * variable
-        if not TENSORFLOW or self.momentum == 0:
+        if self.momentum == 0 or not (TENSORFLOW or self.late_rate):
             super().update_step(gradient, variable, learning_rate)
-            return
+        elif TENSORFLOW:
+            self._apply_at_once(gradient, variable, learning_rate)
+        else:
+            self._apply_late(gradient, variable, learning_rate)
+
+    def _apply_at_once(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         import tensorflow as tf
 
-        dtype = variable.dtype
-        tf.raw_ops.ResourceApplyKerasMomentum(
+        dtype, operations = variable.dtype, tf.raw_ops
+        late = self.late_rate
+        apply = operations.ResourceApplyMomentum if late else operations.ResourceApplyKerasMomentum
+        apply(
             var=variable.handle,
             accum=self.momentums[self._get_variable_index(variable)].value.handle,
             lr=tf.cast(learning_rate, dtype),
@@ -108,6 +126,15 @@ class SGD(keras.optimizers.SGD):
             momentum=tf.constant(self.momentum, dtype),
             use_nesterov=self.nesterov,
         )
+
+    def _apply_late(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        rate, gradient = (
+            keras.ops.cast(value, variable.dtype) for value in (learning_rate, gradient)
+        )
+        total = self.momentums[self._get_variable_index(variable)]
+        self.assign(total, self.momentum * total + gradient)
+        ahead = gradient + self.momentum * total if self.nesterov else total
+        self.assign_sub(variable, rate * ahead)
 
 
 def adam(learning_rate: Any = 1e-4, **arguments: Any) -> keras.optimizers.Optimizer:
@@ -129,5 +156,5 @@ def sgd(learning_rate: Any = 1e-2, **arguments: Any) -> keras.optimizers.Optimiz
     >>> isinstance(sgd(momentum=0.9), keras.optimizers.SGD)
     True
     """
-    own = TENSORFLOW or arguments.get("coupled")
+    own = TENSORFLOW or arguments.get("coupled") or arguments.get("late_rate")
     return (SGD if own else keras.optimizers.SGD)(learning_rate, **arguments)

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
 from tempfile import TemporaryFile
+from urllib.parse import quote
+from uuid import uuid4
 
 
 class WriteError(ValueError, OSError):
@@ -53,7 +55,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         if path.exists() and not path.is_file() and not path.is_dir():
             yield path
             return
-        beside = path.with_name(f".writing-{os.getpid()}-{path.name}")
+        beside = path.with_name(f".writing-{uuid4().hex[:12]}-{path.name}")
         try:
             yield beside
             os.replace(beside, path)
@@ -131,6 +133,15 @@ def make_folder(folder: Path | str) -> Path:
     with explained_writing(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
     return Path(folder)
+
+
+def harmless(name: str) -> str:
+    """A name of a case as part of a file's name: no path, never hidden, not too long.
+
+    >>> harmless("../../x")
+    '%2E%2E%2F%2E%2E%2Fx'
+    """
+    return quote(os.fsencode(name), safe="").replace(".", "%2E")[:80]
 
 
 def absolute(place: str) -> str:

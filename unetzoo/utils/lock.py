@@ -1,10 +1,12 @@
 """A folder that belongs to one process at a time."""
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +18,25 @@ except ImportError:  # Windows, where nothing is locked
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"  # file in the folder; the system releases the lock however the process ends
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that has a folder, or had it when it was killed."""
+
+    host: str
+    pid: int
+    since: float  # seconds since 1970
+
+
+def owner_of(folder: Path | str) -> Owner | None:
+    """Who has a folder, as its lock says; None where it has none."""
+    path = Path(folder) / LOCK
+    try:
+        found = re.fullmatch(r"process (\d+) on (.+)", path.read_text()[:300].strip())
+        return found and Owner(found[2], int(found[1]), path.stat().st_mtime)
+    except (OSError, ValueError):
+        return None
 
 
 class Held:

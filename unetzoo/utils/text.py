@@ -34,6 +34,20 @@ def short(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> [duration(s) for s in (0.2, 42, 61, 200, 4000, 90000)]
+    ['1 s', '42 s', '1 min 1 s', '3 min 20 s', '1 h 6 min', '25 h 0 min']
+    """
+    whole = max(round(seconds), 1)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def first_of(lines: Sequence[str], most: int = 20) -> list[str]:
     """The first ``most`` lines, and one more that says how many were left out.
 

@@ -12,6 +12,7 @@ from unetzoo.data.io.dicom import is_series
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.io.units import Spacing
 from unetzoo.utils.json_values import short
+from unetzoo.utils.shards import share_of
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")
 
@@ -79,13 +80,13 @@ def check_apart(cases: Iterable[Case], folder: Path | str) -> None:
 def shard(cases: Sequence[Case], part: str) -> list[Case]:
     """One job's share of the cases: "2/8" is every eighth case, beginning with the second.
 
+    Raises: ValueError as ``share_of``.
+
     >>> shard("abcde", "2/3")
     ['b', 'e']
     """
-    number, _, count = part.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise ValueError(f"shard {part!r}: expected the second of eight jobs, for example, as 2/8.")
-    return list(cases[int(number) - 1 :: int(count)])
+    number, count = share_of(part)
+    return list(cases[number - 1 :: count])
 
 
 def target(case: Case, folder: Path) -> Path:

@@ -88,6 +88,15 @@ class VolumeFile:
         """Values in the file's order of axes, turned to the canonical one; a view."""
         return apply_orientation(values, self.orientation)
 
+    def box_of_canonical(self, box: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+        """A box of canonical voxels, begin and end on each axis, in the file's order of axes."""
+        pairs = zip(self.shape, self.orientation.astype(int).tolist(), strict=True)
+        ends = [(size, box[axis], direction) for size, (axis, direction) in pairs]
+        return tuple(
+            (begin, end) if direction > 0 else (size - end, size - begin)
+            for size, (begin, end), direction in ends
+        )
+
     def from_canonical(self, values: np.ndarray) -> np.ndarray:
         """The way back; a view."""
         return apply_orientation(values, ornt_transform(CANONICAL, self.orientation))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from unetzoo.data.io.zarr_metadata import Level, check_array, levels_of
 from unetzoo.utils.extras import explained, extra
 from unetzoo.utils.files import explained_writing
 
+Box = tuple[tuple[int, int], ...]  # begin and end on each axis
 LIBRARY = ("zarr", "copy it again")  # and what to do with what it cannot read
 ENDINGS = (".ome.zarr", ".zarr")
 CHUNK = 64  # voxels of a chunk's axis that is written
@@ -45,6 +47,30 @@ class ZarrFile(ReadInParts):
                 channels = region[axes.index("C")] if "C" in axes else slice(None)
                 with np.errstate(over="ignore"):
                     target[(*place, channels)] = block.reshape(*block.shape[: len(order)], -1)
+
+    def read_box(self, box: Box) -> np.ndarray:
+        """The numbers ``(x, y, z, C)`` in a box of the file's own axes X, Y, Z, float32.
+
+        Raises: ValueError for a file that is cut off or damaged.
+        """
+        axes, ends = self.level.axes, dict(zip("XYZ", box, strict=True))
+        region = tuple(slice(*ends[axis]) if axis in ends else slice(None) for axis in axes)
+        order = [axes.index(axis) for axis in "XYZ" if axis in axes]
+        rest = [axis for axis in range(len(axes)) if axis not in order]
+        with explained(self.path, *LIBRARY), np.errstate(over="ignore"):
+            block = self.array[region].astype("float32", copy=False).transpose(*order, *rest)
+        return block.reshape(*(end - begin for begin, end in box), -1)
+
+    @cached_property
+    def array(self) -> Any:
+        """The level's array of zarr, opened to be read."""
+        return _array(self.path, self.level)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """The sizes of a chunk on the axes X, Y, Z."""
+        by_axis = dict(zip(self.level.axes, self.array.chunks, strict=True))
+        return tuple(by_axis.get(axis, 1) for axis in "XYZ")
 
 
 def read_header(
@@ -95,37 +121,84 @@ def write_values(path: Path | str, values: np.ndarray, like: VolumeFile) -> None
 
     Raises: ValueError if it cannot be written, or not on this grid.
     """
-    path, zarr = Path(path), _zarr()
-    x, y, z = straight_spacing(like, path, "OME-Zarr")
-    left, back, up = like.affine[:3, 3]
-    version = like.version if isinstance(like, ZarrFile) else "0.5"
+    path = Path(path)
     axes = "zyx" if values.ndim == 3 else "czyx"
-    scale, shift = ([1.0, z, y, x], [0.0, float(up), float(-back), float(-left)])
-    named = [{"name": axis, "type": "space", "unit": "millimeter"} for axis in "zyx"]
-    if values.ndim == 4:
-        named.insert(0, {"name": "c", "type": "channel"})
-    transforms = [
-        {"type": "scale", "scale": scale[-len(axes) :]},
-        {"type": "translation", "translation": shift[-len(axes) :]},
-    ]
-    image: dict[str, Any] = {
-        "axes": named,
-        "datasets": [{"path": "0", "coordinateTransformations": transforms}],
-    }
+    record = image_record(path, like, axes)
     array = values.T if values.ndim == 3 else values.transpose(3, 2, 1, 0)
     with replacing_folder(path) as beside, explained(path, *LIBRARY, "write"):
-        group = zarr.open_group(beside, mode="w", zarr_format=2 if version == "0.4" else 3)
-        chunks = tuple(min(CHUNK, size) for size in array.shape)
-        keys = {"name": "v2" if version == "0.4" else "default", "separator": "/"}
-        written = group.create_array(
-            "0", shape=array.shape, dtype=array.dtype, chunks=chunks, chunk_key_encoding=keys
-        )
-        for region in _regions(array.shape, chunks):
+        written = new_array(beside, "0", array.shape, array.dtype, like)
+        for region in _regions(array.shape, written.chunks):
             written[region] = array[region]
-        if version == "0.4":
-            group.attrs["multiscales"] = [{"version": version, **image}]
-        else:
-            group.attrs["ome"] = {"version": version, "multiscales": [image]}
+        write_record(beside, record, like)
+
+
+def image_record(
+    path: Path, like: VolumeFile, axes: str, factors: Sequence[Sequence[int]] = ((1, 1, 1),)
+) -> dict[str, Any]:
+    """The metadata of an image on a file's grid, one of OME-Zarr's ``multiscales``.
+
+    Args:
+        path: of the image, for errors.
+        like: the file.
+        axes: "zyx" or "czyx".
+        factors: of each level, how many voxels of the finest are one of its own on Z, Y, X; it
+            holds every second, fourth ... voxel, beginning with the first.
+
+    Raises: ValueError for a file whose axes have other directions than OME-Zarr.
+    """
+    x, y, z = straight_spacing(like, path, "OME-Zarr")
+    left, back, up = like.affine[:3, 3]
+    shift = [0.0, float(up), float(-back), float(-left)]
+    named = [{"name": axis, "type": "space", "unit": "millimeter"} for axis in "zyx"]
+    if axes == "czyx":
+        named.insert(0, {"name": "c", "type": "channel"})
+    datasets = []
+    for level, each in enumerate(factors):
+        scale = [1.0, *(size * n for size, n in zip((z, y, x), each, strict=True))]
+        transforms = [
+            {"type": "scale", "scale": scale[-len(axes) :]},
+            {"type": "translation", "translation": shift[-len(axes) :]},
+        ]
+        datasets.append({"path": str(level), "coordinateTransformations": transforms})
+    return {"axes": named, "datasets": datasets}
+
+
+def new_array(
+    folder: Path,
+    name: str,
+    shape: Sequence[int],
+    dtype: np.dtype,
+    like: VolumeFile,
+    background: int = 0,
+) -> Any:
+    """An empty array of zarr in a folder that is made if need be, in the version of a file."""
+    old = _version(like) == "0.4"
+    group = _zarr().open_group(folder, mode="a", zarr_format=2 if old else 3)
+    keys = {"name": "v2" if old else "default", "separator": "/"}
+    chunks = tuple(min(CHUNK, size) for size in shape)
+    return group.create_array(
+        name, shape=tuple(shape), dtype=dtype, chunks=chunks, chunk_key_encoding=keys,
+        fill_value=background, overwrite=True,
+    )  # fmt: skip
+
+
+def opened(place: Path, mode: str = "r") -> Any:
+    """An array of zarr in a folder."""
+    return _zarr().open_array(place, mode=mode)
+
+
+def write_record(folder: Path, record: dict[str, Any], like: VolumeFile) -> None:
+    """Write the metadata of an image into the folder of its arrays."""
+    version = _version(like)
+    group = _zarr().open_group(folder, mode="a")
+    if version == "0.4":
+        group.attrs["multiscales"] = [{"version": version, **record}]
+    else:
+        group.attrs["ome"] = {"version": version, "multiscales": [record]}
+
+
+def _version(like: VolumeFile) -> str:
+    return like.version if isinstance(like, ZarrFile) else "0.5"
 
 
 @contextmanager
@@ -153,7 +226,7 @@ def _zarr() -> Any:
 
 
 def _array(path: Path, level: Level) -> Any:
-    return _zarr().open_array(container_of(path) / level.name, mode="r")
+    return opened(container_of(path) / level.name)
 
 
 def _regions(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[slice, ...]]:

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 from uuid import uuid4
 
 import numpy as np
@@ -27,7 +26,10 @@ from unetzoo.data.preprocessing.foreground import foreground_voxels
 from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 from unetzoo.data.preprocessing.survey import Look, remember
 from unetzoo.data.sample import Sample
-from unetzoo.utils.files import abandoned, explained_writing
+from unetzoo.utils.claims import CLAIM, claimed
+from unetzoo.utils.files import abandoned, explained_writing, harmless
+from unetzoo.utils.journal import noted
+from unetzoo.utils.shards import in_order
 
 ARRAYS = ("image", "labels", "weight", "voxels", "inside")
 ABOUT = "entry.json"
@@ -78,23 +80,77 @@ def prepare_cases(
     Returns: the prepared cases, in the order of the cases.
     Raises: ValueError with a line for each case that failed; the others are in the cache.
     """
+    keys = ensure_prepared(
+        cases, scheme, preparation, folder, workers=workers, boundary_weights=boundary_weights,
+        looks=looks, progress=progress,
+    )  # fmt: skip
+    _allow_open_files(len(keys) * len(ARRAYS))
+    return [_opened(Path(folder), name, key) for name, key in keys.items()]
+
+
+def ensure_prepared(
+    cases: Sequence[Case],
+    scheme: LabelScheme,
+    preparation: Preparation,
+    folder: Path | str,
+    *,
+    workers: int = 1,
+    boundary_weights: bool = False,
+    looks: Mapping[str, Look] | None = None,
+    progress: processes.Progress = lambda cases: cases,
+    share: tuple[int, int] = (1, 1),
+) -> dict[str, str]:
+    """Prepare the cases that the folder does not hold yet, without opening them.
+
+    Args:
+        cases, scheme, preparation, folder, workers, boundary_weights, looks, progress: as in
+            ``prepare_cases``.
+        share: the number of this job, from 1, and how many there are: it begins with its share,
+            and goes on with what the others have not begun.
+
+    Returns: the key of each case's entry.
+    Raises: ValueError as in ``prepare_cases``.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in abandoned(folder, f"{WRITING}*", ABANDONED):
-            _delete(left)
+        for pattern, age in ((f"{WRITING}*", ABANDONED), (f"{CLAIM}*", 24 * ABANDONED)):
+            for left in abandoned(folder, pattern, age):
+                _delete(left)
     except OSError as error:
         raise ValueError(f"{folder}: {error.strerror}; expected a folder to write to.") from error
     looks = looks or {}
     tasks = {}
     for name, job in jobs.by_name(cases, scheme).items():
-        tasks[name] = [job, preparation.to_json(), boundary_weights, str(folder)]
-        if name in looks:
-            tasks[name] += [looks[name].contents, looks[name].read]
-    keys = processes.run_tasks(prepare_one, tasks, workers=workers, progress=progress)
+        look = looks.get(name)
+        of_look = [None, None] if look is None else [look.contents, look.read]
+        tasks[name] = [job, preparation.to_json(), boundary_weights, str(folder), *of_look]
+    ordered = {name: tasks[name] for name in in_order(list(tasks), *share)}
+    keys = processes.run_in_turn(prepare_in_turn, ordered, workers=workers, progress=progress)
     remember(folder, {name: looks[name] for name in tasks if name in looks})
-    _allow_open_files(len(keys) * len(ARRAYS))
-    return [_opened(folder, name, key) for name, key in zip(tasks, keys, strict=True)]
+    return {name: keys[name] for name in tasks}
+
+
+def prepare_in_turn(
+    job: dict,
+    settings: dict,
+    boundary: bool,
+    folder: str,
+    contents: dict | None,
+    read: str | None,
+    wait: bool,
+) -> str | None:
+    """``prepare_one``, unless another process prepares the case, and this one does not wait."""
+    contents = contents or jobs.contents(job, folder)
+    place, name = Path(folder), job["name"]
+    given = job, settings, boundary, folder, contents, read
+    if (entry_of(place, name, key_of(job, contents, settings, boundary)) / ABOUT).exists():
+        return prepare_one(*given)  # which looks whether it is whole
+    with claimed(place, name, wait=wait) as ours:
+        if not ours:
+            return None
+        with noted(place, name, "prepared"):
+            return prepare_one(*given)
 
 
 def prepare_one(
@@ -118,7 +174,7 @@ def prepare_one(
     Returns: the key of its entry.
     """
     place, case, preparation = Path(folder), jobs.case_of(job), Preparation.from_json(settings)
-    contents = contents or jobs.contents(job)
+    contents = contents or jobs.contents(job, folder)
     key = key_of(job, contents, settings, boundary)
     entry = entry_of(place, case.name, key)
     there = _read(entry, key)
@@ -157,7 +213,7 @@ def entry_of(folder: Path, name: str, key: str) -> Path:
     >>> entry_of(Path("cache"), "../../x", "0123").as_posix()
     'cache/%2E%2E%2F%2E%2E%2Fx-0123'
     """
-    return folder / f"{quote(os.fsencode(name), safe='').replace('.', '%2E')[:80]}-{key}"
+    return folder / f"{harmless(name)}-{key}"
 
 
 def _prepared(

@@ -57,7 +57,7 @@ def restore_labels(
     def begun(classes: int) -> None:
         results.append(np.zeros(grid.shape, "uint8" if classes <= 256 else "int16"))
 
-    _finish(progress(_threaded(restored, _pieces(slabs, grid), begun)))
+    _finish(progress(_threaded(restored, _pieces(slabs, *_whole(grid)), begun)))
     return results[0]
 
 
@@ -92,11 +92,9 @@ def restore_regions(
     result = np.zeros(grid.shape, "uint8" if most < 256 else "uint16")
 
     def painted(rows: slice, logits: np.ndarray, part: Resizing) -> None:
-        inside = result[slices(grid.box)][rows]
-        channels = (np.asarray(logits[..., n], "float32") for n in range(logits.shape[-1]))
-        paint((expit(part(values)) > 0.5 for values in channels), numbers, inside, add)
+        _painted(logits, part, numbers, result[slices(grid.box)][rows], add)
 
-    _finish(progress(_threaded(painted, _pieces(slabs, grid))))
+    _finish(progress(_threaded(painted, _pieces(slabs, *_whole(grid)))))
     return result
 
 
@@ -138,8 +136,42 @@ def restore_probabilities(
             inside[..., label] = part(np.asarray(logits[..., label], "float32"))
         inside[...] = softmax(inside, axis=-1) if activation == "softmax" else expit(inside)
 
-    _finish(progress(_threaded(restored, _pieces(slabs, grid, all_classes=True), begun)))
+    _finish(progress(_threaded(restored, _pieces(slabs, *_whole(grid), all_classes=True), begun)))
     return results[0]
+
+
+def label_rows(
+    slabs: Iterable[np.ndarray], part: Resizing, numbers: Sequence[int] = (), *, add: bool = False
+) -> Iterator[np.ndarray]:
+    """As ``restore_labels``, or ``restore_regions`` if numbers are given, rows after rows.
+
+    Args:
+        slabs: logits ``(n, *rest, C)`` of the prepared voxels that the part needs.
+        part: of the resizing from the prepared grid to the file's, as ``Resizing.part`` gives it.
+        numbers: as in ``restore_regions``.
+        add: as in ``restore_regions``.
+
+    Gives classes ``(n, *rest)``, rows of the part in order, each once.
+
+    >>> slab = np.array([[[0, 5], [5, 0]], [[0, 5], [0, 5]]])
+    >>> [rows.tolist() for rows in label_rows([slab], resizing((2, 2), (2, 4)))]
+    [[[1, 1, 0, 0], [1, 1, 1, 1]]]
+    """
+
+    def classes(piece: Piece) -> np.ndarray:
+        _, logits, resized = piece
+        if not numbers:
+            kind = "uint8" if logits.shape[-1] <= 256 else "int16"
+            return _largest(logits, resized).astype(kind, copy=False)
+        most = sum(numbers) if add else max(numbers)
+        shape = tuple(len(axis.low) for axis in resized.axes)
+        result = np.zeros(shape, "uint8" if most < 256 else "uint16")
+        return _painted(logits, resized, numbers, result, add)
+
+    needed = tuple(int(axis.high[-1]) + 1 for axis in part.axes)
+    with ThreadPoolExecutor(cores()) as pool:
+        for pieces in _pieces(slabs, part, needed):
+            yield from pool.map(classes, pieces)
 
 
 def resampling(grid: Grid) -> Progress:
@@ -209,23 +241,31 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def _whole(grid: Grid) -> tuple[Resizing, tuple[int, ...]]:
+    """The resizing from the prepared grid to the crop, and the shape of the prepared grid."""
+    cropped = tuple(end - begin for begin, end in grid.box)
+    return resizing(grid.prepared, cropped, grid.coarse), grid.prepared
+
+
 def _pieces(
-    slabs: Iterable[np.ndarray], grid: Grid, all_classes: bool = False
+    slabs: Iterable[np.ndarray],
+    whole: Resizing,
+    prepared: tuple[int, ...],
+    all_classes: bool = False,
 ) -> Iterator[list[Piece]]:
-    """Of each slab, rows of the crop, the prepared rows between which they lie, and the resizing.
+    """Of each slab, rows of the result, the prepared rows between which they lie, and the resizing.
 
     At most CHUNK voxels at a time, of one class or of all, or one row, whatever the slabs.
     """
-    cropped = tuple(end - begin for begin, end in grid.box)
-    whole = resizing(grid.prepared, cropped, grid.coarse)
-    rest = tuple((0, size) for size in cropped[1:])
-    first = done = 0  # the first prepared row that is held; the rows of the crop that are done
+    shape = tuple(len(axis.low) for axis in whole.axes)
+    rest = tuple((0, size) for size in shape[1:])
+    first = done = 0  # the first prepared row that is held; the rows of the result that are done
     held: np.ndarray | None = None
     for slab in slabs:
-        _check_slab(slab, grid, held)
+        _check_slab(slab, prepared, held)
         held = slab if held is None else np.concatenate([held, slab])
         ready = int(np.searchsorted(whole.axes[0].high, first + len(held), "left"))
-        row = math.prod(cropped[1:]) * (slab.shape[-1] if all_classes else 1)
+        row = math.prod(shape[1:]) * (slab.shape[-1] if all_classes else 1)
         step = max(1, CHUNK // row)
         of_slab = []
         for begin in range(done, ready, step):
@@ -238,10 +278,10 @@ def _pieces(
         done = ready
         over = min(_next(whole, done, first + len(held)) - first, len(held))
         held, first = held[over:].copy(), first + over  # a copy: the rest of the slab goes
-    if held is None or first + len(held) != grid.prepared[0]:
+    if held is None or first + len(held) != prepared[0]:
         rows_seen = 0 if held is None else first + len(held)
         raise ValueError(
-            f"slabs with {counted(rows_seen, 'row')}: expected the {grid.prepared[0]} of the grid."
+            f"slabs with {counted(rows_seen, 'row')}: expected the {prepared[0]} of the grid."
         )
 
 
@@ -251,13 +291,21 @@ def _next(whole: Resizing, done: int, end: int) -> int:
     return int(low[done]) if done < len(low) else end
 
 
-def _check_slab(slab: np.ndarray, grid: Grid, held: np.ndarray | None) -> None:
+def _check_slab(slab: np.ndarray, prepared: tuple[int, ...], held: np.ndarray | None) -> None:
     channels = slab.shape[-1] if held is None else held.shape[-1]
-    expected = (*grid.prepared[1:], channels)
-    if slab.ndim != len(grid.prepared) + 1 or slab.shape[1:] != expected or not channels:
+    expected = (*prepared[1:], channels)
+    if slab.ndim != len(prepared) + 1 or slab.shape[1:] != expected or not channels:
         raise ValueError(
             f"a slab of shape {slab.shape}: expected (rows, {', '.join(map(str, expected))})."
         )
+
+
+def _painted(
+    logits: np.ndarray, part: Resizing, numbers: Sequence[int], result: np.ndarray, add: bool
+) -> np.ndarray:
+    """Regions painted into a result, with one of them in memory at a time."""
+    channels = (np.asarray(logits[..., n], "float32") for n in range(logits.shape[-1]))
+    return paint((expit(part(values)) > 0.5 for values in channels), numbers, result, add)
 
 
 def _largest(logits: np.ndarray, part: Resizing) -> np.ndarray:

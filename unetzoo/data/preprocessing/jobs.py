@@ -1,15 +1,22 @@
 """Cases and label schemes as JSON, for the processes that work on them."""
 
 import hashlib
+import json
 import os
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from unetzoo.data.datasets.case import Case
 from unetzoo.data.io.formats import parts_of
 from unetzoo.data.labels import LabelScheme
+from unetzoo.utils.files import replacing
+
+CONTENTS = "contents"  # folder of the digests of files, where many jobs share a cache
+SETTLED = 60.0  # seconds without a change after which a file's state stands for its content
 
 
 def job(case: Case, scheme: LabelScheme) -> dict:
@@ -58,9 +65,18 @@ def scheme_of(job: dict) -> LabelScheme:
     return LabelScheme.from_json(job["scheme"])
 
 
-def contents(job: dict) -> dict[str, Any]:
-    """What a job's files contain: a digest of each, and the files' state before they were read."""
-    before = state(job)
+def contents(job: dict, cache: Path | str | None = None) -> dict[str, Any]:
+    """What a job's files contain: a digest of each, and the files' state before they were read.
+
+    Args:
+        job: from ``job``.
+        cache: if it has a folder for it, the digests of files that have settled are kept there, and
+            those of files in the same state are taken from there.
+    """
+    known = None if cache is None else known_contents(job, cache)
+    if known is not None:
+        return known
+    began, before = time.time(), state(job)
     digests = {
         "images": [digest(path) for path in job["images"]],
         "label": job["label"] and digest(job["label"]),
@@ -70,7 +86,34 @@ def contents(job: dict) -> dict[str, Any]:
         digests["more_labels"] = [digest(path) for path in job["more_labels"]]
     if "spacing" in job:
         digests["spacing"] = job["spacing"]
-    return {"state": before, "digests": digests}
+    found = {"state": before, "digests": digests}
+    if cache is not None and Path(cache, CONTENTS).is_dir():
+        changed = max(nanoseconds for one in before for nanoseconds in one[2:]) / 1e9
+        if began - changed > SETTLED and state(job) == before:
+            with suppress(OSError), replacing(_kept(job, before, cache)) as beside:
+                beside.write_text(json.dumps(found))
+    return found
+
+
+def known_contents(job: dict, cache: Path | str) -> dict[str, Any] | None:
+    """What a job's files contain, if it was kept and they have not changed since; else None."""
+    try:
+        before = state(job)
+        found = json.loads(_kept(job, before, cache).read_bytes())
+        return found if found["state"] == before and _is_of(found["digests"], job) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _kept(job: dict, before: list[list[int]], cache: Path | str) -> Path:
+    content = json.dumps([job, before], sort_keys=True).encode()
+    return Path(cache, CONTENTS, f"{hashlib.sha256(content).hexdigest()}.json")
+
+
+def _is_of(digests: Mapping, job: dict) -> bool:
+    """Whether digests have the parts of a job's."""
+    names = {"images", "label", "weight", *({"more_labels", "spacing"} & set(job))}
+    return set(digests) == names and len(digests["images"]) == len(job["images"])
 
 
 def state(job: dict) -> list[list[int]]:

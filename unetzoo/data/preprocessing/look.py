@@ -19,6 +19,9 @@ from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.axes import Box
 from unetzoo.data.preprocessing.decoded import Decoded, put_down
 from unetzoo.data.preprocessing.statistics import CaseStatistics, draw_intensities, nonzero_box
+from unetzoo.utils.claims import claimed
+from unetzoo.utils.files import replacing
+from unetzoo.utils.journal import noted
 
 FORMAT = 2  # of the files with measurements; to be raised when their content changes
 
@@ -30,6 +33,7 @@ def look_at_case(
     measured: str | None,
     folder: str | None,
     reserve: int,
+    contents: dict | None = None,
 ) -> dict:
     """Look at a case: what is wrong with it, or else its statistics.
 
@@ -40,20 +44,19 @@ def look_at_case(
         measured: the folder with earlier measurements of the same files, or None.
         folder: where to keep the decoded arrays, or None.
         reserve: as in ``decoded.put_down``.
+        contents: from ``jobs.contents``; None: determined here.
 
     Returns: what JSON can hold, with the keys contents, key, faults, read, measured, warnings and
         channels.
     """
-    contents = key = None
+    key = None
     with suppress(OSError):  # whoever reads the file will report it
-        contents = jobs.contents(job)
+        contents = contents or jobs.contents(job, measured and Path(measured).parent)
         key = _key(job, contents, channels, fill)
     case, scheme, faults = jobs.case_of(job), jobs.scheme_of(job), list[str]()
     answer: dict = {"contents": contents, "key": key, "faults": faults, "read": None}
-    known = measured and key and _remembered(Path(measured, f"{key}.json"))
-    if known:
-        texts = [_named(text, job) for text in known["warnings"]]
-        return {**answer, "measured": known, "warnings": texts, "channels": known["channels"]}
+    if known := _before(job, answer, measured):
+        return known
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         image = attempt(faults, read_case, case, fill=fill)
@@ -77,6 +80,60 @@ def look_at_case(
     decoded = Decoded(image.data, image.spacing, labels.data, weight, shape, whole)
     answer["read"] = folder and put_down(decoded, box, Path(folder), reserve)
     return answer
+
+
+def look_in_turn(
+    job: dict,
+    channels: Sequence[int],
+    fill: float | None,
+    measured: str,
+    folder: str | None,
+    reserve: int,
+    wait: bool,
+) -> dict | None:
+    """``look_at_case`` where several jobs share a cache: what was measured is kept at once.
+
+    Args:
+        job, channels, fill, measured, folder, reserve: as there.
+        wait: whether to wait for another job that looks at the case.
+
+    Returns: as there; None if another job looks at the case, and this one does not wait.
+    """
+    cache, name = Path(measured).parent, job["name"]
+    contents = jobs.known_contents(job, cache)
+
+    def known() -> dict | None:
+        if contents is None:
+            return None
+        key = _key(job, contents, channels, fill)
+        answer: dict = {"contents": contents, "key": key, "faults": [], "read": None}
+        return _before(job, answer, measured)
+
+    if answer := known():
+        return answer
+    with claimed(cache, name, wait=wait) as ours:
+        if not ours:
+            return None
+        with suppress(OSError):  # whoever reads the file will report it
+            contents = contents or jobs.contents(job, cache)
+        if answer := known():  # another job was faster
+            return answer
+        with noted(cache, name, "measured") as faults:
+            answer = look_at_case(job, channels, fill, measured, folder, reserve, contents)
+            faults += answer["faults"]
+            if not faults:
+                keep(Path(measured), answer["key"], answer["measured"])
+        return answer
+
+
+def keep(folder: Path, key: str, measured: Mapping) -> None:
+    """Write what was measured; if it cannot be written, only time is lost in the next run."""
+    path = folder / f"{key}.json"
+    with suppress(OSError):
+        if not path.exists():
+            folder.mkdir(exist_ok=True)
+            with replacing(path) as beside:
+                beside.write_text(json.dumps(measured))
 
 
 def case_statistics(
@@ -106,6 +163,17 @@ def case_statistics(
         "voxels": _voxels(labels, ignore),
         "kept": math.prod(sizes) / math.prod(labels.shape),
     }
+
+
+def _before(job: dict, answer: dict, measured: str | None) -> dict | None:
+    """The answer of an earlier look at the same files, or None."""
+    if not (measured and answer["key"]):
+        return None
+    known = _remembered(Path(measured, f"{answer['key']}.json"))
+    if not known:
+        return None
+    texts = [_named(text, job) for text in known["warnings"]]
+    return {**answer, "measured": known, "warnings": texts, "channels": known["channels"]}
 
 
 def _remembered(path: Path) -> dict | None:

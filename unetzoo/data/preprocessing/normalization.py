@@ -45,11 +45,11 @@ class ZScore:
         """
         if not self.masked or mask is None or not mask.any():
             scale = mean_and_deviation(values)
-            return _standard(values, scale), scale
+            return standard(values, scale), scale
         inside = values[mask]
         scale = mean_and_deviation(inside)
         result = np.zeros(values.shape, "float32")
-        result[mask] = _standard(inside, scale)
+        result[mask] = standard(inside, scale)
         return result, scale
 
 
@@ -87,7 +87,7 @@ class CT:
         (array([-2.5,  0. ,  1. ], dtype=float32), (5, 2))
         """
         scale = self.mean, self.deviation
-        return _standard(np.clip(values, self.lower, self.upper), scale), scale
+        return standard(np.clip(values, self.lower, self.upper), scale), scale
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Rescaled:
             raise ValueError(f"intensities {low:g} to {high:g}: expected colors, 0 to 255.")
         range_ = low, max(high - low, 1e-8)
         scale = {"none": (0.0, 1.0), "range": range_, "255": (0.0, 255.0)}[self.by]
-        return _standard(values, scale), scale
+        return standard(values, scale), scale
 
 
 Normalization = ZScore | CT | Rescaled
@@ -194,14 +194,27 @@ def mean_and_deviation(values: np.ndarray) -> Scale:
     (0.10000000149011612, 1.0)
     """
     low, high = float(values.min()), float(values.max())
-    flat = values.ravel()
-    parts = [flat[n : n + PART] for n in range(0, flat.size, PART)]
-    mean = sum(float(part.sum(dtype="float64")) for part in parts) / flat.size
-    squares = (np.square(np.subtract(part, mean, dtype="float64")).sum() for part in parts)
-    deviation = math.sqrt(sum(float(square) for square in squares) / flat.size)
+    mean = sum(float(part.sum(dtype="float64")) for part in _parts(values)) / values.size
+    deviation = math.sqrt(squares(values, mean) / values.size)
     return (low, 1.0) if low == high or deviation < LEAST else (mean, deviation)
 
 
-def _standard(values: np.ndarray, scale: Scale) -> np.ndarray:
+def squares(values: np.ndarray, mean: float) -> float:
+    """The sum of the squares of the distances to a mean, in float64.
+
+    >>> squares(np.array([1.0, 3.0]), 2.0)
+    2.0
+    """
+    each = (np.square(np.subtract(part, mean, dtype="float64")).sum() for part in _parts(values))
+    return sum(float(square) for square in each)
+
+
+def _parts(values: np.ndarray) -> list[np.ndarray]:
+    flat = values.ravel()
+    return [flat[n : n + PART] for n in range(0, flat.size, PART)]
+
+
+def standard(values: np.ndarray, scale: Scale) -> np.ndarray:
+    """Values minus a mean, divided by a deviation, float32."""
     mean, deviation = scale
     return ((values - np.float32(mean)) / np.float32(deviation)).astype("float32", copy=False)

@@ -47,10 +47,43 @@ def run_tasks(
     >>> run_tasks(divmod, {"a": [7, 2], "b": [9, 3]})
     [(3, 1), (3, 0)]
     """
+    answers = _answers(function, tasks, workers, progress)
+    _raise_faults(answers)
+    return [answers[name]["value"] for name in tasks]
+
+
+def run_in_turn(
+    function: Callable,
+    tasks: Mapping[str, Sequence],
+    *,
+    workers: int = 1,
+    progress: Progress = lambda results: results,
+) -> dict[str, Any]:
+    """The same by name, where other jobs may work on the same cases: theirs come last.
+
+    Args:
+        function: takes one more argument, whether to wait; if not, it returns None for a case that
+            another job works on.
+        tasks, workers, progress: as in ``run_tasks``.
+    """
+    answers = _answers(
+        function, {n: [*task, False] for n, task in tasks.items()}, workers, progress
+    )
+    theirs = [name for name in tasks if answers[name].get("value", "") is None]
+    if theirs:
+        waited = {name: [*tasks[name], True] for name in theirs}
+        answers |= _answers(function, waited, workers, progress)
+    _raise_faults(answers)
+    return {name: answers[name]["value"] for name in tasks}
+
+
+def _answers(
+    function: Callable, tasks: Mapping[str, Sequence], workers: int, progress: Progress
+) -> dict[str, dict]:
+    """The answer to each task, in the tasks' order."""
     if workers < 1:
         raise ValueError(f"workers {workers}: expected at least 1.")
-    names = list(tasks)
-    answers: dict[str, dict] = {}
+    answers: dict[str, dict] = {name: {} for name in tasks}
     work = _in_processes if workers > 1 and len(tasks) > 1 else _in_this_one
     with closing(
         work(function, tasks, workers)
@@ -58,9 +91,8 @@ def run_tasks(
         for name, answer in progress(_Coming(coming, len(tasks))):
             answers[name] = answer
             for text in answer.get("warnings", []):
-                warnings.warn(text, stacklevel=2)
-    _raise_faults([name for name in names if "fault" in answers[name]], answers)
-    return [answers[name]["value"] for name in names]
+                warnings.warn(text, stacklevel=3)
+    return answers
 
 
 class _Coming:
@@ -77,7 +109,8 @@ class _Coming:
         return self.answers
 
 
-def _raise_faults(failed: Sequence[str], answers: Mapping[str, dict]) -> None:
+def _raise_faults(answers: Mapping[str, dict]) -> None:
+    failed = [name for name, answer in answers.items() if "fault" in answer]
     if not failed:
         return
     error = ValueError(_message(failed, [answers[name]["fault"] for name in failed]))

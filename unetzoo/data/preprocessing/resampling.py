@@ -66,7 +66,7 @@ def resample_image(
         if axis == coarse:
             data, low, high = (nearest(*sizes).along(a, axis) for a in (data, low, high))
         else:
-            data = _times(_spline(*sizes), data, axis)
+            data = times(spline(*sizes), data, axis)
     return np.clip(data, low, high, out=data if order else None)
 
 
@@ -122,7 +122,7 @@ def _nearest_labels(labels: np.ndarray, shape: Sequence[int], whole: Resizing) -
     return Resizing(axes, whole.order)(labels)
 
 
-def _spline(old: int, new: int) -> np.ndarray:
+def spline(old: int, new: int) -> np.ndarray:
     """Weights of old voxels in new ones, ``(new, old)``: what scipy makes of unit vectors."""
     if old == 1:
         return np.ones((new, 1), "float32")
@@ -131,7 +131,7 @@ def _spline(old: int, new: int) -> np.ndarray:
     return weights.astype("float32")
 
 
-def _times(matrix: np.ndarray, data: np.ndarray, axis: int) -> np.ndarray:
+def times(matrix: np.ndarray, data: np.ndarray, axis: int) -> np.ndarray:
     """A matrix times one axis of data."""
     new, old = matrix.shape
     before, after = data.shape[:axis], data.shape[axis + 1 :]

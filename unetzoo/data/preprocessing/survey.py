@@ -4,7 +4,6 @@ Each file is hashed and decoded once. The decoded arrays stay in the cache folde
 prepared; the measurements stay there for good, so that the same files are not decoded again.
 """
 
-import json
 import shutil
 import warnings
 from collections import Counter
@@ -20,10 +19,12 @@ from unetzoo.data.datasets.verification import used_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
-from unetzoo.data.preprocessing.look import attempt, look_at_case
+from unetzoo.data.preprocessing.look import attempt, keep, look_at_case, look_in_turn
 from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
-from unetzoo.utils.files import abandoned, replacing
+from unetzoo.utils.files import abandoned, make_folder
+from unetzoo.utils.journal import keep_list
 from unetzoo.utils.json_values import short
+from unetzoo.utils.shards import in_order
 from unetzoo.utils.text import by_kind, counted, first_of
 
 MEASURED = "measured"  # folder of the measurements
@@ -55,6 +56,9 @@ class Survey:
 
     Args:
         cache: the folder that ``prepare_cases`` will write to; None: nothing is kept on disk.
+        share: of several jobs that look through the same cases at a time, the number of this one,
+            from 1, and how many there are: it begins with its share, and goes on with what the
+            others have not begun. What is measured is kept at once. None: this job alone looks.
 
     >>> import tempfile
     >>> from unetzoo.data.datasets import find_dataset
@@ -68,8 +72,9 @@ class Survey:
     ({0: 3, 1: 3}, (40, 30))
     """
 
-    def __init__(self, cache: Path | str | None = None):
+    def __init__(self, cache: Path | str | None = None, share: tuple[int, int] | None = None):
         self.cache = None if cache is None else Path(cache)
+        self.share = share
         self._read: Path | None = None
         self._made: list[Path] = []
         self._known: tuple | None = None
@@ -132,7 +137,14 @@ class Survey:
     ) -> list[dict]:
         rest = [ct_channels(channel_names), fill, *self._places()]
         tasks = {name: [job, *rest] for name, job in jobs.by_name(cases, scheme).items()}
-        return processes.run_tasks(look_at_case, tasks, workers=workers, progress=progress)
+        if self.share is None or self.cache is None:
+            return processes.run_tasks(look_at_case, tasks, workers=workers, progress=progress)
+        make_folder(self.cache / jobs.CONTENTS)
+        make_folder(self.cache / MEASURED)
+        keep_list(self.cache, "measured", dict.fromkeys(tasks))
+        ordered = {name: tasks[name] for name in in_order(list(tasks), *self.share)}
+        found = processes.run_in_turn(look_in_turn, ordered, workers=workers, progress=progress)
+        return [found[name] for name in tasks]
 
     def _places(self) -> tuple[str | None, str | None, int]:
         """The folders of measurements and of decoded arrays, and the bytes that must stay free."""
@@ -194,13 +206,8 @@ def remember(cache: Path, looks: Mapping[str, Look]) -> None:
 
     If they cannot be written, nothing is lost but time in the next run.
     """
-    with suppress(OSError):
-        for look in looks.values():
-            path = cache / MEASURED / f"{look.key}.json"
-            if not path.exists():
-                path.parent.mkdir(exist_ok=True)
-                with replacing(path) as beside:
-                    beside.write_text(json.dumps(look.measured))
+    for look in looks.values():
+        keep(cache / MEASURED, look.key, look.measured)
 
 
 def _findings(

@@ -1,0 +1,122 @@
+"""What ``unetzoo status`` tells of work that is done, under way, failed or missing."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from commands import started
+
+from unetzoo.pipeline.status import case_statuses, run_status, status
+from unetzoo.training.history import read_history
+from unetzoo.utils.claims import claimed, place_of
+from unetzoo.utils.journal import keep_list, noted
+from unetzoo.utils.lock import owned
+
+HOST = socket.gethostname()
+
+
+def done(folder, *names, what="segmented"):
+    for name in names:
+        with noted(folder, name, what):
+            (folder / name).touch()
+
+
+def test_cases_are_done_under_way_failed_or_missing(tmp_path):
+    names = [f"{name}.nii.gz" for name in "abcdefg"]
+    keep_list(tmp_path, "segmented", dict(zip(names, names, strict=True)))
+    (one,) = case_statuses(tmp_path)
+    assert str(one) == "segmented: 0 of 7 cases; 7 missing; nobody at work"
+    done(tmp_path, *names[:3])
+    with pytest.raises(OSError, match="full"), noted(tmp_path, names[3], "segmented"):
+        raise OSError("the disk\nis full")
+    with claimed(tmp_path, names[4]), noted(tmp_path, names[4], "segmented"):
+        (one,) = case_statuses(tmp_path)
+        told = str(one).splitlines()
+    assert one.done == tuple(names[:3])
+    assert one.missing == tuple(names[5:])
+    assert one.left < 10
+    assert told[0].startswith(
+        "segmented: 3 of 7 cases; 1 under way; 1 failed; 2 missing; about 1 s left"
+    )
+    assert told[1].startswith(f"  e.nii.gz: process {os.getpid()} on {HOST}, since 20")
+    assert told[2] == "  d.nii.gz: failed: the disk is full"
+    done(tmp_path, *names[3:])
+    assert status(tmp_path) == "segmented: 7 of 7 cases"
+
+
+def test_the_time_left_is_that_of_the_finished_cases_and_of_who_works(tmp_path, monkeypatch):
+    clock = 1000.0
+    monkeypatch.setattr("unetzoo.utils.journal.time.time", lambda: clock)
+    keep_list(tmp_path, "measured", dict.fromkeys("abcdef"))
+    for name, seconds in {"a": 10, "b": 20}.items():
+        with noted(tmp_path, name, "measured"):
+            clock += seconds
+    with (
+        claimed(tmp_path, "c"), noted(tmp_path, "c", "measured"),
+        claimed(tmp_path, "d"), noted(tmp_path, "d", "measured"),
+    ):  # fmt: skip
+        (one,) = case_statuses(tmp_path)
+    assert one.left == 15 * 4 / 2
+
+
+def test_a_case_of_a_process_that_died_is_missing(tmp_path):
+    keep_list(tmp_path, "segmented", {"a": "a"})
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from unetzoo.utils.claims import claimed\n"
+        "from unetzoo.utils.journal import noted\n"
+        "with claimed(sys.argv[1], 'a'), noted(Path(sys.argv[1]), 'a', 'segmented'):\n"
+        "    os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=False)
+    assert place_of(tmp_path, "a").exists()
+    assert status(tmp_path) == "segmented: 0 of 1 case; 1 missing; nobody at work"
+
+
+def test_a_run_tells_its_epoch_losses_dice_and_who_has_it(small_run):
+    rows = read_history(small_run)
+    one = run_status(small_run)
+    assert (one.rows, one.owner) == (rows, None)
+    told = str(one).splitlines()
+    last = rows[-1]
+    assert told[0].startswith(f"{small_run}: epoch {last['epoch']} of {last['epoch']}, saved ")
+    assert f"loss {last['loss']:.4g}" in told[1]
+    assert f"best {max(row.get('val_dice', 0) for row in rows):.4f} of epoch" in told[1]
+    assert told[2] == "  finished"
+    with owned(small_run):
+        assert f"  at work: process {os.getpid()} on {HOST}, since 20" in status(small_run)
+
+
+def test_a_run_that_has_just_begun_and_a_cross_validation(tmp_path, small_run):
+    with owned(tmp_path / "new"):
+        assert status(tmp_path / "new").startswith(f"{tmp_path / 'new'}: not begun\n  at work: ")
+    (tmp_path / "folds").mkdir()
+    (tmp_path / "folds" / "fold_1").symlink_to(small_run)
+    assert status(tmp_path / "folds").startswith(f"{tmp_path / 'folds' / 'fold_1'}: epoch ")
+
+
+def test_it_starts_without_keras_and_tells_what_it_is_not(small_run, tmp_path):
+    code, heavy, out, told = started("unetzoo", "status", small_run)
+    assert (code, heavy, told) == (0, [], "")
+    assert "finished" in out
+    (tmp_path / "run.json").write_text("{}")
+    for folder, sentence in {
+        tmp_path / "none": "neither a run nor cases of several jobs; expected the folder of",
+        tmp_path: "run.json: not the record of a run",
+    }.items():
+        with pytest.raises(ValueError, match=sentence):
+            status(folder)
+
+
+def test_only_files_are_read_and_not_even_numpy_is_loaded(small_run):
+    code = (
+        "import sys\nfrom unetzoo.pipeline.status import status\nstatus(sys.argv[1])\n"
+        "print({'numpy', 'scipy', 'keras', 'rich', 'matplotlib'} & set(sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, small_run], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "set()\n"
