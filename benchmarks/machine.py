@@ -54,10 +54,10 @@ def _units():
     return f"{vector_units()}{limit}; oneDNN {'on' if onednn else 'off'}"
 
 
-def child(script, *words, **environment):
+def child(script, *words, python=sys.executable, **environment):
     """Run a script of this folder in a fresh Python; the last line it prints is its result."""
     result = subprocess.run(
-        [sys.executable, HERE / script, *words],
+        [python, HERE / script, *words],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS)), **environment},

@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import pytest
 from commands import started
+from half_precision import precision
 from scipy.special import softmax
 from small_runs import threshold_run
 
@@ -29,7 +30,7 @@ from unetzoo.inference.windows import sliding_window_slabs
 from unetzoo.interop.bioimageio import IMAGE, LOGITS, KerasFile, describe
 from unetzoo.interop.onnx_network import ELSEWHERE, OnnxNetwork
 from unetzoo.interop.pooling import without_pooling
-from unetzoo.interop.processing import NAME, Processing, digest
+from unetzoo.interop.processing import INPUT, NAME, OUTPUT, Processing, digest
 from unetzoo.pipeline.export import export
 from unetzoo.pipeline.loading import load_predictor
 from unetzoo.pipeline.prediction import predict_cases
@@ -109,6 +110,19 @@ def test_its_own_runtime_gives_the_logits(runs, tmp_path, name, format):
     assert record["window"]["patch"] == list(RUNS[name][1])
     for file, sum in record["checksums"].items():
         assert digest(tmp_path / "out" / file) == sum
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_run_in_half_precision_is_exported_in_float32(tmp_path, policy):
+    """onnxruntime has no convolution in bfloat16, and rounds float16 in other places."""
+    small = {"features": (4, 6), "kernels": (3, 3), "strides": (1, 2), "norm": "batch"}
+    with precision(policy):
+        run = run_of(tmp_path / "run", "plain_unet", (8, 8), **small)
+    export(run, tmp_path / "exported")
+    model = unetzoo.build("plain_unet", input_shape=(8, 8, 2), num_classes=3, **small)
+    model.set_weights(unetzoo.load_model(run / CHECKPOINT.format(1)).get_weights())
+    x, logits = (np.load(tmp_path / "exported" / name) for name in (INPUT, OUTPUT))
+    np.testing.assert_allclose(logits, model.predict_on_batch(x), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -74,6 +74,30 @@ def fuse(model: keras.Model) -> keras.Model:
     return fused
 
 
+def in_float32(model: keras.Model) -> keras.Model:
+    """A copy of a network that computes in float32 throughout, as other runtimes do.
+
+    Args:
+        model: the network; it does not change.
+
+    Returns: a network with copied weights, not compiled; the model itself if nothing in it is in
+        half precision.
+
+    >>> layers = [keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3, dtype="mixed_float16")]
+    >>> in_float32(keras.Sequential(layers)).layers[0].compute_dtype
+    'float32'
+    """
+    layers = model._flatten_layers(include_self=False)
+    if not any(layer.compute_dtype in ("float16", "bfloat16") for layer in layers):
+        return model
+    copy = keras.models.clone_model(
+        model,
+        clone_function=lambda layer: layer.from_config({**layer.get_config(), "dtype": "float32"}),
+    )
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def without_concatenations(model: keras.Model) -> keras.Model:
     """A copy of a network whose convolutions take the maps that were joined before them one by one.
 

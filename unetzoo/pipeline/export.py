@@ -66,6 +66,7 @@ def export(
     The file is run in its own runtime on the test pair, and nothing is left where the logits differ
     by more than 1e-4 of the largest. The network has its batch norms folded into convolutions, and
     takes patches of any size that the run's network takes; as LiteRT those of the run's patch only.
+    It computes in float32, also that of a run in half precision.
 
     Args:
         run: the folder of a run.
@@ -257,13 +258,13 @@ def _network(run: Run, path: Path) -> Any:
     import keras
 
     from unetzoo.cards import called
-    from unetzoo.inference.fusing import fuse
+    from unetzoo.inference.fusing import fuse, in_float32
     from unetzoo.pipeline.loading import check_record
     from unetzoo.saving import load_model
 
     model = load_model(path)
     check_record(run, model, path)
-    model = fuse(model)
+    model = fuse(in_float32(model))
     return called(keras.Model(model.inputs[0], model.outputs[0], name=model.name))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def trained_of(run: Run, saved: Path) -> "tuple[keras.Model, Trained]":
-    """The network of a run, and what its folder of nnU-Net is made of.
+    """The network of a run, in float32, and what its folder of nnU-Net is made of.
 
     Args:
         run: the run.
@@ -24,11 +24,13 @@ def trained_of(run: Run, saved: Path) -> "tuple[keras.Model, Trained]":
     """
     import keras
 
+    from unetzoo.inference.fusing import in_float32
     from unetzoo.pipeline.loading import check_record
     from unetzoo.saving import load_model
 
     model, settings = load_model(saved), run.settings
     check_record(run, model, saved)
+    model = in_float32(model)
     weights = {
         f"{layer.name}.{weight.name}": keras.ops.convert_to_numpy(weight).astype("float32")
         for layer in model.layers

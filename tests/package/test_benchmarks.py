@@ -1,0 +1,34 @@
+"""The benchmark of a GPU walks through all of its parts where there is none."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from places import ROOT
+
+ROWS = {
+    "jax": ["", ", float32, channels first, batch 1"],
+    "torch": ["", ", torch.compile", ", float32, channels first, batch 1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ROWS)
+def test_the_benchmark_of_a_gpu_walks_on_a_cpu_and_says_so(backend):
+    """Channels first give the same logits, or a row says that they do not."""
+    pytest.importorskip(backend)
+    words = ["benchmarks/gpu.py", "--cpu", "--tiny", "--backend", backend]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "On a CPU: these figures mean nothing about a GPU." in done.stdout
+    for change in ROWS[backend]:
+        name = re.escape(f"| `plain_unet`, {backend}{change} |")
+        figures = r" [\d.]+ \| [\d.]+% \| [\d.]+ \| [\d.]+% \| [\d.]+ \|"
+        assert re.search(name + figures, done.stdout), done.stdout
+    assert "nnU-Net's trainer | not carried |" in done.stdout
+    assert f"bf16 matrix product in {backend}: " in done.stdout
