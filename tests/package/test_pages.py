@@ -45,6 +45,9 @@ RECORDED = (
     "Dice            back (trained on)",  # what a long run printed, with its date
     "KERAS_BACKEND=jax unetzoo train ...",  # tests/training/test_distribution.py, both
     "sbatch examples/slurm_train.sh",
+    "sbatch examples/slurm_prepare.sh",  # tests/pipeline/test_preparing.py, as the next one
+    "python examples/dask_prepare.py",
+    "python benchmarks/cohort.py",
 )
 IMAGE = "DIR/imagesTr/case_000_0000.nii.gz"
 PLACES = {
