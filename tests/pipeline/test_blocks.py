@@ -239,6 +239,9 @@ def test_an_image_that_is_too_large_goes_block_by_block_unasked(tmp_path):
             predict_cases(predictor, cases, tmp_path / "parts")
             whole = predict_cases(replace(predictor, uncertainty=True), cases, tmp_path / "more")
         assert written.call_count == 1
+        with mock.patch.object(blocks, "MAX_GIB", 0.001):  # what reading refuses
+            predict_cases(predictor, cases, tmp_path / "refused")
+        assert written.call_count == 2
         assert whole.failed == {}
 
 

@@ -21,6 +21,7 @@ from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import target
 from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.in_parts import InParts, in_parts
+from unetzoo.data.io.volumes import MAX_GIB
 from unetzoo.data.io.zarr import CHUNK, ENDINGS
 from unetzoo.data.io.zarr_masks import MaskArray, edges, finish
 from unetzoo.data.preprocessing.axes import Box, resizing
@@ -85,7 +86,8 @@ def is_too_large(predictor: Any, case: Case) -> bool:
     if needs_whole(predictor) or not all(map(_is_zarr, (*case.images, target(case, Path())))):
         return False
     image = _image(predictor, case)
-    return sum(file.needed_bytes for file in image.files) > SHARE * free_bytes()
+    most = min(SHARE * free_bytes(), MAX_GIB * 2**30)
+    return sum(file.needed_bytes for file in image.files) > most
 
 
 def write_in_blocks(
@@ -193,8 +195,10 @@ class _Blocks:
             record = read_json(self.folder / PROGRESS, "the progress of blocks")
         except ValueError:
             record = {}
-        if record.get("job") == self.job and (self.folder / IMAGE).is_dir():
-            return record["done"]
+        done = record.get("done")
+        same = record.get("job") == self.job and (self.folder / IMAGE).is_dir()
+        if same and isinstance(done, list) and len(done) == len(self.columns):
+            return done
         forget(self.folder)
         background = self.predictor.run.scheme.to_numbers(np.zeros(1, "uint8"), self.folder)
         MaskArray(
