@@ -171,7 +171,8 @@ def _is_batch_norm(layer: Any) -> bool:
 
 def _normalized_by_batch(layer: Any, x: Any, training: Any = None, mask: Any = None) -> Any:
     """The layer's output; in training with Keras's sums, and a gradient that makes fewer maps."""
-    if not training or not layer.trainable or mask is not None:
+    own = training and layer.trainable and mask is None
+    if not own or layer.synchronized:  # which it may have become since, for several devices
         return type(layer).call(layer, x, training=training, mask=mask)
     ones = keras.ops.ones(x.shape[-1])
     gamma = layer.gamma if layer.scale else ones
