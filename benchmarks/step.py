@@ -5,8 +5,9 @@
 Each runs in a fresh process with as many threads as there are cores; float32, Adam, Dice +
 cross-entropy (MONAI's on PyTorch). The first step is all that comes after the imports: the network
 built, compiled and trained on a batch. Medians of seven after two more to warm up; the processor's
-seconds are those of all threads. Memory is the process's at its peak, libraries included. With
-"avx2" neither side uses wider vector units, which stands in for a processor without them.
+seconds are those of all threads. Memory is the process's at its peak, libraries included, and what
+comes on top of the imports. With "avx2" neither side uses wider vector units, which stands in for a
+processor without them.
 """
 
 import json
@@ -90,10 +91,11 @@ def pytorch_twin(name, x, y):
 
 
 def measure(side, name):
-    """First step, step, its processor seconds, prediction; GiB."""
+    """First step, step, its processor seconds, prediction; GiB in all, and beyond the imports."""
     x, y = data(name)
     if side == "PyTorch":
         sys.modules["tensorflow"] = None  # tensorboard, which MONAI imports, would load it
+        import monai.losses  # noqa: F401
         import torch
         import twins  # noqa: F401
 
@@ -104,6 +106,7 @@ def measure(side, name):
 
         keras.ops.zeros(1)
         make = keras_model
+    imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     begun = time.perf_counter()
     step, predict = make(name, x, y)
     step()
@@ -111,7 +114,7 @@ def measure(side, name):
     train, busy = medians(step)
     predicted, _ = medians(predict)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps([first, train, busy, predicted, peak]))
+    print(json.dumps([first, train, busy, predicted, peak, peak - imports]))
 
 
 def medians(work):
@@ -131,9 +134,9 @@ def main(*words):
     print(heading("keras", "tensorflow", "torch", "monai"), end="\n\n")
     print(
         "| network | side | first step, s | step, s | ratio | processor, s | ratio "
-        "| prediction, s | ratio | GiB | ratio |"
+        "| prediction, s | ratio | GiB | ratio | beyond imports | ratio |"
     )
-    print(f"|---|---|{'---:|' * 9}")
+    print(f"|---|---|{'---:|' * 11}")
     for name in [word for word in words if word in NETWORKS] or NETWORKS:
         found = {side: child("step.py", side, name, KERAS_BACKEND=of) for side, of in SIDES.items()}
         for side, figures in found.items():
