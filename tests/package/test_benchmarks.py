@@ -1,4 +1,4 @@
-"""The benchmark of a GPU walks through all of its parts where there is none."""
+"""Benchmarks whose parts run on any machine, and a page that says what one prints."""
 
 import os
 import re
@@ -32,3 +32,14 @@ def test_the_benchmark_of_a_gpu_walks_on_a_cpu_and_says_so(backend):
         assert re.search(name + figures, done.stdout), done.stdout
     assert "nnU-Net's trainer | not carried |" in done.stdout
     assert f"bf16 matrix product in {backend}: " in done.stdout
+
+
+@pytest.mark.slow
+def test_the_page_on_memory_has_the_rows_that_the_auditor_predicts():
+    words = ["benchmarks/patches.py", "unet2d_small", "unet3d_2_5m"]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    page = (ROOT / "docs/how-to/memory.md").read_text().splitlines()
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| `")]
+    assert len(rows) == 4
+    assert [row for row in rows if row not in page] == []

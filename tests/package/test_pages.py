@@ -40,7 +40,11 @@ SMALLER = {  # the same on 2 cores in seconds
     "--network planned --configuration 3d_": "--plan cascade.json --configuration 3d_",
 }
 INSTALLING = ("python3 -m venv ", "pip install ")
-ELSEWHERE = ("unetzoo demo", "python examples/deepbet.py")  # tests/test_demo.py, test_deepbet.py
+ELSEWHERE = (  # tests/test_demo.py, tests/package/test_deepbet.py, test_benchmarks.py
+    "unetzoo demo",
+    "python examples/deepbet.py",
+    "python benchmarks/patches.py",
+)
 RECORDED = (
     "Dice            back (trained on)",  # what a long run printed, with its date
     "KERAS_BACKEND=jax unetzoo train ...",  # tests/training/test_distribution.py, both
