@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
+ALONE = 1, 1  # the share of a job that begins with all cases
 SLURM = "slurm"  # asks for the share that SLURM's variables name
 
 

@@ -59,6 +59,7 @@ class Survey:
         share: of several jobs that look through the same cases at a time, the number of this one,
             from 1, and how many there are: it begins with its share, and goes on with what the
             others have not begun. What is measured is kept at once. None: this job alone looks.
+        decoded: whether to keep the decoded arrays for ``prepare_cases``, until it is closed.
 
     >>> import tempfile
     >>> from unetzoo.data.datasets import find_dataset
@@ -72,9 +73,16 @@ class Survey:
     ({0: 3, 1: 3}, (40, 30))
     """
 
-    def __init__(self, cache: Path | str | None = None, share: tuple[int, int] | None = None):
+    def __init__(
+        self,
+        cache: Path | str | None = None,
+        share: tuple[int, int] | None = None,
+        *,
+        decoded: bool = True,
+    ):
         self.cache = None if cache is None else Path(cache)
         self.share = share
+        self.decoded = decoded
         self._read: Path | None = None
         self._made: list[Path] = []
         self._known: tuple | None = None
@@ -150,6 +158,8 @@ class Survey:
         """The folders of measurements and of decoded arrays, and the bytes that must stay free."""
         if self.cache is None:
             return None, None, 0
+        if not self.decoded:
+            return str(self.cache / MEASURED), None, 0
         with suppress(OSError):  # whoever writes to the cache will report it
             if self._read is None:
                 folders = (self.cache, *self.cache.parents)
