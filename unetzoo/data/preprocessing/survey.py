@@ -4,7 +4,9 @@ Each file is hashed and decoded once. The decoded arrays stay in the cache folde
 prepared; the measurements stay there for good, so that the same files are not decoded again.
 """
 
+import os
 import shutil
+import socket
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +23,7 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
 from unetzoo.data.preprocessing.look import attempt, keep, look_at_case, look_in_turn
 from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
+from unetzoo.utils.claims import Claim, lives
 from unetzoo.utils.files import abandoned, make_folder
 from unetzoo.utils.journal import keep_list
 from unetzoo.utils.json_values import short
@@ -147,9 +150,10 @@ class Survey:
         tasks = {name: [job, *rest] for name, job in jobs.by_name(cases, scheme).items()}
         if self.share is None or self.cache is None:
             return processes.run_tasks(look_at_case, tasks, workers=workers, progress=progress)
-        make_folder(self.cache / jobs.CONTENTS)
-        make_folder(self.cache / MEASURED)
-        keep_list(self.cache, "measured", dict.fromkeys(tasks))
+        with suppress(OSError):  # whoever writes to the cache will report it
+            make_folder(self.cache / jobs.CONTENTS)
+            make_folder(self.cache / MEASURED)
+            keep_list(self.cache, "measured", dict.fromkeys(tasks))
         ordered = {name: tasks[name] for name in in_order(list(tasks), *self.share)}
         found = processes.run_in_turn(look_in_turn, ordered, workers=workers, progress=progress)
         return [found[name] for name in tasks]
@@ -165,12 +169,23 @@ class Survey:
                 folders = (self.cache, *self.cache.parents)
                 self._made = [folder for folder in folders if not folder.exists()]
                 self.cache.mkdir(parents=True, exist_ok=True)
-                for left in abandoned(self.cache, f"{READ}*", ABANDONED):
+                for left in _left_by_killed(self.cache):
                     shutil.rmtree(left, ignore_errors=True)
-                self._read = Path(mkdtemp(prefix=READ, dir=self.cache))
+                prefix = f"{READ}{socket.gethostname()}-{os.getpid()}-"
+                self._read = Path(mkdtemp(prefix=prefix, dir=self.cache))
             free = shutil.disk_usage(self._read).free
             return str(self.cache / MEASURED), str(self._read), free // 2
         return None, None, 0
+
+
+def _left_by_killed(cache: Path) -> set[Path]:
+    """Folders with decoded arrays of processes that died on this machine, or are old."""
+    found = set(abandoned(cache, f"{READ}*", ABANDONED))
+    for path in cache.glob(f"{READ}*-*-*"):
+        host, pid, _ = path.name.removeprefix(READ).rsplit("-", 2)
+        if pid.isdecimal() and not lives(Claim(host, int(pid))):
+            found.add(path)
+    return found
 
 
 def verify_dataset(
