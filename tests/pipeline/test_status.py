@@ -30,6 +30,8 @@ def test_cases_are_done_under_way_failed_or_missing(tmp_path):
     keep_list(tmp_path, "segmented", dict(zip(names, names, strict=True)))
     (one,) = case_statuses(tmp_path)
     assert str(one) == "segmented: 0 of 7 cases; 7 missing; nobody at work"
+    with claimed(tmp_path, names[0]), noted(tmp_path, names[0], "segmented"):
+        assert status(tmp_path).splitlines()[0] == "segmented: 0 of 7 cases; 1 under way; 6 missing"
     done(tmp_path, *names[:3])
     with pytest.raises(OSError, match="full"), noted(tmp_path, names[3], "segmented"):
         raise OSError("the disk\nis full")

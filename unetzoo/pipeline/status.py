@@ -69,7 +69,7 @@ class CaseStatus:
         others = [f"{len(cases)} {name}" for name, cases in parts.items() if cases]
         if self.left is not None:
             others.append(f"about {duration(self.left)} left")
-        elif self.missing:
+        elif self.missing and not self.under_way:
             others.append("nobody at work")
         counts = "; ".join([f"{len(self.done):,} of {counted(self.total, 'case')}", *others])
         under_way = [f"  {name}: {who}" for name, who in self.under_way.items()]
