@@ -151,6 +151,8 @@ def test_a_cross_validation_tells_its_folds_and_the_time_of_all(tmp_path, monkey
     splits.write_text("[{}, {}, {}]")
     begun(folder / "3d_lowres" / "fold_0", 100, 100, epochs=2, splits=str(splits))
     assert status(folder).startswith(f"{folder / '3d_lowres'}: 1 of 3 folds trained\n")
+    splits.unlink()
+    assert status(folder).startswith(f"{folder / '3d_lowres'}: 1 of 5 folds trained\n")
 
 
 def test_a_run_that_has_just_begun_and_a_cross_validation(tmp_path, small_run):
@@ -172,6 +174,17 @@ def test_it_starts_without_keras_and_tells_what_it_is_not(small_run, tmp_path):
     }.items():
         with pytest.raises(ValueError, match=sentence):
             status(folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"epoch,loss\nx,1", b"epoch,loss\n1,0.5,7\n", b"loss\n1", b"epoch\ninf", b"\xff\xfe\n1"],
+)
+def test_a_damaged_history_is_a_sentence(tmp_path, content):
+    run = begun(tmp_path / "run")
+    (run / "history.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"history.csv: not the history of a run; expected what"):
+        status(run)
 
 
 def test_only_files_are_read_and_not_even_numpy_is_loaded(small_run):

@@ -196,13 +196,13 @@ def run_status(folder: Path) -> RunStatus:
         try:
             settings = record["settings"]
             epochs, folds = int(settings["epochs"]), int(settings.get("folds", 0))
-            if settings.get("splits"):
-                folds = len(read_json(Path(settings["splits"]), "a list of folds"))
             patience = settings.get("patience") and int(settings["patience"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{folder / RUN}: not the record of a run; expected what unetzoo train wrote."
             ) from error
+        with suppress(ValueError, TypeError):  # the file may have gone
+            folds = len(read_json(Path(settings.get("splits")), "a list of folds"))
     saved = None
     with suppress(OSError, ValueError):  # a newer one may just have replaced it
         saved = max(path.stat().st_mtime for path in checkpoints(folder).values())
