@@ -147,6 +147,11 @@ def test_a_cross_validation_tells_its_folds_and_the_time_of_all(tmp_path, monkey
         told = status(folder).splitlines()[0]
     work = "about 11 min 10 s of training left for all of them"  # of this fold and three others
     assert told == f"{folder}: 1 of 5 folds trained; {work}"
+    with owned(folder / "fold_0"):  # while it segments
+        told = status(folder).splitlines()[0]
+    assert told.endswith("1 of 5 folds trained; about 11 min 40 s of training left for all of them")
+    with owned(folder / "fold_2"):  # which has not begun
+        assert status(folder).startswith(told)
     splits = tmp_path / "splits.json"
     splits.write_text("[{}, {}, {}]")
     begun(folder / "3d_lowres" / "fold_0", 100, 100, epochs=2, splits=str(splits))

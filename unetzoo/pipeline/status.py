@@ -173,14 +173,16 @@ def _of_folds(runs: Sequence[RunStatus]) -> str:
     """How far a cross-validation is."""
     total = max([len(runs), *(run.folds for run in runs)])
     counts = f"{sum(run.finished for run in runs)} of {counted(total, 'fold')} trained"
-    at_work = [run for run in runs if run.left is not None]
-    if not at_work:
+    at_work = sum(run.owner is not None for run in runs)
+    timed = [run for run in runs if run.seconds is not None]
+    if not (at_work and timed) or total == sum(run.finished for run in runs):
         return counts
-    seconds, epochs = at_work[0].seconds or 0.0, at_work[0].epochs
-    begun = sum(run.left if run.left is not None else seconds * (run.epochs - run.done)
-                for run in runs if not run.finished)  # fmt: skip
-    left = (begun + seconds * epochs * (total - len(runs))) / len(at_work)
-    return f"{counts}; about {duration(left)} of training left for all of them"
+    seconds, epochs = timed[-1].seconds or 0.0, max(run.epochs for run in runs)
+    left = seconds * epochs * (total - len(runs))
+    for run in runs:
+        known = seconds * (epochs - run.done) if run.left is None else run.left
+        left += 0.0 if run.finished else known
+    return f"{counts}; about {duration(left / at_work)} of training left for all of them"
 
 
 def _is_run(folder: Path) -> bool:
