@@ -4,16 +4,13 @@ Each file is hashed and decoded once. The decoded arrays stay in the cache folde
 prepared; the measurements stay there for good, so that the same files are not decoded again.
 """
 
-import os
 import shutil
-import socket
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from unetzoo.data.datasets.case import Case, Dataset
@@ -21,18 +18,16 @@ from unetzoo.data.datasets.verification import used_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
+from unetzoo.data.preprocessing.decoded import make_place
 from unetzoo.data.preprocessing.look import attempt, keep, look_at_case, look_in_turn
 from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
-from unetzoo.utils.claims import Claim, lives
-from unetzoo.utils.files import abandoned, make_folder
+from unetzoo.utils.files import make_folder
 from unetzoo.utils.journal import keep_list
 from unetzoo.utils.json_values import short
 from unetzoo.utils.shards import in_order
 from unetzoo.utils.text import by_kind, counted, first_of
 
 MEASURED = "measured"  # folder of the measurements
-READ = ".read-"  # begins the names of folders with decoded arrays
-ABANDONED = 86400.0  # seconds after which those of a killed run are deleted
 
 
 @dataclass(frozen=True)
@@ -169,23 +164,10 @@ class Survey:
                 folders = (self.cache, *self.cache.parents)
                 self._made = [folder for folder in folders if not folder.exists()]
                 self.cache.mkdir(parents=True, exist_ok=True)
-                for left in _left_by_killed(self.cache):
-                    shutil.rmtree(left, ignore_errors=True)
-                prefix = f"{READ}{socket.gethostname()}-{os.getpid()}-"
-                self._read = Path(mkdtemp(prefix=prefix, dir=self.cache))
+                self._read = make_place(self.cache)
             free = shutil.disk_usage(self._read).free
             return str(self.cache / MEASURED), str(self._read), free // 2
         return None, None, 0
-
-
-def _left_by_killed(cache: Path) -> set[Path]:
-    """Folders with decoded arrays of processes that died on this machine, or are old."""
-    found = set(abandoned(cache, f"{READ}*", ABANDONED))
-    for path in cache.glob(f"{READ}*-*-*"):
-        host, pid, _ = path.name.removeprefix(READ).rsplit("-", 2)
-        if pid.isdecimal() and not lives(Claim(host, int(pid))):
-            found.add(path)
-    return found
 
 
 def verify_dataset(
