@@ -5,6 +5,7 @@ any other state, so a run that is resumed continues as if it had not been stoppe
 """
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,9 @@ class SaveRun(keras.callbacks.Callback):
         super().set_model(model)
         self.skips = loss_scale(model) is not None
 
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        self.measured = time.perf_counter()  # when the last epoch was measured
+
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         seed_dropout(self.model, self.seed, epoch)
 
@@ -86,6 +90,8 @@ class SaveRun(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        before, self.measured = self.measured, time.perf_counter()
+        row["seconds"] = round(self.measured - before, 3)  # with saving the epoch before
         with self._explained(), undistributed():
             if broken := what_broke(self.model):
                 raise RunStopped(

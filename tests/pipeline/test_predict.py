@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import os
 import re
 import shutil
+import time
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -120,6 +122,18 @@ def test_a_case_of_another_job_is_left_to_it(small_run, small_data, tmp_path):
     done = [case for case, state in states if state == "done"]
     assert done == ["case_007.png", "case_003.png"]
     assert not list(tmp_path.glob(".claim-*"))
+
+
+def test_what_a_killed_job_was_writing_is_deleted_after_a_day(small_run, small_data, tmp_path):
+    names = [".writing-0123456789ab-a.png", ".claim-a-0", "mine.png"]
+    for name in (*names, ".writing-0123456789ab-b.png"):
+        (tmp_path / name).touch()
+    for name in names:
+        os.utime(tmp_path / name, (time.time() - 90_000,) * 2)
+    image = small_data / "images" / "case_000.png"
+    assert predict(small_run, image, "-o", tmp_path).returncode == 0
+    left = {".writing-0123456789ab-b.png", "case_000.png", "mine.png"}
+    assert {path.name for path in tmp_path.iterdir()} == left
 
 
 def test_masks_of_one_name_in_two_shards_are_refused(small_run, small_data, tmp_path):

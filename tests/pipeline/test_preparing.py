@@ -23,6 +23,8 @@ from unetzoo.utils import claims
 from unetzoo.utils.claims import claimed
 from unetzoo.utils.journal import notes
 
+NAMES = [f"c{n}" for n in range(6)]
+
 
 def entries(folder):
     """The files of a cache, and their content, but for hidden ones and for what was hashed."""
@@ -77,6 +79,35 @@ def test_two_jobs_together_do_what_one_does_and_training_finds_it(tmp_path, deco
             assert command("unetzoo", "train", "--data", data, "--out", run, *more).returncode == 0
     assert not decoded
     assert entries(together) == entries(alone)
+
+
+def test_jobs_that_plan_or_train_with_one_cache_measure_each_case_once(tmp_path, decoded):
+    data = volumes(tmp_path / "data", masks(6), spacings=[(1, 1, 3)] * 6, channel="CT")
+    folder, plans = tmp_path / "cache", [tmp_path / f"plan-{n}.json" for n in range(3)]
+    folder.mkdir()
+    words = ["plan", data, "--cache", folder, "--workers", "1", "--out"]
+    with claimed(folder, "c1"):
+        two = [
+            subprocess.Popen([sys.executable, "-m", "unetzoo", *words, plan], cwd=ROOT)
+            for plan in plans[:2]
+        ]
+        while len(done(folder, "measured")) < 5:
+            assert [job.poll() for job in two] == [None, None]
+            time.sleep(0.01)
+        assert "c1" not in done(folder, "measured")
+    assert [job.wait() for job in two] == [0, 0]
+    assert sorted(done(folder, "measured")) == NAMES
+    assert command("unetzoo", *words, plans[2]).returncode == 0
+    assert not decoded
+    assert command("unetzoo", "plan", data, "--out", tmp_path / "alone.json").returncode == 0
+    assert {plan.read_bytes() for plan in plans} == {(tmp_path / "alone.json").read_bytes()}
+    assert {path.name for path in folder.iterdir()} <= {".jobs", "contents", "measured"}
+
+    words = ["--network", "planned", "--cache", tmp_path / "other", "--workers", 1, "--out"]
+    with mock.patch("unetzoo.pipeline.trainer._fit"):
+        ended = command("unetzoo", "train", "--data", data, *words, tmp_path / "run")
+    assert ended.returncode == 0
+    assert sorted(done(tmp_path / "other", "measured")) == NAMES
 
 
 def test_a_case_of_another_job_is_left_to_it_and_waited_for(tmp_path, monkeypatch):
@@ -182,9 +213,6 @@ def test_examples_of_tfds_are_not_prepared(tmp_path):
     ended = command("unetzoo", "prepare", *words)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "tfds:x: expected files to prepare" in ended.stderr
-
-
-NAMES = [f"c{n}" for n in range(6)]
 
 
 @pytest.fixture

@@ -186,6 +186,7 @@ def test_the_command_prints_the_plan_and_writes_it(tmp_path):
         (["{data}", "--classes", "2"], "label 2 at voxel"),
         (["{data}", "-o", "{data}/none/plan.json"], "cannot be written (No such file or"),
         (["{data}/none", "-o", "/proc/plan.json"], "/proc/plan.json: cannot be written"),
+        (["{data}", "--cache", "/proc/cache"], "/proc/cache: cannot be written"),
         ([""], "data '': expected a data set: a folder, a CSV file or patterns"),
         (["tfds:foo"], "tfds:foo: expected files to plan by; for TFDS give --plan or --network"),
         (["{data}", "--layout", "dicom"], "layout 'dicom': expected one of msd"),

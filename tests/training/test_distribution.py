@@ -70,6 +70,7 @@ def assert_same(run, other):
     rows, others = read_history(run), read_history(other)
     assert len(rows) == len(others) > 1
     for row, one in zip(rows, others, strict=True):
+        assert row.pop("seconds") > 0 < one.pop("seconds")
         assert row == pytest.approx(one, rel=1e-4, abs=1e-5, nan_ok=True)
     (model, epochs), (same, _) = resume(run), resume(other)
     assert epochs == len(rows)

@@ -18,6 +18,11 @@ def test_each_job_goes_through_all_cases_its_own_share_first(count, cases):
     assert sorted(firsts) == sorted(names)
 
 
+def test_far_more_jobs_than_cases_take_no_memory():
+    assert in_order("abc", 2, 10**12) == ["b", "c", "a"]
+    assert in_order("abc", 10**9, 10**12) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("array", "share"), [("3 8 0 7 1", (4, 8)), ("8 8 1 8 1", (8, 8)), ("5 3 1 5 2", (3, 3)),
                          ("3 8", (4, 8))]
@@ -30,7 +35,9 @@ def test_slurm_says_which_task_this_is(array, share, monkeypatch):
 
 @pytest.mark.parametrize("part", ["", "2", "0/2", "3/2", "a/2", "2/8/1", "-1/2", "1/0"])
 def test_another_share_is_one_sentence(part):
-    with pytest.raises(ValueError, match="expected the second of eight jobs, for example, as 2/8"):
+    with pytest.raises(
+        ValueError, match="expected the second of eight jobs, for example, as 2/8; the first is 1/8"
+    ):
         share_of(part)
 
 

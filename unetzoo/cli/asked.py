@@ -9,6 +9,7 @@ import click
 
 from unetzoo.cli.options import DATA, check_choice, chosen_settings, given, overridden
 from unetzoo.utils.lock import check_free
+from unetzoo.utils.shards import ALONE
 
 if TYPE_CHECKING:
     from unetzoo.data.preprocessing.survey import Survey
@@ -36,7 +37,8 @@ def asked_for(
         folder, cache, workers, path, configuration, memory_gb, base, options: of the command.
         planner: makes or reads the plan of ``--network planned``.
         lock: what is held while data are measured for a plan, if anything.
-        share: of several jobs that measure the data together; as in ``Survey``.
+        share: of several jobs that measure the data together, as those with one cache do; as in
+            ``Survey``.
     """
     from unetzoo.data.preprocessing.survey import Survey
     from unetzoo.pipeline.early import check_init
@@ -55,7 +57,7 @@ def asked_for(
     check_init(options["init"], folder)
     network_plan = None if path is None else plan_at(path)
     check_free(folder)
-    survey = Survey(cache or folder / PREPARED, share)
+    survey = Survey(cache or folder / PREPARED, share or (ALONE if cache else None))
     if planned:
         if (held := lock(folder)) is not None:
             context.with_resource(held)

@@ -37,6 +37,7 @@ from unetzoo.utils.devices import slurm_task
 from unetzoo.utils.files import check_folder, check_writable
 from unetzoo.utils.journal import keep_list
 from unetzoo.utils.lock import check_free, owned
+from unetzoo.utils.shards import ALONE
 from unetzoo.utils.text import counted, first_of
 
 
@@ -95,21 +96,29 @@ def demo(folder: Path, epochs: int) -> None:
 )
 @click.option("--memory-gb", default=8.0, help="Accelerator memory to plan for, GB.")
 @click.option("--network", default="plain_unet", type=Choice(PLANNED), help="Network to plan.")
+@click.option(
+    "--cache", type=FOLDER, help="Keep what is measured here; jobs that share it measure together."
+)
 @data_options
 @workers_option
-def plan(data: str, path: Path | None, **options: Any) -> None:
+def plan(data: str, path: Path | None, cache: Path | None, **options: Any) -> None:
     """Plan a network for DATA: a folder, a CSV file, or globs 'IMAGES;LABELS'.
 
     nnU-Net's rules choose patch, batch, stages, spacing and normalization. They are printed as a
-    table and, with -o, written to a file that you can read and edit.
+    table and, with -o, written to a file that you can read and edit. The --cache may be that of
+    prepare or train.
     """
     from unetzoo.planning.dataset import plan_dataset
 
     if path is not None:
         check_writable(path)  # or the data would be read for nothing
+    if cache is not None:
+        check_folder(cache)
+    from unetzoo.data.preprocessing.survey import Survey
     from unetzoo.planning.serialization import write_plan
 
-    network_plan = plan_dataset(data, **options)
+    survey = None if cache is None else Survey(cache, ALONE, decoded=False)
+    network_plan = plan_dataset(data, survey=survey, **options)
     say(network_plan)
     if path is not None:
         write_plan(network_plan, path)

@@ -1,6 +1,7 @@
 """``unetzoo predict``: masks on the grids of the images, one case after the other."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.io.label_files import write_label_files
 from unetzoo.pipeline.blocks import check_blocks, is_too_large, write_in_blocks
 from unetzoo.pipeline.predictor import Predictor
-from unetzoo.utils.claims import claimed
-from unetzoo.utils.files import make_folder
+from unetzoo.utils.claims import CLAIM, claimed
+from unetzoo.utils.files import abandoned, make_folder
 from unetzoo.utils.journal import noted
 
 if TYPE_CHECKING:
     from unetzoo.interop.nnunet import NnunetPredictor
+
+ABANDONED = 86400.0  # seconds after which files that a process was writing are those of a dead one
 
 
 @dataclass
@@ -73,6 +76,7 @@ def predict_cases(
     check_apart(cases, folder)
     check_targets(cases, folder)
     make_folder(folder)
+    _sweep(folder)
     outcome = Outcome()
     for case in progress(list(cases)):
         path = target(case, folder)
@@ -89,6 +93,14 @@ def predict_cases(
     if predictor.label_names and any(path.suffix != ".png" for path in outcome.written.values()):
         write_label_files(folder, predictor.label_names)
     return outcome
+
+
+def _sweep(folder: Path) -> None:
+    """Delete files that killed processes were writing, and their claims."""
+    for pattern in (".writing-*", f"{CLAIM}*"):
+        for left in abandoned(folder, pattern, ABANDONED):
+            with suppress(OSError):  # a folder, or another process was faster
+                left.unlink()
 
 
 def _write(

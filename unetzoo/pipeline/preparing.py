@@ -11,9 +11,8 @@ from unetzoo.pipeline.from_files import Files
 from unetzoo.pipeline.settings import Settings
 from unetzoo.utils.journal import keep_list
 from unetzoo.utils.progress import EVERY, bar_or_lines
+from unetzoo.utils.shards import ALONE
 from unetzoo.utils.text import counted
-
-ALONE = (1, 1)  # the first of one job
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo.training.checkpoints import checkpoints
-from unetzoo.training.history import best_row, read_history
+from unetzoo.training.history import best_row, read_history, waited_in_vain
 from unetzoo.utils import journal
+from unetzoo.utils.choices import LOWRES
 from unetzoo.utils.claims import CLAIM, Claim, claim_of, lives
 from unetzoo.utils.json_values import read_json
 from unetzoo.utils.lock import owner_of
 from unetzoo.utils.text import counted, duration, first_of
 
 RUN = "run.json"
+DICE = "val_dice"
 LATELY = 100  # finished cases whose mean says how long the others take
+EPOCHS = 20  # the same of epochs
 NAMED = 10  # cases whose state is told one by one
 
 
@@ -66,7 +69,7 @@ class CaseStatus:
         others = [f"{len(cases)} {name}" for name, cases in parts.items() if cases]
         if self.left is not None:
             others.append(f"about {duration(self.left)} left")
-        elif self.missing:
+        elif self.missing and not self.under_way:
             others.append("nobody at work")
         counts = "; ".join([f"{len(self.done):,} of {counted(self.total, 'case')}", *others])
         under_way = [f"  {name}: {who}" for name, who in self.under_way.items()]
@@ -85,6 +88,8 @@ class RunStatus:
         rows: of its history.
         saved: when the newest checkpoint was written, or None.
         owner: the process that has the folder, or None.
+        patience: epochs without a better Dice after which it ends, or None.
+        folds: how many folds its cases are dealt into.
     """
 
     name: str
@@ -92,25 +97,57 @@ class RunStatus:
     rows: Sequence[Mapping[str, Any]]
     saved: float | None
     owner: AtWork | None
+    patience: int | None = None
+    folds: int = 0
+
+    @property
+    def done(self) -> int:
+        """Epochs that are done."""
+        return int(self.rows[-1]["epoch"]) if self.rows else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left to train."""
+        stopped = self.patience and self.rows and waited_in_vain(self.rows, DICE, self.patience)
+        return bool(self.epochs) and (self.done >= self.epochs or bool(stopped))
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean seconds of the last epochs, without the first, which makes the graph."""
+        timed = [row["seconds"] for row in self.rows if "seconds" in row]
+        lately = (timed[1:] or timed)[-EPOCHS:]
+        return sum(lately) / len(lately) if lately else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all epochs are done, estimated; None where nobody trains."""
+        if self.owner is None or self.finished or self.seconds is None:
+            return None
+        began = max(self.saved or 0.0, self.owner.since)  # the epoch that is under way
+        return max(self.seconds * (self.epochs - self.done) - (time.time() - began), 0.0)
 
     def __str__(self) -> str:
-        done = int(self.rows[-1]["epoch"]) if self.rows else 0
-        parts = [f"epoch {done} of {self.epochs}" if self.epochs else "not begun"]
+        parts = [f"epoch {self.done} of {self.epochs}" if self.epochs else "not begun"]
         if self.saved is not None:
             parts.append(f"saved {duration(time.time() - self.saved)} ago")
+        if self.seconds is not None:
+            each = f"{self.seconds:.2g} s" if self.seconds < 10 else duration(self.seconds)
+            parts.append(f"{each} an epoch")
+        if self.left is not None:
+            parts.append(f"about {duration(self.left)} left")
         lines = [f"{self.name}: {', '.join(parts)}"]
         if self.rows:
             losses = {name: self.rows[-1].get(name) for name in ("loss", "val_loss")}
             shown = [f"{name} {value:.4g}" for name, value in losses.items() if value is not None]
-            measured = [row for row in self.rows if row.get("val_dice") is not None]
-            if best := best_row(self.rows, "val_dice"):
+            measured = [row for row in self.rows if row.get(DICE) is not None]
+            if best := best_row(self.rows, DICE):
                 last = measured[-1]
-                shown.append(f"held-out Dice {last['val_dice']:.4f} of epoch {last['epoch']}")
-                shown.append(f"best {best['val_dice']:.4f} of epoch {best['epoch']}")
+                shown.append(f"held-out Dice {last[DICE]:.4f} of epoch {last['epoch']}")
+                shown.append(f"best {best[DICE]:.4f} of epoch {best['epoch']}")
             lines.append(f"  {', '.join(shown)}")
-        finished = bool(self.epochs) and done >= self.epochs
         at_work = f"at work: {self.owner}" if self.owner else "nobody at work"
-        return "\n".join([*lines, "  finished" if finished and not self.owner else f"  {at_work}"])
+        return "\n".join([*lines, "  finished" if self.finished and not self.owner
+                          else f"  {at_work}"])  # fmt: skip
 
 
 def status(folder: Path | str) -> str:
@@ -119,8 +156,10 @@ def status(folder: Path | str) -> str:
     Raises: ValueError for a folder without any of them.
     """
     folder = Path(folder)
-    runs = [path for path in (folder, *sorted(folder.glob("fold_*"))) if _is_run(path)]
-    found = [str(run_status(path)) for path in runs]
+    found = [str(run_status(folder))] if _is_run(folder) else []
+    for place in (folder / LOWRES, folder):  # of a cascade, the first comes first
+        if folds := [run_status(path) for path in sorted(place.glob("fold_*")) if _is_run(path)]:
+            found += [f"{place}: {_of_folds(folds)}", *map(str, folds)]
     found += [str(one) for one in case_statuses(folder)]
     if not found:
         raise ValueError(
@@ -130,6 +169,22 @@ def status(folder: Path | str) -> str:
     return "\n".join(found)
 
 
+def _of_folds(runs: Sequence[RunStatus]) -> str:
+    """How far a cross-validation is."""
+    total = max([len(runs), *(run.folds for run in runs)])
+    counts = f"{sum(run.finished for run in runs)} of {counted(total, 'fold')} trained"
+    at_work = sum(run.owner is not None for run in runs)
+    timed = [run for run in runs if run.seconds is not None]
+    if not (at_work and timed) or total == sum(run.finished for run in runs):
+        return counts
+    seconds, epochs = timed[-1].seconds or 0.0, max(run.epochs for run in runs)
+    left = seconds * epochs * (total - len(runs))
+    for run in runs:
+        known = seconds * (epochs - run.done) if run.left is None else run.left
+        left += 0.0 if run.finished else known
+    return f"{counts}; about {duration(left / at_work)} of training left for all of them"
+
+
 def _is_run(folder: Path) -> bool:
     began = (folder / RUN).exists() or bool(checkpoints(folder))
     return began or (owner_of(folder) is not None and not (folder / journal.JOBS).exists())
@@ -137,15 +192,19 @@ def _is_run(folder: Path) -> bool:
 
 def run_status(folder: Path) -> RunStatus:
     """How far the training in a folder is. Raises: ValueError for a damaged record."""
-    epochs = 0
+    epochs, patience, folds = 0, None, 0
     if (folder / RUN).exists():
         record = read_json(folder / RUN, "the record of a run")
         try:
-            epochs = int(record["settings"]["epochs"])
-        except (KeyError, TypeError, ValueError) as error:
+            settings = record["settings"]
+            epochs, folds = int(settings["epochs"]), int(settings.get("folds", 0))
+            patience = settings.get("patience") and int(settings["patience"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{folder / RUN}: not the record of a run; expected what unetzoo train wrote."
             ) from error
+        with suppress(ValueError, TypeError):  # the file may have gone
+            folds = len(read_json(Path(settings.get("splits")), "a list of folds"))
     saved = None
     with suppress(OSError, ValueError):  # a newer one may just have replaced it
         saved = max(path.stat().st_mtime for path in checkpoints(folder).values())
@@ -153,7 +212,7 @@ def run_status(folder: Path) -> RunStatus:
     at_work = None
     if owner is not None and lives(claim := Claim(owner.host, owner.pid)):
         at_work = AtWork(claim, owner.since)
-    return RunStatus(str(folder), epochs, read_history(folder), saved, at_work)
+    return RunStatus(str(folder), epochs, read_history(folder), saved, at_work, patience, folds)
 
 
 def case_statuses(folder: Path) -> list[CaseStatus]:

@@ -15,13 +15,21 @@ def read_history(folder: Path | str) -> list[dict[str, Any]]:
     """The rows of a run's ``history.csv``, oldest first; an empty list if there is no such file.
 
     A row holds only what was measured in its epoch.
+
+    Raises: ValueError for another file.
     """
     path = Path(folder) / HISTORY
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    try:
+        with path.open(newline="") as file:
+            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
+        raise ValueError(
+            f"{path}: not the history of a run; expected what unetzoo train wrote: correct it, or "
+            "delete it."
+        ) from error
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

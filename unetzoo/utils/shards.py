@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
+ALONE = 1, 1  # the share of a job that begins with all cases
 SLURM = "slurm"  # asks for the share that SLURM's variables name
 
 
@@ -25,7 +26,10 @@ def share_of(part: str, environment: Mapping[str, str] | None = None) -> tuple[i
         return _of_array(os.environ if environment is None else environment)
     number, _, count = part.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise ValueError(f"shard {part!r}: expected the second of eight jobs, for example, as 2/8.")
+        raise ValueError(
+            f"shard {part!r}: expected the second of eight jobs, for example, as 2/8; the first "
+            "is 1/8, the last 8/8."
+        )
     return int(number), int(count)
 
 
@@ -59,6 +63,7 @@ def in_order(names: Sequence[str], number: int, count: int) -> list[str]:
     >>> in_order("abcdef", 2, 3)
     ['b', 'e', 'f', 'c', 'd', 'a']
     """
-    shares = [list(names[start::count]) for start in range(count)]
-    others = [*shares[number:], *shares[: number - 1]]
-    return [*shares[number - 1], *(name for share in others for name in reversed(share))]
+    total = len(names)  # perhaps far less than there are jobs
+    others = [*range(number, min(count, total)), *range(min(number - 1, total))]
+    theirs = (name for start in others for name in reversed(names[start::count]))
+    return [*names[number - 1 :: count], *theirs]

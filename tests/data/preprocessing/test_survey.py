@@ -5,6 +5,9 @@ import hashlib
 import json
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -213,11 +216,13 @@ def test_a_warning_that_is_told_again_names_the_files_where_they_lie_now(tmp_pat
         assert str(told[0].message).startswith(f"{case.images[0]}: every voxel of channel 0")
 
 
-def test_measures_that_cannot_be_kept_are_no_fault(tmp_path):
+@pytest.mark.parametrize("share", [None, (1, 1)])
+@pytest.mark.parametrize("place", ["measured", "contents", ".jobs"])
+def test_measures_that_cannot_be_kept_are_no_fault(tmp_path, place, share):
     case, cache = made(tmp_path), tmp_path / "cache"
     cache.mkdir()
-    (cache / "measured").write_text("a file, no folder")
-    with Survey(cache) as looking:
+    (cache / place).write_text("a file, no folder")
+    with Survey(cache, share) as looking:
         looks = looking.look_through([case], SCHEME).looks
         assert len(prepare_cases([case], SCHEME, PREPARATION, cache, looks=looks)) == 1
 
@@ -242,6 +247,24 @@ def test_what_a_killed_run_decoded_is_deleted_after_a_day(tmp_path):
     with Survey(tmp_path / "cache") as looking:
         looking.look_through([case], SCHEME)
     assert list((tmp_path / "cache").iterdir()) == [new]
+
+
+def test_what_a_process_decoded_is_deleted_when_it_has_died_here(tmp_path):
+    case, host = made(tmp_path), socket.gethostname()
+    died = subprocess.Popen([sys.executable, "-c", ""])
+    died.wait()
+    cache = tmp_path / "cache"
+    owners = f"{host}-{died.pid}", f"{host}-{os.getpid()}", f"other-{died.pid}"
+    gone, own, others = (cache / f".read-{owner}-abc_1" for owner in owners)
+    for folder in (gone, own, others):
+        folder.mkdir(parents=True)
+        (folder / "image.npy").touch()
+    with Survey(cache) as looking:
+        looking.look_through([case], SCHEME)
+        there = set(cache.glob(".read-*"))
+    assert {own, others} < there
+    assert gone not in there
+    assert set(cache.iterdir()) == {own, others}
 
 
 def test_what_cannot_be_put_down_is_looked_at_all_the_same(tmp_path):

@@ -4,9 +4,12 @@ Only the run that wrote them reads them again, so they are not flushed to the di
 """
 
 import json
+import os
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from uuid import uuid4
 
 import numpy as np
@@ -15,8 +18,12 @@ from unetzoo.data.datasets.case import Case
 from unetzoo.data.datasets.reading import read_case, read_case_labels, read_case_weight
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing.axes import Box, slices
+from unetzoo.utils.claims import Claim, lives
+from unetzoo.utils.files import abandoned
 
 ABOUT = "decoded.json"
+READ = ".read-"  # begins the names of folders with decoded arrays
+ABANDONED = 86400.0  # seconds after which those of a killed run are deleted
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +50,21 @@ def decode(case: Case, scheme: LabelScheme, fill: float | None) -> Decoded:
     shape = scan.data.shape[:-1]
     box = tuple((0, size) for size in shape)
     return Decoded(scan.data, scan.spacing, labels, read_case_weight(case), shape, box)
+
+
+def make_place(cache: Path) -> Path:
+    """A new folder in a cache for the arrays of this process.
+
+    Those of processes that died on this machine, and those of a day ago, are deleted.
+    """
+    old = set(abandoned(cache, f"{READ}*", ABANDONED))
+    for path in cache.glob(f"{READ}*-*-*"):
+        host, pid, _ = path.name.removeprefix(READ).rsplit("-", 2)
+        if pid.isdecimal() and not lives(Claim(host, int(pid))):
+            old.add(path)
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return Path(mkdtemp(prefix=f"{READ}{socket.gethostname()}-{os.getpid()}-", dir=cache))
 
 
 def put_down(whole: Decoded, box: Box, folder: Path, reserve: int) -> str | None:

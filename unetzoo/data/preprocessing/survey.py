@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from unetzoo.data.datasets.case import Case, Dataset
@@ -19,17 +18,16 @@ from unetzoo.data.datasets.verification import used_twice
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.labels import LabelScheme
 from unetzoo.data.preprocessing import jobs, processes
+from unetzoo.data.preprocessing.decoded import make_place
 from unetzoo.data.preprocessing.look import attempt, keep, look_at_case, look_in_turn
 from unetzoo.data.preprocessing.statistics import CaseStatistics, ct_channels
-from unetzoo.utils.files import abandoned, make_folder
+from unetzoo.utils.files import make_folder
 from unetzoo.utils.journal import keep_list
 from unetzoo.utils.json_values import short
 from unetzoo.utils.shards import in_order
 from unetzoo.utils.text import by_kind, counted, first_of
 
 MEASURED = "measured"  # folder of the measurements
-READ = ".read-"  # begins the names of folders with decoded arrays
-ABANDONED = 86400.0  # seconds after which those of a killed run are deleted
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,7 @@ class Survey:
         share: of several jobs that look through the same cases at a time, the number of this one,
             from 1, and how many there are: it begins with its share, and goes on with what the
             others have not begun. What is measured is kept at once. None: this job alone looks.
+        decoded: whether to keep the decoded arrays for ``prepare_cases``, until it is closed.
 
     >>> import tempfile
     >>> from unetzoo.data.datasets import find_dataset
@@ -72,9 +71,16 @@ class Survey:
     ({0: 3, 1: 3}, (40, 30))
     """
 
-    def __init__(self, cache: Path | str | None = None, share: tuple[int, int] | None = None):
+    def __init__(
+        self,
+        cache: Path | str | None = None,
+        share: tuple[int, int] | None = None,
+        *,
+        decoded: bool = True,
+    ):
         self.cache = None if cache is None else Path(cache)
         self.share = share
+        self.decoded = decoded
         self._read: Path | None = None
         self._made: list[Path] = []
         self._known: tuple | None = None
@@ -139,9 +145,10 @@ class Survey:
         tasks = {name: [job, *rest] for name, job in jobs.by_name(cases, scheme).items()}
         if self.share is None or self.cache is None:
             return processes.run_tasks(look_at_case, tasks, workers=workers, progress=progress)
-        make_folder(self.cache / jobs.CONTENTS)
-        make_folder(self.cache / MEASURED)
-        keep_list(self.cache, "measured", dict.fromkeys(tasks))
+        with suppress(OSError):  # whoever writes to the cache will report it
+            make_folder(self.cache / jobs.CONTENTS)
+            make_folder(self.cache / MEASURED)
+            keep_list(self.cache, "measured", dict.fromkeys(tasks))
         ordered = {name: tasks[name] for name in in_order(list(tasks), *self.share)}
         found = processes.run_in_turn(look_in_turn, ordered, workers=workers, progress=progress)
         return [found[name] for name in tasks]
@@ -150,14 +157,14 @@ class Survey:
         """The folders of measurements and of decoded arrays, and the bytes that must stay free."""
         if self.cache is None:
             return None, None, 0
+        if not self.decoded:
+            return str(self.cache / MEASURED), None, 0
         with suppress(OSError):  # whoever writes to the cache will report it
             if self._read is None:
                 folders = (self.cache, *self.cache.parents)
                 self._made = [folder for folder in folders if not folder.exists()]
                 self.cache.mkdir(parents=True, exist_ok=True)
-                for left in abandoned(self.cache, f"{READ}*", ABANDONED):
-                    shutil.rmtree(left, ignore_errors=True)
-                self._read = Path(mkdtemp(prefix=READ, dir=self.cache))
+                self._read = make_place(self.cache)
             free = shutil.disk_usage(self._read).free
             return str(self.cache / MEASURED), str(self._read), free // 2
         return None, None, 0
