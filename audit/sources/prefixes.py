@@ -32,6 +32,8 @@ def drawn(text: str) -> str:
     >>> drawn("<tr><th>Layer (type)</th><td>4</td></tr>").strip()
     '| Layer (type) | 4 |'
     """
+    if "<" not in text:
+        return text
     first, *rows = ROW.split(PRE.sub("\n", text) if "<pre" in text else text)
     if not rows:
         return first
