@@ -19,7 +19,7 @@ from audit.formats.keras import (
     readable_bytes,
     row_of,
 )
-from audit.formats.totals import totals_in
+from audit.formats.totals import cut_before, totals_in
 from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
 
@@ -125,7 +125,13 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         stated, length = totals_in(lines[start:end])
         rows = _rows(lines[start + 1 : start + length], _flagged(lines[start]))
         style = "keras3" if _is_late(lines[start]) else "keras3d"
-        return Table(named(lines, start), rows, style, stated, repairs)
+        return Table(
+            named(lines, start),
+            rows,
+            style,
+            stated,
+            (*repairs, *cut_before(stated, lines[start:end])),
+        )
 
     return each_table(headers, lines, read)
 
