@@ -47,7 +47,20 @@ def test_latex():
 
 @pytest.mark.parametrize(
     "box",
-    ["ASCII", "ASCII2", "ROUNDED", "SQUARE", "HEAVY", "HEAVY_HEAD", "DOUBLE", "MARKDOWN", "SIMPLE"],
+    [
+        "ASCII",
+        "ASCII2",
+        "ROUNDED",
+        "SQUARE",
+        "HEAVY",
+        "HEAVY_HEAD",
+        "DOUBLE",
+        "MARKDOWN",
+        "SIMPLE",
+        "MINIMAL",
+        "MINIMAL_HEAVY_HEAD",
+        "MINIMAL_DOUBLE_HEAD",
+    ],
 )
 @pytest.mark.parametrize("ruled", [False, True])
 def test_frames_of_rich(box, ruled):
