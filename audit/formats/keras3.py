@@ -203,6 +203,8 @@ def _row(cells: list[str], flagged: bool) -> Row | None:
 def _is_late(header: str) -> bool:
     """Keras 3.0.5 and later have a wider column for the parameters."""
     bars = [match.start() for match in BARS.finditer(header)]
+    if len(bars) < 4:
+        return True  # its end is missing
     share = (bars[3] - bars[2]) / max(bars[-1] - bars[0], 1)
     return share > (0.155 if len(bars) > 4 else 0.18)
 
