@@ -10,7 +10,7 @@ from typing import Any
 from audit.formats.cells import Found, each_table, not_cut, undone
 from audit.formats.pytorch import keras_class
 from audit.formats.torchsummary import channels_last, turned
-from audit.formats.totals import totals_in
+from audit.formats.totals import cut_before, totals_in
 from audit.tables import Row, Table
 
 HEADER = re.compile(r"\s*(?:\|\s*)?Layer \(type(?P<own>[: ])?.*?(?:Shape|Param #|Groups)")
@@ -54,7 +54,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         if root and len(rows) > 1 and rows[0].total and inner == stated.get("total"):
             rows = rows[1:]  # the root's count is that of all its layers
         style = "torchinfo" if root else "torch-summary"
-        return Table(root, tuple(rows), style, stated, (*repairs, *undone(lines[start])))
+        done = (*repairs, *undone(lines[start]), *cut_before(stated, lines[start:end]))
+        return Table(root, tuple(rows), style, stated, done)
 
     return each_table(headers, lines, read)
 

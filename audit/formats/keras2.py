@@ -17,7 +17,7 @@ from audit.formats.keras import (
     named,
     row_of,
 )
-from audit.formats.totals import totals_in
+from audit.formats.totals import cut_before, totals_in
 from audit.styles import Style, register
 from audit.tables import Row, Table
 
@@ -117,7 +117,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
                 style, rows = "keras2", whole
         if _of_keras1(rows, lines[start - 1] if style == "keras2" else ""):
             style = "keras1"
-        done = (*repairs, *undone(printed[start]))
+        done = (*repairs, *undone(printed[start]), *cut_before(stated, lines[start:end]))
         return Table(named(lines, start), tuple(rows), style, stated, done)
 
     return each_table(headers, lines, read)

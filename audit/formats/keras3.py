@@ -19,7 +19,7 @@ from audit.formats.keras import (
     readable_bytes,
     row_of,
 )
-from audit.formats.totals import totals_in
+from audit.formats.totals import cut_before, totals_in
 from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
 
@@ -125,7 +125,13 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         stated, length = totals_in(lines[start:end])
         rows = _rows(lines[start + 1 : start + length], _flagged(lines[start]))
         style = "keras3" if _is_late(lines[start]) else "keras3d"
-        return Table(named(lines, start), rows, style, stated, repairs)
+        return Table(
+            named(lines, start),
+            rows,
+            style,
+            stated,
+            (*repairs, *cut_before(stated, lines[start:end])),
+        )
 
     return each_table(headers, lines, read)
 
@@ -197,6 +203,8 @@ def _row(cells: list[str], flagged: bool) -> Row | None:
 def _is_late(header: str) -> bool:
     """Keras 3.0.5 and later have a wider column for the parameters."""
     bars = [match.start() for match in BARS.finditer(header)]
+    if len(bars) < 4:
+        return True  # its end is missing
     share = (bars[3] - bars[2]) / max(bars[-1] - bars[0], 1)
     return share > (0.155 if len(bars) > 4 else 0.18)
 

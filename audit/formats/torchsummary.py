@@ -20,7 +20,7 @@ from audit.formats.pytorch import (
     some_module,
     with_containers,
 )
-from audit.formats.totals import totals_in
+from audit.formats.totals import cut_before, totals_in
 from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
 from unetzoo.utils.json_values import short
@@ -154,7 +154,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         stated |= _sizes(lines[start:end])
         style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
         told = f"{counted(len(unread), 'line')} not read: {few(unread, most=3)}"
-        done = (*repairs, *undone(printed[start]), *[told] * bool(unread))
+        notes = (*[told] * bool(unread), *cut_before(stated, lines[start:end]))
+        done = (*repairs, *undone(printed[start]), *notes)
         return Table("", tuple(turned(rows)), style, stated, done)
 
     return each_table(headers, lines, read)

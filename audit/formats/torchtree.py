@@ -7,14 +7,16 @@ module's parameters, which count, and its operations, which are left out.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from math import prod
+from typing import Any
 
 from audit.formats.cells import BadTextError, Found, not_cut
 from audit.formats.pytorch import LOST, keras_class
 from audit.formats.totals import count_of
 from audit.styles import Style, register
-from audit.tables import Rounded, Row, Table, slack_of
+from audit.tables import Rounded, Row, Shape, Table, slack_of
 
 ROOT = re.compile(r"(?P<indent> *)(?:Out\[\d+\]: ?|<pre>)?(?P<name>[A-Za-z_]\w*)\($")
 CHILD = re.compile(
@@ -148,13 +150,18 @@ def _more(node: _Node, text: str) -> None:
 
 def _count(node: _Node) -> None:
     """Take the statistics at the start of a module's arguments out of them."""
-    printed = PRINTED.match(node.arguments)
-    items = node.arguments.split(", ")[bool(printed) :]
+    node.count, node.whole, node.arguments = _statistics(node.arguments)
+
+
+@lru_cache(maxsize=1024)
+def _statistics(text: str) -> tuple[int | None, bool, str]:
+    """The count in a module's arguments, whether it holds the module's own, and the rest."""
+    printed = PRINTED.match(text)
+    items = text.split(", ")[bool(printed) :]
     while printed and items and STATISTIC.match(items[0].strip()):
         items.pop(0)
-    node.count = count_of(printed[1]) if printed else None
-    node.whole = not (printed and SHARE.search(printed[0]))
-    node.arguments = ", ".join(items)
+    count = count_of(printed[1]) if printed else None
+    return count, not (printed and SHARE.search(printed[0])), ", ".join(items)
 
 
 def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> Iterator[Row]:
@@ -188,25 +195,31 @@ def _block(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> I
 
 
 def _row(path: tuple[str, ...], node: _Node) -> Row:
-    numbers = [int(n) for n in NUMBERS.findall(node.arguments)]
-    parameters = counted(node.name, numbers, node.arguments)
+    shape, parameters, settings = _told(node.name, node.arguments)
     if node.count is not None:
         parameters = _agreed(parameters, node.count)
-    channels = numbers[1:2] if "Conv" in node.name else numbers[: node.name != "Parameter"]
-    if "out_features" in node.arguments:
-        channels = [_named(node.arguments, "out_features")]
-    convolves = "Conv" in node.name and len(numbers) > 1
-    told = {"in_channels": numbers[0]} if convolves else {}
+    counts = parameters or {}
     return Row(
         name="-".join(path),
         layer_class=keras_class(node.name),
-        shape=(None, *channels),
-        parameters={role: count for role, count in (parameters or {}).items() if count},
-        trainable=sum((parameters or {}).values()),
+        shape=shape,
+        parameters={role: count for role, count in counts.items() if count},
+        trainable=sum(counts.values()),
         path=path[:-1],
-        settings={"printed": node.arguments, **told}
-        | ({} if parameters is not None else {"uncounted": True}),
+        settings=settings if parameters is not None else {**settings, "uncounted": True},
     )
+
+
+@lru_cache(maxsize=1024)
+def _told(name: str, arguments: str) -> tuple[Shape, dict[str, int] | None, dict[str, Any]]:
+    """A module's shape, its parameters and its settings, from its printed arguments."""
+    numbers = [int(n) for n in NUMBERS.findall(arguments)]
+    channels = numbers[1:2] if "Conv" in name else numbers[: name != "Parameter"]
+    if "out_features" in arguments:
+        channels = [_named(arguments, "out_features")]
+    convolves = "Conv" in name and len(numbers) > 1
+    settings = {"printed": arguments} | ({"in_channels": numbers[0]} if convolves else {})
+    return (None, *channels), counted(name, numbers, arguments), settings
 
 
 def _agreed(parameters: dict[str, int] | None, printed: int) -> dict[str, int]:

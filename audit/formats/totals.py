@@ -1,6 +1,7 @@
 """The lines of totals below a table, and counts that a program rounds."""
 
 import re
+from collections.abc import Mapping
 
 from audit.tables import Rounded
 
@@ -8,6 +9,8 @@ LINE = re.compile(
     r"[\s*-]*(Total|Trainable|Non-trainable|Optimizer) params:?\s*(?:tensor\()?"
     r"(\d[\d,]*(?:\.\d+)?(?:\s?[kKMGBT](?![\w.]))?)"
 )
+CLOSED = re.compile(r"\s*(?:=[= ]{4,}$|[└╰┗╚][─━═┴┻╩]{3})")
+TITLES = 4  # lines of a header, with its rule
 STATED = {
     "Total": "total",
     "Trainable": "trainable",
@@ -62,3 +65,16 @@ def totals_in(lines: list[str]) -> tuple[dict[str, int], int]:
         elif stated and ending(line):
             break
     return stated, first
+
+
+def cut_before(stated: Mapping[str, int], below: list[str]) -> tuple[str, ...]:
+    """What to say of a table without a total or a closing rule, of a program that prints both.
+
+    Below are the lines from its header on.
+
+    >>> cut_before({"total": 112}, []), cut_before({}, [])
+    ((), ('the text ends without its closing lines and totals: rows may be missing',))
+    """
+    if "total" in stated or any(map(CLOSED.match, below[TITLES:])):
+        return ()
+    return ("the text ends without its closing lines and totals: rows may be missing",)

@@ -18,8 +18,8 @@ PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
 ESCAPED = re.compile(r"\\([\[\]_*()<>#`-])")
 SPACES = re.compile("[\u00a0\u2007\u202f]")
-OTHER_SPACES = re.compile("[\u2000-\u2006\u2008-\u200a\u205f\u3000]")
-EMPTY = re.compile("[\u200b-\u200d\u2060\ufeff]")  # characters of no width
+UNUSUAL = re.compile("[\u2000-\u2006\u2008-\u200d\u205f\u2060\u3000\ufeff]")
+EMPTY = "\u200b\u200c\u200d\u2060\ufeff"  # characters of no width
 OVERWRITTEN = re.compile(r"[^\n\r]*\r(?=[^\n\r])")  # as a progress bar is
 TAG = re.compile(
     r"</?(?:pre|code|span|samp|tt|font|div|p|b|i|u|a|strong|em|br|h[1-6]|body|html|table|thead|"
@@ -45,7 +45,7 @@ def _returned(text: str) -> str:
 
 
 def _plainly_spaced(text: str) -> str:
-    return EMPTY.sub("", OTHER_SPACES.sub(" ", text))
+    return UNUSUAL.sub(lambda found: "" if found[0] in EMPTY else " ", text)
 
 
 def clean(text: str) -> tuple[list[str], tuple[str, ...]]:
@@ -66,23 +66,7 @@ def clean(text: str) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _clean(line: str, repairs: dict[str, None]) -> str:
-    steps = (
-        (TOO_LONG, lambda text: text[:LONGEST]),
-        ("lines of JSON", lambda text: _logged(text) if text.lstrip().startswith('{"') else text),
-        ("carriage returns", lambda text: text.rstrip("\r")),
-        ("color codes", lambda text: COLOR.sub("", text)),
-        ("tabs", lambda text: text.expandtabs(4)),
-        ("HTML tags", lambda text: TAG.sub("", text) if "<" in text else text),
-        ("quote or comment marks", lambda text: PREFIX.sub("", text)),
-        ("HTML entities", lambda text: html.unescape(text) if ENTITY.search(text) else text),
-        (
-            "non-breaking spaces",
-            lambda text: text if text.isascii() else SPACES.sub(" ", text),
-        ),
-        ("backslashes", lambda text: ESCAPED.sub(r"\1", text) if "\\" in text else text),
-        ("prompts", lambda text: PROMPT.sub("", text)),
-    )
-    for name, step in steps:
+    for name, step in STEPS:
         mended = step(line)
         if mended != line:
             repairs[name] = None
@@ -99,3 +83,21 @@ def _logged(line: str) -> str:
     texts = (whole.get(key) for key in LOGGED) if isinstance(whole, dict) else ()
     found = next((text for text in texts if isinstance(text, str)), line)
     return found.rstrip("\r\n").replace("\n", " ")
+
+
+STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (  # of a line, in this order
+    (TOO_LONG, lambda text: text[:LONGEST]),
+    ("lines of JSON", lambda text: _logged(text) if text.lstrip().startswith('{"') else text),
+    ("carriage returns", lambda text: text.rstrip("\r")),
+    ("color codes", lambda text: COLOR.sub("", text)),
+    ("tabs", lambda text: text.expandtabs(4)),
+    ("HTML tags", lambda text: TAG.sub("", text) if "<" in text else text),
+    ("quote or comment marks", lambda text: PREFIX.sub("", text)),
+    ("HTML entities", lambda text: html.unescape(text) if ENTITY.search(text) else text),
+    (
+        "non-breaking spaces",
+        lambda text: text if text.isascii() else SPACES.sub(" ", text),
+    ),
+    ("backslashes", lambda text: ESCAPED.sub(r"\1", text) if "\\" in text else text),
+    ("prompts", lambda text: PROMPT.sub("", text)),
+)

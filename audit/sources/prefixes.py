@@ -18,6 +18,7 @@ ROOT = re.compile(r"(?P<before>.*(?:\S\s+|[^\w\s.=(]))(?P<name>[A-Za-z_]\w*)\([\
 TITLES = 4  # lines above a header that belong to its table
 END_OF_STRING = re.compile(r"(?:\\n)?[\"']?[,)]*\s*$")
 BARS = re.compile(r"\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+$")
+UNFRAMED = re.compile(r"[ ╶╺]?[─━═]+(?:[┼┿╪][─━═]+)+[ ╴╸]?\s*$")  # rich's rule without a frame
 PRE = re.compile(r"</?pre\b[^<>]*>")
 ROW = re.compile(r"<tr\b", re.IGNORECASE)
 ROW_END = re.compile(r"</tr\s*>|</table\s*>", re.IGNORECASE)
@@ -32,6 +33,8 @@ def drawn(text: str) -> str:
     >>> drawn("<tr><th>Layer (type)</th><td>4</td></tr>").strip()
     '| Layer (type) | 4 |'
     """
+    if "<" not in text:
+        return text
     first, *rows = ROW.split(PRE.sub("\n", text) if "<pre" in text else text)
     if not rows:
         return first
@@ -49,7 +52,7 @@ def drawn(text: str) -> str:
 
 def unprefixed(lines: list[str]) -> tuple[list[str], tuple[str, ...]]:
     """The lines without what stands before each line of a table, and what was done."""
-    lines, notes = _barred(list(lines))
+    lines, notes = _barred(_outlined(list(lines)))
     prefixes = list(_prefixes(lines))
     for (start, prefix), (end, _) in zip(prefixes, [*prefixes, (len(lines), "")][1:], strict=True):
         pattern = _pattern(prefix)
@@ -107,6 +110,21 @@ def _numbered(prefix: str) -> re.Pattern[str]:
     parts = re.findall(r"\d+|\s+|.", prefix)
     shapes = (r"\d+" if p[0].isdigit() else r"\s*" if p.isspace() else re.escape(p) for p in parts)
     return re.compile(r"\s*" + "".join(shapes) + r"(?: |$)?")
+
+
+def _outlined(lines: list[str]) -> list[str]:
+    """The lines of rich's tables of the boxes MINIMAL with outer bars, which those do without."""
+    inside = False
+    for number, line in enumerate(lines):
+        if inside and "│" in line:
+            lines[number] = f"│{line}│"
+        elif number and UNFRAMED.match(line):
+            if not inside:
+                lines[number - 1] = f"│{lines[number - 1]}│"
+            lines[number], inside = f"├{line}┤", True
+        else:
+            inside = False
+    return lines
 
 
 def _barred(lines: list[str]) -> tuple[list[str], tuple[str, ...]]:

@@ -3,10 +3,7 @@
 import csv
 import re
 
-HEADER = re.compile(
-    r"^[ \t\"]*Layer(?: \(type\))?[ \"]*(\t|,|;|&)[ \"]*Output Shape[ \"]*\1",
-    re.MULTILINE,
-)
+HEADER = re.compile(r"[ \t\"]*Layer(?: \(type\))?[ \"]*(\t|,|;|&)[ \"]*Output Shape[ \"]*\1")
 RULE = re.compile(r"\s*(?:\\(?:hline|toprule|midrule|cline)|[-_=]{5,}\s*$)")
 LATEX_END = re.compile(r"\s*\\\\.*$")
 LATEX_SIGN = re.compile(r"\\([_#%&{}$])")
@@ -19,9 +16,9 @@ def framed(text: str) -> str:
     >>> framed('Layer (type),Output Shape,Param #\\nconv1 (Conv2D),"(None, 8, 4)",112').split("\\n")
     ['| Layer (type) | Output Shape | Param # |', '| conv1 (Conv2D) | (None, 8, 4) | 112 |']
     """
-    if not HEADER.search(text):
-        return text
     lines = text.split("\n")
+    if not any("Output Shape" in line and HEADER.match(line) for line in lines):
+        return text
     found: list[str] = []
     sign = ""  # of the table in which a line is
     for number, line in enumerate(lines):

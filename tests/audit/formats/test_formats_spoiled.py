@@ -76,7 +76,9 @@ def test_git_masters_root_row_changes_nothing():
 def test_what_was_repaired_is_said():
     text = printed("torchsummary-1.3.txt")
     assert audit.read(text).repairs == ()
-    assert audit.read(markdown_table(text)).repairs == ("a Markdown or reStructuredText frame",)
+    frame, end = audit.read(markdown_table(text)).repairs  # it has no rule below its rows
+    assert frame == "a Markdown or reStructuredText frame"
+    assert end.startswith("the text ends without its closing lines")
     assert audit.read(one_blank(text)).repairs == ("columns with single spaces between them",)
     assert "lines of over 4,096 characters" in audit.read(text + "\n" + "-" * 5000).repairs
 
@@ -87,8 +89,9 @@ def test_a_line_that_cannot_be_read_is_said():
     lines[row] = lines[row].replace("[-1, 64", "")
     table = audit.read("\n".join(lines[:-5]))
     assert len(table) == 27
-    (told,) = table.repairs
+    told, end = table.repairs
     assert told.startswith("1 line not read: 'Conv2d-13")
+    assert end.startswith("the text ends without its closing lines")
 
 
 def test_several_outputs_show_the_first():
@@ -130,6 +133,18 @@ def test_a_table_cut_in_the_middle_of_a_row_is_a_sentence(style):
     cut = "\n".join([*lines[:row], lines[row][:end]])
     with pytest.raises(ValueError, match=r"expected a whole row"):
         audit.read(cut.rstrip())
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_table_that_is_cut_between_two_rows_says_so(style):
+    text = table_of("unet2d_small").to_text(style)
+    closed = text[: text.index("Total params")].rstrip()
+    told = "the text ends without its closing lines and totals: rows may be missing"
+    assert told not in audit.read(text).repairs
+    assert told not in audit.read(closed).repairs
+    rows = closed.rstrip("=┘┴─└\n ")
+    assert told in audit.read(rows).repairs
+    assert told in audit.read(f"{rows}\n\nIt is small.\n").repairs
 
 
 def test_a_table_cut_by_hand_before_a_row_is_read():

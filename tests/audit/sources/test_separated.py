@@ -47,7 +47,20 @@ def test_latex():
 
 @pytest.mark.parametrize(
     "box",
-    ["ASCII", "ASCII2", "ROUNDED", "SQUARE", "HEAVY", "HEAVY_HEAD", "DOUBLE", "MARKDOWN", "SIMPLE"],
+    [
+        "ASCII",
+        "ASCII2",
+        "ROUNDED",
+        "SQUARE",
+        "HEAVY",
+        "HEAVY_HEAD",
+        "DOUBLE",
+        "MARKDOWN",
+        "SIMPLE",
+        "MINIMAL",
+        "MINIMAL_HEAVY_HEAD",
+        "MINIMAL_DOUBLE_HEAD",
+    ],
 )
 @pytest.mark.parametrize("ruled", [False, True])
 def test_frames_of_rich(box, ruled):
@@ -80,3 +93,9 @@ def test_a_header_with_commas_that_no_row_has_is_left_as_it_is():
     text = "Layer (type), Output Shape, Param #\n\nsee below.\n"
     with pytest.raises(ValueError, match="found none"):
         audit.read(text)
+
+
+def test_a_header_without_its_last_bar_is_read():
+    header = "│ Layer (type) │ Output Shape │ Param #"
+    lines = [f"│ {' │ '.join(cells)} │" for cells in ROWS]
+    assert_read("\n".join([header, *lines]))
