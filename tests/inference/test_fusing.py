@@ -8,7 +8,7 @@ from small_networks import NAMES, batch_for, build_small
 from torch import nn
 
 import unetzoo
-from unetzoo.inference.fusing import fuse, without_concatenations
+from unetzoo.inference.fusing import for_prediction, fuse, without_concatenations
 from unetzoo.layers import convolutions
 from unetzoo.pipeline.loading import load_predictor
 
@@ -63,6 +63,15 @@ def test_no_map_is_joined_for_a_convolution(name):
     assert [split.name, split.output_names] == [model.name, model.output_names]
     assert split.count_params() == model.count_params()
     assert_the_same(split, model, batch_for(model))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only there it pays")
+def test_a_padded_map_stays_joined():
+    """TensorFlow's own fusion of a padding, a convolution and a sum wrote beyond its memory."""
+    model = with_statistics(unetzoo.build("unet3d_2_5m", input_shape=(None, None, None, 2)))
+    fast = for_prediction(model)
+    x = np.random.default_rng(3).normal(size=(1, 32, 24, 16, 2)).astype("float32")
+    assert_the_same(fast, model, x)
 
 
 def test_kernels_and_biases_are_pytorchs():

@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from unetzoo.layers import TorchConv2DTranspose, convolutions
+from unetzoo.layers import PadToMatch, TorchConv2DTranspose, convolutions
 from unetzoo.layers.onednn import hasten
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv3D, convolutions.Conv2D, convolutions.Conv3D)
+PADDINGS = (PadToMatch, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D)
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose, TorchConv2DTranspose)
 
 
@@ -103,7 +104,9 @@ def without_concatenations(model: keras.Model) -> keras.Model:
 
     A convolution of two maps side by side is the sum of one convolution each, so the joined map
     need not be held beside both: at the finest stage of a U-Net it is the largest of all. Only on
-    TensorFlow, where this was measured; the logits stay the same to 1e-5 of their size.
+    TensorFlow, where this was measured; the logits stay the same to 1e-5 of their size. Maps that
+    were padded stay joined: TensorFlow 2.21 makes one operation of a padding and the convolution
+    after it, which takes the sizes for others and writes beyond its memory.
 
     Args:
         model: the network; it does not change.
@@ -166,8 +169,16 @@ def _joined(model: keras.Model) -> Iterator[tuple[str, str]]:
         once = calls[id(before)] == calls[id(convolution)] == uses[id(x)] == 1
         linear = convolution.activation is keras.activations.linear
         plain = max(convolution.strides) == convolution.groups == 1
-        if joins and once and linear and plain and convolution.compute_dtype == "float32":
+        in_float32 = convolution.compute_dtype == "float32"
+        if joins and once and linear and plain and in_float32 and not _is_padded(x):
             yield convolution.name, before.name
+
+
+def _is_padded(x: Any) -> bool:
+    """Whether one of the maps that make a map comes from a padding."""
+    layer, node, _ = x._keras_history
+    makers = (each._keras_history.operation for each in layer._inbound_nodes[node].input_tensors)
+    return any(isinstance(maker, PADDINGS) for maker in makers)
 
 
 def _graph(model: keras.Model) -> tuple[list[Any], Counter, Counter]:
