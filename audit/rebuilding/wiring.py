@@ -199,7 +199,9 @@ def _may_read(row: Row, source: Row) -> bool:
     if is_conv(row):
         forms = forms_reading(row, source.shape[-1])
         return any(form.fit == CERTAIN for form in forms)
-    joins = row.layer_class in JOINS and row.layer_class != "Concatenate"
+    if row.layer_class == "Concatenate":
+        return source.shape[:-1] == row.shape[:-1]
+    joins = row.layer_class in JOINS
     return source.shape == row.shape if joins or KEEPING.search(row.layer_class) else True
 
 

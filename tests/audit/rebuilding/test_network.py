@@ -60,9 +60,11 @@ def network(fused=True, kind=layers.Conv2D, up="transposed", padding="same", nor
         {"kind": layers.SeparableConv2D},
     ],
 )
-@pytest.mark.parametrize("width", [120, 98])
-def test_a_summary_comes_back_with_every_row_and_number(how, width):
-    keras.utils.clear_session()  # names are counted, and long ones are cut off
+@pytest.mark.parametrize(("width", "before"), [(120, 0), (98, 0), (98, 813)])
+def test_a_summary_comes_back_with_every_row_and_number(how, width, before):
+    keras.utils.clear_session()
+    for _ in range(before):  # names are counted, and a narrow column cuts the long ones
+        layers.BatchNormalization(), layers.Conv2D(1, 1)
     model = network(**how)
     text = keras_summary(model, width)
     rebuilt = audit.rebuild(text)
