@@ -29,7 +29,7 @@ from unetzoo.training.distribution import Team
 from unetzoo.training.history import HISTORY, best_row, read_history, waited_in_vain, write_rows
 from unetzoo.training.loss_scaling import SKIPPED, loss_scale, what_broke
 from unetzoo.utils.errors import RunStopped
-from unetzoo.utils.files import replacing
+from unetzoo.utils.files import WRITING, replacing
 
 
 class SaveRun(keras.callbacks.Callback):
@@ -63,7 +63,7 @@ class SaveRun(keras.callbacks.Callback):
         self.monitor = monitor
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in self.folder.glob(".writing-*"):  # of a run that was killed
+        for unfinished in self.folder.glob(f"{WRITING}*"):  # of a run that was killed
             unfinished.unlink()
         self.rows = [row for row in read_history(self.folder) if int(row["epoch"]) <= first_epoch]
 

@@ -125,13 +125,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         stated, length = totals_in(lines[start:end])
         rows = _rows(lines[start + 1 : start + length], _flagged(lines[start]))
         style = "keras3" if _is_late(lines[start]) else "keras3d"
-        return Table(
-            named(lines, start),
-            rows,
-            style,
-            stated,
-            (*repairs, *cut_before(stated, lines[start:end])),
-        )
+        done = (*repairs, *cut_before(stated, lines[start:end]))
+        return Table(named(lines, start), rows, style, stated, done)
 
     return each_table(headers, lines, read)
 

@@ -12,13 +12,11 @@ from unetzoo.data.io.label_files import write_label_files
 from unetzoo.pipeline.blocks import check_blocks, is_too_large, write_in_blocks
 from unetzoo.pipeline.predictor import Predictor
 from unetzoo.utils.claims import CLAIM, claimed
-from unetzoo.utils.files import abandoned, make_folder
+from unetzoo.utils.files import WRITING, abandoned, make_folder
 from unetzoo.utils.journal import noted
 
 if TYPE_CHECKING:
     from unetzoo.interop.nnunet import NnunetPredictor
-
-ABANDONED = 86400.0  # seconds after which files that a process was writing are those of a dead one
 
 
 @dataclass
@@ -97,8 +95,8 @@ def predict_cases(
 
 def _sweep(folder: Path) -> None:
     """Delete files that killed processes were writing, and their claims."""
-    for pattern in (".writing-*", f"{CLAIM}*"):
-        for left in abandoned(folder, pattern, ABANDONED):
+    for pattern in (f"{WRITING}*", f"{CLAIM}*"):
+        for left in abandoned(folder, pattern):
             with suppress(OSError):  # a folder, or another process was faster
                 left.unlink()
 

@@ -11,6 +11,9 @@ from tempfile import TemporaryFile
 from urllib.parse import quote
 from uuid import uuid4
 
+WRITING = ".writing-"  # begins the names of files and folders that are not whole yet
+DAY = 86400.0  # seconds after which nobody is still writing a file
+
 
 class WriteError(ValueError, OSError):
     """Something cannot be written; the message says where, why, and what to check."""
@@ -55,7 +58,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
         if path.exists() and not path.is_file() and not path.is_dir():
             yield path
             return
-        beside = path.with_name(f".writing-{uuid4().hex[:12]}-{path.name}")
+        beside = path.with_name(f"{WRITING}{uuid4().hex[:12]}-{path.name}")
         try:
             yield beside
             os.replace(beside, path)
@@ -120,7 +123,7 @@ def check_folder(folder: Path | str) -> None:
         pass
 
 
-def abandoned(folder: Path, pattern: str, seconds: float) -> Iterator[Path]:
+def abandoned(folder: Path, pattern: str, seconds: float = DAY) -> Iterator[Path]:
     """Paths that killed processes left in a folder: unchanged for at least this many seconds."""
     for path in folder.glob(pattern):
         with suppress(OSError):  # another process may be deleting it

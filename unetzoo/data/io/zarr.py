@@ -17,7 +17,7 @@ from unetzoo.data.io.units import Spacing, asked, spacing_beside
 from unetzoo.data.io.volume_file import ReadInParts, VolumeFile, straight_affine, straight_spacing
 from unetzoo.data.io.zarr_metadata import Level, check_array, levels_of
 from unetzoo.utils.extras import explained, extra
-from unetzoo.utils.files import explained_writing
+from unetzoo.utils.files import WRITING, explained_writing
 
 Box = tuple[tuple[int, int], ...]  # begin and end on each axis
 LIBRARY = ("zarr", "copy it again")  # and what to do with what it cannot read
@@ -204,7 +204,7 @@ def _version(like: VolumeFile) -> str:
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside a path; it takes its place if nothing goes wrong."""
-    beside = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    beside = path.with_name(f"{WRITING}{os.getpid()}-{path.name}")
     old = path.with_name(f".old-{os.getpid()}-{path.name}")
     with explained_writing(path):
         try:

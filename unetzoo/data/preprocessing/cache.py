@@ -27,14 +27,13 @@ from unetzoo.data.preprocessing.preparation import Grid, Preparation, prepare
 from unetzoo.data.preprocessing.survey import Look, remember
 from unetzoo.data.sample import Sample
 from unetzoo.utils.claims import CLAIM, claimed
-from unetzoo.utils.files import abandoned, explained_writing, harmless
+from unetzoo.utils.files import WRITING, abandoned, explained_writing, harmless
 from unetzoo.utils.journal import noted
 from unetzoo.utils.shards import in_order
 
 ARRAYS = ("image", "labels", "weight", "voxels", "inside")
 ABOUT = "entry.json"
 FORMAT = 2  # of the entries; to be raised when their content changes
-WRITING = ".writing-"  # begins the names of folders being written
 SPARE = 512  # files that may be open besides those of the cache
 ABANDONED = 3600.0  # seconds after which nobody is still writing
 

@@ -23,7 +23,6 @@ from unetzoo.utils.files import abandoned
 
 ABOUT = "decoded.json"
 READ = ".read-"  # begins the names of folders with decoded arrays
-ABANDONED = 86400.0  # seconds after which those of a killed run are deleted
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ def make_place(cache: Path) -> Path:
 
     Those of processes that died on this machine, and those of a day ago, are deleted.
     """
-    old = set(abandoned(cache, f"{READ}*", ABANDONED))
+    old = set(abandoned(cache, f"{READ}*"))
     for path in cache.glob(f"{READ}*-*-*"):
         host, pid, _ = path.name.removeprefix(READ).rsplit("-", 2)
         if pid.isdecimal() and not lives(Claim(host, int(pid))):
