@@ -370,7 +370,7 @@ def test_files_that_lack_or_spoil_anything_are_a_sentence_or_load(folder, file, 
 def said_of(folder):
     """What is said of a folder whose network is not built."""
     module = "unetzoo.interop.nnunet"
-    names = ("trained_network", "for_prediction")
+    names = ("trained_network", "for_prediction", "gc")
     with mock.patch.multiple(module, **dict.fromkeys(names, mock.DEFAULT)):
         try:
             load_nnunet(folder)
