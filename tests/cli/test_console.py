@@ -295,3 +295,24 @@ def test_of_many_cases_that_failed_the_first_are_told(capsys):
     assert ended.value.code == 1
     assert lines[:2] == ["8000 failed", "case0: it is empty; give --classes 3."]
     assert (len(lines), lines[-1]) == (22, "and 7,980 more.")
+
+
+def test_keras_is_loaded_without_collections_and_is_passed_over_by_later_ones():
+    code = """if True:
+        import gc
+        from unetzoo.utils.console import load_keras
+        runs = []
+        gc.callbacks.append(lambda phase, info: runs.append(info["generation"]))
+        gc.collect(0)
+        load_keras()
+        print(len(runs), gc.get_freeze_count() > 100_000, gc.isenabled(), len(gc.get_objects()))
+        kept = gc.get_freeze_count()
+        load_keras()
+        assert gc.get_freeze_count() == kept
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    runs, frozen, enabled, left = done.stdout.split()
+    assert int(runs) < 10
+    assert (frozen, enabled) == ("True", "True")
+    assert int(left) < 10_000

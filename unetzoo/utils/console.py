@@ -1,5 +1,6 @@
 """What the commands print: results on stdout, errors as one sentence on stderr, exit code 2."""
 
+import gc
 import math
 import os
 import re
@@ -40,12 +41,30 @@ def load_keras(task: str = "", device: str | None = None, *, joins: bool = False
     if task and "keras" not in sys.modules:
         print(f"{_line(task)}: loading Keras ({keras_backend()}) ...", file=sys.stderr)
     with tensorflow_silenced():
-        import keras
+        with _nothing_collected():
+            import keras
 
         if not joins:
             keras.ops.zeros(())  # its first operation prints a line too
     if device is not None and not joins:
         check_device(device)
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Imports leave half a million objects and no garbage: looking for some takes a second.
+
+    Later collections pass over these objects, too.
+    """
+    if "keras" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def run(command: click.Command) -> None:
