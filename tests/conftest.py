@@ -26,7 +26,7 @@ imported = 0
 
 @pytest.fixture(autouse=True)
 def libraries_left_alone():
-    """Collections of garbage pass over what stays: without it they take a sixth of the suite's time."""
+    """Collections of garbage pass over what stays, or they take a sixth of the suite's time."""
     global imported
     yield
     if len(sys.modules) >= imported + LIBRARY:

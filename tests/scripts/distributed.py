@@ -31,7 +31,8 @@ SMALL = {
 def make_devices(count):
     """Before the backend is in use."""
     if os.environ["KERAS_BACKEND"] == "jax":
-        os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
+        flag = f"--xla_force_host_platform_device_count={count}"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
         return
     import tensorflow as tf
 

@@ -1,6 +1,7 @@
 """Several devices and processes train as one does; what cannot be distributed is a sentence."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -46,6 +47,14 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def alone(data, tmp_path_factory):
+    """A run on one device."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    ended(started(data, run, 1))
+    return run
+
+
 def started(data, run, devices, *words, **variables):
     environment = os.environ | {"KERAS_BACKEND": BACKEND, "JAX_PLATFORMS": "cpu", **variables}
     command = [sys.executable, SCRIPTS / "distributed.py", data, run, str(devices), *words]
@@ -80,10 +89,10 @@ def assert_same(run, other):
 
 @both
 @pytest.mark.slow
-def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, tmp_path):
+def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, alone, tmp_path):
     """Batch norm, batch Dice and deep supervision see the whole batch; a run changes devices."""
     one, two = tmp_path / "one", tmp_path / "two"
-    ended(started(data, one, 1))
+    shutil.copytree(alone, one)
     ended(started(data, two, 2))
     assert_same(two, one)
     ended(started(data, one, 2, "3"))
@@ -105,15 +114,14 @@ def test_two_devices_in_float16_end_near_one_with_the_same_scale(data, tmp_path)
 
 @only_jax
 @pytest.mark.slow
-def test_two_processes_end_with_the_losses_of_one(data, tmp_path):
-    one, two, slurm = (tmp_path / name for name in ("one", "two", "slurm"))
-    ended(started(data, one, 1))
+def test_two_processes_end_with_the_losses_of_one(data, alone, tmp_path):
+    two, slurm = (tmp_path / name for name in ("two", "slurm"))
     at = address()
     ended(*(started(data, two, 1, "2", at, "2", str(process)) for process in range(2)))
-    assert_same(two, one)
+    assert_same(two, alone)
     tasks = [{"SLURM_PROCID": str(n), "SLURM_LOCALID": str(n)} for n in range(2)]
     ended(*(started(data, slurm, 1, "2", **SLURM, **task) for task in tasks))
-    assert_same(slurm, one)
+    assert_same(slurm, alone)
 
 
 @only_jax
