@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from audit.comparison.forms import forms_reading, is_transposed
+from audit.comparison.forms import forms_reading, is_conv, is_transposed
 from audit.kinds import KINDS
 from audit.rebuilding.kernels import convolutions, depthwise, kernels, side_cost, transposed
 from audit.rebuilding.module import Fit, Module, Sizes, one
@@ -28,7 +28,7 @@ def widths_read(module: Module) -> list[int]:
     """The channels that it may read, the likeliest first; empty if any."""
     if channels := module.row.settings.get("in_channels"):
         return [channels]
-    if "Conv" in module.kind or module.kind == "Dense":
+    if is_conv(module.row):
         forms = sorted(forms_reading(module.row, None), key=_unlikely(module))
         own = [module.width or 0] if module.kind.startswith("Conv") and depthwise(module) else []
         return list(dict.fromkeys([*(form.inputs for form in forms), *own]))
@@ -51,10 +51,9 @@ def fits(module: Module, sizes: Sizes, width: int) -> list[Fit]:
 
 def _fits(module: Module, sizes: Sizes, width: int) -> Sequence[Fit]:
     kind = module.kind
-    if is_transposed(module.row):
-        return transposed(module, sizes, width)
-    if kind.startswith("Conv"):
-        return convolutions(module, sizes, width)
+    if is_conv(module.row) and kind != "Dense":
+        solve = transposed if is_transposed(module.row) else convolutions
+        return solve(module, sizes, width)
     if "Pool" in kind:
         return _pools(module, sizes, width)
     if kind.startswith("Upsampl"):

@@ -225,3 +225,12 @@ def test_an_onnx_file_with_computed_pads_and_shared_norms_comes_back(name, tmp_p
     assert audit.table(path).total <= rebuilt.table.total
     word = "a pad of nothing" if name == "BasicUNet" else "weights of its own (the file holds them"
     assert word in str(rebuilt)
+
+
+@pytest.mark.parametrize("kind", ["DoubleConv", "ConvBlock", "Conv", "Conv…l", "UpTranspose"])
+def test_a_block_whose_layers_are_not_shown_is_one_sentence(kind):
+    text = table_of("unet2d_small").to_text("torchsummary").replace("Conv2d-17", f"{kind}-17")
+    with pytest.raises(ValueError, match="a block of 18,464 numbers whose layers") as failure:
+        audit.rebuild(text)
+    assert "depth=9" in str(failure.value)
+    assert "\n" not in str(failure.value)
