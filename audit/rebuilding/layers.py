@@ -98,8 +98,7 @@ def _tidy(arguments: Arguments) -> Arguments:
 
 
 def _conv(site: Site) -> Arguments:
-    form = _form(site)
-    side = _side(site, form)
+    side = _side(site, form := _form(site))
     return _tidy({
         "filters": form.outputs, "kernel_size": side, **_stepped(site, side),
         "use_bias": form.bias, **_activation(site, plain=False),
@@ -107,8 +106,7 @@ def _conv(site: Site) -> Arguments:
 
 
 def _transposed(site: Site) -> Arguments:
-    form = _form(site)
-    side = _side(site, form)
+    side = _side(site, form := _form(site))
     for step in (2, 1, 3, 4):
         if all(b == a * step for a, b in site.sizes):
             grown: Arguments = {"strides": step, "padding": "same"}
@@ -165,8 +163,12 @@ def _norm(site: Site) -> Arguments:
 
 
 def _groups(site: Site) -> Arguments:
-    site.assumed.append("each channel a group, as in instance norm (or any groups)")
-    return {"groups": -1}
+    groups = site.row.settings.get("groups")
+    if groups is None:
+        site.assumed.append("each channel a group, as in instance norm (or any groups)")
+    found = {"groups": groups or -1}
+    found |= {key: site.row.settings[key] for key in ("epsilon",) if key in site.row.settings}
+    return found if site.row.total else {**found, "scale": False, "center": False}
 
 
 def _pool(site: Site) -> Arguments:
@@ -200,9 +202,14 @@ def _margins(site: Site) -> tuple[tuple[int, int], ...]:
     return tuple((change // 2, change - change // 2) for change in changes)
 
 
-def _rate(site: Site) -> Arguments:
-    site.assumed.append("a rate of 0.5 (any rate has the same table)")
-    return {"rate": 0.5}
+def _assumed(word: str, **arguments: Any) -> "Solver":
+    """The solver of a class whose arguments have no trace in a table."""
+
+    def solve(site: Site) -> Arguments:
+        site.assumed.append(word)
+        return arguments
+
+    return solve
 
 
 def _attention(site: Site) -> Arguments:
@@ -237,16 +244,6 @@ def _resizing(site: Site) -> Arguments:
     return {"height": site.row.shape[1], "width": site.row.shape[2]}
 
 
-def _rescaling(site: Site) -> Arguments:
-    site.assumed.append("a scale of 1/255 (or another)")
-    return {"scale": 1 / 255}
-
-
-def _noise(site: Site) -> Arguments:
-    site.assumed.append("noise of 0.1 (any has the same table)")
-    return {"stddev": 0.1}
-
-
 def _global(site: Site) -> Arguments:
     return {"keepdims": True} if len(site.row.shape) > 2 else {}
 
@@ -277,6 +274,9 @@ def _nothing(site: Site) -> Arguments:
 
 
 Solver = Callable[[Site], Arguments]
+_rate = _assumed("a rate of 0.5 (any rate has the same table)", rate=0.5)
+_noise = _assumed("noise of 0.1 (any has the same table)", stddev=0.1)
+_rescaling = _assumed("a scale of 1/255 (or another)", scale=1 / 255)
 SOLVERS: dict[str, Solver] = {
     **{f"Conv{n}D": _conv for n in (1, 2, 3)},
     **{f"Conv{n}DTranspose": _transposed for n in (1, 2, 3)},
