@@ -181,7 +181,7 @@ def _pool(site: Site) -> Arguments:
         if all(b == (a - size) // step + 1 for a, b in site.sizes):
             return {"pool_size": size, "strides": step}
     each = [a // b for a, b in site.sizes]
-    if all(b == a // n for n, (a, b) in zip(each, site.sizes, strict=True)):
+    if all(n and b == a // n for n, (a, b) in zip(each, site.sizes, strict=True)):
         return {"pool_size": tuple(each)}
     raise ValueError(f"row {site.row.name!r}: no pool size gives its shape.")
 

@@ -45,7 +45,7 @@ def fits(module: Module, sizes: Sizes, width: int) -> list[Fit]:
     shown = module.sizes
     return [
         fit for fit in found
-        if shown in (None, fit.sizes) and module.width in (None, fit.width)
+        if shown in (None, fit.sizes) and module.width in (None, fit.width) and fit.kind in KINDS
     ]  # fmt: skip
 
 
@@ -62,6 +62,8 @@ def _fits(module: Module, sizes: Sizes, width: int) -> Sequence[Fit]:
         return _pads(module, sizes, width)
     simple = _simple(module, width)
     if not simple and not module.row.total and kind not in KINDS:
+        if module.sizes and min(module.sizes) > max(sizes):
+            return _upsampled(module, sizes, width)
         word = f"{kind} passes its input on (or computes something without numbers)"
         return [Fit("Identity", {}, sizes, width, 0.0, (), (word,))]
     return [Fit(*simple, sizes=sizes, width=_outputs(module, width))] if simple else []

@@ -71,7 +71,7 @@ class Rebuilt(Shown):
         try:
             with without_weights():
                 again = replace(self).model
-        except (ValueError, TypeError, ArithmeticError) as error:
+        except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
             reason = printable(" ".join(str(error).split())[:200])
             raise ValueError(
                 f"{self.table.name!r}: its rows make no network ({reason}); the table is cut, or "
@@ -126,6 +126,7 @@ def rebuild(table: Table) -> Rebuilt:
     table = _each_with_its_own(table, assumed)
     if table.of_pytorch:
         steps, outputs = inferred(table, assumed)
+        table = _with_classes(table, [s for s in steps if s.layer_class.startswith("UpSampling")])
     else:
         table = replace(table, rows=tuple(apart(table.rows))) if table.once_a_layer else table
         steps, outputs = _solved(table, assumed)
@@ -157,6 +158,8 @@ def _each_with_its_own(table: Table, assumed: Assumed) -> Table:
 
 def _solved(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...]]:
     """The layers of a table that says what each row reads, and the names of its outputs."""
+    if blank := [printable(row.name) for row in table if not row.shape]:
+        raise ValueError(f"{table.name!r}: {few(blank)}: expected an output shape in each row.")
     rows = wired(table, assumed)
     shapes = {row.name: row.shape for row in rows}
     rows = [_standing(row, shapes, assumed) for row in rows]
