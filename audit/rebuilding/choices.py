@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 from audit.comparison.alignment import family_of
-from audit.kinds import KINDS
 from audit.rebuilding.maps import Assumed, Maps, Value
 from audit.rebuilding.module import Fit, Module, Sizes, module_of
 from audit.rebuilding.modules import fits, widths_read
@@ -55,11 +54,6 @@ class Wiring(Maps):
         module = module_of(row, self.rank, row.name)
         options = list(self._options(module)) or list(self._options(replace(module, each=True)))
         options.sort(key=lambda option: option.cost)
-        if not options and row.total and row.layer_class not in KINDS:
-            raise ValueError(
-                f"row {row.name!r}: it is a block of {row.total:,} numbers whose layers the table "
-                "does not show; print the network with more depth (torchinfo: depth=9)."
-            )
         if not options:
             raise ValueError(
                 f"row {row.name!r}: no layer of class {row.layer_class!r} gives its shape and its "

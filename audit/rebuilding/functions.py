@@ -66,9 +66,9 @@ def _function(row: Row, inputs: tuple[str, ...], reads: list[Shape]) -> Standing
         word = f"{'an addition' if alike else 'a concatenation'} {unnamed}"
         return kind, inputs, "" if named else word
     if row.shape[1:] == reads[0][1:]:
-        if named := ACTIVATIONS.search(words):
+        if match := ACTIVATIONS.search(words):
             own = {"relu": "ReLU", "leaky": "LeakyReLU", "elu": "ELU"}
-            return own.get(named[0], "Activation"), inputs, ""
+            return own.get(match[0], "Activation"), inputs, ""
         return "Identity", inputs, "it passes its input on (or computes something without numbers)"
     rank = len(row.shape) - 2
     if len(row.shape) != len(reads[0]) or rank < 1:

@@ -238,6 +238,17 @@ def test_a_block_whose_layers_are_not_shown_is_one_sentence(kind):
     assert "\n" not in str(failure.value)
 
 
+def test_a_block_before_the_first_layer_that_is_shown_is_named():
+    """As torchinfo prints it with the depth that it has by itself."""
+    nn = pytest.importorskip("torch").nn
+    torchinfo = pytest.importorskip("torchinfo")
+    block = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 7, 3), nn.MaxPool2d(2))
+    network = nn.Sequential(block, nn.ConvTranspose2d(7, 5, 2, 2), nn.Conv2d(5, 1, 1))
+    info = torchinfo.summary(network, (1, 1, 19, 21), depth=1, verbose=0, device="cpu")
+    with pytest.raises(ValueError, match="a block of 591 numbers whose layers the table does not"):
+        audit.rebuild(str(info))
+
+
 def test_a_3d_unet_with_group_norms_and_an_upsampling_of_its_own_class_comes_back():
     """As in pytorch-3dunet: the norm is first, and a module without numbers interpolates."""
     torch = pytest.importorskip("torch")
