@@ -46,7 +46,7 @@ Forms = Mapping[str, list[Form]]  # by the row's key
 
 def is_conv(row: Row) -> bool:
     """Whether it has a kernel, inputs, a width and perhaps a bias, as a dense layer has too."""
-    return re.match(r"Conv\dD|Dense$", row.layer_class) is not None
+    return re.match(r"(Conv\dD(Transpose)?|Dense)$", row.layer_class) is not None
 
 
 def is_transposed(row: Row) -> bool:

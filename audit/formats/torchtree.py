@@ -214,7 +214,7 @@ def _row(path: tuple[str, ...], node: _Node) -> Row:
 def _told(name: str, arguments: str) -> tuple[Shape, dict[str, int] | None, dict[str, Any]]:
     """A module's shape, its parameters and its settings, from its printed arguments."""
     numbers = [int(n) for n in NUMBERS.findall(arguments)]
-    channels = numbers[1:2] if "Conv" in name else numbers[: name != "Parameter"]
+    channels = numbers[1:2] if re.search("Conv|GroupN", name) else numbers[: name != "Parameter"]
     if "out_features" in arguments:
         channels = [_named(arguments, "out_features")]
     convolves = "Conv" in name and len(numbers) > 1

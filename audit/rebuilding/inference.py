@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from audit.formats.pytorch import is_block
+from audit.kinds import KINDS
 from audit.rebuilding.choices import Wiring
 from audit.rebuilding.maps import Assumed, Value
 from audit.rebuilding.module import Module, Sizes, module_of
@@ -24,12 +25,18 @@ CONVOLUTION = re.compile(r"Conv[123]D")
 def inferred(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...]]:
     """The layers of a table of PyTorch, and the names of those whose outputs are the network's.
 
-    Raises: ValueError for a table without convolutions, and for rows that nothing gives.
+    Raises: ValueError for a table without convolutions, for blocks whose layers are not shown, and
+    for rows that nothing gives.
     """
     rows = _layers(table, assumed)
     first = next((row for row in rows if CONVOLUTION.match(row.layer_class)), None)
     if first is None:
         raise ValueError(f"{table.name!r}: it has no convolution; expected a network's table.")
+    if hidden := next((r for r in rows if r.total and r.layer_class not in KINDS), None):
+        raise ValueError(
+            f"row {hidden.name!r}: it is a block of {hidden.total:,} numbers whose layers the "
+            "table does not show; print the network with more depth (torchinfo: depth=9)."
+        )
     rank = int(first.layer_class[4])
     _check_sizes(table, rows, rank)
     network = Wiring(rows, rank, assumed)

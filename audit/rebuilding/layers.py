@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 from audit.comparison.forms import CERTAIN, Form
@@ -97,8 +98,7 @@ def _tidy(arguments: Arguments) -> Arguments:
 
 
 def _conv(site: Site) -> Arguments:
-    form = _form(site)
-    side = _side(site, form)
+    side = _side(site, form := _form(site))
     return _tidy({
         "filters": form.outputs, "kernel_size": side, **_stepped(site, side),
         "use_bias": form.bias, **_activation(site, plain=False),
@@ -106,8 +106,7 @@ def _conv(site: Site) -> Arguments:
 
 
 def _transposed(site: Site) -> Arguments:
-    form = _form(site)
-    side = _side(site, form)
+    side = _side(site, form := _form(site))
     for step in (2, 1, 3, 4):
         if all(b == a * step for a, b in site.sizes):
             grown: Arguments = {"strides": step, "padding": "same"}
@@ -124,11 +123,25 @@ def _transposed(site: Site) -> Arguments:
 def _separable(site: Site) -> Arguments:
     """Its kernel for each channel, then the one that mixes them."""
     inputs, width = site.reads[0][-1] or 0, site.width
+    side, bias = _each(site, site.row.total - inputs * width, inputs)
+    return _tidy({"filters": width, "kernel_size": side, **_stepped(site, side),
+                  "use_bias": bias, **_activation(site, plain=False)})  # fmt: skip
+
+
+def _depthwise(site: Site) -> Arguments:
+    """A kernel for each channel, or several for each."""
+    side, bias = _each(site, site.row.total, site.width)
+    times = site.width // (site.reads[0][-1] or site.width)
+    found = {"kernel_size": side, **_stepped(site, side), "use_bias": bias}
+    return _tidy({**found, **({"depth_multiplier": times} if times > 1 else {})})
+
+
+def _each(site: Site, count: int, kernels: int) -> tuple[int, bool]:
+    """The side of so many kernels, and whether each output has a bias. Raises: ValueError."""
     for side in (3, 5, 7, 2, 1):
         for bias in (True, False):
-            if site.row.total == side**2 * inputs + inputs * width + bias * width:
-                return _tidy({"filters": width, "kernel_size": side, **_stepped(site, side),
-                              "use_bias": bias, **_activation(site, plain=False)})  # fmt: skip
+            if count == side ** _rank(site.row) * kernels + bias * site.width:
+                return side, bias
     raise ValueError(f"row {site.row.name!r}: no kernel gives its {site.row.total:,} numbers.")
 
 
@@ -150,8 +163,12 @@ def _norm(site: Site) -> Arguments:
 
 
 def _groups(site: Site) -> Arguments:
-    site.assumed.append("each channel a group, as in instance norm (or any groups)")
-    return {"groups": -1}
+    groups = site.row.settings.get("groups")
+    if groups is None:
+        site.assumed.append("each channel a group, as in instance norm (or any groups)")
+    found = {"groups": groups or -1}
+    found |= {key: site.row.settings[key] for key in ("epsilon",) if key in site.row.settings}
+    return found if site.row.total else {**found, "scale": False, "center": False}
 
 
 def _pool(site: Site) -> Arguments:
@@ -164,7 +181,7 @@ def _pool(site: Site) -> Arguments:
         if all(b == (a - size) // step + 1 for a, b in site.sizes):
             return {"pool_size": size, "strides": step}
     each = [a // b for a, b in site.sizes]
-    if all(b == a // n for n, (a, b) in zip(each, site.sizes, strict=True)):
+    if all(n and b == a // n for n, (a, b) in zip(each, site.sizes, strict=True)):
         return {"pool_size": tuple(each)}
     raise ValueError(f"row {site.row.name!r}: no pool size gives its shape.")
 
@@ -185,9 +202,14 @@ def _margins(site: Site) -> tuple[tuple[int, int], ...]:
     return tuple((change // 2, change - change // 2) for change in changes)
 
 
-def _rate(site: Site) -> Arguments:
-    site.assumed.append("a rate of 0.5 (any rate has the same table)")
-    return {"rate": 0.5}
+def _assumed(word: str, **arguments: Any) -> "Solver":
+    """The solver of a class whose arguments have no trace in a table."""
+
+    def solve(site: Site) -> Arguments:
+        site.assumed.append(word)
+        return arguments
+
+    return solve
 
 
 def _attention(site: Site) -> Arguments:
@@ -205,6 +227,25 @@ def _attention(site: Site) -> Arguments:
 
 def _reshape(site: Site) -> Arguments:
     return {"target_shape": tuple(site.row.shape[1:])}
+
+
+def _permute(site: Site) -> Arguments:
+    before, after = site.reads[0], site.row.shape[1:]
+    for order in permutations(range(1, len(before)) if len(before) < 7 else ()):
+        if tuple(before[axis] for axis in order) == after:
+            return {"dims": order}
+    raise ValueError(f"row {site.row.name!r}: no order of its input's axes gives its shape.")
+
+
+def _resizing(site: Site) -> Arguments:
+    if len(site.row.shape) != 4 or None in site.row.shape[1:3]:
+        raise ValueError(f"row {site.row.name!r}: its sizes are not known.")
+    site.assumed.append("bilinear (or another interpolation)")
+    return {"height": site.row.shape[1], "width": site.row.shape[2]}
+
+
+def _global(site: Site) -> Arguments:
+    return {"keepdims": True} if len(site.row.shape) > 2 else {}
 
 
 def _grid(site: Site) -> Arguments:
@@ -233,11 +274,16 @@ def _nothing(site: Site) -> Arguments:
 
 
 Solver = Callable[[Site], Arguments]
+_rate = _assumed("a rate of 0.5 (any rate has the same table)", rate=0.5)
+_noise = _assumed("noise of 0.1 (any has the same table)", stddev=0.1)
+_rescaling = _assumed("a scale of 1/255 (or another)", scale=1 / 255)
 SOLVERS: dict[str, Solver] = {
     **{f"Conv{n}D": _conv for n in (1, 2, 3)},
     **{f"Conv{n}DTranspose": _transposed for n in (1, 2, 3)},
     **{f"{kind}Pooling{n}D": _pool for kind in ("Max", "Average") for n in (1, 2, 3)},
-    **{f"Global{kind}Pooling{n}D": _nothing for kind in ("Max", "Average") for n in (1, 2, 3)},
+    **{f"Global{kind}Pooling{n}D": _global for kind in ("Max", "Average") for n in (1, 2, 3)},
+    **{f"DepthwiseConv{n}D": _depthwise for n in (1, 2)},
+    **{f"SeparableConv{n}D": _separable for n in (1, 2)},
     **{f"UpSampling{n}D": _upsampling for n in (1, 2, 3)},
     **{f"Cropping{n}D": lambda site: {"cropping": _margins(site)} for n in (2, 3)},
     **{f"ZeroPadding{n}D": lambda site: {"padding": _margins(site)} for n in (2, 3)},
@@ -248,6 +294,7 @@ SOLVERS: dict[str, Solver] = {
     ),
     "Activation": _kind, "GroupNormalization": _groups,
     "BatchNormalization": _norm, "Dense": _dense, "Dropout": _rate,
-    "MultiHeadAttention": _attention, "PositionEmbeddings": _grid,
-    "PReLU": _prelu, "Reshape": _reshape, "SeparableConv2D": _separable,
+    "MultiHeadAttention": _attention, "Normalization": _nothing, "PositionEmbeddings": _grid,
+    "PReLU": _prelu, "Reshape": _reshape, "AlphaDropout": _rate, "GaussianDropout": _rate,
+    "GaussianNoise": _noise, "Permute": _permute, "Rescaling": _rescaling, "Resizing": _resizing,
 }  # fmt: skip

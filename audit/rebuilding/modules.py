@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from audit.comparison.forms import forms_reading, is_transposed
+from audit.comparison.forms import forms_reading, is_conv, is_transposed
 from audit.kinds import KINDS
 from audit.rebuilding.kernels import convolutions, depthwise, kernels, side_cost, transposed
 from audit.rebuilding.module import Fit, Module, Sizes, one
@@ -28,7 +28,7 @@ def widths_read(module: Module) -> list[int]:
     """The channels that it may read, the likeliest first; empty if any."""
     if channels := module.row.settings.get("in_channels"):
         return [channels]
-    if "Conv" in module.kind or module.kind == "Dense":
+    if is_conv(module.row):
         forms = sorted(forms_reading(module.row, None), key=_unlikely(module))
         own = [module.width or 0] if module.kind.startswith("Conv") and depthwise(module) else []
         return list(dict.fromkeys([*(form.inputs for form in forms), *own]))
@@ -45,16 +45,15 @@ def fits(module: Module, sizes: Sizes, width: int) -> list[Fit]:
     shown = module.sizes
     return [
         fit for fit in found
-        if shown in (None, fit.sizes) and module.width in (None, fit.width)
+        if shown in (None, fit.sizes) and module.width in (None, fit.width) and fit.kind in KINDS
     ]  # fmt: skip
 
 
 def _fits(module: Module, sizes: Sizes, width: int) -> Sequence[Fit]:
     kind = module.kind
-    if is_transposed(module.row):
-        return transposed(module, sizes, width)
-    if kind.startswith("Conv"):
-        return convolutions(module, sizes, width)
+    if is_conv(module.row) and kind != "Dense":
+        solve = transposed if is_transposed(module.row) else convolutions
+        return solve(module, sizes, width)
     if "Pool" in kind:
         return _pools(module, sizes, width)
     if kind.startswith("Upsampl"):
@@ -63,6 +62,8 @@ def _fits(module: Module, sizes: Sizes, width: int) -> Sequence[Fit]:
         return _pads(module, sizes, width)
     simple = _simple(module, width)
     if not simple and not module.row.total and kind not in KINDS:
+        if module.sizes and min(module.sizes) > max(sizes):
+            return _upsampled(module, sizes, width)
         word = f"{kind} passes its input on (or computes something without numbers)"
         return [Fit("Identity", {}, sizes, width, 0.0, (), (word,))]
     return [Fit(*simple, sizes=sizes, width=_outputs(module, width))] if simple else []

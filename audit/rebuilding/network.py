@@ -11,17 +11,20 @@ from typing import Any
 from audit.comparison.alignment import family_of
 from audit.comparison.diff import Diff, diff
 from audit.comparison.forms import forms_reading, is_conv
+from audit.kinds import KINDS
 from audit.rebuilding.code import SEVERAL, written
+from audit.rebuilding.functions import BARE, standing_for
 from audit.rebuilding.inference import inferred
 from audit.rebuilding.layers import SOLVERS, Site
 from audit.rebuilding.steps import Step
-from audit.rebuilding.wiring import Assumed, sources_of, wired
+from audit.rebuilding.wiring import Assumed, apart, sources_of, wired
 from audit.sources.keras_model import table_of
-from audit.tables import Row, Table
+from audit.tables import Row, Shape, Table
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.text import counted, few, printable
 
 READS = re.compile("Activation|Normalization|LU$|Softmax")  # what an activation may stand in
+NESTED = ("Functional", "Model", "Sequential")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Rebuilt(Shown):
         try:
             with without_weights():
                 again = replace(self).model
-        except (ValueError, TypeError, ArithmeticError) as error:
+        except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
             reason = printable(" ".join(str(error).split())[:200])
             raise ValueError(
                 f"{self.table.name!r}: its rows make no network ({reason}); the table is cut, or "
@@ -123,8 +126,11 @@ def rebuild(table: Table) -> Rebuilt:
     table = _each_with_its_own(table, assumed)
     if table.of_pytorch:
         steps, outputs = inferred(table, assumed)
+        table = _with_classes(table, [s for s in steps if s.layer_class.startswith("UpSampling")])
     else:
+        table = replace(table, rows=tuple(apart(table.rows))) if table.once_a_layer else table
         steps, outputs = _solved(table, assumed)
+        table = _with_classes(table, steps)
     sentences = tuple(f"{word}: {few(where, 4)}" for word, where in assumed.items())
     rebuilt = Rebuilt(table, tuple(steps), outputs, sentences)
     rebuilt.diff  # noqa: B018  (raises if it cannot be built)
@@ -152,12 +158,15 @@ def _each_with_its_own(table: Table, assumed: Assumed) -> Table:
 
 def _solved(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...]]:
     """The layers of a table that says what each row reads, and the names of its outputs."""
+    if blank := [printable(row.name) for row in table if not row.shape]:
+        raise ValueError(f"{table.name!r}: {few(blank)}: expected an output shape in each row.")
     rows = wired(table, assumed)
+    shapes = {row.name: row.shape for row in rows}
+    rows = [_standing(row, shapes, assumed) for row in rows]
     readers: dict[str, list[Row]] = {}
     for row in rows:
         for name in sources_of(row):
             readers.setdefault(name, []).append(row)
-    shapes = {row.name: row.shape for row in rows}
     shown = 2 * sum(map(_activates, rows)) >= sum(map(is_conv, rows))  # each is a row
     steps = []
     for row in rows:
@@ -177,39 +186,41 @@ def _activates(row: Row) -> bool:
     return family_of(row) == "activation"
 
 
+def _standing(row: Row, shapes: dict[str, Shape], assumed: Assumed) -> Row:
+    """The row, of the class of Keras that stands for it."""
+    sources = sources_of(row)
+    kind, inputs, word = standing_for(row, tuple(sources), [shapes[name] for name in sources])
+    if word:
+        assumed.setdefault(word, []).append(printable(row.name))
+    return row.but(layer_class=kind, inputs=tuple(f"{name}[0][0]" for name in inputs))
+
+
+def _with_classes(table: Table, steps: list[Step]) -> Table:
+    """The table, with the classes of the layers that stand for functions and for cut classes."""
+    kinds = {step.name: step.layer_class for step in steps}
+    rows = [
+        row.but(layer_class=kinds[row.name])
+        if row.name in kinds and (row.layer_class in BARE or row.layer_class not in KINDS)
+        else row
+        for row in table
+    ]
+    return replace(table, rows=tuple(rows))
+
+
 def _step(site: Site) -> Step:
     row = site.row
     inputs = tuple(sources_of(row))
     if row.layer_class == "InputLayer":
         return Step("InputLayer", row.name, {"shape": tuple(row.shape[1:])}, ())
-    kind, inputs, word = _standing_for(row, inputs)
-    site.assumed += [word] * bool(word)
+    kind = row.layer_class
+    if kind in NESTED:
+        raise ValueError(
+            f"row {row.name!r}: the table does not show the layers of this model within it; print "
+            "it with summary(expand_nested=True)."
+        )
     if kind not in SOLVERS:
         raise ValueError(
             f"row {row.name!r}: class {kind!r} cannot be rebuilt; expected convolutions, pooling, "
             "norms, activations, dropout, dense layers, joins, crops and pads."
         )
     return Step(kind, row.name, SOLVERS[kind](site), inputs)
-
-
-def _standing_for(row: Row, inputs: tuple[str, ...]) -> tuple[str, tuple[str, ...], str]:
-    """The class of Keras, what it reads, and what is assumed by that."""
-    kind = row.layer_class.removeprefix("ops.")
-    rank = len(row.shape) - 2
-    if kind == "TensorFlowOpLayer" and len(inputs) > 1:
-        return "Concatenate", inputs, "a concatenation (the table names no operation)"
-    if kind == "TensorFlowOpLayer":
-        return f"Cropping{rank}D", inputs, "a crop (the table names no operation)"
-    if kind in ("LinearUpsampling", "ResizeToMatch"):
-        return f"UpSampling{rank}D", inputs[:1], ""
-    if kind in ("CropToMatch", "CropToMultiple", "CenterCrop", "PadToMatch"):
-        return f"{'ZeroPadding' if kind == 'PadToMatch' else 'Cropping'}{rank}D", inputs[:1], ""
-    if kind == "Clip":
-        return "ReLU", inputs, "no upper bound (or 6, as ReLU6 has)"
-    if kind in ("Sigmoid", "Tanh", "Gelu", "GELU"):
-        return "Activation", inputs, ""
-    if kind == "TokensToMap":
-        return "Reshape", inputs[:1], ""
-    if row.settings.get("class", "").startswith("Standardized"):
-        return kind, inputs, "plain kernels (the table's are standardized)"
-    return kind, inputs, ""

@@ -19,7 +19,7 @@ def wired(table: Table, assumed: Assumed) -> list[Row]:
 
     Raises: ValueError for layers called twice, and for inputs that are no rows before it.
     """
-    rows = _apart(table.rows) if table.once_a_layer else list(table.rows)
+    rows = list(table.rows)
     if table.style == "onnx":
         rows = _computing(_sized(rows, assumed))
     names = [row.name for row in rows]
@@ -58,7 +58,7 @@ def wired(table: Table, assumed: Assumed) -> list[Row]:
     return whole
 
 
-def _apart(rows: Sequence[Row]) -> list[Row]:
+def apart(rows: Sequence[Row]) -> list[Row]:
     """The rows under names of their own: of long names a column leaves the same beginning."""
     taken: set[str] = set()
     found = []
@@ -253,7 +253,3 @@ def _whole(row: Row, reads: list[Shape], forms: list[Form]) -> Row:
     if "Concat" in row.layer_class or (row.layer_class == "TensorFlowOpLayer" and len(reads) > 1):
         width = sum(size or 0 for size in channels) if all(channels) else None
     return replace(row, shape=(*row.shape[:-1], width))
-
-
-def _sources(row: Row) -> list[str]:
-    return [name.split("[")[0] for name in row.inputs]

@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from audit.sources.onnx_groups import grouped
 from audit.tables import Row, Shape, Table
 from unetzoo.utils.extras import extra
 from unetzoo.utils.text import counted, printable
@@ -64,7 +65,7 @@ def table_of(path: Path) -> Table:
         raise ValueError(f"{path}: it is no ONNX file, or damaged ({reason}).") from error
     try:
         graph = _Graph(_with_shapes(onnx, model))
-        rows = tuple(graph.rows())
+        rows = grouped(tuple(graph.rows()))
     except AttributeError as error:  # protobuf gives bytes where a text is none
         raise ValueError(f"{path}: it is damaged (a name in it is no text).") from error
     except (ValueError, LookupError, TypeError, OverflowError) as error:
@@ -195,6 +196,8 @@ class _Graph:
         if node.op_type == "MatMul" and not held:
             return "ops.Matmul", {}
         known = {"groups": -1} if node.op_type == "InstanceNormalization" else {}
+        if number := next((a.i for a in node.attribute if a.name == "num_groups"), 0):
+            known["groups"] = number
         return CLASSES.get(node.op_type, f"ops.{printable(node.op_type)}"), known
 
     def _parameters(

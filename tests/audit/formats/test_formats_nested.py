@@ -122,3 +122,11 @@ def test_tokens_keep_their_features_last():
     assert {row.shape for row in table} == {(None, 12, 7)}
     for style in ("torchinfo", "torchsummary", "pytorch-model-summary"):
         assert "12, 7]" in table.to_text(style)
+
+
+def test_a_printed_group_norm_has_its_second_number_of_channels():
+    """Its first is the number of groups."""
+    print_of_both = str(nn.Sequential(nn.Conv3d(1, 8, 3), nn.GroupNorm(4, 8)))
+    convolution, norm = audit.read(print_of_both).rows
+    assert (norm.shape, norm.total) == ((None, 8), 16)
+    assert convolution.shape == (None, 8)

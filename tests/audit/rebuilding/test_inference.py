@@ -225,3 +225,63 @@ def test_an_onnx_file_with_computed_pads_and_shared_norms_comes_back(name, tmp_p
     assert audit.table(path).total <= rebuilt.table.total
     word = "a pad of nothing" if name == "BasicUNet" else "weights of its own (the file holds them"
     assert word in str(rebuilt)
+
+
+@pytest.mark.parametrize(
+    "kind", ["DoubleConv", "ConvBlock", "Conv", "Conv…l", "Conv2D…l", "MaxPool…l"]
+)
+def test_a_block_whose_layers_are_not_shown_is_one_sentence(kind):
+    text = table_of("unet2d_small").to_text("torchsummary").replace("Conv2d-17", f"{kind}-17")
+    with pytest.raises(ValueError, match="a block of 18,464 numbers whose layers") as failure:
+        audit.rebuild(text)
+    assert "depth=9" in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_a_block_before_the_first_layer_that_is_shown_is_named():
+    """As torchinfo prints it with the depth that it has by itself."""
+    nn = pytest.importorskip("torch").nn
+    torchinfo = pytest.importorskip("torchinfo")
+    block = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 7, 3), nn.MaxPool2d(2))
+    network = nn.Sequential(block, nn.ConvTranspose2d(7, 5, 2, 2), nn.Conv2d(5, 1, 1))
+    info = torchinfo.summary(network, (1, 1, 19, 21), depth=1, verbose=0, device="cpu")
+    with pytest.raises(ValueError, match="a block of 591 numbers whose layers the table does not"):
+        audit.rebuild(str(info))
+
+
+def test_a_3d_unet_with_group_norms_and_an_upsampling_of_its_own_class_comes_back():
+    """As in pytorch-3dunet: the norm is first, and a module without numbers interpolates."""
+    torch = pytest.importorskip("torch")
+    torchinfo = pytest.importorskip("torchinfo")
+    nn = torch.nn
+
+    def block(inputs, width, groups):
+        norm = nn.GroupNorm(groups, inputs)
+        return nn.Sequential(norm, nn.Conv3d(inputs, width, 3, padding=1, bias=False), nn.ReLU())
+
+    class Interpolate(nn.Module):
+        def forward(self, skip, x):
+            return nn.functional.interpolate(x, size=skip.shape[2:])
+
+    class UNet3D(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = block(1, 8, 1)
+            self.low = nn.Sequential(nn.MaxPool3d(2), *block(8, 16, 4))
+            self.up, self.last = Interpolate(), block(24, 8, 8)
+            self.head = nn.Conv3d(8, 2, 1)
+
+        def forward(self, x):
+            skip = self.first(x)
+            x = self.up(skip, self.low(skip))
+            return self.head(self.last(torch.cat((skip, x), 1)))
+
+    network = UNet3D()
+    info = torchinfo.summary(network, (1, 1, 16, 16, 16), depth=9, verbose=0, device="cpu")
+    rebuilt = audit.rebuild(str(info))
+    assert rebuilt.diff.same, str(rebuilt)
+    assert rebuilt.model.output_shape == (None, 16, 16, 16, 2)
+    assert {step.layer_class for step in rebuilt.steps} >= {"UpSampling3D", "Concatenate"}
+    printed = audit.rebuild(str(network))
+    groups = [s.arguments["groups"] for s in printed.steps if "Group" in s.layer_class]
+    assert groups == [1, 4, 8]

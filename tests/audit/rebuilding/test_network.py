@@ -235,3 +235,20 @@ def test_names_that_a_narrow_column_cut_to_the_same_beginning():
     assert rebuilt.diff.same, str(rebuilt)
     assert rebuilt.model.count_params() == model.count_params()
     assert "names that begin so it reads the last that fits" in str(rebuilt)
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "words"),
+    [
+        (1, {"shape": ()}, "expected an output shape in each row"),
+        (3, {"shape": (None, 184, 184, 8)}, "no pool size gives its shape"),
+        (2, {"layer_class": "Reshape", "inputs": ("conv2d[0][0]",) * 2}, "make no network"),
+    ],
+)
+def test_rows_that_contradict_each_other_are_one_sentence(place, changes, words):
+    keras.utils.clear_session()
+    rows = list(audit.read(keras_summary(network(), 120)).rows)
+    rows[place] = rows[place].but(**changes)
+    with pytest.raises(ValueError, match=words) as failure:
+        audit.rebuild(audit.Table("net", tuple(rows), "keras3"))
+    assert "\n" not in str(failure.value)
