@@ -19,7 +19,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 
-from unetzoo.interop.pickled import Name, Object, Refused, follow, walk
+from unetzoo.interop.pickled import SIMPLE, Name, Object, Refused, follow, walk
 from unetzoo.interop.safetensors_files import numbers_of, read_safetensors
 from unetzoo.utils.files import missing
 from unetzoo.utils.text import few, printable
@@ -30,6 +30,7 @@ FAULTS = (
     struct.error, BadZipFile, EOFError, NotImplementedError, AssertionError,
 )  # fmt: skip  # what a damaged zip or description makes zipfile, pickletools and numpy raise
 MOST = 64 * 2**20  # bytes of the description
+AXES = 64  # of a tensor, as in numpy
 STORAGES = {
     "torch.DoubleStorage": "f8", "torch.FloatStorage": "f4", "torch.HalfStorage": "f2",
     "torch.BFloat16Storage": "bf16", "torch.LongStorage": "i8", "torch.IntStorage": "i4",
@@ -165,7 +166,9 @@ class _Dtype:
     order: str = "<"
 
     def build(self, state: Any) -> None:
-        self.order = {"<": "<", ">": ">", "|": "<"}[state[1]]
+        if state[1] not in ("<", ">", "|"):
+            raise ValueError("an order of bytes that is none")
+        self.order = state[1].replace("|", "<")
 
 
 class _File:
@@ -216,7 +219,7 @@ class _File:
                     new.update({key: made(held) for key, held in inner.items()})
                     return new
                 case list() | tuple():
-                    return type(value)(made(held) for held in value)
+                    return done.setdefault(id(value), type(value)(made(held) for held in value))
                 case Name():
                     return value.path
                 case _Dtype():
@@ -258,7 +261,9 @@ def _stored(words: Any) -> Storage:
 
 
 def _count(number: Any) -> int:
-    if type(number) is not int or not 0 <= number < 2**62:
+    if type(number) is not int:
+        raise ValueError(f"a {type(number).__name__} for a number")
+    if not 0 <= number < 2**62:
         raise ValueError(f"{str(number)[:20]} numbers")
     return number
 
@@ -267,9 +272,9 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> 
     """A view of a storage, which must lie within it and repeat nothing."""
     if not isinstance(storage, Storage):
         raise TypeError("a tensor of no storage")
-    offset, shape, strides = _count(offset), tuple(map(_count, shape)), tuple(map(_count, strides))
-    if len(shape) != len(strides):
+    if not len(shape) == len(strides) <= AXES:
         raise ValueError(f"{len(shape)} sizes and {len(strides)} strides")
+    offset, shape, strides = _count(offset), tuple(map(_count, shape)), tuple(map(_count, strides))
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     numbers = math.prod(shape)
     if numbers and (last >= storage.count or numbers > storage.count):
@@ -284,15 +289,32 @@ def _scalar(dtype: Any, content: Any) -> int | float | bool:
 
 def _dtype(name: Any, *_: Any) -> _Dtype:
     if name not in SCALARS:
-        raise Refused(f"it has a dtype {str(name)[:20]!r}")
+        raise Refused(
+            f"it has a dtype {name[:20]!r}" if isinstance(name, str) else "it has no dtype"
+        )
     return _Dtype(name)
 
 
+def _device(kind: Any, number: int | None = None) -> str:
+    if not isinstance(kind, str):
+        raise TypeError("a device of no kind")
+    return kind[:20] if number is None else f"{kind[:20]}:{_count(number)}"
+
+
+def _ordered(items: Any = ()) -> dict[Any, Any]:
+    made = {}
+    for key, value in items:
+        if not isinstance(key, SIMPLE):
+            raise TypeError(f"a key of a dict that is a {type(key).__name__}")
+        made[key] = value
+    return made
+
+
 KNOWN: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": lambda items=(): dict(items),
+    "collections.OrderedDict": _ordered,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": lambda tensor, *rest: tensor,
-    "torch.device": lambda kind, *number: ":".join([kind, *map(str, number)]),
+    "torch.device": _device,
     "torch.Size": tuple,
     "numpy.dtype": _dtype,
     "numpy.core.multiarray.scalar": _scalar,
