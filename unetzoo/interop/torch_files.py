@@ -277,6 +277,8 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> 
     offset, shape, strides = _count(offset), tuple(map(_count, shape)), tuple(map(_count, strides))
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     numbers = math.prod(shape)
+    if math.prod(max(size, 1) for size in shape) >= 2**60:  # more than numpy counts
+        raise ValueError(f"a tensor {shape}")
     if numbers and (last >= storage.count or numbers > storage.count):
         raise ValueError(f"a tensor {shape} that leaves its {storage.count:,} numbers")
     return Tensor(storage, offset if numbers else 0, shape, strides)
