@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 
 from unetzoo.interop.pickled import follow
-from unetzoo.interop.torch_files import KNOWN
+from unetzoo.interop.torch_names import KNOWN
 
 LEVELS = 60
 MANY = 2**18
