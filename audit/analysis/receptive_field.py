@@ -9,6 +9,7 @@ from audit.kinds import POINTWISE, SIZE_FROM_SECOND, WHOLE
 from audit.tables import Row, Shape, Table
 
 Interval = tuple[int, int]  # first and last index on one axis; may lie outside of the map
+LONGEST = 65_536  # positions on an axis, each of which is followed by itself
 Rule = Callable[[Row, Interval, Shape, int], Interval]
 
 
@@ -88,7 +89,7 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
         of: the name of a layer; None for the network's output.
 
     Raises:
-        ValueError: if a size is open, or no layer has that name.
+        ValueError: if a size is open or above 65,536, or no layer has that name.
 
     Source: docs/explanation/counting.md.
 
@@ -112,6 +113,11 @@ def receptive_field(table: Table, of: str | None = None) -> ReceptiveField:
         raise ValueError(
             f"{table.name!r}: a receptive field needs an input layer and every layer's inputs; "
             "use the table of a functional model, keras.Model(model.inputs, model.outputs)."
+        )
+    if any(_size(target.shape, axis) > LONGEST for axis in range(1, len(target.shape) - 1)):
+        raise ValueError(
+            f"{table.name!r}: {target.name} has shape {target.shape}: expected at most {LONGEST:,} "
+            "on each axis; give a smaller input shape."
         )
     axes = tuple(_axis(rows, target, source, axis) for axis in range(1, len(target.shape) - 1))
     unknown = {

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from audit.sources.onnx_groups import grouped
+from audit.sources.onnx_size import longest_sizes, node_count
 from audit.tables import Row, Shape, Table
 from unetzoo.utils.extras import extra
 from unetzoo.utils.text import counted, printable
 
 MOST = 2 * 2**30  # bytes; protobuf holds no more
+NODES = 1_000_000  # more than any network has, with a copy of a function at each call
+LONGEST = 10_000  # numbers in a value of sizes
 FLOATS = {1, 10, 11, 16}  # ONNX's numbers of float, float16, double and bfloat16
 SMALL = {2, 3, 4, 5, 6, 7, 17, 18, 19, 20, 21, 22}  # whole numbers, and quantized weights
 SIZES = 7  # ONNX's number of int64
@@ -77,13 +80,16 @@ def table_of(path: Path) -> Table:
 
 
 def _with_shapes(onnx: Any, model: Any) -> Any:
-    """The graph with the shapes of all values, as far as they can be worked out."""
+    """The graph with the shapes of all values, as far as they can be worked out in bounds."""
     for tensor in model.graph.initializer:
         if prod(tensor.dims) > 64:  # small ones may be sizes, which shapes depend on
             for part in ("raw_data", "float_data", "int32_data", "int64_data", "double_data"):
                 tensor.ClearField(part)
+    if node_count(model, NODES) >= NODES:
+        return model.graph
+    follow_sizes = not model.functions and longest_sizes(model) <= LONGEST
     try:
-        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        return onnx.shape_inference.infer_shapes(model, data_prop=follow_sizes).graph
     except Exception:  # the rows then have fewer shapes
         return model.graph
 

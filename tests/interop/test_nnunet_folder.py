@@ -13,7 +13,7 @@ from places import GOLDEN
 
 from unetzoo.data.datasets import Case
 from unetzoo.interop.nnunet import load_nnunet
-from unetzoo.interop.nnunet_folder import configuration_of
+from unetzoo.interop.nnunet_folder import channel_count, configuration_of
 from unetzoo.interop.nnunet_resampling import rules_of
 
 FOLDERS = GOLDEN / "nnunet"
@@ -126,3 +126,59 @@ def test_a_reader_that_is_not_known_is_a_sentence(tmp_path):
     folder = edited({"folder": "ct", "plans": {"image_reader_writer": "MyIO"}}, tmp_path)
     with pytest.raises(ValueError, match=r"images are read by 'MyIO': expected one of Simple"):
         load_nnunet(folder)
+
+
+def with_3d(**values):
+    return {"plans": {"configurations": {"3d_fullres": values}}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"dataset": {"labels": {"liver": -1}}}, r"label 'liver' \[-1\]: expected whole numbers"),
+        ({"dataset": {"labels": {"liver": 1.5}}}, r"label 'liver' \[1.5\]: expected whole numbers"),
+        (
+            {"dataset": {"labels": {"liver": float("nan")}}},
+            r"label 'liver' \[nan\]: expected",
+        ),
+        ({"dataset": {"labels": {"liver": True}}}, r"label 'liver' \[True\]: expected whole"),
+        (
+            {"dataset": {"labels": {"both": [1, 2]}, "regions_class_order": "12"}},
+            r"label 'regions_class_order' \['1', '2'\]: expected whole",
+        ),
+        (
+            {"dataset": {"labels": {"both": [1, 2]}, "regions_class_order": [1, 65536]}},
+            r"label 'regions_class_order' \[1, 65536\]: expected whole numbers from 0 to 65535",
+        ),
+        (
+            {"dataset": {"labels": {"both": [1, 2]}, "regions_class_order": [1, 2, 1, 2]}},
+            r"regions_class_order \(1, 2, 1, 2\): expected a number for each of 3 regions",
+        ),
+        (
+            with_3d(patch_size=[10**9] * 3),
+            r"patch_size \(1000000000, .*: expected 2,147,483,648",
+        ),
+        (
+            with_3d(architecture={"arch_kwargs": {"kernel_sizes": [[2] * 3] * 4}}),
+            r"kernels\[0\] \(2, 2, 2\): expected odd numbers",
+        ),
+        (
+            with_3d(architecture={"arch_kwargs": {"strides": [[2] * 3] * 4}}),
+            r"strides\[0\] \(2, 2, 2\): expected 1 on every axis",
+        ),
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_are_a_sentence_that_names_the_folder(edit, told, tmp_path):
+    folder = edited({"folder": "ct", **edit}, tmp_path)
+    with pytest.raises(ValueError, match=f"^{folder}: .*{told}") as error:
+        load_nnunet(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_channels_that_are_no_list_are_a_sentence(tmp_path):
+    folder = edited({"folder": "ct", "dataset": {"channel_names": 5}}, tmp_path)
+    with pytest.raises(
+        ValueError, match=f"^{folder}: plans.json or dataset.json is not as nnU-Net"
+    ):
+        channel_count(folder)

@@ -171,6 +171,13 @@ def test_the_plus_plus_of_the_paper_has_the_zoos_names(tmp_path):
         lambda state: {**state, "mask_values": [0, 1]},
         lambda state: {f"module.{key}": value for key, value in state.items()},
         lambda state: {f"module._orig_mod.{key}": value for key, value in state.items()},
+        lambda state: {
+            "epoch": 4,
+            "state_dict": {f"model.{key}": value for key, value in state.items()},
+            "optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": []}],
+            "callbacks": {"ModelCheckpoint": {"best_model_score": torch.tensor(0.5)}},
+            "hyper_parameters": {"lr": 0.1},
+        },
         lambda state: {key: value.numpy() for key, value in state.items()},
     ],
     ids=[
@@ -182,6 +189,7 @@ def test_the_plus_plus_of_the_paper_has_the_zoos_names(tmp_path):
         "milesial",
         "module",
         "compiled",
+        "lightning",
         "numpy",
     ],
 )

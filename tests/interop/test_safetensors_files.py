@@ -57,6 +57,17 @@ def test_a_dtype_of_safetensors_that_numpy_lacks_is_named(tmp_path):
         read_state_dict(tmp_path / "net.safetensors")
 
 
+def test_a_shape_that_numpy_cannot_count_is_damage(tmp_path):
+    """An empty tensor takes no bytes, whatever its other sizes."""
+    header = b'{"a":{"dtype":"F32","shape":[0,4611686018427387904],"data_offsets":[0,0]}}'
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(
+        ValueError, match=rf"^{path}: it is damaged \(a has shape \[0, 46.*; copy it"
+    ):
+        read_state_dict(path)
+
+
 def test_without_safetensors_it_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "net.safetensors").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "safetensors", None)

@@ -6,6 +6,7 @@ fold, with a checkpoint. Nothing in them is executed.
 Source: nnU-Net 2.8.1, ``nnUNetPredictor.initialize_from_trained_model_folder``.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import Any
 
 from unetzoo.interop.nnunet_resampling import Rules, rules_of
 from unetzoo.interop.torch_files import read_torch
-from unetzoo.utils.checks import wholes
+from unetzoo.utils.checks import is_whole, wholes
 from unetzoo.utils.json_values import read_json, short
-from unetzoo.utils.text import few
+from unetzoo.utils.text import counted, few
 
+LARGEST = 2**31  # numbers of a patch's logits
+HIGHEST = 2**16 - 1  # number in a mask
 FINAL = "checkpoint_final.pth"
 REORIENTING = ("NibabelIOWithReorient", "SimpleITKIOWithReorient")
 PICTURES, STACKS = "NaturalImage2DIO", "Tiff3DIO"
@@ -150,8 +153,31 @@ def _check_steps(trained: TrainedFolder) -> None:
     rank = len(configuration["patch_size"])
     if rank not in (2, 3) or len(configuration["spacing"]) != rank:
         raise ValueError(f"{trained.path}: patch_size and spacing: expected 2 or 3 numbers each.")
-    wholes("patch_size", configuration["patch_size"], rank, "axis")
-    trained.heads, trained.numbers, trained.regions  # noqa: B018  (each reads the labels)
+    patch = wholes("patch_size", configuration["patch_size"], rank, "axis")
+    _check_labels(trained)
+    if math.prod(patch) * trained.heads > LARGEST:
+        raise ValueError(
+            f"{trained.path}: patch_size {short(patch)} of {counted(trained.heads, 'channel')}: "
+            f"expected {LARGEST:,} numbers at most."
+        )
+
+
+def _check_labels(trained: TrainedFolder) -> None:
+    """Raises: ValueError for labels that no mask can hold."""
+    lists = [(name, v if isinstance(v, list) else [v]) for name, v in trained.labels.items()]
+    if trained.regions is not None:
+        lists.append(("regions_class_order", list(trained.regions)))
+    for name, values in lists:
+        if not all(is_whole(value, least=0) and value <= HIGHEST for value in values):
+            raise ValueError(
+                f"{trained.path}: label {short(name)} {short(values)}: expected whole numbers from "
+                f"0 to {HIGHEST}."
+            )
+    if trained.regions is not None and not 0 < len(trained.regions) <= trained.heads:
+        raise ValueError(
+            f"{trained.path}: regions_class_order {short(trained.regions)}: expected a number for "
+            f"each of {counted(trained.heads, 'region')}."
+        )
 
 
 def is_trained_folder(path: Path | str) -> bool:
@@ -162,7 +188,8 @@ def is_trained_folder(path: Path | str) -> bool:
 def channel_count(path: Path | str) -> int:
     """The number of channels of an image."""
     dataset = _read_json(Path(path) / "dataset.json")
-    return len(dataset.get("channel_names", dataset.get("modality", {})))
+    with reading_plans(Path(path)):
+        return len(dataset.get("channel_names", dataset.get("modality", {})))
 
 
 def configuration_of(plans: dict[str, Any], name: str, path: Path) -> dict[str, Any]:

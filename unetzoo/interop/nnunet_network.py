@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from unetzoo.interop.nnunet_folder import reading_plans
 from unetzoo.interop.nnunet_variant import EPSILON, Details, details_of, listed, variant
 from unetzoo.registry import build, without_weights
 from unetzoo.utils.json_values import short
@@ -143,7 +144,7 @@ def trained_network(
         for key, array in weights.items()
         if is_used(key)
     }
-    with without_weights():  # before memory is taken for them
+    with reading_plans(path.parent), without_weights():  # before memory is taken for them
         values = _matched(built(name, **arguments), arrays, path)
     model = built(name, **arguments)
     for variable in model.weights:

@@ -5,6 +5,7 @@ lists its instructions. Those that build containers, numbers and texts are follo
 looked up in a table of functions of our own; anything else is refused by name.
 """
 
+import itertools
 import pickletools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ AS_THEY_ARE = frozenset(
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+MOST = 2**26  # values and characters, counted wherever they stand: a pickle may repeat its parts
+COPIED = 2**24  # values and characters, copied by its instructions
+REPEATED = "it repeats its parts without end"
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def follow(
         persistent: what a persistent id stands for.
 
     Raises: Refused for a name or an instruction that is not known; ValueError, TypeError,
-        IndexError or KeyError for a pickle that is damaged.
+        IndexError or KeyError for a pickle that is damaged, or describes far more than it holds.
 
     >>> import pickle
     >>> follow(pickle.dumps({"a": [1, (2.5, None)]}), {})
@@ -72,7 +76,23 @@ def follow(
         machine.step(code.name, argument)
     if len(machine.stack) != 1:
         raise ValueError("a pickle of no single object")
+    if _size(machine.stack[0], {}) > MOST:
+        raise ValueError(REPEATED)
     return machine.stack[0]
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Values and characters in a value; what it holds twice counts twice, but is walked once."""
+    if isinstance(value, str | bytes):
+        return 1 + len(value)
+    inner = value.state if isinstance(value, Object) else value
+    if not isinstance(inner, dict | list | tuple):
+        return 1
+    if id(inner) not in known:
+        known[id(inner)] = 0  # it may hold itself
+        parts = itertools.chain(inner, inner.values()) if isinstance(inner, dict) else inner
+        known[id(inner)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(inner)]
 
 
 class _Machine:
@@ -88,6 +108,13 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.copied = 0
+
+    def copies(self, value: Any) -> None:
+        """Count what an instruction of a few bytes has copied, or is about to copy."""
+        self.copied += len(value) if isinstance(value, str | bytes | dict | list | tuple) else 1
+        if self.copied > COPIED:
+            raise ValueError(REPEATED)
 
     def step(self, name: str, argument: Any) -> None:
         if name in AS_THEY_ARE:
@@ -179,13 +206,16 @@ class _Machine:
     def _name(self, path: str) -> None:
         if path not in self.known and not self.objects(path):
             raise Refused(f"it names {path[:80]}")
+        self.copies(path)
         self.stack.append(Name(path))
 
     def do_reduce(self, _: None) -> None:
         name, arguments = self.pop(2)
         if not isinstance(name, Name) or name.path not in self.known:
             raise Refused(f"it calls {getattr(name, 'path', 'what is no function')[:80]}")
-        self.stack.append(self.known[name.path](*arguments))
+        made = self.known[name.path](*arguments)
+        self.copies(made)
+        self.stack.append(made)
 
     def do_newobj(self, _: None) -> None:
         name, arguments = self.pop(2)
@@ -197,6 +227,7 @@ class _Machine:
         (state,) = self.pop(1)
         built = self.stack[-1]
         if isinstance(built, Object) and isinstance(state, dict):
+            self.copies(state)
             built.state.update(state)
         elif not isinstance(built, dict):  # of a dict, its attributes, which are not needed
             built.build(state)

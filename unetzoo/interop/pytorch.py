@@ -38,8 +38,9 @@ def load_weights(
 
     Args:
         model: the network that gets them.
-        source: a ``.pth``, TorchScript or ``.safetensors`` file, which is read without PyTorch and
-            without running anything in it; or a ``state_dict()``, of tensors or numpy arrays.
+        source: a ``.pth``, ``.ckpt``, TorchScript or ``.safetensors`` file, which is read without
+            PyTorch and without running anything in it; or a ``state_dict()``, of tensors or numpy
+            arrays.
         key: where there are several groups of weights, such as "model" and "ema", which.
         network: the network's id, where ``model.name`` is another.
         names: for a network of your own, the module of each layer that has weights, such as
@@ -62,7 +63,8 @@ def load_weights(
     tables = (Names("the given names", names),) if names else tables_of(_network(model, network))
     check_weights(model)
     state, where = _state(source, key)
-    tried = [(table, table.translated(state, model)) for table in tables]
+    states = (state, *_of_attribute(state))
+    tried = [(table, table.translated(held, model)) for held in states for table in tables]
     table, translated = max(tried, key=lambda pair: _known(pair[0], pair[1], model))
     values = _matched(model, table, translated, where)
     for variable in model.weights:
@@ -131,6 +133,13 @@ def _prefixes(state: Mapping[str, Any]) -> Iterator[str]:
             return
         names = [name.removeprefix(found) for name in names]
         yield found
+
+
+def _of_attribute(state: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    """The tensors of a module that holds the network as its only part, as Lightning's do."""
+    parts = {name.partition(".")[0] for name in state}
+    if len(parts) == 1:
+        yield {name.partition(".")[2]: array for name, array in state.items()}
 
 
 def _array(value: Any) -> np.ndarray:

@@ -1,12 +1,13 @@
 """Files of safetensors, read into numpy with its library, bfloat16 too."""
 
+import math
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from unetzoo.utils.files import missing
-from unetzoo.utils.text import few, printable
+from unetzoo.utils.text import few, printable, short
 
 SAFETENSORS = {
     "F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bf16", "I64": "i8", "I32": "i4", "I16": "i2",
@@ -37,6 +38,11 @@ def read_safetensors(path: "str | PathLike[str]") -> dict[str, np.ndarray]:
             raise ValueError(
                 f"{path}: {printable(name)} is stored as {held['dtype']}; expected one of "
                 f"{few(list(SAFETENSORS), 12)}."
+            )
+        if math.prod(max(size, 1) for size in held["shape"]) >= 2**60:  # more than numpy counts
+            raise ValueError(
+                f"{path}: it is damaged ({printable(name)} has shape {short(held['shape'])}); copy "
+                "it again."
             )
     return {
         name: numbers_of(held["data"], SAFETENSORS[held["dtype"]]).reshape(held["shape"])

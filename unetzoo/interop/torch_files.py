@@ -7,11 +7,9 @@ more memory than it has in the file.
 Source: PyTorch 2.13, ``torch.save`` and ``torch.jit.save``; nnU-Net 2.8.1, ``save_checkpoint``.
 """
 
-import math
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import numpy as np
 
 from unetzoo.interop.pickled import Name, Object, Refused, follow, walk
 from unetzoo.interop.safetensors_files import numbers_of, read_safetensors
+from unetzoo.interop.torch_names import KNOWN, Dtype, Storage, Tensor, stored
 from unetzoo.utils.files import missing
 from unetzoo.utils.text import few, printable
 
@@ -30,32 +29,6 @@ FAULTS = (
     struct.error, BadZipFile, EOFError, NotImplementedError, AssertionError,
 )  # fmt: skip  # what a damaged zip or description makes zipfile, pickletools and numpy raise
 MOST = 64 * 2**20  # bytes of the description
-STORAGES = {
-    "torch.DoubleStorage": "f8", "torch.FloatStorage": "f4", "torch.HalfStorage": "f2",
-    "torch.BFloat16Storage": "bf16", "torch.LongStorage": "i8", "torch.IntStorage": "i4",
-    "torch.ShortStorage": "i2", "torch.CharStorage": "i1", "torch.ByteStorage": "u1",
-    "torch.BoolStorage": "b1",
-}  # fmt: skip
-SCALARS = ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "b1")
-
-
-@dataclass(frozen=True)
-class Storage:
-    """The numbers that one or more tensors look at."""
-
-    key: str
-    dtype: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Where a tensor's numbers stand in their storage."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]  # in numbers
 
 
 def read_torch(path: "str | PathLike[str]", without: Sequence[str] = ()) -> Any:
@@ -157,17 +130,6 @@ def _reason(error: Exception) -> str:
     return printable(" ".join(str(error).split())[:120]) or type(error).__name__
 
 
-@dataclass
-class _Dtype:
-    """A dtype of numpy as a pickle makes it: first its name, then its order of bytes."""
-
-    name: str
-    order: str = "<"
-
-    def build(self, state: Any) -> None:
-        self.order = {"<": "<", ">": ">", "|": "<"}[state[1]]
-
-
 class _File:
     """A zip that torch has written."""
 
@@ -187,7 +149,7 @@ class _File:
         if (size := self.members[f"{self.root}data.pkl"].file_size) > MOST:
             raise ValueError(f"a description of {size:,} bytes")
         return follow(
-            self.content("data.pkl"), KNOWN, lambda path: path.startswith("__torch__."), _stored
+            self.content("data.pkl"), KNOWN, lambda path: path.startswith("__torch__."), stored
         )
 
     def content(self, name: str) -> bytes:
@@ -216,10 +178,10 @@ class _File:
                     new.update({key: made(held) for key, held in inner.items()})
                     return new
                 case list() | tuple():
-                    return type(value)(made(held) for held in value)
+                    return done.setdefault(id(value), type(value)(made(held) for held in value))
                 case Name():
                     return value.path
-                case _Dtype():
+                case Dtype():
                     return value.name
             return value
 
@@ -242,66 +204,3 @@ class _File:
                 raise ValueError(f"{storage.count:,} numbers in another number of bytes")
             self.storages[storage] = numbers_of(content, storage.dtype)
         return self.storages[storage]
-
-
-# === What a description may name ===
-
-
-def _stored(words: Any) -> Storage:
-    """What a persistent id says of a storage."""
-    word, kind, key, _, count = words
-    if word != "storage" or not isinstance(kind, Name) or not isinstance(key, str):
-        raise ValueError("a storage of no kind")
-    if kind.path not in STORAGES:
-        raise Refused(f"it stores {kind.path}")
-    return Storage(key, STORAGES[kind.path], _count(count))
-
-
-def _count(number: Any) -> int:
-    if type(number) is not int or not 0 <= number < 2**62:
-        raise ValueError(f"{str(number)[:20]} numbers")
-    return number
-
-
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor:
-    """A view of a storage, which must lie within it and repeat nothing."""
-    if not isinstance(storage, Storage):
-        raise TypeError("a tensor of no storage")
-    offset, shape, strides = _count(offset), tuple(map(_count, shape)), tuple(map(_count, strides))
-    if len(shape) != len(strides):
-        raise ValueError(f"{len(shape)} sizes and {len(strides)} strides")
-    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    numbers = math.prod(shape)
-    if numbers and (last >= storage.count or numbers > storage.count):
-        raise ValueError(f"a tensor {shape} that leaves its {storage.count:,} numbers")
-    return Tensor(storage, offset if numbers else 0, shape, strides)
-
-
-def _scalar(dtype: Any, content: Any) -> int | float | bool:
-    """A number of numpy's, as Python's."""
-    return np.frombuffer(content, f"{dtype.order}{dtype.name}")[0].item()
-
-
-def _dtype(name: Any, *_: Any) -> _Dtype:
-    if name not in SCALARS:
-        raise Refused(f"it has a dtype {str(name)[:20]!r}")
-    return _Dtype(name)
-
-
-KNOWN: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": lambda items=(): dict(items),
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": lambda tensor, *rest: tensor,
-    "torch.device": lambda kind, *number: ":".join([kind, *map(str, number)]),
-    "torch.Size": tuple,
-    "numpy.dtype": _dtype,
-    "numpy.core.multiarray.scalar": _scalar,
-    "numpy._core.multiarray.scalar": _scalar,
-    "_codecs.encode": lambda text, encoding: text.encode("latin1"),
-    "torch.jit._pickle.restore_type_tag": lambda value, kind: value,
-    "torch.jit._pickle.build_intlist": list,
-    "torch.jit._pickle.build_doublelist": list,
-    "torch.jit._pickle.build_boollist": list,
-    "torch.jit._pickle.build_tensorlist": list,
-    **{name: lambda *_: None for name in STORAGES},
-}

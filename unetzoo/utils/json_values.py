@@ -7,6 +7,8 @@ from typing import Any
 from unetzoo.utils.files import missing
 from unetzoo.utils.text import short
 
+MOST = 64 * 2**20  # bytes of a file
+
 
 def parsed(text: str | bytes) -> Any:
     """The value of a JSON text, in which no key appears twice and nesting is not too deep.
@@ -36,10 +38,13 @@ def read_json(path: Path, expected: str) -> Any:
         path: of the file.
         expected: what it should be, for the error.
 
-    Raises: ValueError, one sentence, where there is no file or it is not JSON.
+    Raises: ValueError, one sentence, where there is no file, it is not JSON, or is larger than
+        64 MiB.
     """
     if reason := missing(path):
         raise ValueError(f"{path}: {reason}; expected {expected}.")
+    if (size := path.stat().st_size) > MOST:
+        raise ValueError(f"{path}: {size:,} bytes, {MOST:,} at most are read; expected {expected}.")
     try:
         return parsed(path.read_bytes())
     except ValueError as error:

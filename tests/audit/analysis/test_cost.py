@@ -150,3 +150,10 @@ def test_the_documents_figures():
     assert {(axis.smallest, axis.largest) for axis in axes} == {(92, 100)}
     with pytest.raises(ValueError, match="layer 'nothing': expected the name of a row"):
         receptive_field(table, of="nothing")
+
+
+def test_the_field_of_a_shape_that_cannot_be_is_a_sentence():
+    """A file may state any shape; each position is followed by itself."""
+    large = audit.table(unetzoo.skeleton("unet2d_small", input_shape=(10**9, 16, 1)))
+    with pytest.raises(ValueError, match=r"conv has shape \(None, 1000000000, 16, .*: expected at"):
+        receptive_field(large)
