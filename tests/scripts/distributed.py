@@ -2,7 +2,7 @@
 
     python distributed.py DATA RUN DEVICES [EPOCHS [ADDRESS PROCESSES PROCESS]]
 
-The devices are parts of this machine's processor. The variable PRECISION is that of the settings.
+The devices are parts of this machine's processor. The variables PRECISION and REMAT are those of the settings.
 """
 
 import os
@@ -53,7 +53,9 @@ def main():
         joined = dict(zip(("processes", "process"), map(int, place[1:]), strict=True))
         joined["coordinator"] = place[0]
     precision = os.environ.get("PRECISION", "float32")
-    settings = Settings(data=data, epochs=int(epochs), precision=precision, **SMALL)
+    settings = Settings(
+        data=data, epochs=int(epochs), precision=precision, remat=os.environ.get("REMAT"), **SMALL
+    )
     with distribute("all", **joined) as team:
         train(settings, run, team=team)
 

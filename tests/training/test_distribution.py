@@ -22,6 +22,7 @@ from unetzoo.training.compile import compile_model
 from unetzoo.training.distribution import ALONE, Team, distribute
 from unetzoo.training.history import read_history
 from unetzoo.training.loss_scaling import loss_scale
+from unetzoo.utils.choices import REMAT
 
 BACKEND = keras.backend.backend()
 SLURM = {
@@ -90,6 +91,17 @@ def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, tmp_path)
     ended(started(data, two, 1, "3"))
     assert_same(two, one)
     assert (two / "overlay-1.png").exists()
+
+
+@both
+@pytest.mark.slow
+def test_two_devices_that_keep_fewer_maps_end_with_the_losses_of_one(data, tmp_path):
+    """Whose statistics of batch norm change once a batch, and not again where maps are."""
+    one = tmp_path / "one"
+    ended(started(data, one, 1))
+    for mode in REMAT:
+        ended(started(data, tmp_path / mode, 2, REMAT=mode))
+        assert_same(tmp_path / mode, one)
 
 
 @both
