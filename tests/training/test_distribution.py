@@ -11,12 +11,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from distributed import SMALL
 from places import ROOT, SCRIPTS
 
 import unetzoo
 from unetzoo.callbacks import resume
 from unetzoo.data.patches import PatchDataset
 from unetzoo.data.synthetic import write_dataset
+from unetzoo.pipeline.settings import Settings
+from unetzoo.pipeline.trainer import train
 from unetzoo.training.checkpoints import checkpoints
 from unetzoo.training.compile import compile_model
 from unetzoo.training.distribution import ALONE, Team, distribute
@@ -104,6 +107,15 @@ def test_two_devices_that_keep_fewer_maps_end_with_the_losses_of_one(data, tmp_p
         assert_same(tmp_path / mode, one)
 
 
+@only_jax
+@pytest.mark.slow
+def test_two_devices_that_accumulate_end_with_the_losses_of_one(data, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for devices, run in ((1, one), (2, two)):
+        ended(started(data, run, devices, ACCUMULATE="3"))
+    assert_same(two, one)
+
+
 @both
 @pytest.mark.slow
 def test_two_devices_in_float16_end_near_one_with_the_same_scale(data, tmp_path):
@@ -187,6 +199,14 @@ def test_one_device_is_not_distributed():
 def test_a_batch_must_be_shared_equally():
     with pytest.raises(ValueError, match="batch_size 3: expected a multiple of 2"):
         Team(devices=2).check(3)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="others can")
+def test_two_devices_of_tensorflow_do_not_accumulate(data, tmp_path):
+    settings = Settings(data=str(data), epochs=1, accumulate=3, **SMALL)
+    with pytest.raises(ValueError, match="accumulate 3 with 2 devices: expected 1 on tensorflow"):
+        train(settings, tmp_path / "run", team=Team(devices=2))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="it has no devices to count")
