@@ -2,7 +2,8 @@
 
     python distributed.py DATA RUN DEVICES [EPOCHS [ADDRESS PROCESSES PROCESS]]
 
-The devices are parts of this machine's processor. The variable PRECISION is that of the settings.
+The devices are parts of this machine's processor. The variables PRECISION, REMAT and
+ACCUMULATE are those of the settings.
 """
 
 import os
@@ -53,8 +54,12 @@ def main():
     if place:
         joined = dict(zip(("processes", "process"), map(int, place[1:]), strict=True))
         joined["coordinator"] = place[0]
-    precision = os.environ.get("PRECISION", "float32")
-    settings = Settings(data=data, epochs=int(epochs), precision=precision, **SMALL)
+    chosen = {
+        "precision": os.environ.get("PRECISION", "float32"),
+        "remat": os.environ.get("REMAT"),
+        "accumulate": int(os.environ.get("ACCUMULATE", 1)),
+    }
+    settings = Settings(data=data, epochs=int(epochs), **chosen, **SMALL)
     with distribute("all", **joined) as team:
         train(settings, run, team=team)
 

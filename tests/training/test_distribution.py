@@ -12,17 +12,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from distributed import SMALL
 from places import ROOT, SCRIPTS
 
 import unetzoo
 from unetzoo.callbacks import resume
 from unetzoo.data.patches import PatchDataset
 from unetzoo.data.synthetic import write_dataset
+from unetzoo.pipeline.settings import Settings
+from unetzoo.pipeline.trainer import train
 from unetzoo.training.checkpoints import checkpoints
 from unetzoo.training.compile import compile_model
 from unetzoo.training.distribution import ALONE, Team, distribute
 from unetzoo.training.history import read_history
 from unetzoo.training.loss_scaling import loss_scale
+from unetzoo.utils.choices import REMAT
 
 BACKEND = keras.backend.backend()
 SLURM = {
@@ -99,6 +103,26 @@ def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, alone, tm
     ended(started(data, two, 1, "3"))
     assert_same(two, one)
     assert (two / "overlay-1.png").exists()
+
+
+@both
+@pytest.mark.slow
+def test_two_devices_that_keep_fewer_maps_end_with_the_losses_of_one(data, tmp_path):
+    """Whose statistics of batch norm change once a batch, and not again where maps are."""
+    one = tmp_path / "one"
+    ended(started(data, one, 1))
+    for mode in REMAT:
+        ended(started(data, tmp_path / mode, 2, REMAT=mode))
+        assert_same(tmp_path / mode, one)
+
+
+@only_jax
+@pytest.mark.slow
+def test_two_devices_that_accumulate_end_with_the_losses_of_one(data, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for devices, run in ((1, one), (2, two)):
+        ended(started(data, run, devices, ACCUMULATE="3"))
+    assert_same(two, one)
 
 
 @both
@@ -183,6 +207,14 @@ def test_one_device_is_not_distributed():
 def test_a_batch_must_be_shared_equally():
     with pytest.raises(ValueError, match="batch_size 3: expected a multiple of 2"):
         Team(devices=2).check(3)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="others can")
+def test_two_devices_of_tensorflow_do_not_accumulate(data, tmp_path):
+    settings = Settings(data=str(data), epochs=1, accumulate=3, **SMALL)
+    with pytest.raises(ValueError, match="accumulate 3 with 2 devices: expected 1 on tensorflow"):
+        train(settings, tmp_path / "run", team=Team(devices=2))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="it has no devices to count")

@@ -69,7 +69,7 @@ def train(
         using; RunStopped for a run that cannot continue.
     """
     folder, data = Path(folder), training_data(settings)
-    team.check(settings.batch_size)
+    team.check(settings.batch_size, settings.accumulate)
     if end := end_of(settings, folder):
         model = _finished(data, folder)
         print(

@@ -38,12 +38,19 @@ class Team:
         """Which part of a batch this process makes, and of how many, for a ``PatchDataset``."""
         return self.process, self.processes
 
-    def check(self, batch_size: int) -> None:
-        """Raises: ValueError for a batch that the devices cannot share equally."""
+    def check(self, batch_size: int, accumulate: int = 1) -> None:
+        """Raises: ValueError for a batch that the devices cannot share equally, or gather."""
         if batch_size % self.devices:
             raise ValueError(
                 f"batch_size {batch_size}: expected a multiple of {self.devices}, the number of "
                 "devices that share it."
+            )
+        backend = keras.backend.backend()
+        if accumulate > 1 and self.devices > 1 and backend == "tensorflow":
+            raise ValueError(
+                f"accumulate {accumulate} with {self.devices} devices: expected 1 on tensorflow, "
+                "whose devices cannot gather gradients over batches; set KERAS_BACKEND=jax, or "
+                f"give a batch_size of {accumulate * batch_size}."
             )
 
     def wait(self, what: str) -> None:
