@@ -118,6 +118,19 @@ def test_text_of_more_than_64_mib_is_not_read(saved, tmp_path):
         unetzoo.load_model(path)
 
 
+def test_a_description_of_more_than_16_mib_is_not_read(saved, tmp_path):
+    """Empty lists take 30 times their text."""
+    config = b"[" + 6 * MIB * b"[]," + b"[]]"
+    path = rewritten(saved, tmp_path / "model.keras", ZIP_DEFLATED, config=config)
+    for read in (unetzoo.load_model, audit.sources.keras_model.load):
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=r"config.json has 18,874,372 bytes; expected 16,777"):
+            read(path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 20 * MIB
+
+
 @pytest.mark.parametrize("packing", [ZIP_BZIP2, ZIP_LZMA])
 def test_other_packings_are_not_unpacked(saved, tmp_path, packing):
     """A piece of these gives as much as it likes."""

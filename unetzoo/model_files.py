@@ -19,6 +19,7 @@ from unetzoo.utils.files import missing
 from unetzoo.utils.json_values import parsed
 
 MOST = 64 * 2**20  # bytes of a text, and of all members of a small file together
+DESCRIPTION = 16 * 2**20  # bytes of a network's description, which may take 30 times that to read
 RATIO = 10  # how many times its own size a larger file may unpack to; Keras does not compress
 PIECE = 2**20  # bytes
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -33,8 +34,8 @@ def check_saved(path: "str | PathLike[str]", weights: bool = True) -> dict[str, 
 
     Returns: the network's description, its ``config.json``.
     Raises: ValueError where there is no such file, where it is damaged or its sizes are false,
-        where it unpacks to more than both 64 MiB and ten times its own size, or where a text in it
-        is larger than 64 MiB.
+        where it unpacks to more than both 64 MiB and ten times its own size, where a text in it is
+        larger than 64 MiB, or where its description is larger than 16 MiB.
     """
     if reason := missing(path):
         raise ValueError(f"{path}: {reason}; expected a model saved as .keras.")
@@ -45,14 +46,21 @@ def check_saved(path: "str | PathLike[str]", weights: bool = True) -> dict[str, 
         for name in (CONFIG, WEIGHTS) if weights else (CONFIG,):
             if name not in members:
                 raise Fault(f"it has no {name}")
-        config = parsed(unpacked_member(archive, members[CONFIG]).getvalue())
-        if not isinstance(config, dict):
-            raise Fault(f"{CONFIG} does not describe a network")
+        config = _description(archive, members[CONFIG])
         if weights:
             for name, member in members.items():
                 content = unpacked_member(archive, member, keep=name == WEIGHTS)
                 if name == WEIGHTS:
                     _check_data_sets(content)
+    return config
+
+
+def _description(archive: ZipFile, member: ZipInfo) -> dict[str, Any]:
+    if (size := member.file_size) > DESCRIPTION:
+        raise Fault(f"{CONFIG} has {size:,} bytes; expected {DESCRIPTION:,} at most")
+    config = parsed(unpacked_member(archive, member).getvalue())
+    if not isinstance(config, dict):
+        raise Fault(f"{CONFIG} does not describe a network")
     return config
 
 

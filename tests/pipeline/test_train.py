@@ -317,6 +317,8 @@ def test_a_damaged_record_is_one_sentence(tmp_path, text):
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="expected the folder of a run"):
         Run.read(tmp_path / "none")
+    with pytest.raises(ValueError, match=r"run.json: it is a file; expected the folder of a run"):
+        Run.read(tmp_path / "run.json")
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,8 @@ class Run:
         """The run in a folder. Raises: ValueError where there is none, or its record is damaged."""
         path = Path(folder) / RUN
         if reason := missing(path):
+            if Path(folder).is_file():
+                path, reason = Path(folder), "it is a file"
             raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
         try:
             record = parsed(path.read_bytes())
