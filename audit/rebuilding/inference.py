@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from audit.formats.pytorch import is_block
-from audit.kinds import KINDS
 from audit.rebuilding.choices import Wiring
+from audit.rebuilding.hidden import is_hidden
 from audit.rebuilding.maps import Assumed, Value
 from audit.rebuilding.module import Module, Sizes, module_of
 from audit.rebuilding.modules import fits, widths_read
@@ -32,7 +32,7 @@ def inferred(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...
     first = next((row for row in rows if CONVOLUTION.match(row.layer_class)), None)
     if first is None:
         raise ValueError(f"{table.name!r}: it has no convolution; expected a network's table.")
-    if hidden := next((r for r in rows if r.total and r.layer_class not in KINDS), None):
+    if hidden := next(filter(is_hidden, rows), None):
         raise ValueError(
             f"row {hidden.name!r}: it is a block of {hidden.total:,} numbers whose layers the "
             "table does not show; print the network with more depth (torchinfo: depth=9)."

@@ -14,6 +14,7 @@ from audit.comparison.forms import forms_reading, is_conv
 from audit.kinds import KINDS
 from audit.rebuilding.code import SEVERAL, written
 from audit.rebuilding.functions import BARE, standing_for
+from audit.rebuilding.hidden import opened
 from audit.rebuilding.inference import inferred
 from audit.rebuilding.layers import SOLVERS, Site
 from audit.rebuilding.steps import Step
@@ -125,6 +126,7 @@ def rebuild(table: Table) -> Rebuilt:
     assumed: Assumed = {}
     table = _each_with_its_own(table, assumed)
     if table.of_pytorch:
+        table = opened(table, assumed)
         steps, outputs = inferred(table, assumed)
         table = _with_classes(table, [s for s in steps if s.layer_class.startswith("UpSampling")])
     else:
