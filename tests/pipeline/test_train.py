@@ -15,6 +15,7 @@ from PIL import Image
 from small_runs import interrupted, losses, settings
 
 import unetzoo
+from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.splits import folds
 from unetzoo.losses import Crossentropy, DiceTopK
@@ -83,7 +84,10 @@ def test_the_zoo_is_what_a_run_trains(small_run):
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_losses_and_another_does_not(small_run, small_data, tmp_path):
+def test_the_same_seed_gives_the_same_losses_and_another_does_not(
+    small_run, small_data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(jobs, "LITTLE", -1)  # or one process is enough
     train(settings(small_data), tmp_path / "again", workers=2)
     assert losses(tmp_path / "again") == losses(small_run)
     train(settings(small_data, seed=1, epochs=1), tmp_path / "other")

@@ -8,6 +8,7 @@ from PIL import Image
 from unetzoo.data.datasets.case import Case
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.labels import LabelScheme
+from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.normalization import CT, ZScore
 from unetzoo.data.preprocessing.preparation import Preparation, preparation_for, prepare
 from unetzoo.data.preprocessing.statistics import CaseStatistics, median_spacing, nonzero_box
@@ -27,7 +28,7 @@ def settings_for(cases, names=(), *, scheme=SCHEME, workers=1, **options):
     return preparation_for(looks, names, **options)
 
 
-def test_the_plan_of_ct_goes_by_the_foreground_of_all_cases(tmp_path):
+def test_the_plan_of_ct_goes_by_the_foreground_of_all_cases(tmp_path, monkeypatch):
     foreground, cases = [], []
     for n, spacing in enumerate([(0.5, 1.0, 3.0), (0.7, 1.0, 2.0), (2.0, 1.0, 2.5)]):
         image, labels = brain(seed=n)
@@ -43,6 +44,7 @@ def test_the_plan_of_ct_goes_by_the_foreground_of_all_cases(tmp_path):
     np.testing.assert_allclose(
         (kind.lower, kind.upper, kind.mean, kind.deviation), expected, rtol=1e-6
     )
+    monkeypatch.setattr(jobs, "LITTLE", -1)  # or one process is enough
     assert settings_for(cases, ("ct",), workers=2) == found
     assert settings_for(cases[::-1], ("ct",)).normalisation == found.normalisation
     assert settings_for(cases, spacing=(1, 2, 3)).normalisation == (ZScore(masked=True),)

@@ -37,6 +37,7 @@ from unetzoo.data.preprocessing.preparation import Preparation
 from unetzoo.data.preprocessing.processes import run_tasks
 listed, settings, folder = json.loads(sys.argv[1])
 cases, scheme = [jobs.case_of(job) for job in listed], jobs.scheme_of(listed[0])
+jobs.LITTLE = -1  # or one process is enough
 found = prepare_cases(cases, scheme, Preparation.from_json(settings), folder, workers=2)
 print(len(found), len({"keras", "tensorflow", "torch", "jax"} & {*sys.modules}), flush=True)
 run_tasks(time.sleep, {"a": [60], "b": [60]}, workers=2)
@@ -129,6 +130,7 @@ def test_a_case_whose_process_dies_is_named_and_the_others_are_done(tmp_path, mo
     )
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
+        patch.setattr(jobs, "LITTLE", -1)
         with pytest.raises(ValueError, match=r"^case 'bad': its process died .killed by SIGKILL"):
             prepared(cases, tmp_path / "cache", workers=2)
     assert [path.name[:5] for path in (tmp_path / "cache").iterdir()] == ["good-"]

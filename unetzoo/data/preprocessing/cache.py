@@ -125,6 +125,7 @@ def ensure_prepared(
         of_look = [None, None] if look is None else [look.contents, look.read]
         tasks[name] = [job, preparation.to_json(), boundary_weights, str(folder), *of_look]
     ordered = {name: tasks[name] for name in in_order(list(tasks), *share)}
+    workers = jobs.worthwhile(workers, cases)
     keys = processes.run_in_turn(prepare_in_turn, ordered, workers=workers, progress=progress)
     remember(folder, {name: looks[name] for name in tasks if name in looks})
     return {name: keys[name] for name in tasks}

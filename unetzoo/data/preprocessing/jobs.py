@@ -5,8 +5,9 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,21 @@ from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.files import replacing
 
 CONTENTS = "contents"  # folder of the digests of files, where many jobs share a cache
+LITTLE = 4 * 2**20  # bytes of files that are read before another process has started
 SETTLED = 60.0  # seconds without a change after which a file's state stands for its content
+
+
+def worthwhile(workers: int, cases: Iterable[Case]) -> int:
+    """So many processes; or one, which has read a little before others would have started.
+
+    Sizes are those of the files, and folders are never little.
+    """
+    left = LITTLE
+    for path in chain.from_iterable(case.files for case in cases):
+        if workers < 2 or left < 0 or not path.is_file():
+            return workers
+        left -= path.stat().st_size
+    return 1 if left >= 0 else workers
 
 
 def job(case: Case, scheme: LabelScheme) -> dict:

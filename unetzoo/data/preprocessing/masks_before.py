@@ -54,6 +54,7 @@ def prepare_masks(
         case.name: [jobs.job(case, scheme), str(masks[case.name]), asdict(there.grid), str(folder)]
         for case, there in zip(cases, prepared, strict=True)
     }
+    workers = jobs.worthwhile(workers, cases)
     paths = processes.run_tasks(prepare_mask, tasks, workers=workers, progress=progress)
     return {
         name: np.load(path, mmap_mode="r", allow_pickle=False)

@@ -141,6 +141,7 @@ class Survey:
         workers: int,
         progress: processes.Progress,
     ) -> list[dict]:
+        workers = jobs.worthwhile(workers, cases)
         rest = [ct_channels(channel_names), fill, *self._places()]
         tasks = {name: [job, *rest] for name, job in jobs.by_name(cases, scheme).items()}
         if self.share is None or self.cache is None:
