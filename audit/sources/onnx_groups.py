@@ -20,12 +20,14 @@ def grouped(rows: Sequence[Row]) -> tuple[Row, ...]:
             readers.setdefault(key, []).append(row)
     whole: dict[str, Row] = {}  # by the key of its last row
     parts: set[str] = set()
+    taken = set(known)
     for row in rows:
         run = _run(row, known, readers)
         if run:
             norm = _norm(run, known[run[0].sources[0]])
-            again = norm.key in {*known, *(each.key for each in whole.values())}
-            whole[run[-1].key] = norm.but(name=row.name) if again else norm
+            norm = norm.but(name=row.name) if norm.key in taken else norm
+            whole[run[-1].key] = norm
+            taken.add(norm.key)
             parts |= {each.key for each in run}
     names = {key: norm.key for key, norm in whole.items()}
     found = (whole.get(row.key, row) for row in rows if row.key in whole or row.key not in parts)
