@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit, softmax
 
 from unetzoo.data.labels import LabelScheme
 from unetzoo.utils.checks import check, is_number
@@ -94,6 +92,8 @@ def scaled(probabilities: np.ndarray, temperature: float, *, regions: bool = Fal
     >>> scaled(np.array([0.8, 0.2]), 2.0).round(3)
     array([0.667, 0.333], dtype=float32)
     """
+    from scipy.special import expit, logit, softmax
+
     check(is_number(temperature) and temperature > 0, "temperature", temperature, "above 0")
     if temperature == 1:
         return np.asarray(probabilities, "float32")
@@ -119,6 +119,7 @@ def fitted_temperature(
     >>> round(scaled(sure, fitted_temperature(sure, truth))[0, 1].item(), 1)
     0.7
     """
+    from scipy.optimize import minimize_scalar
 
     def loss(exponent: float) -> float:
         values = scaled(probabilities, math.exp(exponent), regions=regions)

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from scipy.spatial import KDTree
 
 ROUNDING = 1e-6  # relative: three steps of 0.1 mm are within a tolerance of 0.3 mm
 
@@ -165,4 +164,4 @@ def _distances(surface: np.ndarray, other: np.ndarray, sampling: list[float]) ->
     if not other.any():
         return np.full(int(surface.sum()), float("inf"))
     points, others = (np.argwhere(mask) * sampling for mask in (surface, other))
-    return KDTree(others, leafsize=32).query(points)[0]
+    return scipy.spatial.KDTree(others, leafsize=32).query(points)[0]
