@@ -17,6 +17,7 @@ from unetzoo.utils.text import printable
 
 NUMBERED = re.compile(r"_\d+_\d+$")  # as torchinfo numbers its blocks: depth, then place
 ODD = 1  # voxels that are cut or padded
+TRIED = 4  # blocks of a class, which are mostly alike
 Block = tuple[Row, ...]
 Path = tuple[str, ...]
 
@@ -32,12 +33,11 @@ def opened(table: Table, assumed: Assumed) -> Table:
     for row in table:
         name, layers = "", [row]
         if rows and is_hidden(row) and _keeps_sizes(row, rows[-1]):
-            places = {_place_of((*row.path, row.place))}
+            places = [_place_of((*row.path, row.place))]
             if held[row.path] == 1:  # all that its block holds
-                places.add(_place_of(row.path))
-            name, layers = _opened(
-                row, {p: shown[p] for p in shown if _place_of(p) in places}, widths
-            )
+                places.append(_place_of(row.path))
+            blocks = [block for place in places for block in shown.get(place, [])]
+            name, layers = _opened(row, blocks, widths)
         if name:
             word = f"the layers of {printable(name)}, which give its count"
             assumed.setdefault(word, []).append(printable(row.name))
@@ -51,23 +51,27 @@ def is_hidden(row: Row) -> bool:
     return bool(row.total) and row.layer_class not in KINDS
 
 
-def _shown(rows: Sequence[Row]) -> dict[Path, Block]:
-    """The layers of each block all of whose layers are shown, by its path."""
+def _shown(rows: Sequence[Row]) -> dict[Path, list[tuple[str, Block]]]:
+    """Some blocks all of whose layers are shown, with their names, by their place."""
     blocks: dict[Path, list[Row]] = {}
     for row in rows:
         for depth in range(1, len(row.path) + 1):
             blocks.setdefault(row.path[:depth], []).append(row)
-    return {
-        path: tuple(layers) for path, layers in blocks.items()
-        if not any(map(is_hidden, layers)) and any(map(is_conv, layers))
-    }  # fmt: skip
+    shown: dict[Path, list[tuple[str, Block]]] = {}
+    for path, layers in blocks.items():
+        alike = shown.setdefault(_place_of(path), [])
+        if len(alike) < TRIED and any(map(is_conv, layers)) and not any(map(is_hidden, layers)):
+            alike.append(("-".join(path), tuple(layers)))
+    return shown
 
 
-def _opened(row: Row, blocks: dict[Path, Block], widths: set[int]) -> tuple[str, list[Row]]:
+def _opened(
+    row: Row, blocks: Sequence[tuple[str, Block]], widths: set[int]
+) -> tuple[str, list[Row]]:
     """The block of which a hidden one has the layers, and these; or no name and the row itself."""
-    for path, block in blocks.items():
+    for name, block in blocks:
         if layers := _like(row, block, widths):
-            return "-".join(path), layers
+            return name, layers
     return "", [row]
 
 
