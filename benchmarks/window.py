@@ -51,13 +51,12 @@ def keras_model():
 
 
 def with_unetzoo(folder, image):
-    from unetzoo.inference.fusing import fuse
+    from unetzoo.inference.fusing import for_prediction
     from unetzoo.inference.windows import sliding_window_slabs
-    from unetzoo.layers.onednn import hasten
 
     model = keras_model()
     model.load_weights(folder / "model.weights.h5")
-    model = hasten(fuse(model))
+    model = for_prediction(model)
 
     def work():
         classes, planes, done = np.empty(image.shape, "uint8"), [], 0

@@ -15,8 +15,8 @@ from commands import MODULES, command
 import audit
 import unetzoo
 from audit.cli import cli as audit_cli
-from unetzoo.cli import commands as unetzoo_commands
 from unetzoo.cli.commands import cli as unetzoo_cli
+from unetzoo.cli.failures import tell_failed
 from unetzoo.utils.errors import RunStopped
 
 LIST = "unetzoo.registry.list_models"
@@ -290,7 +290,7 @@ def test_a_wrong_fold_is_told_in_words_of_the_command(tmp_path):
 def test_of_many_cases_that_failed_the_first_are_told(capsys):
     failed = {f"case{n}": "it is empty; give classes=3." for n in range(8000)}
     with pytest.raises(SystemExit) as ended:
-        unetzoo_commands._tell(failed, "8000 failed")
+        tell_failed(failed, "8000 failed")
     lines = capsys.readouterr().err.splitlines()
     assert ended.value.code == 1
     assert lines[:2] == ["8000 failed", "case0: it is empty; give --classes 3."]

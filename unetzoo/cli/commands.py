@@ -1,8 +1,6 @@
 """``unetzoo``: the zoo on the command line."""
 
 import os
-import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,33 +10,26 @@ from click import Choice
 
 from unetzoo import __version__, registry
 from unetzoo.cli.asked import asked_for
+from unetzoo.cli.evaluate import evaluate
 from unetzoo.cli.folds import best, cross_validate
 from unetzoo.cli.options import (
-    ABOVE_0,
     FILE,
     FOLDER,
     WHOLE,
-    check_evaluation,
     data_options,
-    file_spacing_option,
-    labels_options,
-    model_options,
-    previous_option,
     train_options,
     which_option,
     workers_option,
 )
+from unetzoo.cli.predict import predict
 from unetzoo.cli.prepare import prepare, status
 from unetzoo.cli.team import number_of, team_options
-from unetzoo.utils.allocation import hold_little
-from unetzoo.utils.choices import EXPORTS, MASKS, PLANNED
-from unetzoo.utils.console import as_options, load_keras, run, say
+from unetzoo.utils.choices import EXPORTS, PLANNED
+from unetzoo.utils.console import load_keras, run, say
 from unetzoo.utils.devices import slurm_task
 from unetzoo.utils.files import check_folder, check_writable
-from unetzoo.utils.journal import keep_list
 from unetzoo.utils.lock import check_free, owned
 from unetzoo.utils.shards import ALONE
-from unetzoo.utils.text import counted, first_of
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -168,97 +159,8 @@ def train(
     say(folder)
 
 
-cli.add_command(prepare)
-cli.add_command(status)
-cli.add_command(cross_validate)
-cli.add_command(best)
-
-
-@cli.command()
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--out", "folder", required=True, type=FOLDER, help="Folder for the masks.")
-@model_options
-@click.option("--folds", help="Of a folder of nnU-Net: 0,1 or all. Default: every fold.")
-@click.option("--checkpoint", help="Of a folder of nnU-Net. Default: checkpoint_final.pth.")
-@previous_option
-@click.option(
-    "--canonical",
-    is_flag=True,
-    default=None,
-    help="Of a folder of nnU-Net: turn images to canonical axes first, as TotalSegmentator does.",
-)
-@click.option(
-    "--probabilities", is_flag=True, help="Also write probabilities: NIfTI, or .npy for pictures."
-)
-@click.option(
-    "--uncertainty",
-    is_flag=True,
-    help="Also write the entropy; with --mirror or several folds the variance, too.",
-)
-@file_spacing_option
-@click.option(
-    "--blocks",
-    type=ABOVE_0,
-    metavar="GB",
-    help="OME-Zarr block by block, in this much memory. Default: where an image is too large.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace masks that already exist.")
-@click.option(
-    "--format", type=Choice(MASKS), help="Format of the masks of volumes. Default: the image's own."
-)
-@click.option(
-    "--shard",
-    help="This job's share of the images: 2/8 is the second of 8; slurm asks SLURM's job array.",
-)
-def predict(
-    run_folder: Path, images: tuple[Path, ...], folder: Path, which: str, overwrite: bool,
-    shard: str | None, device: str | None, format: str | None, blocks: float | None,
-    file_spacing: tuple[float, float, float] | None, **options: Any,
-) -> None:  # fmt: skip
-    """Segment IMAGES, files or folders, with the network of the folder RUN.
-
-    RUN may also be a folder that nnU-Net has trained, a zip of one, or an export as ONNX. Each mask
-    has the grid of its image. Files that fail are listed at the end.
-    """
-    from unetzoo.data.datasets.inputs import cases_of, check_apart, check_targets, in_format, target
-    from unetzoo.data.datasets.inputs import shard as share
-    from unetzoo.interop.processing import is_exported
-    from unetzoo.pipeline.early import channels_of
-
-    options = {name: value for name, value in options.items() if value is not None}
-    channels, numbered = channels_of(run_folder, which, options)
-    found = cases_of(images, channels, numbered=numbered, file_spacing=file_spacing)
-    found = in_format(found, format)
-    cases = share(found, shard or "1/1")
-    check_targets(found, folder)
-    check_apart(found, folder)
-    check_folder(folder)
-    if shard is not None:
-        names = [target(case, folder).name for case in found]
-        keep_list(folder, "segmented", dict(zip(names, names, strict=True)))
-    task = f"segmenting {counted(len(cases), 'image')} with {run_folder}"
-    if is_exported(run_folder):
-        say(f"{task} in onnxruntime ...", err=True)
-    else:
-        hold_little()
-        load_keras(task, device)
-    from unetzoo.pipeline.loading import load_predictor
-    from unetzoo.pipeline.prediction import predict_cases
-    from unetzoo.utils.progress import bar_or_lines
-
-    predictor = load_predictor(run_folder, which, **options)
-    outcome = predict_cases(
-        predictor,
-        cases,
-        folder,
-        overwrite=overwrite,
-        blocks=blocks,
-        progress=bar_or_lines("segmenting"),
-    )
-    for path in outcome.written.values():
-        say(path)
-    _tell(outcome.failed, str(outcome))
+for command in (prepare, status, cross_validate, best, predict, evaluate):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -282,115 +184,6 @@ def export(run_folder: Path, folder: Path, format: str, which: str, overwrite: b
     from unetzoo.pipeline.export import export as run_export
 
     say(run_export(run_folder, folder, format, which=which, overwrite=overwrite))
-
-
-@cli.command()
-@click.argument("run_folder", metavar="[RUN]", required=False, type=FOLDER)
-@click.option("--masks", type=FOLDER, help="Score these masks, of any program; needs --data.")
-@click.option("--against", type=FOLDER, help="With --masks: compare them with these masks.")
-@click.option(
-    "--data", help="Labeled data; of tfds:NAME its test split. Default: the run's held-out cases."
-)
-@click.option("--test", is_flag=True, help="Score the test cases: imagesTs with labelsTs.")
-@click.option(
-    "--calibration", is_flag=True, help="Also say whether the probabilities can be trusted."
-)
-@click.option(
-    "--skips", is_flag=True, help="Also print how to switch off each skip, on the worst case."
-)
-@click.option(
-    "-o", "--out", "folder", type=FOLDER, help="Folder for the scores. Default: RUN/evaluation."
-)
-@model_options
-@previous_option
-@click.option(
-    "--tolerance", default=1.0, type=ABOVE_0, help="Tolerance of the surface Dice, in mm or pixels."
-)
-@click.option("--worst", default=3, type=click.IntRange(0), help="Number of cases to draw.")
-@labels_options
-def evaluate(
-    run_folder: Path | None, masks: Path | None, against: Path | None, data: str | None,
-    test: bool, calibration: bool, skips: bool, folder: Path | None, which: str, tolerance: float,
-    worst: int, labels: Any, classes: int | None, ignore: int | None, threshold: float | None,
-    geometry: str, device: str | None, previous: Path | None,
-    **options: bool | float,
-) -> None:  # fmt: skip
-    """Segment labeled cases with the network of the folder RUN, and score them.
-
-    Of the run's own data only the held-out cases are scored, of other data all cases. With --masks,
-    a folder of masks is scored instead, whoever made them.
-    """
-    numbers = {"labels": labels, "classes": classes, "ignore": ignore, "threshold": threshold}
-    if geometry != "header":
-        numbers["geometry"] = geometry
-    of_run = {"test": test, "calibration": calibration, "skips": skips}
-    of_run["previous"] = previous is not None
-    check_evaluation(run_folder, masks, against, data, numbers, of_run)
-    if masks is not None or run_folder is None:
-        _evaluate_masks([path for path in (masks, against) if path], data, folder,
-                        tolerance=tolerance, **numbers)  # fmt: skip
-        return
-    from unetzoo.cli.skips import cases_to_show, playground
-    from unetzoo.model_files import check_saved
-    from unetzoo.pipeline.early import check_scored, training_data
-    from unetzoo.pipeline.run import Run
-
-    out = folder or run_folder / "evaluation"
-    options = {name: value for name, value in options.items() if value is not None}
-    run = Run.read(run_folder)
-    scored_on = training_data(run.settings, data, test=test)
-    check_scored(run, scored_on, previous)
-    shown = cases_to_show(scored_on, run) if skips else {}
-    check_saved(run.model_file(which))
-    check_folder(out)
-    click.get_current_context().with_resource(owned(out))
-    hold_little()
-    load_keras(f"scoring {run_folder} on {scored_on.place}", device)
-    from unetzoo.pipeline.evaluator import calibrate
-    from unetzoo.pipeline.evaluator import evaluate as run_evaluation
-    from unetzoo.pipeline.loading import predictor_of_run
-
-    predictor = predictor_of_run(run_folder, which, previous=previous, **options)
-    measured: dict[str, Any] = {"tolerance": tolerance, "worst": worst, "test": test}
-    if calibration:
-        evaluation, trusted = calibrate(predictor, data, out, **measured)
-        say(f"{evaluation}\n\n{trusted}")
-    else:
-        say(evaluation := run_evaluation(predictor, data, out, **measured))
-    if skips:
-        say(f"\n{playground(evaluation, shown, run, out)}")
-    failed = evaluation.failed
-    _tell(failed, f"{counted(len(failed), 'case')} could not be scored" if failed else out)
-
-
-def _evaluate_masks(
-    masks: list[Path], data: str | None, folder: Path | None, **options: Any
-) -> None:
-    """Score one or two folders of masks; two are compared."""
-    from unetzoo.evaluation.comparison import compare, interval
-    from unetzoo.pipeline.masks import evaluate_masks
-
-    if folder is not None:
-        check_folder(folder)
-    scored = [evaluate_masks(path, data or "", **options) for path in masks]
-    for path, evaluation in zip(masks, scored, strict=True):
-        say(evaluation)
-        means = interval(evaluation.case_means)
-        say(f"mean Dice of a case of {path} (95 % of bootstrap samples): {means}\n")
-    if len(scored) > 1:
-        say(compare(*scored))
-    if folder is not None:
-        scored[0].write(folder)
-    _tell({name: why for one in scored for name, why in one.failed.items()}, folder or "")
-
-
-def _tell(failed: Mapping[str, str], summary: object) -> None:
-    """The summary and the first cases that failed on stderr; exit code 1 if any did."""
-    lines = [f"{name}: {as_options(sentence)}" for name, sentence in failed.items()]
-    for line in [str(summary), *first_of(lines)]:
-        say(line, err=True)
-    if failed:
-        sys.exit(1)
 
 
 def main() -> None:

@@ -184,9 +184,8 @@ def _export_nnunet(run: Run, saved: Path, folder: Path) -> Exported:
         written = write_folder(place, f"Dataset001_{name}", trained, stage_before(run))
         x = _drawn(run)
         expected = np.asarray(first_output(model.predict_on_batch(x)), "float32")
-        axes = [0, *(1 + axis for axis in trained.axes), 4]
-        logits = load_nnunet(written).models[0].predict_on_batch(x.transpose(axes))
-        back = np.asarray(logits).transpose(np.argsort(axes))
+        logits = load_nnunet(written).models[0].predict_on_batch(trained.turned(x))
+        back = trained.turned_back(np.asarray(logits))
         difference = _compared(back, expected, written.name, "this package's reader of nnU-Net")
     return Exported(folder, str(written.relative_to(place)), "nnU-Net's network", difference)
 

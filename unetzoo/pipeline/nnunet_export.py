@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unetzoo.interop.nnunet_writer import Trained
+from unetzoo.interop.nnunet_trained import Trained
 from unetzoo.pipeline.chosen import Chosen
 from unetzoo.pipeline.previous import place_before
 from unetzoo.pipeline.run import Run

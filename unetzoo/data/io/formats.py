@@ -2,24 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from unetzoo.data.io import dicom, dicom_seg, hdf5, itk, nifti, tiff, zarr
+from unetzoo.data.io import dicom, dicom_seg, hdf5, itk, tiff, zarr
 from unetzoo.data.io.containers import container_of
 from unetzoo.data.io.itk_headers import data_file
 from unetzoo.data.io.pictures import is_picture
 from unetzoo.data.io.units import Spacing, Unstated
 from unetzoo.data.io.volume_file import VolumeFile
 
-FORMATS: dict[str, ModuleType] = {
-    ".nii.gz": nifti, ".nii": nifti,
-    **dict.fromkeys(itk.READERS, itk),
-    **dict.fromkeys(tiff.ENDINGS, tiff),
-    **dict.fromkeys(zarr.ENDINGS, zarr),
-    **dict.fromkeys(hdf5.ENDINGS, hdf5),
+FORMATS = {  # the module of an ending
+    ".nii.gz": "nifti", ".nii": "nifti",
+    **dict.fromkeys(itk.READERS, "itk"),
+    **dict.fromkeys(tiff.ENDINGS, "tiff"),
+    **dict.fromkeys(zarr.ENDINGS, "zarr"),
+    **dict.fromkeys(hdf5.ENDINGS, "hdf5"),
 }  # fmt: skip
 ASKED = (tiff, zarr, hdf5)  # formats whose files need not state their spacing
 WRITTEN = {".nii": ".nii.gz", ".mhd": ".mha", ".nhdr": ".nrrd"}  # of a mask, if not the image's own
@@ -120,5 +121,7 @@ def parts_of(path: Path | str) -> list[Path]:
 
 
 def _format_of(path: Path) -> ModuleType:
+    """Imported when it is needed: NIfTI's loads nibabel, which takes longer than a bad command."""
     ending = volume_ending(path).lower()
-    return FORMATS[ending] if ending else nifti  # which explains what it expects
+    name = FORMATS[ending] if ending else "nifti"  # which explains what it expects
+    return import_module(f"unetzoo.data.io.{name}")

@@ -3,7 +3,6 @@
 import itertools
 
 import numpy as np
-from nibabel.affines import voxel_sizes
 
 from unetzoo.data.io.volume_file import VolumeFile
 
@@ -44,4 +43,5 @@ def spacing_of(affine: np.ndarray) -> tuple[float, ...]:
     >>> spacing_of(np.diag([-1, 1, 2.5, 1]))
     (1.0, 1.0, 2.5)
     """
-    return tuple(round(float(size), 6) for size in voxel_sizes(affine))
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    return tuple(round(float(size), 6) for size in sizes)

@@ -5,15 +5,10 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Self
 
 import numpy as np
-from nibabel.orientations import (
-    apply_orientation,
-    inv_ornt_aff,
-    io_orientation,
-    ornt_transform,
-)
 
 CANONICAL = np.array([[0, 1], [1, 1], [2, 1]])  # axes to the right, to the front, up: RAS+
 DEFLATE = 1032  # gzip's highest compression ratio
@@ -57,8 +52,8 @@ class VolumeFile:
         equally near, and the last digit of an affine would choose for each file anew.
         """
         if self.canon is None:
-            return io_orientation(self.affine)
-        return io_orientation(np.linalg.solve(self.canon, self.affine))
+            return _axes().io_orientation(self.affine)
+        return _axes().io_orientation(np.linalg.solve(self.canon, self.affine))
 
     def on_axes_of(self, first: "VolumeFile") -> Self:
         """The same file, turned to the canonical axes of another one."""
@@ -77,7 +72,7 @@ class VolumeFile:
     @property
     def canonical_affine(self) -> np.ndarray:
         """The affine of the same voxels in canonical order; an oblique one stays oblique."""
-        return self.affine @ inv_ornt_aff(self.orientation, self.shape)
+        return self.affine @ _axes().inv_ornt_aff(self.orientation, self.shape)
 
     @property
     def needed_bytes(self) -> int:
@@ -86,7 +81,7 @@ class VolumeFile:
 
     def to_canonical(self, values: np.ndarray) -> np.ndarray:
         """Values in the file's order of axes, turned to the canonical one; a view."""
-        return apply_orientation(values, self.orientation)
+        return _axes().apply_orientation(values, self.orientation)
 
     def box_of_canonical(self, box: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         """A box of canonical voxels, begin and end on each axis, in the file's order of axes."""
@@ -99,7 +94,8 @@ class VolumeFile:
 
     def from_canonical(self, values: np.ndarray) -> np.ndarray:
         """The way back; a view."""
-        return apply_orientation(values, ornt_transform(CANONICAL, self.orientation))
+        back = _axes().ornt_transform(CANONICAL, self.orientation)
+        return _axes().apply_orientation(values, back)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +129,13 @@ class ReadInParts(VolumeFile):
         out = np.empty((*self.shape, self.channels), dtype or self.dtype)
         self.read_into(out)
         return out
+
+
+def _axes() -> ModuleType:
+    """nibabel's orientations, imported with the first volume: a bad command does not wait."""
+    from nibabel import orientations
+
+    return orientations
 
 
 def straight_affine(spacing: Sequence[float], origin: Sequence[float] = (0, 0, 0)) -> np.ndarray:

@@ -23,7 +23,7 @@ from unetzoo.utils.claims import claimed
 from unetzoo.utils.files import replacing
 from unetzoo.utils.journal import noted
 
-FORMAT = 2  # of the files with measurements; to be raised when their content changes
+FORMAT = 3  # of the files with measurements; to be raised when their content changes
 
 
 def look_at_case(
@@ -72,7 +72,7 @@ def look_at_case(
         return answer
     shape = image.data.shape[:-1]
     whole = tuple((0, size) for size in shape)
-    box = nonzero_box(image.data) if len(shape) == 3 else whole
+    box = nonzero_box(image.data)
     answer["measured"] = {
         **case_statistics(case.name, image, labels.data, scheme.ignore, channels, box),
         "warnings": [_nameless(text, job) for text in texts],

@@ -192,7 +192,7 @@ def preparation_for(
 ) -> Preparation:
     """Choose how to prepare cases, by nnU-Net's rules for the training set.
 
-    Pictures are neither cropped nor, with ``"median"``, resampled. A channel named CT is normalized
+    With ``"median"`` pictures are not resampled. A channel named CT is normalized
     by the foreground of all cases, at most 10,000 voxels of each. Other channels are normalized
     case by case; if the crop leaves less than 3/4 of the median case, by the nonzero mask only.
 
@@ -219,7 +219,7 @@ def preparation_for(
             f"normalisation of {counted(len(normalisation), 'channel')}: expected "
             f"{first.channels}, as in case {name!r}."
         )
-    return Preparation(target, tuple(normalisation), crop=rank == 3, fill=fill)
+    return Preparation(target, tuple(normalisation), fill=fill)
 
 
 def prepare(

@@ -27,7 +27,7 @@ class CaseStatistics:
     """What is measured of one case, in plain numbers."""
 
     spacing: tuple[float, ...]
-    shape: tuple[int, ...]  # of a volume's nonzero box, or of the whole picture
+    shape: tuple[int, ...]  # of the nonzero box
     channels: int
     intensities: tuple[tuple[float, ...], ...]  # of foreground voxels, for each CT channel
     class_voxels: tuple[int, ...] = ()  # of each class, up to the largest that occurs
