@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 from unetzoo.layers.onednn import hasten
-from unetzoo.layers.slices import convolve_slices, is_sum_of_pictures, on_jax_cpu
+from unetzoo.layers.slices import FEW, convolve_slices, is_sum_of_pictures, on_jax_cpu
 
 RNG = np.random.default_rng(0)
 
 
+@pytest.mark.parametrize("channels", [3, FEW + 1])
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("strides", [1, 2, (1, 2, 2), (3, 1, 2)], ids=str)
 @pytest.mark.parametrize("kernel", [3, 1, (2, 3, 4), (1, 3, 3)], ids=str)
-def test_a_sum_of_pictures_is_keras_own_volume(padding, strides, kernel):
+def test_a_sum_of_pictures_is_keras_own_volume(channels, padding, strides, kernel):
     layer = keras.layers.Conv3D(4, kernel, strides, padding, use_bias=False)
-    x = RNG.standard_normal((2, 7, 6, 8, 3)).astype("float32")
+    x = RNG.standard_normal((2, 7, 6, 8, channels)).astype("float32")
     expected = keras.ops.convert_to_numpy(layer(x))
     found = convolve_slices(layer, keras.ops.convert_to_tensor(x), layer.kernel)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, atol=1e-5)
