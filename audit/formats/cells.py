@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from itertools import pairwise
 
 from audit.tables import Table
@@ -36,6 +37,40 @@ def _each(
                 yield start, table
 
 
+class Lines(list[str]):
+    """The lines of a text, which every format searches for the words of its header."""
+
+    @cached_property
+    def text(self) -> str:
+        """The whole text."""
+        return "\n".join(self)
+
+    @cached_property
+    def found(self) -> dict[str, list[int]]:
+        """The numbers of the lines that hold a word, for those that were searched for."""
+        return {}
+
+
+def having(word: str, lines: list[str]) -> list[int]:
+    """The numbers of the lines that hold a word; of 100,000 only few hold one of a header.
+
+    >>> having("b", ["ab", "a", "bb"])
+    [0, 2]
+    """
+    lines = lines if isinstance(lines, Lines) else Lines(lines)
+    if word not in lines.found:
+        lines.found[word] = list(_having(word, lines.text))
+    return lines.found[word]
+
+
+def _having(word: str, text: str) -> Iterator[int]:
+    number = begin = 0
+    while begin >= 0 and (place := text.find(word, begin)) >= 0:
+        number += text.count("\n", begin, place)
+        yield number
+        begin = text.find("\n", place)
+
+
 def unframed(line: str) -> str:
     """A line ``| a | b |`` of a Markdown or reStructuredText table as ``a  b``; others as they are.
 
@@ -62,7 +97,7 @@ def without_frames(lines: list[str], header: re.Pattern[str]) -> tuple[list[str]
 
     Without a header, the lines as they are.
     """
-    headers = [n for n, line in enumerate(lines) if "ayer" in line and header.match(unframed(line))]
+    headers = [n for n in having("ayer", lines) if header.match(unframed(lines[n]))]
     return ([unframed(line) for line in lines] if headers else lines), headers
 
 

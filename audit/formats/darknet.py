@@ -2,7 +2,7 @@
 
 import re
 
-from audit.formats.cells import Found, each_table
+from audit.formats.cells import Found, each_table, having
 from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
 
@@ -27,9 +27,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     Counts are worked out from the sizes; the log does not tell batch norms, which is said.
     """
-    headers = [
-        number for number, line in enumerate(lines) if "layer" in line and HEADER.match(line)
-    ]
+    headers = [number for number in having("layer", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         rows: list[Row] = []

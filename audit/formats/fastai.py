@@ -2,7 +2,7 @@
 
 import re
 
-from audit.formats.cells import Found, each_table
+from audit.formats.cells import Found, each_table, having
 from audit.formats.pytorch import LOST, keras_class
 from audit.formats.torchsummary import channels_last, turned
 from audit.formats.totals import count_of
@@ -22,7 +22,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     Only layers with another output than the layer before show it; the others have the same.
     """
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    headers = [number for number in having("ayer", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         rows: list[Row] = []

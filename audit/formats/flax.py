@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from audit.formats.cells import Found, cells_of, each_table
+from audit.formats.cells import Found, cells_of, each_table, having
 from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
 
@@ -26,7 +26,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     In nnx's a module counts the modules in it too, in linen's it does not.
     """
-    headers = [number for number, line in enumerate(lines) if "path" in line and HEADER.match(line)]
+    headers = [number for number in having("path", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         titles = cells_of(lines[start])

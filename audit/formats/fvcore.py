@@ -3,7 +3,7 @@
 import re
 from math import prod
 
-from audit.formats.cells import Found, cells_of, each_table
+from audit.formats.cells import Found, cells_of, each_table, having
 from audit.formats.pytorch import LOST
 from audit.formats.totals import count_of
 from audit.styles import Style, register
@@ -20,7 +20,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     The classes are not told. A module whose weights are printed has their exact count.
     """
-    headers = [number for number, line in enumerate(lines) if "#" in line and HEADER.match(line)]
+    headers = [number for number in having("#", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         counts: dict[str, int] = {}

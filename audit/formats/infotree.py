@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from audit.formats.cells import Found, each_table, not_cut, undone
+from audit.formats.cells import Found, each_table, having, not_cut, undone
 from audit.formats.pytorch import keras_class
 from audit.formats.torchsummary import channels_last, turned
 from audit.formats.totals import cut_before, totals_in
@@ -35,7 +35,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     Blocks become the rows' paths; a block whose layers are below the printed depth is a row, and
     so is one with parameters of its own.
     """
-    headers = [number for number, line in enumerate(lines) if "ayer" in line and HEADER.match(line)]
+    headers = [number for number in having("ayer", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         stated, length = totals_in(lines[start:end])

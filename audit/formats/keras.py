@@ -164,6 +164,8 @@ def connections_in(text: str) -> list[str]:
     >>> connections_in("conv[0][0], up[0][…decoder1-co…")
     ['conv[0][0]', 'up[0][0]', 'decoder1-co…[0][0]']
     """
+    if CUT not in text:
+        return CONNECTION.findall(text)
     *cut, whole = text.split(CUT)
     found = []
     for part in cut:

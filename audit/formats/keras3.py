@@ -7,7 +7,7 @@ import io
 import re
 from functools import partial
 
-from audit.formats.cells import Found, each_table, not_cut
+from audit.formats.cells import Found, each_table, having, not_cut
 from audit.formats.keras import (
     LOST,
     branches,
@@ -31,6 +31,7 @@ POSITIONS = {
 HEADER = re.compile(r"\s*[┃│║|]\s*Layer \(type\)\s*[┃│║|]\s*Output Shape\s*[┃│║|]\s*Param #")
 BARS = re.compile(r"[┃│║|]")
 BORDER = re.compile(r"\s*(?:[┏┡├└╇┗╭╰┌╔╠╚┣]|\+[-=]|\|[-=]+[+|])")
+SIDES = "│┃║"
 GRID = re.compile(r"\s*\+[-=]")
 NAMED = re.compile(r"(?P<name>[^(…]+)(?:…?\s*\((?P<kind>[^)…]*…?)|…)")
 COUNT = re.compile(r"[\d,]{1,26}$")
@@ -115,8 +116,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """
     headers = [
         number
-        for number, line in enumerate(lines)
-        if "ayer" in line and (HEADER.match(line) or _is_narrow(lines, number))
+        for number in having("ayer", lines)
+        if HEADER.match(lines[number]) or _is_narrow(lines, number)
     ]
 
     def read(start: int, end: int) -> Table | None:
@@ -151,12 +152,13 @@ def _rows(lines: list[str], flagged: bool) -> tuple[Row, ...]:
     blocks: list[list[str]] = []
     fresh = True
     for number, line in enumerate(lines):
-        if BORDER.match(line):
+        text = line.strip()
+        if text[:1] not in SIDES and BORDER.match(line):
             fresh = True
             continue
-        if "│" in line and line.strip()[-1] not in "│┃":
+        if "│" in text and text[-1] not in "│┃":
             not_cut(lines, number)
-        cells = _cells(line)
+        cells = _cells(text)
         if len(cells) < 3:
             continue
         if fresh or len(cells) != len(blocks[-1]) or (cells[2] and _is_count(blocks[-1][2])):
@@ -176,8 +178,8 @@ def _depth(cell: str) -> int:
 
 def _cells(line: str) -> list[str]:
     """A line's cells; a name may hold a ``|`` if the frame is drawn with other signs."""
-    bars = next((bar for bar in "│┃║" if bar in line), "|")
-    cells = line.strip().split(bars)[1:-1] or [""]
+    bar = "│" if "│" in line else next((side for side in SIDES if side in line), "|")
+    cells = line.split(bar)[1:-1] or [""]
     return [cells[0].rstrip(), *map(str.strip, cells[1:])]
 
 

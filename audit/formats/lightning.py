@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from audit.formats.cells import Found, each_table
+from audit.formats.cells import Found, each_table, having
 from audit.formats.pytorch import LOST, keras_class
 from audit.formats.torchsummary import channels_last, turned
 from audit.formats.totals import count_of
@@ -24,7 +24,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     Counts are rounded. A module's row is above those of the modules in it, if they are printed.
     """
-    headers = [number for number, line in enumerate(lines) if "Name" in line and HEADER.match(line)]
+    headers = [number for number in having("Name", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         titles = _cells(lines[start])

@@ -3,7 +3,7 @@
 import re
 from math import prod
 
-from audit.formats.cells import Found, cells_of, each_table
+from audit.formats.cells import Found, cells_of, each_table, having
 from audit.formats.totals import count_of
 from audit.styles import Style, register
 from audit.tables import Row, Shape, Table
@@ -25,9 +25,7 @@ KINDS = {
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """The tables in a text, each with the line number of its header."""
-    headers = [
-        number for number, line in enumerate(lines) if "ctivations" in line and HEADER.match(line)
-    ]
+    headers = [number for number in having("ctivations", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         titles = [title.lower() for title in cells_of(lines[start])]

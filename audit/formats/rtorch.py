@@ -3,7 +3,7 @@
 import re
 from math import prod
 
-from audit.formats.cells import Found, each_table
+from audit.formats.cells import Found, each_table, having
 from audit.formats.pytorch import LOST, keras_class
 from audit.styles import Style, register
 from audit.tables import Row, Table
@@ -24,7 +24,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     R prints the outermost modules alone; the sizes are not told.
     """
-    headers = [n for n, line in enumerate(lines) if "containing" in line and HEADER.match(line)]
+    headers = [n for n in having("containing", lines) if HEADER.match(lines[n])]
 
     def read(start: int, end: int) -> Table | None:
         header = HEADER.match(lines[start])

@@ -2,7 +2,7 @@
 
 import re
 
-from audit.formats.cells import Found, each_table
+from audit.formats.cells import Found, each_table, having
 from audit.formats.pytorch import LOST, keras_class
 from audit.formats.torchsummary import channels_last, turned
 from audit.formats.totals import count_of
@@ -22,7 +22,7 @@ STATED = {"Total": "total", "Trainable": "trainable", "Non-trainable": "not trai
 def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """The tables in a text, each with the line number of its header. The class is told
     of modules inside others only."""
-    headers = [n for n, line in enumerate(lines) if "Kernel Shape" in line and HEADER.match(line)]
+    headers = [n for n in having("Kernel Shape", lines) if HEADER.match(lines[n])]
 
     def read(start: int, end: int) -> Table | None:
         rows, stated = [], {}

@@ -74,6 +74,11 @@ def _clean(line: str, repairs: dict[str, None]) -> str:
     return line
 
 
+def _unescaped(line: str) -> str:
+    """A line without entities; one that stands for the end of a line is a space."""
+    return " ".join(html.unescape(line).splitlines())
+
+
 def _logged(line: str) -> str:
     """What a line of JSON holds, as Docker logs a program: ``{"log": "...", "stream": ...}``."""
     try:
@@ -93,7 +98,7 @@ STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (  # of a line, in this or
     ("tabs", lambda text: text.expandtabs(4)),
     ("HTML tags", lambda text: TAG.sub("", text) if "<" in text else text),
     ("quote or comment marks", lambda text: PREFIX.sub("", text)),
-    ("HTML entities", lambda text: html.unescape(text) if ENTITY.search(text) else text),
+    ("HTML entities", lambda text: _unescaped(text) if ENTITY.search(text) else text),
     (
         "non-breaking spaces",
         lambda text: text if text.isascii() else SPACES.sub(" ", text),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from audit.formats.cells import BadTextError
+from audit.formats.cells import BadTextError, Lines
 from audit.formats.keras import path_of
 from audit.formats.plain import parse_json
 from audit.sources.classes import classed
@@ -50,6 +50,9 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         if before:
+            if not gc.get_freeze_count():
+                gc.freeze()  # and back: what was made is old, and the next search passes over it
+                gc.unfreeze()
             gc.enable()
 
 
@@ -59,7 +62,7 @@ def _read_all(text: str, where: str) -> list[Table]:
             return [whole]
         lines, repairs = clean(framed(drawn(text)))
         lines, notes = unprefixed(lines)
-        repairs += notes
+        lines, repairs = Lines(lines), repairs + notes
         found: dict[int, Table | BadTextError] = {}
         for style in (*STYLES.values(), *READ_ONLY.values()):
             for start, table in style.parse(lines, repairs) if style.parse else ():
@@ -78,6 +81,8 @@ def _read_all(text: str, where: str) -> list[Table]:
         )
     unread = tuple(f"a table was not read: {error}" for error in errors)
     tables[0] = replace(tables[0], repairs=(*tables[0].repairs, *unread))
+    if not all(map(str.isprintable, lines)):
+        tables = list(map(_printable, tables))
     return [recovered(classed(_placed(table))) for table in tables]
 
 
@@ -94,10 +99,7 @@ def read(source: str | Path) -> Table:
 
 
 def _placed(table: Table) -> Table:
-    """The table with the blocks that the names of Keras's layers show; names that print."""
-    texts = (t for row in table for t in (row.name, row.layer_class, *row.path, *row.inputs))
-    if not all(map(str.isprintable, texts)):
-        table = replace(table, rows=tuple(map(_printable, table)))
+    """The table with the blocks that the names of Keras's layers show."""
     if not table.style.startswith(("keras", "markdown")):
         return table
     names = {row.name for row in table}
@@ -106,8 +108,12 @@ def _placed(table: Table) -> Table:
     return replace(table, rows=tuple(rows))
 
 
-def _printable(row: Row) -> Row:
-    """The row with control codes escaped, which anybody may have put into a text."""
+def _printable(table: Table) -> Table:
+    """The table with control codes escaped, which anybody may have put into a text."""
+    return replace(table, rows=tuple(map(_escaped, table)))
+
+
+def _escaped(row: Row) -> Row:
     path, inputs = tuple(map(printable, row.path)), tuple(map(printable, row.inputs))
     name, kind = printable(row.name), printable(row.layer_class)
     return row.but(name=name, layer_class=kind, path=path, inputs=inputs)

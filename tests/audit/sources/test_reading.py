@@ -100,6 +100,13 @@ def test_a_total_that_only_its_parts_tell_is_compared():
     assert said.endswith("90,309,764, the text states 90,309,763 (trainable and not)")
 
 
+@pytest.mark.parametrize("name", ["unet3d_19m.keras2.txt", "unet3d_90m.torchsummary.txt"])
+def test_an_entity_for_the_end_of_a_line_ends_none(name):
+    """Or the lines below it would have other numbers."""
+    text = text_of(name)
+    assert audit.read(f"a&#10;b&#10;c\n{text}").rows == audit.read(text).rows
+
+
 def test_a_word_about_a_row_of_html_takes_nothing_away():
     text = text_of(FILES[0])
     for words in ("a <tr> is a row\n", "<table><tr><td>an open row\n\n"):
