@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import numpy as np
@@ -22,7 +24,7 @@ from unetzoo.data.synthetic import write_dataset
 from unetzoo.pipeline.settings import Settings
 from unetzoo.pipeline.trainer import train
 from unetzoo.training.checkpoints import checkpoints
-from unetzoo.training.compile import compile_model
+from unetzoo.training.compile import compile_model, make_optimizer
 from unetzoo.training.distribution import ALONE, Team, distribute
 from unetzoo.training.history import read_history
 from unetzoo.training.loss_scaling import loss_scale
@@ -213,6 +215,19 @@ def test_two_devices_of_tensorflow_do_not_accumulate(data, tmp_path):
     with pytest.raises(ValueError, match="accumulate 3 with 2 devices: expected 1 on tensorflow"):
         train(settings, tmp_path / "run", team=Team(devices=2))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="others can")
+def test_an_optimizer_for_two_devices_of_tensorflow_does_not_accumulate():
+    import tensorflow as tf
+
+    two = SimpleNamespace(num_replicas_in_sync=2)
+    with (
+        mock.patch.object(tf.distribute, "get_strategy", return_value=two),
+        pytest.raises(ValueError, match="accumulate 3 with 2 devices: expected 1 on tensorflow"),
+    ):
+        make_optimizer(accumulate=3)
+    assert make_optimizer(accumulate=3).gradient_accumulation_steps == 3
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="it has no devices to count")

@@ -11,7 +11,7 @@ from unetzoo.losses.stray_labels import tell_plainly
 from unetzoo.metrics import DiceScore
 from unetzoo.saving import check_weights
 from unetzoo.training.checks import check_optimizer
-from unetzoo.training.distribution import share_statistics
+from unetzoo.training.distribution import check_accumulation, share_statistics
 from unetzoo.training.loss_scaling import leave_out_skipped, scaled
 from unetzoo.training.optimizers import ByUpdates, adam, sgd
 from unetzoo.utils.checks import whole
@@ -178,7 +178,8 @@ def make_optimizer(
         accumulate: how many batches each update takes the mean gradient of, as one batch that is so
             many times as large would give it, but for batch norm; the rate falls by updates.
 
-    Raises: ValueError for a name that is not known, or a number that is not above 0.
+    Raises: ValueError for a name that is not known, a number that is not above 0, and updates by
+        several batches on several devices of TensorFlow.
     Source: nnU-Net for SGD, poly and the norm of 12; S5.7 for Adam's rate.
 
     >>> rate = make_optimizer("sgd", schedule="poly", steps=100).learning_rate
@@ -187,6 +188,7 @@ def make_optimizer(
     """
     check_optimizer(name, learning_rate, schedule, clip)
     batches = whole("accumulate", accumulate)
+    check_accumulation(batches)
     rate = RATES[name] if learning_rate is None else learning_rate
     schedules = keras.optimizers.schedules
     updates = max(steps // batches, 1)

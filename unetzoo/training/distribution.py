@@ -21,6 +21,27 @@ GONE = re.compile("gloo|nccl|heartbeat|coordination|connection", re.IGNORECASE)
 ONE_OF = "expected jax, which trains on several devices and machines, or tensorflow on one machine"
 
 
+def check_accumulation(accumulate: int, devices: int | None = None) -> None:
+    """Raises: ValueError for an update by several batches, where the devices cannot do that.
+
+    Args:
+        accumulate: batches of an update.
+        devices: that share them; None for those of ``distribute``, within it.
+    """
+    if accumulate == 1 or keras.backend.backend() != "tensorflow":
+        return
+    if devices is None:
+        import tensorflow as tf
+
+        devices = tf.distribute.get_strategy().num_replicas_in_sync
+    if devices > 1:
+        raise ValueError(
+            f"accumulate {accumulate} with {devices} devices: expected 1 on tensorflow, whose "
+            "devices cannot gather gradients over batches; set KERAS_BACKEND=jax, or make the "
+            f"batch {accumulate} times as large."
+        )
+
+
 @dataclass(frozen=True)
 class Team:
     """The devices that share each batch, and this process's place among the processes.
@@ -45,13 +66,7 @@ class Team:
                 f"batch_size {batch_size}: expected a multiple of {self.devices}, the number of "
                 "devices that share it."
             )
-        backend = keras.backend.backend()
-        if accumulate > 1 and self.devices > 1 and backend == "tensorflow":
-            raise ValueError(
-                f"accumulate {accumulate} with {self.devices} devices: expected 1 on tensorflow, "
-                "whose devices cannot gather gradients over batches; set KERAS_BACKEND=jax, or "
-                f"give a batch_size of {accumulate * batch_size}."
-            )
+        check_accumulation(accumulate, self.devices)
 
     def wait(self, what: str) -> None:
         """Wait until all processes have come to the same place."""
