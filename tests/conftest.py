@@ -14,6 +14,7 @@ collect_ignore_glob = ["scripts/nnunet_*"]  # which import nnU-Net
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # some tests import PyTorch before unetzoo
 
 hypothesis_settings.register_profile("any machine", deadline=None)  # no seconds are asserted
 hypothesis_settings.load_profile("any machine")

@@ -178,6 +178,27 @@ def test_what_cannot_be_compared_is_told(scene, tmp_path):
         assert (said.returncode, said.stdout) == (2, "")
         assert sentence in said.stderr
     assert not (tmp_path / "best").exists()
+    before = (first / "best.json").read_bytes()
+    said = command("unetzoo", "best", first, "-o", first / "fold_0" / "..")
+    assert said.returncode == 2
+    assert "it is one of the cross-validations, whose best.json would be replaced" in said.stderr
+    assert (first / "best.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("members", [["."], ["../other"], ["../other"] * 1000])
+def test_choices_that_name_each_other_are_one_sentence(tmp_path, monkeypatch, members):
+    """Each would be read once more for every other one, without end."""
+    record = {"format": "unetzoo best", "version": 1, "postprocessing": [], "dice": {}}
+    for name, places in (("one", members), ("other", ["../one"] * len(members))):
+        (tmp_path / name).mkdir()
+        content = json.dumps({**record, "members": places})
+        (tmp_path / name / "best.json").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"members .*: expected cross-validations\); run it"
+    ) as told:
+        Chosen.read("one")
+    assert len(str(told.value)) < 250
 
 
 def test_a_file_of_probabilities_that_is_another_array_is_not_unpacked(tmp_path):

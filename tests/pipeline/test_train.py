@@ -300,7 +300,7 @@ def test_an_argument_that_the_network_does_not_take_is_named(small_data, tmp_pat
     [
         ("fold", 5), ("epochs", 0), ("precision", "float8"), ("patience", -1), ("batch_size", 2.0),
         ("loss", "hinge"),
-        ("patch", (0, 16)), ("patch", (16.0, 16)), ("patch", 16),
+        ("patch", (0, 16)), ("patch", (16.0, 16)), ("patch", 16), ("patch", (2**16, 2**16)),
         ("seed", -1), ("seed", 2**32), ("seed", 1.0), ("fill", float("nan")), ("data", ""),
     ],
 )  # fmt: skip
@@ -323,6 +323,32 @@ def test_a_damaged_record_is_one_sentence(tmp_path, text):
         Run.read(tmp_path / "none")
     with pytest.raises(ValueError, match=r"run.json: it is a file; expected the folder of a run"):
         Run.read(tmp_path / "run.json")
+
+
+def test_a_record_of_any_size_takes_no_memory(tmp_path):
+    with (tmp_path / "run.json").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match=r"run.json: not the record of a run: 1,099,511,627,776 b"):
+        Run.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("classes", "a\x1b[31m\n"), ("ignore", [[0] * 1000]), ("optimizer", ["adam"] * 1000),
+        ("learning_rate", "a\x1b[31m\n"), ("clip", [[0] * 1000]), ("evil\x1b[31m" * 99, 1),
+    ],
+)  # fmt: skip
+def test_a_damaged_setting_is_a_short_line(small_run, tmp_path, name, value):
+    record = json.loads((small_run / "run.json").read_text())
+    record["settings"][name] = value
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    for read in (Run.read, settings_at):
+        with pytest.raises(ValueError, match=r"run.json: not the .* of a run: ") as told:
+            read(tmp_path)
+        said = str(told.value).removeprefix(str(tmp_path))
+        assert said.isprintable()
+        assert len(said) < 450
 
 
 @pytest.mark.parametrize(

@@ -215,3 +215,10 @@ def test_stages_that_halve_nothing_and_slices_of_no_axis_are_told(tmp_path):
         with pytest.raises(ValueError, match=place) as error:
             read_plan(path)
         assert str(path) in str(error.value)
+
+
+def test_a_plan_of_any_size_takes_no_memory(tmp_path):
+    with (tmp_path / "plan.json").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match=r"plan.json: 1,099,511,627,776 bytes, .*expected a plan"):
+        read_plan(tmp_path / "plan.json")

@@ -88,6 +88,11 @@ def find_best(
     Source: nnU-Net 2.8.1, ``find_best_configuration``.
     """
     folder, members = Path(folder), [Chosen.read(place) for place in folders]
+    if folder.resolve() in [member.folder.resolve() for member in members]:
+        raise ValueError(
+            f"{folder}: it is one of the cross-validations, whose best.json would be replaced; "
+            "expected another folder for the choice."
+        )
     singles = compared(members)
     candidates: dict[str, tuple[Iterable, tuple[Chosen, ...]]] = {
         name: (cases, (member,))

@@ -1,5 +1,6 @@
 """Which values the settings of a run may have; checked without Keras and without the data."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,9 +16,12 @@ from unetzoo.utils.checks import check, is_whole
 from unetzoo.utils.choices import CASCADE, LAST_SEED, LOSSES, PRECISIONS, REMAT
 from unetzoo.utils.text import counted
 
+VOXELS = 2**31  # of a patch
+
 
 def _are_sizes(patch: Any) -> bool:
-    return isinstance(patch, (list, tuple)) and bool(patch) and all(map(is_whole, patch))
+    listed = isinstance(patch, (list, tuple)) and bool(patch)
+    return listed and all(map(is_whole, patch)) and math.prod(patch) <= VOXELS
 
 
 def _are_kinds(kinds: Any) -> bool:
@@ -44,7 +48,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda data: isinstance(data, str) and data != "",
         "a folder, a CSV file, patterns or tfds:NAME",
     ),
-    "patch": (_are_sizes, "whole numbers of at least 1, such as (64, 64, 64)"),
+    "patch": (
+        _are_sizes,
+        f"whole numbers of at least 1, such as (64, 64, 64), and {VOXELS:,} voxels at most",
+    ),
     **dict.fromkeys(COUNTS, (is_whole, _WHOLE)),
     "patience": (
         lambda epochs: epochs is None or is_whole(epochs),

@@ -105,10 +105,12 @@ def _parts(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     parts: dict[str, Any] = {"postprocessing": steps, "dice": dice}
     if "members" in record:
         places = [folder / str(place) for place in record["members"]]
-        members = tuple(Chosen.read(place) for place in places if place.resolve() != folder)
-        if not members or any(member.members for member in members):
+        for place in places:  # before their own members are read: these could go on without end
+            if "members" in read_json(place / NAME, "the folder of a cross-validation"):
+                places = []
+        if not places:
             raise ValueError(f"members {short(record['members'])}: expected cross-validations")
-        return {**parts, "members": members}
+        return {**parts, "members": tuple(map(Chosen.read, places))}
     folds, model, overlap = tuple(record["folds"]), record["model"], record["overlap"]
     if not folds or not all(is_whole(number, least=0) for number in folds):
         raise ValueError(f"folds {short(folds)}: expected whole numbers of at least 0")

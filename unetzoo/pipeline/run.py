@@ -20,11 +20,13 @@ from unetzoo.training.checkpoints import BEST, checkpoints
 from unetzoo.utils.checks import whole
 from unetzoo.utils.choices import MODELS
 from unetzoo.utils.files import missing, replacing
-from unetzoo.utils.json_values import parsed, read_json
+from unetzoo.utils.json_values import content_of, parsed, read_json
 from unetzoo.utils.kernels import keras_backend
+from unetzoo.utils.text import printable, shortened
 
 RUN = "run.json"
 PLAN = "plan.json"  # that the settings are made from, if there is one
+LONGEST = 300  # characters of what is wrong with a record
 PREPARED = "prepared"  # default folder of prepared cases
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
@@ -117,13 +119,13 @@ class Run:
                 path, reason = Path(folder), "it is a file"
             raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
         try:
-            record = parsed(path.read_bytes())
+            record = parsed(content_of(path))
             if isinstance(record, dict):
                 record.setdefault("layout", "")  # not in older records
                 record.setdefault("continued", [])
             parts = {name: _part(record, name, make) for name, make in _PARTS.items()}
         except ValueError as error:
-            reason = str(error).removesuffix(".")
+            reason = _brief(error)
             raise ValueError(
                 f"{path}: not the record of a run: {reason}; expected what unetzoo train wrote."
             ) from error
@@ -202,7 +204,7 @@ def settings_at(path: Path | str) -> Settings:
     try:
         return Settings.from_json(record.get("settings", record))
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = str(error).removesuffix(".")
+        reason = _brief(error)
         raise ValueError(
             f"{file}: not the settings of a run: {reason}; expected what unetzoo train wrote."
         ) from error
@@ -232,6 +234,11 @@ def _part(record: object, name: str, make: Callable[[Any], Any]) -> Any:
         return make(record[name])
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{name}: a part is missing or has the wrong type") from error
+
+
+def _brief(error: Exception) -> str:
+    """What is wrong with a record, on one line, whatever its values hold."""
+    return printable(shortened(str(error).removesuffix("."), LONGEST))
 
 
 def versions() -> dict[str, str]:

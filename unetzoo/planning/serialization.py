@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from unetzoo.data.preprocessing import normalization
 from unetzoo.planning.plans import Configuration, DatasetStatistics, Plan
-from unetzoo.utils.json_values import parsed, short, tuples
+from unetzoo.utils.json_values import content_of, parsed, short, tuples
 from unetzoo.utils.text import printable, write_text
 
 Part = TypeVar("Part", Configuration, DatasetStatistics)
@@ -50,7 +50,7 @@ def read_plan(path: Path | str) -> Plan:
     Raises: ValueError, one sentence that names the file, the place in it and the fault.
     """
     try:
-        content = parsed(Path(path).read_bytes())
+        content = parsed(content_of(Path(path)))
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}; expected a plan.") from error
     except ValueError as error:

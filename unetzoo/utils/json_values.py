@@ -43,12 +43,20 @@ def read_json(path: Path, expected: str) -> Any:
     """
     if reason := missing(path):
         raise ValueError(f"{path}: {reason}; expected {expected}.")
-    if (size := path.stat().st_size) > MOST:
-        raise ValueError(f"{path}: {size:,} bytes, {MOST:,} at most are read; expected {expected}.")
     try:
-        return parsed(path.read_bytes())
+        return parsed(content_of(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}; expected {expected}.") from error
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file, for ``parsed``.
+
+    Raises: ValueError, as ``parsed`` does, where it is larger than 64 MiB; OSError.
+    """
+    if (size := path.stat().st_size) > MOST:
+        raise ValueError(f"{size:,} bytes, {MOST:,} at most are read")
+    return path.read_bytes()
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
