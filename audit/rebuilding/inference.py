@@ -35,7 +35,7 @@ def inferred(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...
     if hidden := next(filter(is_hidden, rows), None):
         raise ValueError(
             f"row {hidden.name!r}: it is a block of {hidden.total:,} numbers whose layers the "
-            "table does not show; print the network with more depth (torchinfo: depth=9)."
+            "table does not show; print the network with more depth (torchinfo: depth=99)."
         )
     rank = int(first.layer_class[4])
     _check_sizes(table, rows, rank)
