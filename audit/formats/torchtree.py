@@ -191,7 +191,9 @@ def _block(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> I
         own = Rounded(left, slack) if slack else left
         name, kind = "-".join(path) or block.name, keras_class(block.name)
         yield Row(name, kind, (None,), {"all": own}, own, path=path[:-1])
-    elif path and block.count is None and _told(block.name, block.arguments)[1]:
+    elif (
+        path and block.count is None and any((_told(block.name, block.arguments)[1] or {}).values())
+    ):
         yield _row(path, block)  # a layer that holds one, such as a convolution that pads itself
 
 
