@@ -239,14 +239,14 @@ def test_a_print_joins_a_map_that_was_made_larger(up):
 
 
 def test_a_print_whose_lists_run_by_turns_is_one_sentence():
-    """As nnU-Net's: all blocks of the decoder, then all transposed convolutions, then all heads."""
+    """nnU-Net's: all blocks of the decoder, then all transposed convolutions, then all heads."""
     nn = pytest.importorskip("torch").nn
-    ups = nn.ModuleList([nn.ConvTranspose2d(16, 8, 2, 2), nn.ConvTranspose2d(8, 4, 2, 2)])
-    down = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 8, 3, 2), nn.Conv2d(8, 16, 3, 2))
-    blocks = nn.ModuleList([nn.Conv2d(16, 8, 3), nn.Conv2d(8, 4, 3)])
-    network = nn.ModuleDict(
-        {"down": down, "blocks": blocks, "ups": ups, "head": nn.Conv2d(4, 2, 1)}
-    )
+    unet = pytest.importorskip("dynamic_network_architectures.architectures.unet")
+    network = unet.PlainConvUNet(
+        1, 3, (4, 8, 16), nn.Conv2d, 3, (1, 2, 2), 2, 3, 2, conv_bias=True,
+        norm_op=nn.InstanceNorm2d, norm_op_kwargs={"affine": True}, nonlin=nn.LeakyReLU,
+    )  # fmt: skip
+    assert audit.read(repr(network)).total == sum(p.numel() for p in network.parameters())
     with pytest.raises(ValueError, match="in the order of their definition") as failure:
         audit.rebuild(repr(network))
     assert "\n" not in str(failure.value)
@@ -254,7 +254,7 @@ def test_a_print_whose_lists_run_by_turns_is_one_sentence():
 
 def test_a_print_that_shrinks_to_nothing_is_one_sentence():
     nn = pytest.importorskip("torch").nn
-    layers = [nn.Conv2d(1, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.MaxPool2d(2)]
+    layers = [nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.MaxPool2d(2), nn.ReLU()]
     with pytest.raises(ValueError, match="in the order of their definition"):
         audit.rebuild(repr(nn.Sequential(*layers, nn.Conv2d(4, 2, 1))))
 
