@@ -50,7 +50,10 @@ def _rows(counts: dict[str, int]) -> list[Row]:
     """The innermost modules; what a module holds more than those in it is a row too."""
     inside: dict[str, list[str]] = {}
     for name in counts:
-        inside.setdefault(name.rpartition(".")[0], []).append(name)
+        around = name.rpartition(".")[0]
+        while around and around not in counts:  # a list that holds one module has no row
+            around = around.rpartition(".")[0]
+        inside.setdefault(around, []).append(name)
     rows = []
     for name, count in counts.items():
         inner = {part: counts[part] for part in inside.get(name, [])}

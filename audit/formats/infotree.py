@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from audit.formats.cells import Found, each_table, having, not_cut, undone
+from audit.formats.held_twice import counted_again
 from audit.formats.pytorch import keras_class
 from audit.formats.torchsummary import channels_last, turned
 from audit.formats.totals import cut_before, totals_in
@@ -55,6 +56,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
             rows = rows[1:]  # the root's count is that of all its layers
         style = "torchinfo" if root else "torch-summary"
         done = (*repairs, *undone(lines[start]), *cut_before(stated, lines[start:end]))
+        done = (*done, *counted_again(rows))
         return Table(root, tuple(rows), style, stated, done)
 
     return each_table(headers, lines, read)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from audit.formats.cells import Found, each_table, not_cut, undone, without_frames
+from audit.formats.held_twice import called_once
 from audit.formats.pytorch import (
     CONTAINERS,
     LOST,
@@ -149,12 +150,13 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
             elif rows and STARTED.match(lines[number]):
                 not_cut(lines, number)
                 unread.append(short(lines[number].strip()))
+        rows, twice = called_once(rows)
         if "Input Shape" in lines[start]:
             rows = [replace(row, shape=(None,)) for row in rows]  # the outputs are not told
         stated |= _sizes(lines[start:end])
         style = "pytorch-model-summary" if "Tr. Param" in lines[start] else "torchsummary"
         told = f"{counted(len(unread), 'line')} not read: {few(unread, most=3)}"
-        notes = (*[told] * bool(unread), *cut_before(stated, lines[start:end]))
+        notes = (*[told] * bool(unread), *cut_before(stated, lines[start:end]), *twice)
         done = (*repairs, *undone(printed[start]), *notes)
         return Table("", tuple(turned(rows)), style, stated, done)
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from math import prod
 from typing import Any
 
 from audit.formats.cells import BadTextError, Found, not_cut
+from audit.formats.held_twice import each_once
 from audit.formats.pytorch import LOST, keras_class
+from audit.formats.torchcounts import counted, named
 from audit.formats.totals import count_of
 from audit.styles import Style, register
 from audit.tables import Rounded, Row, Shape, Table, slack_of
@@ -28,18 +29,12 @@ PARAMETER = re.compile(
     r"(?P<arguments>[\dx]+)(?P<end>[\])]?)"
 )
 NUMBERS = re.compile(r"(?:^|, )(\d{1,18})(?=,|$)")
-KERNEL = re.compile(r"kernel_size=\(([\d, ]+)\)")
 MOST = 200_000  # modules: a few lines of "9999 x Block" could stand for any number
 DEEPEST = 60  # blocks within blocks
 STATISTIC = re.compile(r".*%|[\d.]+ ?[kKMGBTPmun]?(?:MACs?|Mac|FLOPs?|FLOPS|s)$")
 PRINTED = re.compile(r"(?:#params: )?(\d[\d.,]*\s?[kKMGBT]?)(?:(?: =|,) [^,]*% ?Params|, #|$)")
 SHARE = re.compile(r", [^,=]*% ?Params$")
 WITH_STATISTICS = "torchrepr-statistics"
-GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-NOTHING = re.compile(
-    r".*(ReLU|Pool|Dropout|Pad|Identity|latten|Upsampl|oftmax|oftplus|igmoid|anh|ELU|SiLU|wish|"
-    r"Mish|Shuffle|Shrink|Threshold|Loss)"
-)
 
 
 @dataclass(slots=True)
@@ -82,15 +77,19 @@ def _table(name: str, nodes: list[_Node], repairs: tuple[str, ...], start: int) 
     """The table of a tree, whose first node is the root."""
     root = nodes[0]
     root.name = name
+    stated = {} if root.count is None else {"total": root.count}
+    counted = stated or any(node.count is not None for node in nodes)
+    notes: tuple[str, ...] = ()
+    if not counted:
+        nodes, notes = each_once(nodes)
     rows = tuple(islice(_block(nodes, 0, len(nodes), ()), MOST + 1))
     if len(rows) > MOST:
         raise BadTextError(f"line {start + 1}: expected at most {MOST:,} modules.")
     unknown = {row.layer_class: None for row in rows if "uncounted" in row.settings}
-    note = (f"{', '.join(unknown)}: parameters not printed, taken as 0",) if unknown else ()
-    stated = {} if root.count is None else {"total": root.count}
-    counted = stated or any(node.count is not None for node in nodes)
+    if unknown:
+        notes = (f"{', '.join(unknown)}: parameters not printed, taken as 0", *notes)
     style = WITH_STATISTICS if counted else "torchrepr"
-    return Table(name, rows, style, stated, (*repairs, *note))
+    return Table(name, rows, style, stated, (*repairs, *notes))
 
 
 def _nodes(lines: list[str], number: int, indent: int) -> tuple[list[_Node], int]:
@@ -182,7 +181,7 @@ def _rows(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> It
 
 
 def _block(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> Iterator[Row]:
-    """The rows of a block and, if its count is printed, what it holds beside its modules."""
+    """The rows of a block, then what it holds beside its modules, as a count or arguments tell."""
     block = nodes[start]
     left, slack = block.count or 0, slack_of([block.count or 0])
     for row in _rows(nodes, start + 1, end, path):
@@ -192,6 +191,10 @@ def _block(nodes: list[_Node], start: int, end: int, path: tuple[str, ...]) -> I
         own = Rounded(left, slack) if slack else left
         name, kind = "-".join(path) or block.name, keras_class(block.name)
         yield Row(name, kind, (None,), {"all": own}, own, path=path[:-1])
+    elif (
+        path and block.count is None and any((_told(block.name, block.arguments)[1] or {}).values())
+    ):
+        yield _row(path, block)  # a layer that holds one, such as a convolution that pads itself
 
 
 def _row(path: tuple[str, ...], node: _Node) -> Row:
@@ -216,7 +219,7 @@ def _told(name: str, arguments: str) -> tuple[Shape, dict[str, int] | None, dict
     numbers = [int(n) for n in NUMBERS.findall(arguments)]
     channels = numbers[1:2] if re.search("Conv|GroupN", name) else numbers[: name != "Parameter"]
     if "out_features" in arguments:
-        channels = [_named(arguments, "out_features")]
+        channels = [named(arguments, "out_features")]
     convolves = "Conv" in name and len(numbers) > 1
     settings = {"printed": arguments} | ({"in_channels": numbers[0]} if convolves else {})
     return (None, *channels), counted(name, numbers, arguments), settings
@@ -227,69 +230,6 @@ def _agreed(parameters: dict[str, int] | None, printed: int) -> dict[str, int]:
     count = sum((parameters or {}).values())
     agree = parameters is not None and abs(count - printed) <= slack_of([printed])
     return parameters if parameters is not None and agree else {"all": printed}
-
-
-def _named(arguments: str, name: str, default: int = 0) -> int:
-    match = re.search(rf"\b{name}=(\d{{1,18}})", arguments)
-    return int(match[1]) if match else default
-
-
-def counted(name: str, numbers: list[int], arguments: str) -> dict[str, int] | None:
-    """Parameters by role, from a module's printed arguments; None if those do not tell.
-
-    >>> counted("Linear", [], "in_features=3, out_features=4, bias=True")
-    {'kernel': 12, 'bias': 4}
-    """
-    kernel = KERNEL.search(arguments) if "Conv" in name else None
-    if kernel and len(numbers) >= 2:
-        size = prod(map(int, re.findall(r"\d{1,9}", kernel[1])))
-        weights = size * numbers[0] * numbers[1] // (_named(arguments, "groups", 1) or 1)
-        return {"kernel": weights} | ({} if "bias=False" in arguments else {"bias": numbers[1]})
-    if name in ("Linear", "Bilinear"):
-        outputs = _named(arguments, "out_features")
-        inputs = [_named(arguments, f"in{which}_features", 1) for which in ("", "1", "2")]
-        return {"kernel": prod(inputs) * outputs} | (
-            {} if "bias=False" in arguments else {"bias": outputs}
-        )
-    if name == "MultiheadAttention" and "out_features" in arguments:  # its last projection's
-        width = _named(arguments, "out_features")
-        biases = {} if "bias=False" in arguments else {"bias": 4 * width}
-        return {"kernel": 4 * width * width} | biases
-    if name == "Parameter" or (name == "PositionEmbeddings" and "grid=(" in arguments):
-        role = "all" if name == "Parameter" else "embeddings"
-        return {role: prod(map(int, re.findall(r"\d{1,9}", arguments)))}
-    if "Norm" in name:
-        return _norm(name, numbers, arguments)
-    if name == "Embedding" and len(numbers) >= 2:
-        return {"kernel": numbers[0] * numbers[1]}
-    if name == "PReLU":
-        return {"slope": _named(arguments, "num_parameters", 1)}
-    if name in GATES and len(numbers) >= 2:
-        return _recurrent(GATES[name], numbers[0], numbers[1], arguments)
-    return {} if NOTHING.match(name) else None
-
-
-def _norm(name: str, numbers: list[int], arguments: str) -> dict[str, int]:
-    """Batch norm has parameters unless it says not, instance norm only if it says so."""
-    if "affine=False" in arguments or ("Instance" in name and "affine=True" not in arguments):
-        return {}
-    shape = re.match(r"\(([\d, ]+)\)", arguments)
-    if shape:
-        size = prod(map(int, re.findall(r"\d{1,9}", shape[1])))
-    else:
-        size = numbers[1 if name == "GroupNorm" and len(numbers) > 1 else 0] if numbers else 0
-    bias = "bias=False" not in arguments and name != "RMSNorm"
-    return {"scale": size} | ({"shift": size} if bias else {})
-
-
-def _recurrent(gates: int, inputs: int, hidden: int, arguments: str) -> dict[str, int]:
-    """For each layer and direction: gates x hidden x (inputs + hidden), and two biases."""
-    directions = 2 if "bidirectional=True" in arguments else 1
-    layers = _named(arguments, "num_layers", 1)
-    inner = gates * hidden * (directions * hidden + hidden) * directions * (layers - 1)
-    kernel = gates * hidden * (inputs + hidden) * directions + inner
-    bias = 0 if "bias=False" in arguments else 2 * gates * hidden * directions * layers
-    return {"kernel": kernel, "bias": bias}
 
 
 register(

@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 from audit.comparison.alignment import family_of
-from audit.rebuilding.maps import Assumed, Maps, Value
+from audit.rebuilding.maps import GROWN, Assumed, Maps, Value
 from audit.rebuilding.module import Fit, Module, Sizes, module_of
 from audit.rebuilding.modules import fits, widths_read
 from audit.tables import Row
 
 MOST_SKIPS = 4  # maps that one concatenation reads besides the row before it
 READ_AGAIN = re.compile("Concatenate|Transpose|UpSampling")  # by what several may read a map
+ORDER = (
+    "a print has its rows in the order of their definition; print the network with torchinfo or "
+    "torchsummary"
+)
 GATES = ("sigmoid", "softmax")
 NORMS = ("BatchNormalization", "GroupNormalization")
 PASSED = (*NORMS, "ReLU", "LeakyReLU", "PReLU")
@@ -55,10 +59,10 @@ class Wiring(Maps):
         options = list(self._options(module)) or list(self._options(replace(module, each=True)))
         options.sort(key=lambda option: option.cost)
         if not options:
+            reason = ORDER if module.sizes is None else "the table is cut, or shows too little"
             raise ValueError(
                 f"row {row.name!r}: no layer of class {row.layer_class!r} gives its shape and its "
-                f"{row.total:,} numbers from the maps before it; the table is cut, or shows too "
-                "little."
+                f"{row.total:,} numbers from the maps before it; {reason}."
             )
         best = options[0]
         source = self._joined(best)
@@ -156,6 +160,7 @@ class Wiring(Maps):
             if value.width in widths:
                 for fit in fits(module, value.sizes, value.width):
                     cost = BRANCH - (value.kind == "Concatenate") + fit.cost + number / 1000
+                    cost += BRANCH * bool(GROWN.search(current.kind))  # which a join reads
                     yield Option(cost, (value,), "", value.sizes, fit)
 
     def _resized(self, module: Module, value: Value) -> Iterator[tuple[Sizes, float]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from audit.formats.pytorch import is_block
-from audit.rebuilding.choices import Wiring
+from audit.rebuilding.choices import ORDER, Wiring
 from audit.rebuilding.hidden import is_hidden
 from audit.rebuilding.maps import Assumed, Value
 from audit.rebuilding.module import Module, Sizes, module_of
@@ -35,7 +35,7 @@ def inferred(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...
     if hidden := next(filter(is_hidden, rows), None):
         raise ValueError(
             f"row {hidden.name!r}: it is a block of {hidden.total:,} numbers whose layers the "
-            "table does not show; print the network with more depth (torchinfo: depth=9)."
+            "table does not show; print the network with more depth (torchinfo: depth=99)."
         )
     rank = int(first.layer_class[4])
     _check_sizes(table, rows, rank)
@@ -50,11 +50,14 @@ def inferred(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...
     if network.shows_ups and not joins:
         network.assume("no skips (or additions of equal maps, as in LinkNet)", "the network")
     ends = [value for value in network.values.values() if not value.readers]
-    if network.current.width < max(value.width for value in ends) and not first.shape[1:-1]:
-        raise ValueError(
-            f"{table.name!r}: nothing reads {_named_few(ends[:-1])}: a print has its rows in the "
-            "order of their definition; print the network with torchinfo or torchsummary."
-        )
+    if not first.shape[1:-1]:
+        if network.current.width < max(value.width for value in ends):
+            raise ValueError(f"{table.name!r}: nothing reads {_named_few(ends[:-1])}: {ORDER}.")
+        if twice := [value for value in network.values.values() if network.grows_again(value)]:
+            raise ValueError(
+                f"{table.name!r}: {_named_few(twice)}: no layer stands between two that make a map "
+                f"larger: {ORDER}."
+            )
     for value in ends[:-1]:
         network.assume("nothing reads it, so it is an output", value.name)
     return network.steps, tuple(value.name for value in ends)

@@ -1,50 +1,16 @@
 """The arguments of each layer class, solved from a row's shape and count and from what it reads."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import cycle, permutations
 from typing import Any
 
-from audit.comparison.forms import CERTAIN, Form
-from audit.tables import Row, Shape
+from audit.comparison.forms import CERTAIN, Form, groups_of
+from audit.rebuilding.module import one
+from audit.rebuilding.site import Site
+from audit.tables import Row
 
 Arguments = dict[str, Any]
 STRIDES = (1, 2, 3, 4)
-
-
-@dataclass
-class Site:
-    """A row, the shapes that it reads, and what is found out about it.
-
-    Attributes:
-        row: the row.
-        reads: the shapes that it reads, the batch axis first.
-        forms: of a convolution, the best first.
-        last: whether nothing reads it.
-        activated: whether an activation or a norm reads it.
-        assumed: what is assumed, in words.
-    """
-
-    row: Row
-    reads: list[Shape]
-    forms: list[Form]
-    last: bool
-    activated: bool
-    assumed: list[str] = field(default_factory=list)
-
-    @property
-    def width(self) -> int:
-        """Its channels. Raises: ValueError if they are not known."""
-        width = self.row.shape[-1] if self.row.shape else None
-        if not width:
-            raise ValueError(f"row {self.row.name!r}: its channels are not known.")
-        return width
-
-    @property
-    def sizes(self) -> list[tuple[int, int]]:
-        """What each axis has before and after; empty if that is not known."""
-        pairs = list(zip(self.reads[0][1:-1], self.row.shape[1:-1], strict=False))
-        return [(a, b) for a, b in pairs if a and b] if None not in sum(pairs, ()) else []
 
 
 def _rank(row: Row) -> int:
@@ -82,26 +48,30 @@ def _activation(site: Site, plain: bool) -> Arguments:
     return {"activation": kind}
 
 
-def _stepped(site: Site, side: int) -> Arguments:
+def _stepped(site: Site, *kernel: int) -> Arguments:
     """Strides and padding of a convolution."""
     for step in STRIDES:
         if all(b == -(-a // step) for a, b in site.sizes):
             return {"strides": step, "padding": "same"}
-        if all(b == (a - side) // step + 1 for a, b in site.sizes):
+        if all(b == (a - k) // step + 1 for k, (a, b) in zip(cycle(kernel), site.sizes)):
             return {"strides": step}
     raise ValueError(f"row {site.row.name!r}: no stride gives its shape.")
 
 
 def _tidy(arguments: Arguments) -> Arguments:
-    defaults = {"strides": 1, "use_bias": True}
+    defaults = {"strides": 1, "use_bias": True, "groups": 1, "dilation_rate": 1}
     return {key: value for key, value in arguments.items() if defaults.get(key) != value}
 
 
 def _conv(site: Site) -> Arguments:
-    side = _side(site, form := _form(site))
+    form = _form(site)
+    kernel = site.row.settings.get("kernel_size") or (_side(site, form),) * _rank(site.row)
+    spread = max(site.row.settings.get("dilation_rate", (1,)))
+    steps = _stepped(site, *(spread * (k - 1) + 1 for k in kernel))
     return _tidy({
-        "filters": form.outputs, "kernel_size": side, **_stepped(site, side),
-        "use_bias": form.bias, **_activation(site, plain=False),
+        "filters": form.outputs, "kernel_size": one(kernel), **steps,
+        "use_bias": form.bias, "groups": groups_of(site.row), "dilation_rate": spread,
+        **_activation(site, plain=False),
     })  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """The layers of a network that is being rebuilt, and the maps that they give."""
 
+import re
 from dataclasses import dataclass, field
 
 from audit.rebuilding.module import Sizes, one
 from audit.rebuilding.steps import Step
 from unetzoo.utils.text import printable
 
+GROWN = re.compile("Transpose|UpSampling")  # the classes that make maps larger
 Assumed = dict[str, list[str]]  # what is assumed, and of which layers
 
 
@@ -60,6 +62,11 @@ class Maps:
     def unread(self) -> list[Value]:
         """The maps that nothing reads so far, the last row's left out."""
         return [v for v in self.values.values() if not v.readers and v is not self.current]
+
+    def grows_again(self, value: Value) -> bool:
+        """Whether a map is made larger twice in a row."""
+        kinds = [value.kind, *(self.values[name].kind for name in value.sources)]
+        return len(kinds) > 1 and all(map(GROWN.search, kinds))
 
     def assume(self, word: str, name: str) -> None:
         """Name an assumption, once for each layer."""

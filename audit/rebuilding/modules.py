@@ -46,6 +46,7 @@ def fits(module: Module, sizes: Sizes, width: int) -> list[Fit]:
     return [
         fit for fit in found
         if shown in (None, fit.sizes) and module.width in (None, fit.width) and fit.kind in KINDS
+        and min(fit.sizes) > 0
     ]  # fmt: skip
 
 
@@ -186,5 +187,7 @@ def _without_numbers(module: Module) -> tuple[str, dict[str, Any]] | None:
         return "Activation", {"activation": ACTIVATIONS[kind]}
     if "Dropout" in kind:
         rate = float(module.given.get("p", 0.5))
-        return (kind if kind.endswith("D") else "Dropout"), {"rate": rate}
+        return (f"SpatialDropout{module.rank}D" if kind.endswith("D") else "Dropout"), {
+            "rate": rate
+        }
     return ("Identity", {}) if kind in ("Identity", "Sequential") else None

@@ -16,7 +16,8 @@ from audit.rebuilding.code import SEVERAL, written
 from audit.rebuilding.functions import BARE, standing_for
 from audit.rebuilding.hidden import opened
 from audit.rebuilding.inference import inferred
-from audit.rebuilding.layers import SOLVERS, Site
+from audit.rebuilding.layers import SOLVERS
+from audit.rebuilding.site import Site
 from audit.rebuilding.steps import Step
 from audit.rebuilding.wiring import Assumed, apart, sources_of, wired
 from audit.sources.keras_model import table_of

@@ -173,9 +173,30 @@ class Functional(nn.Module):
         return self.last(x)
 
 
+class Inverted(nn.Module):
+    """Grouped, depthwise, dilated and flat convolutions, as mobile encoders have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, 2, 1, bias=False)
+        self.depthwise = nn.Conv2d(8, 8, 3, 2, 1, groups=8)
+        self.flat = nn.Conv2d(8, 8, (1, 7), padding=(0, 3), bias=False)
+        self.grouped = nn.Conv2d(8, 16, 3, padding=1, groups=4)
+        self.dilated = nn.Conv2d(16, 16, 3, padding=2, dilation=2, groups=16)
+        self.up = nn.ConvTranspose2d(16, 8, 2, 2)
+        self.last = nn.Conv2d(16, 2, 1)
+
+    def forward(self, x):
+        skip = functional.relu(self.first(x))
+        x = functional.relu(self.flat(functional.relu(self.depthwise(skip))))
+        x = functional.relu(self.dilated(functional.relu(self.grouped(x))))
+        return self.last(torch.cat([skip, self.up(x)], 1))
+
+
 NETWORKS = {
     "blocks": (UNet, (3, 44, 52)),
     "attention": (AttentionUNet, (3, 32, 40)),
     "residual": (ResUNet, (3, 32, 24)),
     "functional": (Functional, (1, 108, 108)),
+    "grouped": (Inverted, (3, 32, 48)),
 }

@@ -128,7 +128,7 @@ def test_no_convolution_and_hidden_blocks_are_one_sentence():
         assert "\n" not in str(failure.value)
 
 
-@pytest.mark.parametrize("name", ["attention", "residual", "functional"])
+@pytest.mark.parametrize("name", ["attention", "residual", "functional", "grouped"])
 def test_an_onnx_file_comes_back_with_onnxruntimes_output(wild, name, tmp_path):
     import torch
     from torch_weights import randomise
@@ -225,6 +225,46 @@ def test_an_onnx_file_with_computed_pads_and_shared_norms_comes_back(name, tmp_p
     assert audit.table(path).total <= rebuilt.table.total
     word = "a pad of nothing" if name == "BasicUNet" else "weights of its own (the file holds them"
     assert word in str(rebuilt)
+
+
+@pytest.mark.parametrize("up", ["deconv", "nontrainable"])
+def test_a_print_joins_a_map_that_was_made_larger(up):
+    """An earlier join has as many channels as this one."""
+    nets = pytest.importorskip("monai.networks.nets")
+    network = nets.BasicUNet(2, 1, 2, (8, 8, 16, 32, 64, 8), upsample=up)
+    rebuilt = audit.rebuild(repr(network))
+    assert rebuilt.diff.same, str(rebuilt)
+    assert sum(step.layer_class == "Concatenate" for step in rebuilt.steps) == 4
+    assert len(rebuilt.outputs) == 1
+
+
+def test_a_print_whose_lists_run_by_turns_is_one_sentence():
+    """nnU-Net's: all blocks of the decoder, then all transposed convolutions, then all heads."""
+    nn = pytest.importorskip("torch").nn
+    unet = pytest.importorskip("dynamic_network_architectures.architectures.unet")
+    network = unet.PlainConvUNet(
+        1, 3, (4, 8, 16), nn.Conv2d, 3, (1, 2, 2), 2, 3, 2, conv_bias=True,
+        norm_op=nn.InstanceNorm2d, norm_op_kwargs={"affine": True}, nonlin=nn.LeakyReLU,
+    )  # fmt: skip
+    assert audit.read(repr(network)).total == sum(p.numel() for p in network.parameters())
+    with pytest.raises(ValueError, match="in the order of their definition") as failure:
+        audit.rebuild(repr(network))
+    assert "\n" not in str(failure.value)
+
+
+def test_a_print_that_shrinks_to_nothing_is_one_sentence():
+    nn = pytest.importorskip("torch").nn
+    layers = [nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.MaxPool2d(2), nn.ReLU()]
+    with pytest.raises(ValueError, match="in the order of their definition"):
+        audit.rebuild(repr(nn.Sequential(*layers, nn.Conv2d(4, 2, 1))))
+
+
+def test_dropout_of_more_axes_than_the_network_has_comes_back():
+    """MONAI's VNet has Dropout3d in 2D too."""
+    nn = pytest.importorskip("torch").nn
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Dropout3d(0.2))
+    rebuilt = audit.rebuild(repr(network))
+    assert [step.layer_class for step in rebuilt.steps[2:]] == ["ReLU", "SpatialDropout2D"]
 
 
 @pytest.mark.parametrize(
