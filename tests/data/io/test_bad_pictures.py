@@ -1,6 +1,7 @@
 """All that a picture can do to its reader: each bad file ends in a sentence that names it."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -63,8 +64,9 @@ BAD = {
         lambda path: path.write_bytes(png([np.arange(6, dtype=">u2").tobytes()], 2, 16, 2)),
         "colors of 16 bits",
     ),
-    "folder.png": (lambda path: path.mkdir(), "Is a directory"),
-    "missing.png": (lambda path: None, "No such file"),
+    "folder.png": (lambda path: path.mkdir(), "it is a folder"),
+    "missing.png": (lambda path: None, "there is no such file"),
+    "pipe.png": (os.mkfifo, "it is a pipe or a device"),  # which would be read without end
     "picture.gif": (lambda path: save(path, GREY), "expected a name that ends in .png, .tif"),
     "volume.nii.gz": (lambda path: path.touch(), "expected a name that ends in .png, .tif"),
 }

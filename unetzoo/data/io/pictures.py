@@ -19,7 +19,7 @@ from PIL.ImageFile import ImageFile
 from unetzoo.data.io import Paths
 from unetzoo.data.io.stacks import is_stack
 from unetzoo.data.labels import LabelScheme
-from unetzoo.utils.files import replacing
+from unetzoo.utils.files import missing, replacing
 
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp")
 SUFFIXES = (*LOSSLESS, ".jpg", ".jpeg")
@@ -208,6 +208,8 @@ def _opened(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[ImageFile, 
     """
     if not path.name.lower().endswith(suffixes):
         raise ValueError(f"{path}: expected a name that ends in {', '.join(suffixes)}.")
+    if reason := missing(path):
+        raise ValueError(f"{path}: {reason}; expected a picture.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
