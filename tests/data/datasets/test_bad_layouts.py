@@ -173,6 +173,14 @@ def test_a_bad_table(text, words, tmp_path):
     assert fault(place, words).startswith(str(place))
 
 
+def test_a_table_of_any_size_takes_no_memory(tmp_path):
+    """A line without an end took all memory that there was."""
+    place = table(tmp_path, "")
+    with place.open("wb") as stream:
+        stream.truncate(2**40)
+    fault(place, "1,099,511,627,776 bytes, 67,108,864 at most are read")
+
+
 @pytest.mark.parametrize(("files", "words"), [
     ("images/a.png masks/b.png", "case 'a': no file of "),
     ("images/a.png masks/b.png", "case 'b': no file of "),

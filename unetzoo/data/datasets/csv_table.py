@@ -2,10 +2,11 @@
 
 import csv
 import functools
+import io
 from pathlib import Path
 
 from unetzoo.data.datasets.case import Case, Listing, stem_of
-from unetzoo.utils.json_values import short
+from unetzoo.utils.json_values import content_of, short
 
 COLUMNS = ("image", "label", "case", "weight")
 
@@ -46,10 +47,10 @@ def find_table(place: Path) -> Listing:
 def _rows(place: Path) -> list[tuple[int, list[str]]]:
     """The lines that are not empty, with their numbers."""
     try:
-        with place.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        text = content_of(place).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except OSError as error:
         raise ValueError(f"{place}: cannot be read ({error.strerror or error}).") from error
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, ValueError) as error:
         raise ValueError(f"{place}: not a CSV file in UTF-8 ({error}); save it as one.") from error

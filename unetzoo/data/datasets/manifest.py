@@ -5,9 +5,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from unetzoo.utils.files import missing
-from unetzoo.utils.json_values import parsed, short
-
-MAX_BYTES = 64 * 2**20
+from unetzoo.utils.json_values import content_of, parsed, short
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -18,9 +16,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     try:
         if reason := missing(path):
             raise ValueError(reason)
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB")
-        content = parsed(path.read_bytes())
+        content = parsed(content_of(path))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except ValueError as error:
