@@ -111,7 +111,7 @@ def _layers(nodes: Sequence[Node]) -> Counter[tuple[str, str]]:
 
 def _widens(node: Node) -> bool:
     channels = CHANNELS.match(node.arguments) if "Conv" in node.name else None
-    return bool(channels) and channels[1] != channels[2]
+    return channels is not None and channels[1] != channels[2]
 
 
 def _repeated(
