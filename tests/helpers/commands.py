@@ -32,7 +32,7 @@ def command(program, *words):
     return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
-HEAVY = ("jax", "keras", "scipy.optimize", "scipy.spatial", "tensorflow", "torch")
+HEAVY = ("jax", "keras", "nibabel", "scipy.optimize", "scipy.spatial", "tensorflow", "torch")
 CODE = """
 import contextlib, io, json, sys
 from {module} import main
