@@ -60,13 +60,15 @@ def plans_of(trained: Trained, dataset: str) -> dict[str, Any]:
     forward = [0, 1, 2] if trained.pictures else [2 - axis for axis in trained.axes]
     kinds = preparation.normalisation
     patch = trained.along(trained.patch)
-    thick = [SLICES_APART] * trained.pictures, [1] * trained.pictures
+    median_spacing = [spacing[axis] for axis in trained.axes]
+    median_shape = [trained.patch[axis] for axis in trained.axes]
+    if trained.pictures:  # one slice, in nnU-Net's words
+        median_spacing, median_shape = [SLICES_APART, *median_spacing], [1, *median_shape]
     return {
         "dataset_name": dataset,
         "plans_name": PLANS,
-        "original_median_spacing_after_transp": thick[0] + [spacing[axis] for axis in trained.axes],
-        "original_median_shape_after_transp": thick[1]
-        + [trained.patch[axis] for axis in trained.axes],
+        "original_median_spacing_after_transp": median_spacing,
+        "original_median_shape_after_transp": median_shape,
         "image_reader_writer": _reader(trained),
         "transpose_forward": forward,
         "transpose_backward": [forward.index(axis) for axis in range(3)],

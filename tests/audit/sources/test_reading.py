@@ -1,5 +1,6 @@
 """Published summaries read from texts, whatever was done to them on the way."""
 
+import gc
 import html
 import json
 import re
@@ -98,6 +99,20 @@ def test_a_total_that_only_its_parts_tell_is_compared():
     assert audit.read(text).inconsistencies() == ()
     (said,) = audit.read(text.replace("6,976", "6,977")).inconsistencies()
     assert said.endswith("90,309,764, the text states 90,309,763 (trainable and not)")
+
+
+def test_reading_leaves_the_search_for_garbage_as_it_was():
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()  # what the suite has imported
+    try:
+        for on in (True, False):
+            (gc.enable if on else gc.disable)()
+            audit.read(text_of(FILES[0]))
+            assert (gc.isenabled(), gc.get_freeze_count()) == (on, 0)
+    finally:
+        gc.enable()
+        if frozen:
+            gc.freeze()
 
 
 @pytest.mark.parametrize("name", ["unet3d_19m.keras2.txt", "unet3d_90m.torchsummary.txt"])

@@ -52,5 +52,7 @@ def _rows(place: Path) -> list[tuple[int, list[str]]]:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except OSError as error:
         raise ValueError(f"{place}: cannot be read ({error.strerror or error}).") from error
-    except (csv.Error, ValueError) as error:
+    except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{place}: not a CSV file in UTF-8 ({error}); save it as one.") from error
+    except ValueError as error:  # it is too large
+        raise ValueError(f"{place}: {error}; expected a table of cases.") from error
