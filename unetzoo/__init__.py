@@ -33,7 +33,7 @@ from unetzoo.saving import copy_weights, load_model
 from unetzoo.utils.kernels import choose_kernels
 from unetzoo.utils.lazy import lazy
 from unetzoo.utils.registration import register_with_keras
-from unetzoo.utils.waiting import wait_asleep
+from unetzoo.utils.waiting import wait_briefly
 
 __all__ = [
     "Card",
@@ -52,7 +52,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 choose_kernels()
-wait_asleep()
+wait_briefly()
 register_with_keras()
 
 __getattr__, __dir__ = lazy(

@@ -1,4 +1,4 @@
-"""PyTorch's threads sleep while they wait, unless a user has said otherwise."""
+"""PyTorch's threads soon sleep while they wait, unless a user has said otherwise."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 SWITCHES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-SHOW = "print(os.environ.get('OMP_WAIT_POLICY'))"
+SHOW = "print(os.environ.get('GOMP_SPINCOUNT'))"
 
 
 def shown(code, given):
@@ -25,9 +25,9 @@ def shown(code, given):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"KERAS_BACKEND": "torch"}, "passive"),
-        ({"KERAS_BACKEND": "torch", "OMP_WAIT_POLICY": "active"}, "active"),
-        ({"KERAS_BACKEND": "torch", "GOMP_SPINCOUNT": "1000"}, "None"),
+        ({"KERAS_BACKEND": "torch"}, "3000"),
+        ({"KERAS_BACKEND": "torch", "OMP_WAIT_POLICY": "active"}, "None"),
+        ({"KERAS_BACKEND": "torch", "GOMP_SPINCOUNT": "1000"}, "1000"),
         ({"KERAS_BACKEND": "torch", "KMP_BLOCKTIME": "200"}, "None"),
         ({"KERAS_BACKEND": "tensorflow"}, "None"),
     ],
@@ -53,4 +53,4 @@ def test_pytorch_takes_it():
         text=True,
         check=True,
     )
-    assert "GOMP_SPINCOUNT = '0'" in done.stderr
+    assert "GOMP_SPINCOUNT = '3000'" in done.stderr
