@@ -46,7 +46,7 @@ def keras_model(name, x, y):
     from unetzoo.training.compile import compile_model
 
     model = compile_model(unetzoo.build(name, input_shape=x.shape[1:]))
-    faster = cache(lambda: for_prediction(model))
+    faster = cache(lambda: for_prediction(model, x.shape[1:-1]))
     return lambda: model.train_on_batch(x, y), lambda: faster().predict_on_batch(x)
 
 

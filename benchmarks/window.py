@@ -56,7 +56,7 @@ def with_unetzoo(folder, image):
 
     model = keras_model()
     model.load_weights(folder / "model.weights.h5")
-    model = for_prediction(model)
+    model = for_prediction(model, PATCH)
 
     def work():
         classes, planes, done = np.empty(image.shape, "uint8"), [], 0

@@ -4,36 +4,16 @@ import keras
 import numpy as np
 import pytest
 import torch
+from predicting import assert_the_same, norms, with_statistics
 from small_networks import NAMES, batch_for, build_small
 from torch import nn
 
 import unetzoo
-from unetzoo.inference.fusing import for_prediction, fuse, without_concatenations
+from unetzoo.inference.fusing import fuse
 from unetzoo.layers import convolutions
 from unetzoo.pipeline.loading import load_predictor
 
 RNG = np.random.default_rng(0)
-
-
-def with_statistics(model):
-    """Batch norms as training leaves them."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            count = layer.moving_mean.shape[0]
-            bounds = [(0.5, 1.5)] * layer.scale + [(-0.3, 0.3)] * layer.center
-            bounds += [(-0.3, 0.3), (0.5, 2.0)]
-            layer.set_weights([RNG.uniform(*pair, count) for pair in bounds])
-    return model
-
-
-def norms(model):
-    return [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
-
-
-def assert_the_same(fused, model, x):
-    one, other = (keras.tree.flatten(m.predict_on_batch(x)) for m in (fused, model))
-    for ours, theirs in zip(one, other, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max(), rtol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,33 +25,6 @@ def test_every_network_gives_its_logits(name):
     assert not norms(fused)
     assert [fused.name, fused.output_names] == [model.name, model.output_names]
     assert_the_same(fused, model, batch_for(model))
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only there it pays")
-@pytest.mark.parametrize("name", NAMES)
-def test_no_map_is_joined_for_a_convolution(name):
-    """The sums of the parts are the network's logits."""
-    deep = {"deep_supervision": True} if name == "plain_unet" else {}
-    model = fuse(with_statistics(build_small(name, norm="batch", **deep)))
-    split = without_concatenations(model)
-    joins = {x.name for x in model.layers if type(x) is keras.layers.Concatenate}
-    left = {x.name for x in split.layers if type(x) is keras.layers.Concatenate}
-    if name in ("plain_unet", "residual_unet", "unet3d_19m"):
-        assert joins
-        assert not left
-    assert (split is model) == (left == joins)
-    assert [split.name, split.output_names] == [model.name, model.output_names]
-    assert split.count_params() == model.count_params()
-    assert_the_same(split, model, batch_for(model))
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only there it pays")
-def test_a_padded_map_stays_joined():
-    """TensorFlow's own fusion of a padding, a convolution and a sum wrote beyond its memory."""
-    model = with_statistics(unetzoo.build("unet3d_2_5m", input_shape=(None, None, None, 2)))
-    fast = for_prediction(model)
-    x = np.random.default_rng(3).normal(size=(1, 32, 24, 16, 2)).astype("float32")
-    assert_the_same(fast, model, x)
 
 
 def test_kernels_and_biases_are_pytorchs():

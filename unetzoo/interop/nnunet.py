@@ -282,7 +282,7 @@ def load_nnunet(
     models = []
     while given:  # so that no fold's weights are held twice
         network = trained_network(name, stages, given.pop(0), channels, trained.heads, plans)
-        models.append(for_prediction(network))
+        models.append(for_prediction(network, trained.configuration["patch_size"]))
         del network
         gc.collect()  # what a network was built in
     return NnunetPredictor(

@@ -93,7 +93,7 @@ def export(
         )
     if format == "nnunet":
         return _export_nnunet(record, saved, folder)
-    from unetzoo.inference.fusing import without_concatenations  # as predictions here are made
+    from unetzoo.inference.joins import of_sizes, without_concatenations  # as predictions are made
     from unetzoo.interop.formats import WRITERS
 
     write: Callable = WRITERS["onnx" if format == "bioimageio" else format]
@@ -103,7 +103,8 @@ def export(
     with _becoming(folder) as place:
         x = _drawn(record)
         file, runtime, run_file = write(model, place, x.shape[1:])
-        expected = np.asarray(without_concatenations(model).predict_on_batch(x), "float32")
+        network = without_concatenations(of_sizes(model, x.shape[1:-1]))
+        expected = np.asarray(network.predict_on_batch(x), "float32")
         difference = _compared(run_file(x), expected, file, runtime)
         keras_file = _keras_alone(model, place, x, expected) if format == "bioimageio" else None
         np.save(place / INPUT, x, allow_pickle=False)

@@ -77,7 +77,7 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     model = load_model(path)
     check_record(run, model, path)
     options = {"temperature": read_temperature(run.folder, path.name), **options}
-    model = for_prediction(model)
+    model = for_prediction(model, run.settings.network_patch)
     gc.collect()  # the network as it was saved, with its optimizer
     network: Network = model
     if run.settings.slicing is not None:
