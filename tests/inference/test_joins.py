@@ -165,7 +165,7 @@ def test_sizes_that_a_network_cannot_take_are_left_to_the_window():
     with pytest.raises(ValueError, match=r"patch \(200, 200\).*are 188 and 204"):
         output_shape(of_sizes(model, (200, 200)), (200, 200))
     fixed = unetzoo.build("unet2d_small", input_shape=(32, 32, 1))
-    assert of_sizes(fixed, (64, 64)) is fixed
+    assert of_sizes(fixed, (64, 64)) is of_sizes(fixed, (32, 32, 32)) is fixed
     assert of_sizes(fixed, (32, 32)).input_shape == fixed.input_shape
 
 

@@ -99,8 +99,8 @@ def of_sizes(model: keras.Model, sizes: Sequence[int]) -> keras.Model:
     if isinstance(model, keras.Sequential) or len(model.inputs or ()) != 1:
         return model
     (given,) = model.inputs
-    open_sizes = all(size in (None, n) for size, n in zip(given.shape[1:-1], sizes, strict=True))
-    if not open_sizes:
+    own = given.shape[1:-1]
+    if len(own) != len(sizes) or any(n not in (None, new) for n, new in zip(own, sizes)):  # noqa: B905
         return model
 
     def called(layer: keras.layers.Layer, *maps: Any, **arguments: Any) -> Any:

@@ -209,12 +209,10 @@ class NnunetPredictor:
 
     def _slabs(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """The mean of the logits of all folds."""
-        thin = 3 - len(self.trained.configuration["patch_size"])  # 2D goes slice by slice
-        patch = (1,) * thin + tuple(self.trained.configuration["patch_size"])
         axes = self._axes() if self.mirror else ()
         network = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
         return sliding_window_slabs(
-            network, image, patch,
+            network, image, self.trained.patch,
             overlap=self.overlap, mirror=axes, progress=inner("  windows"),
         )  # fmt: skip
 
@@ -282,7 +280,7 @@ def load_nnunet(
     models = []
     while given:  # so that no fold's weights are held twice
         network = trained_network(name, stages, given.pop(0), channels, trained.heads, plans)
-        models.append(for_prediction(network, trained.configuration["patch_size"]))
+        models.append(for_prediction(network, trained.patch))
         del network
         gc.collect()  # what a network was built in
     return NnunetPredictor(

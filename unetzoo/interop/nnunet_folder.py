@@ -47,6 +47,12 @@ class TrainedFolder:
     weights: tuple[dict[str, Any], ...]  # of each fold, by nnU-Net's names
 
     @property
+    def patch(self) -> tuple[int, ...]:
+        """Sizes of the network's input, of three axes; 2D goes slice by slice."""
+        planned = tuple(self.configuration["patch_size"])
+        return (1,) * (3 - len(planned)) + planned
+
+    @property
     def labels(self) -> dict[str, Any]:
         """Names and numbers, or lists of numbers, without the label to ignore."""
         return {name: value for name, value in self.dataset["labels"].items() if name != "ignore"}
