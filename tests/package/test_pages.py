@@ -71,43 +71,44 @@ def build(width=24):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder of scans and a run on it."""
+    """A folder with all that the pages speak of."""
+    import audit
+
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_dataset("DIR", 5, (24, 20, 22), classes=3)
+        write_dataset("PICTURES", 5, (64, 64), layout="pictures")
         ran("unetzoo train --data DIR --network unet3d_2_5m --patch 16,16,16 --out RUN")
+        cascade_plan("cascade.json")  # small data are planned without one
+        Path("audit").symlink_to(ROOT / "audit")
+        trained_elsewhere = "nnUNetTrainer__nnUNetPlans__3d_fullres"
+        ct = GOLDEN / "nnunet" / "ct" / trained_elsewhere
+        shutil.copytree(ct, f"Dataset004/{trained_elsewhere}")
+        torch.save(UNetSmall().state_dict(), "small.pth")
+        shutil.copy("small.pth", "weights.pth")
+        slices = "nnUNetTrainer__nnUNetPlans__2d"
+        shutil.copytree(GOLDEN / "nnunet" / "ct_2d" / slices, slices)
+        Path("pkg").mkdir()
+        Path("pkg/nets.py").write_text(NETS)
+        names: dict = {}
+        exec(NETS, names)
+        model = names["build"]()
+        model(np.zeros((1, 64, 64, 1)))  # or it cannot be exported
+        model.save("model.keras")
+        model.export("network.onnx", format="onnx", verbose=False)
+        Path("table.txt").write_text(audit.table(model).to_text("keras3"))
+        published = audit.table(names["build"](16)).to_text("torchsummary")
+        for page in ("README.md", "paper.md"):
+            Path(page).write_text(f"# Mine\n\n```text\n{published}\n```\n")
     return folder
 
 
 @pytest.fixture
 def here(trained, tmp_path, monkeypatch):
-    """A folder with all that the pages speak of."""
-    import audit
-
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    """A copy of that folder."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True, symlinks=True)
     monkeypatch.chdir(tmp_path)
-    cascade_plan("cascade.json")  # small data are planned without one
-    write_dataset("PICTURES", 5, (64, 64), layout="pictures")
-    Path("audit").symlink_to(ROOT / "audit")
-    trained_elsewhere = "nnUNetTrainer__nnUNetPlans__3d_fullres"
-    shutil.copytree(GOLDEN / "nnunet" / "ct" / trained_elsewhere, f"Dataset004/{trained_elsewhere}")
-    torch.save(UNetSmall().state_dict(), "small.pth")
-    shutil.copy("small.pth", "weights.pth")
-    slices = "nnUNetTrainer__nnUNetPlans__2d"
-    shutil.copytree(GOLDEN / "nnunet" / "ct_2d" / slices, slices)
-    Path("pkg").mkdir()
-    Path("pkg/nets.py").write_text(NETS)
-    names: dict = {}
-    exec(NETS, names)
-    model = names["build"]()
-    model(np.zeros((1, 64, 64, 1)))  # or it cannot be exported
-    model.save("model.keras")
-    model.export("network.onnx", format="onnx", verbose=False)
-    Path("table.txt").write_text(audit.table(model).to_text("keras3"))
-    published = audit.table(names["build"](16)).to_text("torchsummary")
-    for page in ("README.md", "paper.md"):
-        Path(page).write_text(f"# Mine\n\n```text\n{published}\n```\n")
     return tmp_path
 
 

@@ -3,6 +3,7 @@
 from unetzoo.utils.lazy import lazy
 
 _NAMES = {
+    "for_prediction": "unetzoo.inference.fusing:for_prediction",
     "fuse": "unetzoo.inference.fusing:fuse",
     "keep_components": "unetzoo.inference.postprocessing:keep_components",
     "largest_component": "unetzoo.inference.postprocessing:largest_component",
@@ -14,6 +15,7 @@ _NAMES = {
 }
 __all__ = [
     "classes_of",
+    "for_prediction",
     "fuse",
     "keep_components",
     "largest_component",
