@@ -23,7 +23,7 @@ def of_kind(model, kind):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_sums_of_the_parts_are_the_logits(name):
+def test_the_sums_of_the_parts_equal_the_logits(name):
     deep = {"deep_supervision": True} if name == "plain_unet" else {}
     model = fuse(with_statistics(build_small(name, norm="batch", **deep)))
     split = without_concatenations(model)
@@ -83,7 +83,7 @@ def test_of_known_sizes_maps_are_convolved_before_they_are_enlarged(name, sizes,
         ((2, 2, 2), (3, 3, 3), "valid"),
     ],
 )
-def test_it_is_pytorchs_transposed_convolution_and_its_convolution(factors, kernel, padding):
+def test_it_equals_pytorchs_transposed_convolution_and_its_convolution(factors, kernel, padding):
     """With biases, and to the border."""
     rank, sizes = len(factors), (5, 4, 6)[: len(factors)]
     up = getattr(torch.nn, f"ConvTranspose{rank}d")(7, 6, factors, factors)

@@ -29,6 +29,8 @@ WHOLE = [
     "tests/pipeline/test_train.py::test_mixed_precision_and_sgd_train_and_go_back_to_float32",
     "tests/training/test_optimizers.py",
     "tests/inference/test_fusing.py",
+    "tests/inference/test_joins.py",
+    "tests/inference/test_at_once.py",
     "tests/training/test_fit.py",
     "tests/training/test_freezing.py",
     "tests/training/test_remat.py",
@@ -61,6 +63,7 @@ TWINS = [
     "tests/models/test_transunet.py",
     "tests/layers/test_layers.py",
     "tests/inference/test_fusing.py",
+    "tests/inference/test_joins.py",
 ]
 KERNELS = "twins or equal or layer_by_layer or gives_its_logits or (test_layers and not config)"
 EVERYDAY = [

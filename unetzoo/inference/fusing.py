@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from unetzoo.inference.at_once import allow_threads
 from unetzoo.inference.graphs import CONVOLUTIONS, config_of, graph_of
 from unetzoo.inference.joins import of_sizes, without_concatenations
 from unetzoo.layers import TorchConv2DTranspose, convolutions
@@ -29,7 +30,7 @@ def for_prediction(model: keras.Model, sizes: Sequence[int] | None = None) -> ke
     True
     """
     model = model if sizes is None else of_sizes(model, sizes)
-    return hasten(without_concatenations(fuse(model)))
+    return allow_threads(hasten(without_concatenations(fuse(model))))
 
 
 def fuse(model: keras.Model) -> keras.Model:

@@ -26,6 +26,7 @@ class SliceNetwork:
         self.axis = axis
         self.name = name_of(model)
         self.strides = self._thick(strides(model))
+        self.at_once = getattr(model, "at_once", 1)
         self.input_shape: Any = self._batch(model.input_shape)
         self.output_shape: Any = self._batch(first_output(model.output_shape))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from unetzoo.inference.at_once import in_order
 from unetzoo.inference.shapes import (
     Network,
     first_output,
@@ -265,7 +266,9 @@ def _predictions(
 ) -> Iterator[np.ndarray]:
     """The logits of each patch; the last batch is filled up with copies of its last patch."""
     patches = iter(patches)
-    while batch := list(itertools.islice(patches, batch_size)):
+    batches = iter(lambda: list(itertools.islice(patches, batch_size)), [])
+
+    def predicted(batch: list[np.ndarray]) -> np.ndarray:
         filled = batch + batch[-1:] * (batch_size - len(batch))
         try:
             logits = first_output(model.predict_on_batch(np.stack(filled)))
@@ -274,7 +277,10 @@ def _predictions(
             if any(size % step for size, step in zip(patch, strides(model), strict=True)):
                 raise refusal(model, patch) from error
             raise
-        yield from np.asarray(logits, "float32")[: len(batch)]
+        return np.asarray(logits, "float32")[: len(batch)]
+
+    for logits in in_order(predicted, batches, getattr(model, "at_once", 1)):
+        yield from logits
 
 
 # === The logits out ===

@@ -64,6 +64,7 @@ class Ensemble:
         self.models, self.name, self.layers = models, first.name, first.layers
         self.input_shape, self.output_shape = first.input_shape, first.output_shape
         self.compute_output_shape = first.compute_output_shape
+        self.at_once = getattr(first, "at_once", 1)
 
     def predict_on_batch(self, x: np.ndarray) -> np.ndarray:
         """The mean of the logits ``(B, *patch, classes)``, float32."""
