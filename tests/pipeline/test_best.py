@@ -201,6 +201,15 @@ def test_choices_that_name_each_other_are_one_sentence(tmp_path, monkeypatch, me
     assert len(str(told.value)) < 250
 
 
+def test_a_value_of_any_length_is_cut_in_the_sentence(tmp_path):
+    record = {"format": "unetzoo best", "version": 1, "members": [], "postprocessing": []}
+    record["dice"] = {"without postprocessing": "x" * 5000}
+    (tmp_path / "best.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=r"best.json: not what .*run it again") as told:
+        Chosen.read(tmp_path)
+    assert len(str(told.value)) < 350
+
+
 def test_a_file_of_probabilities_that_is_another_array_is_not_unpacked(tmp_path):
     """Six gigabytes of zeros that would come out of a file of some kilobytes."""
     path = tmp_path / "case.npz"

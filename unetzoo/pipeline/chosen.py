@@ -13,6 +13,7 @@ from unetzoo.utils.checks import is_number, is_whole
 from unetzoo.utils.choices import MODELS
 from unetzoo.utils.files import replacing
 from unetzoo.utils.json_values import read_json, short
+from unetzoo.utils.text import shortened
 
 NAME = "best.json"
 FOLD = "fold_{}"
@@ -93,7 +94,8 @@ class Chosen:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = str(error).removesuffix(".") or type(error).__name__
             raise ValueError(
-                f"{path}: not what unetzoo cross-validate or best wrote ({reason}); run it again."
+                f"{path}: not what unetzoo cross-validate or best wrote ({shortened(reason, 200)}); "
+                "run it again."
             ) from error
 
 

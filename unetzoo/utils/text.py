@@ -95,13 +95,13 @@ def counted(number: int, thing: str) -> str:
 
 
 def few(words: Sequence[str], most: int = 10) -> str:
-    """A list of words for a sentence, of which the first ``most`` are named.
+    r"""A list of words for a sentence, of which the first ``most`` are named.
 
-    >>> few(["a", "b", "c", "d"], most=2), few(["a", "b"], most=2)
-    ('a, b and 2 more', 'a, b')
+    >>> few(["a", "b", "c", "d"], most=2), few(["a", "\x1b"], most=2)
+    ('a, b and 2 more', 'a, \\x1b')
     """
     more = f" and {len(words) - most:,} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more
+    return ", ".join(map(printable, words[:most])) + more
 
 
 def shortened(text: str, limit: int) -> str:
