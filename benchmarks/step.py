@@ -6,8 +6,8 @@ Each runs in a fresh process with as many threads as there are cores; float32, A
 cross-entropy (MONAI's on PyTorch). The first step is all that comes after the imports: the network
 built, compiled and trained on a batch. Medians of seven after two more to warm up; the processor's
 seconds are those of all threads. Memory is the process's at its peak when it has trained, libraries
-included, and what comes on top of the imports. unetzoo predicts as ``unetzoo predict`` does, with
-batch norms folded into the convolutions (window.py measures the memory of that). With "avx2"
+included, and what comes on top of the imports. unetzoo predicts as ``unetzoo predict`` does
+(window.py measures the memory of that). With "avx2"
 neither side uses wider vector units, which stands in for a processor without them.
 """
 

@@ -92,10 +92,9 @@ class Chosen:
         try:
             return cls(folder, **_parts(record, folder))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = str(error).removesuffix(".") or type(error).__name__
+            reason = shortened(str(error).removesuffix(".") or type(error).__name__, 200)
             raise ValueError(
-                f"{path}: not what unetzoo cross-validate or best wrote ({shortened(reason, 200)}); "
-                "run it again."
+                f"{path}: not what unetzoo cross-validate or best wrote ({reason}); run it again."
             ) from error
 
 
