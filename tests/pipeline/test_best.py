@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 
 import drawn_folds
@@ -183,6 +184,19 @@ def test_what_cannot_be_compared_is_told(scene, tmp_path):
     assert said.returncode == 2
     assert "it is one of the cross-validations, whose best.json would be replaced" in said.stderr
     assert (first / "best.json").read_bytes() == before
+
+
+def test_masks_that_are_gone_are_told_and_a_copy_of_a_fold_is_none(scene, tmp_path):
+    _, (first, _) = scene("both")
+    runs = tmp_path / "runs"
+    shutil.copytree(first, runs)
+    shutil.copytree(runs / "fold_1", runs / "fold_1_before")
+    assert command("unetzoo", "best", runs, "-o", tmp_path / "best").returncode == 0
+    shutil.rmtree(runs / "masks")
+    said = command("unetzoo", "best", runs, "-o", tmp_path / "none")
+    assert said.returncode == 2
+    assert f"{runs}: no mask of a held-out case is there; run unetzoo cross-val" in said.stderr
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("members", [["."], ["../other"], ["../other"] * 1000])

@@ -138,6 +138,11 @@ def compared(members: Sequence[Chosen]) -> dict[str, OutOfFold]:
                 f"{member.folder}: folds {short(sorted(cases.runs))} are scored, the record says "
                 f"{short(sorted(member.folds))}; run unetzoo cross-validate again."
             )
+        if not cases.masks:
+            raise ValueError(
+                f"{member.folder}: no mask of a held-out case is there; run unetzoo cross-validate "
+                "again."
+            )
         first = next(iter(found.values()))
         if cases.run.class_names != first.run.class_names:
             raise ValueError(

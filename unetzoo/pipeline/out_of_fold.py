@@ -51,9 +51,12 @@ class OutOfFold:
         """Of the folds whose held-out cases are segmented so."""
         found = {}
         for place in sorted(self.folder.glob(FOLD.format("*"))):
-            run = Run.read(place) if (place / SEGMENTED).exists() else None
-            if run is not None and stamp(run, **self.made) == read_stamp(place):
-                found[int(place.name.removeprefix(FOLD.format("")))] = run
+            number = place.name.removeprefix(FOLD.format(""))
+            if not number.isdecimal() or not (place / SEGMENTED).exists():
+                continue  # such as a copy of a fold
+            run = Run.read(place)
+            if stamp(run, **self.made) == read_stamp(place):
+                found[int(number)] = run
         return dict(sorted(found.items()))
 
     @property
