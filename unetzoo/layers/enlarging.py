@@ -61,17 +61,10 @@ class EnlargingConv(keras.layers.Layer):
         self.convolution.build((*shape[:-1], shape[-1] + (self.padding == "same")))
 
     def call(self, x: Any) -> Any:
-        batch, *sizes = ops.shape(x)[:-1]
-        rank, factors = len(self.factors), self.factors
+        sizes, factors = ops.shape(x)[1:-1], self.factors
         if self.padding == "same":
             x = self._around(x)
-        blocks = self.convolution(x)
-        places = ops.shape(blocks)[1:-1]
-        blocks = ops.reshape(blocks, (batch, *places, *factors, self.filters))
-        order = [place for axis in range(1, rank + 1) for place in (axis, axis + rank)]
-        y = ops.transpose(blocks, (0, *order, 2 * rank + 1))
-        larger = [place * factor for place, factor in zip(places, factors, strict=True)]
-        y = ops.reshape(y, (batch, *larger, self.filters))
+        y = spread(self.convolution(x), factors)
         if self.padding == "valid":
             return y
         inside = [
@@ -107,6 +100,23 @@ class EnlargingConv(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("kernel_size", "factors", "padding")}
         return {**super().get_config(), "filters": self.filters, **own}
+
+
+def spread(blocks: Any, factors: Sequence[int]) -> Any:
+    """A map whose voxels hold the channels of a block of voxels, as the larger map of these.
+
+    >>> blocks = keras.ops.reshape(keras.ops.arange(8), (1, 1, 2, 4))
+    >>> keras.ops.convert_to_numpy(spread(blocks, (2, 2)))[0, ..., 0].tolist()
+    [[0, 1, 4, 5], [2, 3, 6, 7]]
+    """
+    rank = len(factors)
+    batch, *sizes, channels = ops.shape(blocks)
+    filters = channels // math.prod(factors)
+    blocks = ops.reshape(blocks, (batch, *sizes, *factors, filters))
+    order = [place for axis in range(1, rank + 1) for place in (axis, axis + rank)]
+    y = ops.transpose(blocks, (0, *order, 2 * rank + 1))
+    larger = [size * factor for size, factor in zip(sizes, factors, strict=True)]
+    return ops.reshape(y, (batch, *larger, filters))
 
 
 def composed(

@@ -20,6 +20,7 @@ import keras
 
 from unetzoo.layers.activations import LeakyReLU
 from unetzoo.layers.convolutions import Conv2D, Conv3D
+from unetzoo.layers.enlarging import spread
 from unetzoo.layers.gradients import (
     batch_norm,
     instance_norm,
@@ -116,16 +117,8 @@ def _only_enlarges(layer: Any) -> bool:
 
 def _enlarged(layer: Any, x: Any) -> Any:
     """The layer's output: each pixel's channels times the kernel are a block of pixels."""
-    ops, rank, factors = keras.ops, layer.rank, layer.strides
-    filters, channels = layer.kernel.shape[rank:]
-    batch, *sizes = ops.shape(x)[:-1]
-    kernel = ops.reshape(layer.kernel, (-1, channels))
-    blocks = ops.matmul(x, ops.transpose(kernel))
-    blocks = ops.reshape(blocks, (batch, *sizes, *factors, filters))
-    order = [place for axis in range(1, rank + 1) for place in (axis, axis + rank)]
-    y = ops.transpose(blocks, (0, *order, 2 * rank + 1))
-    larger = [size * factor for size, factor in zip(sizes, factors, strict=True)]
-    y = ops.reshape(y, (batch, *larger, filters))
+    kernel = keras.ops.reshape(layer.kernel, (-1, layer.kernel.shape[-1]))
+    y = spread(keras.ops.matmul(x, keras.ops.transpose(kernel)), layer.strides)
     y = y + layer.bias if layer.use_bias else y
     return y if layer.activation is None else layer.activation(y)
 
