@@ -130,7 +130,8 @@ def test_onnx_takes_other_sizes(runs, tmp_path):
     export(runs["maximum"], tmp_path / "out", which="last")
     network = OnnxNetwork(Processing.read(tmp_path / "out"))
     x = np.random.default_rng(0).normal(size=(1, 32, 24, 16, 2)).astype("float32")
-    expected = load_predictor(runs["maximum"], "last").model.predict_on_batch(x)
+    model = unetzoo.load_model(runs["maximum"] / CHECKPOINT.format(1))
+    expected = model.predict_on_batch(x)
     np.testing.assert_allclose(network.predict_on_batch(x), expected, atol=1e-4)
 
 
