@@ -6,7 +6,9 @@ import pytest
 
 import audit
 import unetzoo
+from audit.playground.scenes import Switches
 from audit.playground.switches import MOST, sized, skips_of, with_switches
+from unetzoo.inference import for_prediction
 
 LEVELS = {  # with skips, of the documents
     "attention_unet": 4, "plain_unet": 5, "residual_unet": 5, "transunet": 3, "unet2d_large": 3,
@@ -153,3 +155,24 @@ def test_open_sizes_are_tried_until_the_network_takes_one():
     assert skips == skips_of(audit.table(unetzoo.skeleton("unet2d_small", input_shape=(64, 64, 1))))
     with pytest.raises(ValueError, match="no map has a known size"):
         sized(model, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "options"),
+    [
+        ("unet3d_2_5m", (16, 32, 16), {}),  # maps are padded before they are joined
+        ("residual_unet", (32, 48), {"features": (8, 8, 12), "kernels": (3,) * 3, "strides": (1, 2, 2)}),
+    ],
+)  # fmt: skip
+def test_the_network_as_it_predicts_has_the_same_skips(name, sizes, options):
+    """Though it joins no maps, and convolves some before they are enlarged."""
+    model = unetzoo.build(name, input_shape=(*[None] * len(sizes), 1), **options)
+    x = np.random.default_rng(0).normal(size=(1, *sizes, 1)).astype("float32")
+    of_both = [Switches(net, [sizes]) for net in (model, for_prediction(model, sizes))]
+    (one,), (other,) = (switches.parts for switches in of_both)
+    for on in (True, False):
+        count = len(of_both[0].skips)
+        for switched in (one, other):
+            switched.turn([on] * count)
+        expected, found = (switched.network.predict_on_batch(x) for switched in (one, other))
+        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
