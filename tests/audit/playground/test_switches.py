@@ -161,9 +161,9 @@ def test_open_sizes_are_tried_until_the_network_takes_one():
     ("name", "sizes", "options"),
     [
         ("unet3d_2_5m", (16, 32, 16), {}),  # maps are padded before they are joined
-        ("residual_unet", (32, 48), {"features": (8, 8, 12), "kernels": (3,) * 3, "strides": (1, 2, 2)}),
+        ("residual_unet", (32, 48), {"features": (8, 12), "kernels": (3, 3), "strides": (1, 2)}),
     ],
-)  # fmt: skip
+)
 def test_the_network_as_it_predicts_has_the_same_skips(name, sizes, options):
     """Though it joins no maps, and convolves some before they are enlarged."""
     model = unetzoo.build(name, input_shape=(*[None] * len(sizes), 1), **options)
