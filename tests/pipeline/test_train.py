@@ -323,6 +323,10 @@ def test_a_damaged_record_is_one_sentence(tmp_path, text):
         Run.read(tmp_path / "none")
     with pytest.raises(ValueError, match=r"run.json: it is a file; expected the folder of a run"):
         Run.read(tmp_path / "run.json")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "best.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"runs: it holds several runs.* RUNS/fold_0\.$"):
+        Run.read(tmp_path / "runs")
 
 
 def test_a_record_of_any_size_takes_no_memory(tmp_path):

@@ -28,6 +28,7 @@ RUN = "run.json"
 PLAN = "plan.json"  # that the settings are made from, if there is one
 LONGEST = 300  # characters of what is wrong with a record
 PREPARED = "prepared"  # default folder of prepared cases
+CHOSEN = "best.json"  # of several runs, how they are used as one
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
 
@@ -117,6 +118,11 @@ class Run:
         if reason := missing(path):
             if Path(folder).is_file():
                 path, reason = Path(folder), "it is a file"
+            if (Path(folder) / CHOSEN).is_file():
+                raise ValueError(
+                    f"{folder}: it holds several runs, or what was chosen of them; expected one "
+                    "run: give that of a fold of unetzoo cross-validate, RUNS/fold_0."
+                )
             raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
         try:
             record = parsed(content_of(path))
