@@ -70,6 +70,7 @@ class Files(TrainingData):
             threshold=settings.threshold,
             geometry=settings.geometry,
             file_spacing=settings.file_spacing,
+            normalisation=settings.named,
         )
 
     def check(self) -> None:
@@ -99,7 +100,7 @@ class Files(TrainingData):
             {name: self.looks[name].statistics for name in train},
             dataset.channel_names,
             spacing=settings.spacing,  # type: ignore[arg-type]
-            normalisation=settings.normalisation,
+            normalisation=settings.kinds,
             fill=settings.fill,
         )
         if settings.spacing == "median" and (settings.slicing is not None or settings.neighbors):
