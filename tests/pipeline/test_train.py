@@ -20,6 +20,7 @@ from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.splits import folds
 from unetzoo.losses import Crossentropy, DiceTopK
 from unetzoo.pipeline.early import training_data
+from unetzoo.pipeline.evaluator import evaluate
 from unetzoo.pipeline.run import Run, Settings, settings_at
 from unetzoo.pipeline.trainer import train
 from unetzoo.training.history import read_history
@@ -323,6 +324,10 @@ def test_a_damaged_record_is_one_sentence(tmp_path, text):
         Run.read(tmp_path / "none")
     with pytest.raises(ValueError, match=r"run.json: it is a file; expected the folder of a run"):
         Run.read(tmp_path / "run.json")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "best.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"runs: it holds several runs.* RUNS/fold_0\.$"):
+        Run.read(tmp_path / "runs")
 
 
 def test_a_record_of_any_size_takes_no_memory(tmp_path):
@@ -371,7 +376,7 @@ def test_a_damaged_setting_is_a_short_line(small_run, tmp_path, name, value):
         ({"augment": "no"}, "augment 'no': expected True or False"),
         ({"remat": "some"}, "remat 'some': expected one of full, activations, or None"),
         ({"accumulate": 4}, "accumulate 4: expected a divisor of the 6 steps"),
-        ({"normalisation": ("zscore",)}, "normalisation .*: expected a ZScore, CT or Rescaled"),
+        ({"normalisation": ("z",)}, "normalisation .*: expected for each channel one of zscore"),
     ],
 )
 def test_all_of_settings_is_checked_where_they_are_made(change, sentence):
@@ -418,10 +423,16 @@ def test_what_the_labels_leave_unlearned_is_said(tmp_path):
         Image.fromarray(mask).save(tmp_path / "masks" / f"{name}.png")
     data = training_data(Settings(str(tmp_path), "unet2d_small", (16, 16)))
     with pytest.warns(UserWarning, match="classes") as told, Survey() as survey:
-        data.begin(tmp_path / "run", 1, survey)
+        run = data.begin(tmp_path / "run", 1, survey)
+    assert run.unlearned == (10,)
     text = " ".join(str(warning.message) for warning in told)
     assert "only held-out cases have the classes [10], which cannot be learned" in text
     assert "the labels are 0 to 10, so 11 classes are trained" in text
+    with pytest.warns(UserWarning, match="classes") as told:
+        train(replace(data.settings, epochs=1, steps=1), tmp_path / "run")
+    assert "had the classes [10]; the network has not learned them" in str(told[-1].message)
+    with pytest.warns(UserWarning, match=r"had the classes \[10\]; the network has not learned"):
+        evaluate(unetzoo.load_predictor(tmp_path / "run"), None, tmp_path / "scores", worst=0)
 
 
 @pytest.mark.parametrize("objects", [True, False])

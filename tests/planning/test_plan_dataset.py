@@ -1,6 +1,7 @@
 """From a data set to a plan, in Python and on the command line."""
 
 import dataclasses
+import json
 import tracemalloc
 
 import nibabel
@@ -13,8 +14,11 @@ from PIL import Image
 import unetzoo
 from unetzoo.data.datasets import find_dataset
 from unetzoo.data.preprocessing import jobs
-from unetzoo.data.preprocessing.normalization import CT, ZScore
+from unetzoo.data.preprocessing.normalization import CT, Rescaled, ZScore
+from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.synthetic import write_dataset
+from unetzoo.pipeline.early import training_data
+from unetzoo.pipeline.settings import Settings
 from unetzoo.planning import Fingerprint
 from unetzoo.planning import plan as planned
 from unetzoo.planning.serialization import read_plan, write_plan
@@ -70,6 +74,30 @@ def test_ct_is_normalised_by_the_foreground(tmp_path):
     np.testing.assert_allclose(
         (kind.lower, kind.upper, kind.mean, kind.deviation), expected, rtol=0.02
     )  # ten thousand voxels of each case are drawn, of some 11,500
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("zscore", ZScore(masked=True)), ("noNorm", Rescaled("none")), ("CT", None),
+     ("rescale_to_0_1", Rescaled("range")), ("rgb_to_0_1", Rescaled("255"))],
+)  # fmt: skip
+def test_a_normalization_that_is_asked_for_overrides_the_channels_name(tmp_path, name, kind):
+    """A run's is measured on the cases that it is trained on, a plan's on all."""
+    place = volumes(tmp_path / "d", masks())
+    expected = kind or unetzoo.plan(dataclasses.replace(find_dataset(place), channel_names=("CT",)))
+    made = unetzoo.plan(place, normalisation=(name,))
+    assert made.normalisation == ((kind,) if kind else expected.normalisation)
+    settings = Settings.from_plan(made, "2d", data=str(place), folds=3, normalisation=(name,))
+    assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    with Survey() as survey:
+        run = training_data(settings).begin(tmp_path / "run", 1, survey)
+    (found,) = run.preparation.normalisation
+    assert found == kind or (isinstance(found, CT) and found != made.normalisation[0])
+    result = command("unetzoo", "plan", place, "--normalization", name.upper())
+    assert result.stdout == f"{made}\n"
+    result = command("unetzoo", "plan", place, "--normalization", f"{name},{name}")
+    assert result.returncode == 2
+    assert f"('{name}', '{name}'): expected 1, one for each channel" in result.stderr
 
 
 def test_voxels_to_ignore_are_of_no_class(tmp_path):

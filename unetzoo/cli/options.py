@@ -16,12 +16,13 @@ from unetzoo.utils.choices import (
     LAST_SEED,
     LOSSES,
     MODELS,
+    NORMALIZATIONS,
     PRECISIONS,
     RATES,
     REMAT,
     SCHEDULES,
 )
-from unetzoo.utils.console import Finite, PairsType, SizesType, SpacingType
+from unetzoo.utils.console import Finite, NamesType, PairsType, SizesType, SpacingType
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -29,7 +30,8 @@ WHOLE = click.IntRange(1)
 ABOVE_0 = Finite(0, min_open=True)
 FROM_0 = Finite(0)
 SHARE = Finite(0, 1, max_open=True)
-DATA = ("layout", "labels", "classes", "ignore", "threshold", "geometry", "file_spacing", "fill")
+DATA = ("layout", "labels", "classes", "ignore", "threshold", "geometry", "file_spacing", "fill",
+        "normalisation")  # fmt: skip
 
 
 def together(*options: Callable) -> Callable:
@@ -70,6 +72,12 @@ data_options = together(
     labels_options,
     file_spacing_option,
     fill_option,
+    click.option(
+        "--normalization",
+        "normalisation",
+        type=NamesType(NORMALIZATIONS),
+        help=f"Of each channel: {', '.join(NORMALIZATIONS)}. Default: as its name says.",
+    ),
 )
 workers_option = click.option(
     "--workers", default=2, type=WHOLE, help="Number of processes and threads."

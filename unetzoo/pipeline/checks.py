@@ -13,7 +13,7 @@ from unetzoo.data.preprocessing.normalization import Normalization, is_number
 from unetzoo.data.preprocessing.preparation import check_spacing
 from unetzoo.training.checks import check_optimizer
 from unetzoo.utils.checks import check, is_whole
-from unetzoo.utils.choices import CASCADE, LAST_SEED, LOSSES, PRECISIONS, REMAT
+from unetzoo.utils.choices import CASCADE, LAST_SEED, LOSSES, NORMALIZATIONS, PRECISIONS, REMAT
 from unetzoo.utils.text import counted
 
 VOXELS = 2**31  # of a patch
@@ -26,7 +26,10 @@ def _are_sizes(patch: Any) -> bool:
 
 def _are_kinds(kinds: Any) -> bool:
     listed = isinstance(kinds, (list, tuple)) and bool(kinds)
-    return kinds is None or (listed and all(isinstance(kind, Normalization) for kind in kinds))
+    if kinds is None or not listed:
+        return kinds is None
+    named = all(isinstance(kind, str) and kind in NORMALIZATIONS for kind in kinds)
+    return named or all(isinstance(kind, Normalization) for kind in kinds)
 
 
 def _is_pattern(text: Any) -> bool:
@@ -74,7 +77,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "the folder of unetzoo cross-validate of the stage before, or None",
     ),
     "groups": (_is_pattern, "a regular expression such as '^[^_]+', or None"),
-    "normalisation": (_are_kinds, "a ZScore, CT or Rescaled for each channel, or None"),
+    "normalisation": (_are_kinds, f"for each channel one of {', '.join(NORMALIZATIONS)}"),
     "fill": (lambda fill: fill is None or is_number(fill), "a finite number, such as 0"),
     "build": (
         lambda build: build is None or isinstance(build, Mapping),

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from unetzoo.inference.postprocessing import Steps
-from unetzoo.pipeline.run import Run
+from unetzoo.pipeline.run import CHOSEN, Run
 from unetzoo.utils.checks import is_number, is_whole
 from unetzoo.utils.choices import MODELS
 from unetzoo.utils.files import replacing
 from unetzoo.utils.json_values import read_json, short
 from unetzoo.utils.text import shortened
 
-NAME = "best.json"
 FOLD = "fold_{}"
 
 
@@ -80,14 +79,14 @@ class Chosen:
             record |= {"folds": self.folds, "model": self.model, "mirror": self.mirror,
                        "overlap": self.overlap}  # fmt: skip
         record |= {"postprocessing": self.postprocessing, "dice": dict(self.dice)}
-        with replacing(self.folder / NAME) as beside:
+        with replacing(self.folder / CHOSEN) as beside:
             beside.write_text(json.dumps(record, indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: Path | str) -> "Chosen":
         """The record in a folder. Raises: ValueError where there is none, or it is damaged."""
         folder = Path(folder)
-        path = folder / NAME
+        path = folder / CHOSEN
         record = read_json(path, "the folder of a cross-validation")
         try:
             return cls(folder, **_parts(record, folder))
@@ -107,7 +106,7 @@ def _parts(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if "members" in record:
         places = [folder / str(place) for place in record["members"]]
         for place in places:  # before their own members are read: these could go on without end
-            if "members" in read_json(place / NAME, "the folder of a cross-validation"):
+            if "members" in read_json(place / CHOSEN, "the folder of a cross-validation"):
                 places = []
         if not places:
             raise ValueError(f"members {short(record['members'])}: expected cross-validations")
@@ -123,4 +122,4 @@ def _parts(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def is_chosen(folder: Path | str) -> bool:
     """Whether ``unetzoo cross-validate`` or ``unetzoo best`` has written a folder."""
-    return (Path(folder) / NAME).is_file()
+    return (Path(folder) / CHOSEN).is_file()

@@ -77,7 +77,7 @@ def shared_settings(data: Files, folder: Path, workers: int, survey: Survey) -> 
         names = ("data", "splits", "epochs", "previous")
         return replace(shared, **{name: getattr(asked, name) for name in names})
     shared = asked
-    if asked.normalisation is None or asked.spacing == "median":
+    if asked.normalisation is None or asked.named or asked.spacing == "median":
         run = training_data(replace(asked, fold=None)).begin(folder, workers, survey)
         spacing = run.preparation.spacing
         shared = replace(asked, spacing=spacing, normalisation=run.preparation.normalisation)

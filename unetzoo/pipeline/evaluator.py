@@ -46,6 +46,8 @@ def evaluate(
         predictor, folder, tolerance
     )
     scored.write(folder)
+    if data is None:
+        run.tell_unlearned()
     for number, name in enumerate(scored.worst(worst), 1):
         image, reference, prediction, spacing = shown(name)
         case_figure(

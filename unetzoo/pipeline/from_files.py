@@ -70,6 +70,7 @@ class Files(TrainingData):
             threshold=settings.threshold,
             geometry=settings.geometry,
             file_spacing=settings.file_spacing,
+            normalisation=settings.named,
         )
 
     def check(self) -> None:
@@ -92,20 +93,20 @@ class Files(TrainingData):
             progress=bar_or_lines("reading every file", every=EVERY),
         )
         self.looks = survey_result.looks
-        self._tell_classes(train)
+        unlearned = self._tell_classes(train)
         self._check_slices()
         scheme = dataset.scheme.with_classes(max(survey_result.counts) + 1)
         preparation = preparation_for(
             {name: self.looks[name].statistics for name in train},
             dataset.channel_names,
             spacing=settings.spacing,  # type: ignore[arg-type]
-            normalisation=settings.normalisation,
+            normalisation=settings.kinds,
             fill=settings.fill,
         )
         if settings.spacing == "median" and (settings.slicing is not None or settings.neighbors):
             preparation = preparation.keeping(settings.across)
         run = self._new_run(folder, scheme, dataset.class_names, preparation, train, held_out)
-        return dataclasses.replace(run, layout=dataset.layout)
+        return dataclasses.replace(run, layout=dataset.layout, unlearned=unlearned)
 
     def open(self, run: Run, outputs: Outputs, cache: Path, workers: int) -> Run:
         from unetzoo.data.patches import PatchDataset
@@ -256,8 +257,11 @@ class Files(TrainingData):
                 f"{patch} is one across axis {across}; give {','.join(map(str, sizes))}."
             )
 
-    def _tell_classes(self, train: Iterable[str]) -> None:
-        """Warn of classes that training never sees, and of labels that look like objects."""
+    def _tell_classes(self, train: Iterable[str]) -> tuple[int, ...]:
+        """Warn of classes that training never sees, and of labels that look like objects.
+
+        Returns: the classes that training never sees.
+        """
         scheme = self.dataset.scheme
         seen = {
             name: scheme.seen(label for label, _ in look.measured["voxels"])
@@ -265,7 +269,8 @@ class Files(TrainingData):
         }
         every, trained = set[int]().union(*seen.values()), set[int]()
         trained = trained.union(*(seen[name] for name in train))
-        if missed := sorted(every - trained):
+        missed = sorted(every - trained)
+        if missed:
             warnings.warn(
                 f"{self.place}: only held-out cases have the classes {short(missed)}, which cannot "
                 "be learned; give another --fold, or 'all'.",
@@ -274,7 +279,7 @@ class Files(TrainingData):
         unnamed = not self.dataset.class_names and scheme.mapping is None
         apart = not (scheme.regions or scheme.overlapping)
         if max(every) < OBJECTS or not apart:
-            return
+            return tuple(missed)
         if unnamed:
             warnings.warn(
                 f"{self.place}: the labels are 0 to {max(every)}, so {max(every) + 1} classes are "
@@ -288,6 +293,7 @@ class Files(TrainingData):
                 "instead.",
                 stacklevel=2,
             )
+        return tuple(missed)
 
     def parts(self) -> list[tuple[list[str], list[str]]]:
         """Of each fold, the names of the cases to train on and of those to hold out."""

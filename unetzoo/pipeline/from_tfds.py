@@ -71,9 +71,11 @@ class Tfds(TrainingData):
             parts = {f"train[:{ends[0]}]": ends[0], f"train[{ends[1]}:]": count - ends[1]}
             train = [split for split, size in parts.items() if size]
         channels = source.builder.info.features[source.image].shape[-1] or 3
-        preparation = Preparation(
-            None, settings.normalisation or (ZScore(),) * channels, crop=False
-        )
+        if settings.named:
+            raise ValueError(
+                f"{settings.data}: its pictures get z-scores; expected no --normalization."
+            )
+        preparation = Preparation(None, settings.kinds or (ZScore(),) * channels, crop=False)
         return self._new_run(
             folder, source.scheme, source.class_names, preparation, train, held_out
         )

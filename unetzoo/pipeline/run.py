@@ -20,7 +20,7 @@ from unetzoo.training.checkpoints import BEST, checkpoints
 from unetzoo.utils.checks import whole
 from unetzoo.utils.choices import MODELS
 from unetzoo.utils.files import missing, replacing
-from unetzoo.utils.json_values import content_of, parsed, read_json
+from unetzoo.utils.json_values import content_of, parsed, read_json, short
 from unetzoo.utils.kernels import keras_backend
 from unetzoo.utils.text import printable, shortened
 
@@ -28,6 +28,7 @@ RUN = "run.json"
 PLAN = "plan.json"  # that the settings are made from, if there is one
 LONGEST = 300  # characters of what is wrong with a record
 PREPARED = "prepared"  # default folder of prepared cases
+CHOSEN = "best.json"  # of several runs, how they are used as one
 PACKAGES = ("unetzoo", "keras", "numpy", "scipy", "nibabel", "tensorflow", "jax", "torch")
 
 
@@ -50,6 +51,7 @@ class Run:
     backend: str
     layout: str = ""  # of its data, one of LAYOUTS; "" is not known
     continued: tuple[tuple[int, int], ...] = ()  # epochs that were done, and asked for until then
+    unlearned: tuple[int, ...] = ()  # classes that only held-out cases have
 
     @property
     def patch(self) -> tuple[int, ...]:
@@ -77,6 +79,16 @@ class Run:
         if self.scheme.overlapping:
             return self.scheme.table
         return np.eye(self.scheme.num_classes, dtype=bool)[:, 1:]
+
+    def tell_unlearned(self) -> None:
+        """Warn of classes that the network cannot find, where its scores are read."""
+        if self.unlearned:
+            classes = short(list(self.unlearned))
+            warnings.warn(
+                f"{self.folder}: only held-out cases had the classes {classes}; the "
+                "network has not learned them, and their Dice says nothing about it.",
+                stacklevel=2,
+            )
 
     def seen(self, image: np.ndarray, mask: np.ndarray | None = None) -> Any:
         """A prepared image ``(*spatial, C)`` with the channels that the network sees.
@@ -106,6 +118,7 @@ class Run:
             "backend": self.backend,
             "layout": self.layout,
             **({"continued": self.continued} if self.continued else {}),
+            **({"unlearned": self.unlearned} if self.unlearned else {}),
         }
         with replacing(self.folder / RUN) as beside:
             beside.write_text(json.dumps(record, indent=1) + "\n")
@@ -117,12 +130,18 @@ class Run:
         if reason := missing(path):
             if Path(folder).is_file():
                 path, reason = Path(folder), "it is a file"
+            if (Path(folder) / CHOSEN).is_file():
+                raise ValueError(
+                    f"{folder}: it holds several runs, or what was chosen of them; expected one "
+                    "run: give that of a fold of unetzoo cross-validate, RUNS/fold_0."
+                )
             raise ValueError(f"{path}: {reason}; expected the folder of a run of unetzoo train.")
         try:
             record = parsed(content_of(path))
             if isinstance(record, dict):
                 record.setdefault("layout", "")  # not in older records
                 record.setdefault("continued", [])
+                record.setdefault("unlearned", [])
             parts = {name: _part(record, name, make) for name, make in _PARTS.items()}
         except ValueError as error:
             reason = _brief(error)
@@ -222,6 +241,7 @@ _PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what reads each 
     "backend": str,
     "layout": str,
     "continued": lambda pairs: tuple((int(done), int(epochs)) for done, epochs in pairs),
+    "unlearned": lambda classes: tuple(map(int, classes)),
 }
 
 

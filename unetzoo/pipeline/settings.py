@@ -47,7 +47,8 @@ class Settings:
         file_spacing: of the axes Z, Y, X, millimeters, for volumes that state none, such as TIFF.
         spacing: millimeters to resample to, with None for an axis that stays as it is; "median" for
             the median of the training cases; None for no resampling.
-        normalisation: one for each channel; None to choose it by the training cases.
+        normalisation: one for each channel, or its name, such as "CT", whose numbers the training
+            cases give; None to go by the names of the channels.
         fill: replaces NaN and infinite voxels; None makes them an error.
         boundary_weights: whether voxels between objects count more, as in the paper of 2015.
         build: further arguments of the network's builder, such as ``{"norm": "instance"}``.
@@ -94,7 +95,7 @@ class Settings:
     geometry: str = "header"
     file_spacing: tuple[float, float, float] | None = None
     spacing: str | Spacing | None = "median"
-    normalisation: tuple[Normalization, ...] | None = None
+    normalisation: tuple[Normalization, ...] | tuple[str, ...] | None = None
     fill: float | None = None
     boundary_weights: bool = False
     build: Mapping[str, Any] | None = None
@@ -197,6 +198,18 @@ class Settings:
         return cls(**{**planned, **options, "build": build})
 
     @property
+    def named(self) -> tuple[str, ...] | None:
+        """The names of normalizations whose numbers the training cases give."""
+        names = tuple(kind for kind in self.normalisation or () if isinstance(kind, str))
+        return names or None
+
+    @property
+    def kinds(self) -> tuple[Normalization, ...] | None:
+        """The normalizations with their numbers; None where cases or names of channels say them."""
+        kinds = tuple(kind for kind in self.normalisation or () if not isinstance(kind, str))
+        return kinds or None
+
+    @property
     def across(self) -> int | None:
         """The axis across the slices, of a patch of one slice of a volume."""
         thin = [axis for axis, size in enumerate(self.patch) if size == 1]
@@ -237,10 +250,9 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """A plain dict, for ``run.json``."""
-        kinds = self.normalisation
-        normalisations = None if kinds is None else [normalisation.to_json(kind) for kind in kinds]
+        kinds = self.kinds and [normalisation.to_json(kind) for kind in self.kinds]
         scheme = LabelScheme(self.classes, self.labels, self.ignore).to_json()
-        return {**dataclasses.asdict(self), **scheme, "normalisation": normalisations}
+        return {**dataclasses.asdict(self), **scheme, "normalisation": self.named or kinds}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Settings":
@@ -253,7 +265,9 @@ class Settings:
         values = {name: tuples(value) for name, value in record.items()}
         if values.get("normalisation") is not None:
             kinds = values["normalisation"]
-            values["normalisation"] = tuple(normalisation.from_json(kind) for kind in kinds)
+            values["normalisation"] = tuple(
+                kind if isinstance(kind, str) else normalisation.from_json(kind) for kind in kinds
+            )
         if values.get("labels") is not None:
             values["labels"] = labels_of(values["labels"])
         return cls(**values)

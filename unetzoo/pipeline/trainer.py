@@ -83,7 +83,9 @@ def train(
     with owned(folder):
         run = _begun(data, folder, Path(cache or folder / PREPARED), workers, plan, survey)
         team.wait("begun")
-        return _fit(run, data, team)
+        model = _fit(run, data, team)
+    run.tell_unlearned()
+    return model
 
 
 def _begun(

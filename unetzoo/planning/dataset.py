@@ -33,6 +33,7 @@ def plan_dataset(
     geometry: str = "header",
     file_spacing: Spacing | None = None,
     fill: float | None = None,
+    normalisation: Sequence[str] | None = None,
     workers: int = 1,
     survey: Survey | None = None,
 ) -> Plan:
@@ -53,6 +54,7 @@ def plan_dataset(
         geometry: as in ``find_dataset``, if data is a place.
         file_spacing: as in ``find_dataset``, if data is a place.
         fill: replaces NaN and infinite voxels; without it they are an error.
+        normalisation: as in ``find_dataset``, if data is a place.
         workers: processes that read.
         survey: does the reading, so that whoever uses it next need not read again.
 
@@ -72,17 +74,17 @@ def plan_dataset(
     check(fill is None or is_number(fill), "fill", fill, "a finite number, such as 0")
     _check_place(data)
     if isinstance(data, Dataset):
-        given = (layout, labels, classes, ignore, threshold, file_spacing, geometry)
-        if given != (*(None,) * 6, "header"):
+        given = (layout, labels, classes, ignore, threshold, file_spacing, normalisation, geometry)
+        if given != (*(None,) * 7, "header"):
             raise ValueError(
-                f"{data}: expected no layout, labels, classes, ignore, threshold, geometry or "
-                "file_spacing."
+                f"{data}: expected no layout, labels, classes, ignore, threshold, geometry, "
+                "file_spacing or normalisation."
             )
         dataset = data
     else:
         dataset = find_dataset(
             data, layout, labels=labels, classes=classes, ignore=ignore, threshold=threshold,
-            geometry=geometry, file_spacing=file_spacing,
+            geometry=geometry, file_spacing=file_spacing, normalisation=normalisation,
         )  # fmt: skip
     findings = (survey or Survey()).look_through(
         dataset.cases,

@@ -15,6 +15,7 @@ EXPORTS = ("onnx", "openvino", "litert", "saved_model", "keras", "nnunet", "bioi
 MASKS = (  # formats of masks of volumes
     "nii.gz", "nii", "nrrd", "mha", "gipl.gz", "tif", "ome.tif", "ome.zarr", "h5", "dicom-seg"
 )  # fmt: skip
+NORMALIZATIONS = ("zscore", "CT", "noNorm", "rescale_to_0_1", "rgb_to_0_1")  # of a channel
 MODELS = ("best", "last")  # of a run
 TFDS = "tfds:"  # prefix of a data set in TensorFlow Datasets
 LAST_SEED = 2**32 - 1  # that keras.utils.set_random_seed takes

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from traceback import walk_tb
 from typing import Any, NoReturn, TextIO
@@ -252,6 +252,24 @@ class SpacingType(click.ParamType):
         if len(sizes) != 3 or not all(0 < size < math.inf for size in sizes):
             self.fail(f"{value!r}: expected three sizes in mm with commas between, such as 3,1,1.")
         return sizes
+
+
+class NamesType(click.ParamType):
+    """Some of these names, in any case, separated by commas."""
+
+    name = "NAME,..."
+
+    def __init__(self, names: Sequence[str]):
+        self.names = {name.casefold(): name for name in names}
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        parts = [part.strip().casefold() for part in value.split(",")]
+        if not set(parts) <= set(self.names):
+            known = ", ".join(self.names.values())
+            self.fail(f"{value!r}: expected for each channel one of {known}.")
+        return tuple(self.names[part] for part in parts)
 
 
 class ShapeType(SizesType):

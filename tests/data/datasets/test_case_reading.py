@@ -286,8 +286,9 @@ def test_labels_are_put_where_their_image_is(affine, tmp_path):
         read_case_labels(Case("a", (image,), short), scheme)
 
 
-def test_the_way_out_is_named(tmp_path):
-    image, label = save(tmp_path / "i.nii"), save(tmp_path / "l.nii", affine=AFFINE + MOVE)
+@pytest.mark.parametrize("affine", [AFFINE + MOVE, AFFINE * 1.5, np.eye(4)])
+def test_the_way_out_is_named(tmp_path, affine):
+    image, label = save(tmp_path / "i.nii"), save(tmp_path / "l.nii", affine=affine)
     with pytest.raises(ValueError, match="give geometry=image") as error:
         read_case_labels(Case("a", (image,), label), LabelScheme(3))
     assert "give --geometry image." in as_options(str(error.value))

@@ -143,3 +143,11 @@ def test_the_box_of_any_channel():
     image = np.zeros((5, 6, 2))
     image[1, 2, 0] = image[3, 4, 1] = -1
     assert nonzero_box(image) == ((1, 4), (2, 5))
+
+
+def test_a_spacing_in_other_units_is_told():
+    """Of micrometers, say: every case would become one voxel."""
+    cases = {"a": CaseStatistics((0.2, 0.2, 0.4), (28, 32, 20), 1, ())}
+    with pytest.raises(ValueError, match="case 'a' would be a single voxel, its own are of"):
+        preparation_for(cases, spacing=(200.0, 200.0, 400.0))
+    assert preparation_for(cases, spacing=(200.0, 200.0, None)).spacing == (200, 200, None)

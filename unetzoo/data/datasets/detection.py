@@ -14,6 +14,7 @@ from unetzoo.data.datasets.patterns import find_patterns, find_pictures, has_pic
 from unetzoo.data.datasets.verification import check_listing
 from unetzoo.data.io.units import Spacing
 from unetzoo.data.labels import LabelScheme
+from unetzoo.utils.choices import NORMALIZATIONS
 
 LAYOUTS = ("msd", "nnunet", "brats", "csv", "glob", "pictures")
 
@@ -30,6 +31,7 @@ def find_dataset(
     threshold: float | None = None,
     geometry: str = "header",
     file_spacing: Spacing | None = None,
+    normalisation: Sequence[str] | None = None,
 ) -> Dataset:
     """Find the cases of a data set: their files, and what their labels mean. No image is read.
 
@@ -43,6 +45,8 @@ def find_dataset(
         threshold: of masks in gray: what is above is class 1.
         geometry: "image" if labels lie on the voxels of their image whatever their headers say.
         file_spacing: of the axes Z, Y, X, millimeters, for volumes that state none, such as TIFF.
+        normalisation: of each channel, in place of what its name says: zscore, CT, noNorm,
+            rescale_to_0_1 or rgb_to_0_1.
 
     Raises: ValueError, one sentence, or a line for each of several faults.
 
@@ -55,6 +59,11 @@ def find_dataset(
     pictures: 1 case with labels, 0 without
     """
     given = LabelScheme(classes, labels, ignore, threshold=threshold, geometry=geometry)
+    if normalisation is not None and not set(normalisation) <= set(NORMALIZATIONS):
+        known = ", ".join(NORMALIZATIONS)
+        raise ValueError(
+            f"normalisation {normalisation}: expected for each channel one of {known}."
+        )
     name = layout or layout_of(place)
     if name not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}.")
@@ -67,7 +76,7 @@ def find_dataset(
         test=_sorted(listing.test, file_spacing),
         scheme=scheme,
         class_names=_class_names(scheme, listing),
-        channel_names=listing.channel_names,
+        channel_names=listing.channel_names if normalisation is None else tuple(normalisation),
     )
 
 

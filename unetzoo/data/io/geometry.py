@@ -8,6 +8,7 @@ from unetzoo.data.io.volume_file import VolumeFile
 
 SPACING = 1e-3  # relative tolerance of spacings
 APART = 0.1  # tolerance of affines: how far a corner may be off, voxels
+WAY_OUT = "; of labels that were drawn on the image's voxels, give geometry=image."
 
 
 def check_geometry(image: VolumeFile, other: VolumeFile) -> None:
@@ -17,13 +18,14 @@ def check_geometry(image: VolumeFile, other: VolumeFile) -> None:
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"{other.path}: shape {shapes[1]}, but {image.path} has {shapes[0]} (canonical axes); "
-            "expected a voxel for every voxel: resample one to the other."
+            "expected a voxel for every voxel: resample one to the other"
+            f"{WAY_OUT if image.shape == other.shape else '.'}"
         )
     spacings = spacing_of(image.canonical_affine), spacing_of(other.canonical_affine)
     if not np.allclose(*spacings, rtol=SPACING, atol=0):
         raise ValueError(
             f"{other.path}: spacing {spacings[1]}, but {image.path} has {spacings[0]} (mm, "
-            "canonical axes); expected the same voxel size: fix the header or resample."
+            f"canonical axes); expected the same voxel size: fix the header or resample{WAY_OUT}"
         )
     ends = [(0, size - 1) for size in shapes[0]]
     corners = np.array([(*corner, 1) for corner in itertools.product(*ends)])
@@ -32,8 +34,7 @@ def check_geometry(image: VolumeFile, other: VolumeFile) -> None:
     if distance > APART * min(spacings[0]):
         raise ValueError(
             f"{other.path}: its affine puts voxels up to {distance:.3g} mm away from where "
-            f"{image.path} has them; expected the same affine: fix the header or resample; of "
-            "labels that were drawn on the image's voxels, give geometry=image."
+            f"{image.path} has them; expected the same affine: fix the header or resample{WAY_OUT}"
         )
 
 

@@ -132,6 +132,17 @@ def _opened(path: Path) -> Any:
 
 def _only(file: Any) -> str:
     """The name of the file's only dataset of three or four axes."""
+    names = _names(file)
+    if len(names) != 1:
+        raise _Refused(
+            f"datasets of 3 or 4 axes: {_listed(names)}; expected one: give its name, such as "
+            f"{Path(file.filename).name}:/{names[0] if names else 'name'}."
+        )
+    return names[0]
+
+
+def _names(file: Any) -> list[str]:
+    """The datasets of three or four axes."""
     names: list[str] = []
 
     def note(name: str, node: Any) -> None:
@@ -139,13 +150,11 @@ def _only(file: Any) -> str:
             names.append(name)
 
     file.visititems(note)  # links are not followed
-    if len(names) != 1:
-        listed = few([f"/{name}" for name in names]) or "none"
-        raise _Refused(
-            f"datasets of 3 or 4 axes: {listed}; expected one: give its name, such as "
-            f"{Path(file.filename).name}:/{names[0] if names else 'name'}."
-        )
-    return names[0]
+    return names
+
+
+def _listed(names: list[str]) -> str:
+    return few([f"/{name}" for name in names]) or "none"
 
 
 def _check_links(file: Any, name: str) -> None:
@@ -155,6 +164,9 @@ def _check_links(file: Any, name: str) -> None:
         part = "/".join(parts[:number])
         link = file.get(part, getlink=True)
         if link is None:
-            raise _Refused(f"no dataset {name!r}; expected the name of one.")
+            raise _Refused(
+                f"no dataset {name!r}; expected the name of one of 3 or 4 axes: "
+                f"{_listed(_names(file))}."
+            )
         if type(link).__name__ != "HardLink":
             raise _Refused(f"{part!r} is a link; expected a dataset in this file.")

@@ -182,6 +182,18 @@ class Scan(Protocol):
     def spacing(self) -> tuple[float, ...]: ...
 
 
+def _check_left(statistics: Mapping[str, CaseStatistics], target: Spacing) -> None:
+    """Raises: ValueError for a spacing at which a case of many voxels becomes a single one."""
+    for name, case in statistics.items():
+        pairs = zip(target, case.spacing, strict=True)
+        sizes = [own if size is None else size for size, own in pairs]
+        if max(case.shape) > 1 and max(new_shape(case.shape, case.spacing, sizes)) == 1:
+            raise ValueError(
+                f"spacing {target}: case {name!r} would be a single voxel, its own are of "
+                f"{case.spacing} mm; expected millimeters, about as many."
+            )
+
+
 def preparation_for(
     statistics: Mapping[str, CaseStatistics],
     channel_names: Sequence[str] = (),
@@ -212,6 +224,8 @@ def preparation_for(
     target = None if spacing is None else _floats(spacing)
     if target is not None and len(target) != rank:
         raise ValueError(f"spacing {target}: expected {rank} numbers, one for each axis.")
+    if target is not None:
+        _check_left(statistics, target)
     if normalisation is None:
         normalisation = normalizations(list(statistics.values()), channel_names)
     if len(normalisation) != first.channels:
