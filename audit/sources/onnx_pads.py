@@ -26,7 +26,7 @@ def with_pads(model: Any) -> None:
         if node.op_type in COMPUTING and needed & set(node.output):
             parts.append(node)
             needed |= set(node.input)
-    known = {
+    known: dict[str, Any] = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in graph.initializer if tensor.name in needed and prod(tensor.dims) <= SMALL
     }  # fmt: skip
@@ -35,6 +35,7 @@ def with_pads(model: Any) -> None:
         names = [name for name in node.input if name]
         if all(name in known for name in names) and _is_small(node, known):
             run = ReferenceEvaluator(node, opsets=opsets).run
+            value: Any
             (value,) = run(None, {name: known[name] for name in names})
             if value.size <= SMALL:
                 known[node.output[0]] = value
