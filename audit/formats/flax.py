@@ -65,12 +65,16 @@ def _blocks(lines: list[str], titles: list[str]) -> Iterator[Cells]:
         if "│" in line:
             block.append(line.strip().split("│")[1:-1])
         elif block and RULE.match(line):
-            columns = zip(*block, strict=False)
-            cells = [" ".join(" ".join(parts).split()) for parts in columns]
+            cells = map(_cell, zip(*block, strict=False))
             yield dict(zip(titles, cells, strict=False))
             block = []
             if "└" in line:
                 return
+
+
+@lru_cache(maxsize=1024)
+def _cell(parts: tuple[str, ...]) -> str:
+    return " ".join(" ".join(parts).split())
 
 
 def _counts(block: Cells) -> tuple[int, int]:
@@ -81,6 +85,7 @@ def _counts(block: Cells) -> tuple[int, int]:
     return trained, moving
 
 
+@lru_cache(maxsize=1024)
 def _count(cell: str | None) -> int:
     """The last count in a cell."""
     found = COUNT.findall(cell) if cell and "(" in cell else ()

@@ -6,7 +6,7 @@ Source: docs/explanation/formats.md, which tells the eras apart.
 import re
 
 from audit.formats import keras2_wrapped
-from audit.formats.cells import Found, each_table, not_cut, undone, without_frames
+from audit.formats.cells import Found, each_table, having, not_cut, undone, without_frames
 from audit.formats.keras import (
     CONNECTION,
     KERAS1,
@@ -98,7 +98,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     cut class name is completed if only one of Keras's classes begins so.
     """
     printed, depths = lines, [0] * len(lines)
-    if any("¯¯¯" in line for line in lines):
+    if having("¯¯¯", lines):
         lines, depths = _unboxed(lines)
     lines, headers = without_frames(lines, HEADER)
 

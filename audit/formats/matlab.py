@@ -1,6 +1,7 @@
 """MATLAB's ``analyzeNetwork``, as a table of HTML or of Markdown: sizes of each learnable."""
 
 import re
+from functools import lru_cache
 from math import prod
 
 from audit.formats.cells import Found, cells_of, each_table, having
@@ -65,6 +66,7 @@ def _row(cells: dict[str, str]) -> Row:
     )
 
 
+@lru_cache(maxsize=1024)
 def _kind(printed: str, rank: int) -> str:
     name = re.sub(r"^[123]-D ", "", printed)
     if name in RANK and rank in (1, 2, 3):
@@ -72,6 +74,7 @@ def _kind(printed: str, rank: int) -> str:
     return KINDS.get(printed, name)
 
 
+@lru_cache(maxsize=1024)
 def _shape(text: str) -> Shape:
     """Activations ``28(S) × 28(S) × 8(C) × 1(B)``, or ``28×28×8``: channels last, no batch."""
     sizes = [int(size) for size in re.findall(r"(\d+)(?!\d)(?!\s*\(B\))", text)]

@@ -27,6 +27,8 @@ def standing_for(row: Row, inputs: tuple[str, ...], reads: list[Shape]) -> Stand
         reads: their shapes, the batch axis first.
     """
     kind = row.layer_class.removeprefix("ops.")
+    if kind == "ReduceMean" and len(row.shape) > 2 and {*row.shape[1:-1]} == {1}:
+        return f"GlobalAveragePooling{len(row.shape) - 2}D", inputs[:1], ""
     if kind in RENAMED:
         word = "no upper bound (or 6, as ReLU6 has)" if kind == "Clip" else ""
         return RENAMED[kind].format(len(row.shape) - 2), inputs[:1], word

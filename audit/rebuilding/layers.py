@@ -6,8 +6,10 @@ from typing import Any
 
 from audit.comparison.forms import CERTAIN, Form, groups_of
 from audit.rebuilding.module import one
+from audit.rebuilding.pools import pool
 from audit.rebuilding.site import Site
 from audit.tables import Row
+from unetzoo.utils.text import printable
 
 Arguments = dict[str, Any]
 STRIDES = (1, 2, 3, 4)
@@ -141,25 +143,23 @@ def _groups(site: Site) -> Arguments:
     return found if site.row.total else {**found, "scale": False, "center": False}
 
 
-def _pool(site: Site) -> Arguments:
-    for size in (2, 3, 4, 5, 6, 8, 1):
-        if all(b == a // size for a, b in site.sizes):
-            return {"pool_size": size}
-        if all(b == -(-a // size) for a, b in site.sizes):
-            return {"pool_size": size, "padding": "same"}
-    for size, step in ((3, 2), (2, 1), (3, 1)):  # they overlap
-        if all(b == (a - size) // step + 1 for a, b in site.sizes):
-            return {"pool_size": size, "strides": step}
-    each = [a // b for a, b in site.sizes]
-    if all(n and b == a // n for n, (a, b) in zip(each, site.sizes, strict=True)):
-        return {"pool_size": tuple(each)}
-    raise ValueError(f"row {site.row.name!r}: no pool size gives its shape.")
+def _zeros(site: Site) -> Arguments:
+    """The zeros around a map, as the file says or as its sizes tell."""
+    mode = site.row.settings.get("mode", "constant")
+    if mode != "constant" and any(a != b for a, b in site.sizes):
+        site.assumed.append(f"zeros (the file pads in the mode {printable(mode)})")
+    return {"padding": site.row.settings.get("pads") or _margins(site)}
 
 
 def _upsampling(site: Site) -> Arguments:
     steps = [b // a for a, b in site.sizes] or [2] * _rank(site.row)
-    site.assumed.append("nearest neighbors (or linear interpolation)")
-    return {"size": steps[0] if len(set(steps)) == 1 else tuple(steps)}
+    size = steps[0] if len(set(steps)) == 1 else tuple(steps)
+    known = site.row.settings.get("interpolation")
+    if known == "bilinear" and len(steps) == 2:
+        return {"size": size, "interpolation": known}
+    if known != "nearest":
+        site.assumed.append("nearest neighbors (or linear interpolation)")
+    return {"size": size}
 
 
 def _margins(site: Site) -> tuple[tuple[int, int], ...]:
@@ -223,6 +223,8 @@ def _grid(site: Site) -> Arguments:
 
 
 def _kind(site: Site) -> Arguments:
+    if known := site.row.settings.get("activation"):
+        return {"activation": known}
     words = f"{site.row.name} {site.row.layer_class}".lower()
     named = [word for word in ("sigmoid", "softmax", "tanh", "gelu", "relu") if word in words]
     kind = ("sigmoid" if site.width == 1 else "softmax") if site.last else "relu"
@@ -250,13 +252,13 @@ _rescaling = _assumed("a scale of 1/255 (or another)", scale=1 / 255)
 SOLVERS: dict[str, Solver] = {
     **{f"Conv{n}D": _conv for n in (1, 2, 3)},
     **{f"Conv{n}DTranspose": _transposed for n in (1, 2, 3)},
-    **{f"{kind}Pooling{n}D": _pool for kind in ("Max", "Average") for n in (1, 2, 3)},
+    **{f"{kind}Pooling{n}D": pool for kind in ("Max", "Average") for n in (1, 2, 3)},
     **{f"Global{kind}Pooling{n}D": _global for kind in ("Max", "Average") for n in (1, 2, 3)},
     **{f"DepthwiseConv{n}D": _depthwise for n in (1, 2)},
     **{f"SeparableConv{n}D": _separable for n in (1, 2)},
     **{f"UpSampling{n}D": _upsampling for n in (1, 2, 3)},
     **{f"Cropping{n}D": lambda site: {"cropping": _margins(site)} for n in (2, 3)},
-    **{f"ZeroPadding{n}D": lambda site: {"padding": _margins(site)} for n in (2, 3)},
+    **{f"ZeroPadding{n}D": _zeros for n in (2, 3)},
     **{f"SpatialDropout{n}D": _rate for n in (1, 2, 3)},
     **dict.fromkeys(
         ("Add", "Average", "Concatenate", "Flatten", "Maximum", "Minimum", "Multiply", "Subtract",

@@ -170,13 +170,14 @@ def _solved(table: Table, assumed: Assumed) -> tuple[list[Step], tuple[str, ...]
     for row in rows:
         for name in sources_of(row):
             readers.setdefault(name, []).append(row)
-    shown = 2 * sum(map(_activates, rows)) >= sum(map(is_conv, rows))  # each is a row
+    whole = table.style == "onnx"  # all operations are rows
+    shown = whole or 2 * sum(map(_activates, rows)) >= sum(map(is_conv, rows))  # each is a row
     steps = []
     for row in rows:
         reads = [shapes[name] for name in sources_of(row)]
         site = Site(
             row, reads, forms_reading(row, reads[0][-1]) if is_conv(row) and reads else [],
-            row.name not in readers,
+            row.name not in readers and not whole,
             shown or any(READS.search(each.layer_class) for each in readers.get(row.name, [])),
         )  # fmt: skip
         steps.append(_step(site))
@@ -195,7 +196,9 @@ def _standing(row: Row, shapes: dict[str, Shape], assumed: Assumed) -> Row:
     kind, inputs, word = standing_for(row, tuple(sources), [shapes[name] for name in sources])
     if word:
         assumed.setdefault(word, []).append(printable(row.name))
-    return row.but(layer_class=kind, inputs=tuple(f"{name}[0][0]" for name in inputs))
+    said = {"activation": row.layer_class.lower()} if row.layer_class in ("Sigmoid", "Tanh") else {}
+    inputs = tuple(f"{name}[0][0]" for name in inputs)
+    return row.but(layer_class=kind, inputs=inputs, settings={**row.settings, **said})
 
 
 def _with_classes(table: Table, steps: list[Step]) -> Table:

@@ -79,6 +79,8 @@ def _sized(rows: Sequence[Row], assumed: Assumed) -> Iterator[Row]:
         if reads and (row.shape == (None,) or None in row.shape[1:]):
             if row.layer_class == "Concatenate":
                 row = row.but(shape=(*reads[0][:-1], sum(shape[-1] or 0 for shape in reads)))
+            elif row.layer_class.startswith("ZeroPadding") and "pads" in row.settings:
+                row = row.but(shape=_with_zeros(reads[0], row.settings["pads"]))
             elif row.layer_class.startswith("ZeroPadding"):
                 word = "a pad of nothing (the file computes how much)"
                 assumed.setdefault(word, []).append(printable(row.name))
@@ -116,18 +118,30 @@ def _computing(rows: Iterable[Row]) -> list[Row]:
 
 
 def _padded(row: Row, source: Row) -> Row | None:
-    """The zeros around a map that a convolution with strides reads, as PyTorch pads it."""
-    strides, kernel = (row.settings.get(key, ()) for key in ("strides", "kernel_size"))
-    if "Transpose" in row.layer_class or max(strides, default=1) == 1 or max(kernel) == 1:
+    """The zeros around a map that a convolution or a pool reads, where Keras has others."""
+    kernel = row.settings.get("kernel_size", row.settings.get("pool_size", ()))
+    strides = row.settings.get("strides", ())
+    if not kernel or "Transpose" in row.layer_class:
         return None
-    pads = [(k - 1) // 2 for k in kernel]
-    sizes = [(n or 0) + 2 * p for n, p in zip(source.shape[1:-1], pads, strict=True)]
-    after = tuple((n - k) // s + 1 for n, k, s in zip(sizes, kernel, strides, strict=True))
-    if after != row.shape[1:-1]:
+    spread = row.settings.get("dilation_rate", (1,) * len(kernel))
+    even = tuple((d * (k - 1) // 2,) * 2 for k, d in zip(kernel, spread, strict=True))
+    known = "pads" in row.settings
+    pads = row.settings.get("pads", even)
+    if not any(map(any, pads)) or (max(strides) == 1 and (pads == even or not known)):
         return None
-    shape = (*source.shape[:1], *sizes, *source.shape[-1:])
-    name = f"{row.name}-pad"
-    return Row(name, f"ZeroPadding{len(pads)}D", shape, inputs=(f"{source.name}[0][0]",))
+    shape = _with_zeros(source.shape, pads)
+    spans = zip(shape[1:-1], kernel, spread, strides, strict=True)
+    after = tuple(((n or 0) - d * (k - 1) - 1) // s + 1 for n, k, d, s in spans)
+    if after != row.shape[1:-1] and not known:
+        return None
+    kind, inputs = f"ZeroPadding{len(pads)}D", (f"{source.name}[0][0]",)
+    return Row(f"{row.name}-pad", kind, shape, inputs=inputs, settings={"pads": pads})
+
+
+def _with_zeros(shape: Shape, pads: Sequence[tuple[int, int]]) -> Shape:
+    """A map's shape with zeros before and after it on each axis of space."""
+    sizes = (n and n + sum(pad) for n, pad in zip(shape[1:-1], pads, strict=True))
+    return (*shape[:1], *sizes, *shape[-1:])
 
 
 def _fitted(row: Row, join: Row, number: int) -> Row | None:

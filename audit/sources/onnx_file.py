@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.sources.onnx_groups import grouped
+from audit.sources.onnx_pads import around, own_settings, with_pads
 from audit.sources.onnx_size import longest_sizes, node_count
 from audit.tables import Row, Shape, Table
 from unetzoo.utils.extras import extra
@@ -87,6 +88,7 @@ def _with_shapes(onnx: Any, model: Any) -> Any:
                 tensor.ClearField(part)
     if node_count(model, NODES) >= NODES:
         return model.graph
+    with_pads(model)
     follow_sizes = not model.functions and longest_sizes(model) <= LONGEST
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=follow_sizes).graph
@@ -197,7 +199,7 @@ class _Graph:
             rank = rank or max(len(self.shapes.get(node.output[0], (0,) * 4)) - 2, 1)
             kind = RANKED[node.op_type].format(rank)
             if kernel is None or "Conv" not in node.op_type:
-                return kind, {}
+                return kind, own_settings(node, held)
             return kind, _settings(node, kernel)
         if node.op_type == "MatMul" and not held:
             return "ops.Matmul", {}
@@ -268,6 +270,7 @@ def _settings(node: Any, kernel: Any) -> dict[str, Any]:
         "groups": groups,
         "in_channels": inputs,
         "use_bias": len(node.input) > 2,
+        **(around(given, rank) if node.op_type == "Conv" else {}),
     }
 
 

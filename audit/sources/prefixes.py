@@ -19,6 +19,7 @@ TITLES = 4  # lines above a header that belong to its table
 END_OF_STRING = re.compile(r"(?:\\n)?[\"']?[,)]*\s*$")
 BARS = re.compile(r"\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+$")
 UNFRAMED = re.compile(r"[ ╶╺]?[─━═]+(?:[┼┿╪][─━═]+)+[ ╴╸]?\s*$")  # rich's rule without a frame
+RULES = " ╶╺─━═"  # with which one begins
 PRE = re.compile(r"</?pre\b[^<>]*>")
 ROW = re.compile(r"<tr\b", re.IGNORECASE)
 ROW_END = re.compile(r"</tr\s*>|</table\s*>", re.IGNORECASE)
@@ -78,7 +79,8 @@ def _prefixes(lines: list[str]) -> Iterator[tuple[int, str]]:
         if "(" not in line:
             continue
         line = line.rstrip("│ ") if line.endswith("│") else line
-        if "(" in line[-8:] and (root := ROOT.match(line)):
+        ended = line.rstrip("\\n\"',").endswith("(")
+        if ended and "(" in line[-8:] and (root := ROOT.match(line)):
             before = root["before"].strip()
             if before != "Out:" and _stands(before, "".join(lines[number + 1 : number + 2])):
                 yield number, before
@@ -118,7 +120,7 @@ def _outlined(lines: list[str]) -> list[str]:
     for number, line in enumerate(lines):
         if inside and "│" in line:
             lines[number] = f"│{line}│"
-        elif number and UNFRAMED.match(line):
+        elif number and line[:1] in RULES and UNFRAMED.match(line):
             if not inside:
                 lines[number - 1] = f"│{lines[number - 1]}│"
             lines[number], inside = f"├{line}┤", True

@@ -16,6 +16,8 @@ def framed(text: str) -> str:
     >>> framed('Layer (type),Output Shape,Param #\\nconv1 (Conv2D),"(None, 8, 4)",112').split("\\n")
     ['| Layer (type) | Output Shape | Param # |', '| conv1 (Conv2D) | (None, 8, 4) | 112 |']
     """
+    if "Output Shape" not in text:
+        return text
     lines = text.split("\n")
     if not any("Output Shape" in line and HEADER.match(line) for line in lines):
         return text

@@ -103,7 +103,7 @@ def _placed(table: Table) -> Table:
     if not table.style.startswith(("keras", "markdown")):
         return table
     names = {row.name for row in table}
-    paths = ((row, path_of(row.name, names)) for row in table)
+    paths = ((row, "-" in row.name and path_of(row.name, names)) for row in table)
     rows = (row.but(path=(*row.path, *path)) if path else row for row, path in paths)
     return replace(table, rows=tuple(rows))
 

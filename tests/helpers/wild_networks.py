@@ -193,10 +193,35 @@ class Inverted(nn.Module):
         return self.last(torch.cat([skip, self.up(x)], 1))
 
 
+class Squeezed(nn.Module):
+    """An EfficientNet's blocks: static padding, squeeze and excitation, SiLU, an addition."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 8, 3, 2, bias=False))
+        self.expand = nn.Conv2d(8, 16, 1, bias=False)
+        self.pad = nn.ZeroPad2d((1, 2, 1, 2))
+        self.depthwise = nn.Conv2d(16, 16, 5, 2, groups=16, bias=False)
+        self.reduce, self.excite = nn.Conv2d(16, 2, 1), nn.Conv2d(2, 16, 1)
+        self.project = nn.Conv2d(16, 12, 1)
+        self.again = nn.Conv2d(12, 12, 3, padding=1)
+        self.last = nn.Conv2d(20, 2, 3, padding=1)
+
+    def forward(self, x):
+        skip = functional.silu(self.stem(x))
+        x = functional.silu(self.depthwise(self.pad(functional.silu(self.expand(skip)))))
+        weights = self.excite(functional.silu(self.reduce(functional.adaptive_avg_pool2d(x, 1))))
+        x = self.project(torch.sigmoid(weights) * x)
+        x = self.again(functional.max_pool2d(functional.relu(x), 3, 1, 1)) + x
+        x = functional.interpolate(x, scale_factor=2, mode="bilinear")
+        return self.last(torch.cat([x, skip], 1))
+
+
 NETWORKS = {
     "blocks": (UNet, (3, 44, 52)),
     "attention": (AttentionUNet, (3, 32, 40)),
     "residual": (ResUNet, (3, 32, 24)),
     "functional": (Functional, (1, 108, 108)),
     "grouped": (Inverted, (3, 32, 48)),
+    "squeezed": (Squeezed, (3, 32, 48)),
 }
