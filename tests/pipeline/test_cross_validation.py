@@ -16,6 +16,7 @@ import unetzoo
 from unetzoo.data.datasets import find_dataset
 from unetzoo.data.splits import folds
 from unetzoo.data.synthetic import write_dataset
+from unetzoo.evaluation.calibration import write_temperature
 from unetzoo.inference import largest_component
 from unetzoo.pipeline.chosen import Chosen
 from unetzoo.pipeline.loading import predictor_of_run
@@ -181,6 +182,13 @@ def test_all_folds_are_one_network_with_the_mean_of_their_logits(done, data, tmp
     foreground = largest_component((raw > 0).astype("uint8"))
     expected = largest_component(raw * foreground, [1])
     np.testing.assert_array_equal(cleaned, expected)
+    warm = Run.read(other / "fold_1")
+    write_temperature(warm.folder, 2.0, warm.model_file(chosen.model).name)
+    with pytest.warns(UserWarning, match="runs: the temperatures of its folds are not used"):
+        told = unetzoo.load_predictor(other, probabilities=True)
+    np.testing.assert_array_equal(
+        told.predict_probabilities(image), together.predict_probabilities(image)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Trained networks of every kind, ready to be applied: runs, folds, exports, nnU-Net's folders."""
 
 import gc
+import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -106,9 +107,16 @@ def predictor_of_folds(chosen: Chosen, **options: Any) -> Predictor:
 
     options = {"mirror": chosen.mirror, "overlap": chosen.overlap,
                "postprocessing": chosen.postprocessing, **options}  # fmt: skip
+    runs = chosen.runs()
+    files = [(run.folder, run.model_file(chosen.model).name) for run in runs]
+    if options.get("probabilities") and any(read_temperature(*file) != 1 for file in files):
+        warnings.warn(
+            f"{chosen.folder}: the temperatures of its folds are not used, since each is of one "
+            "network; the probabilities are those of the mean of the logits.",
+            stacklevel=2,
+        )
     folds = [
-        predictor_of_run(run.folder, chosen.model, temperature=1.0, previous=given)
-        for run in chosen.runs()
+        predictor_of_run(run.folder, chosen.model, temperature=1.0, previous=given) for run in runs
     ]
     models: list[Any] = [fold.model for fold in folds]
     options["previous"] = folds[0].previous
