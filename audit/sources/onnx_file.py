@@ -89,9 +89,11 @@ def _with_shapes(onnx: Any, model: Any) -> Any:
     if node_count(model, NODES) >= NODES:
         return model.graph
     with_pads(model)
-    follow_sizes = not model.functions and longest_sizes(model) <= LONGEST
     try:
-        return onnx.shape_inference.infer_shapes(model, data_prop=follow_sizes).graph
+        graph = onnx.shape_inference.infer_shapes(model).graph
+        if model.functions or longest_sizes(model, graph) > LONGEST:
+            return graph
+        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception:  # the rows then have fewer shapes
         return model.graph
 

@@ -32,6 +32,23 @@ def joined(levels):
     return [*nodes, helper.make_node("Reshape", ["x", f"s{levels}"], ["named"])], []
 
 
+def zeros(kind, *lengths):
+    """A list of zeros, its length a product of constants, and what takes a list for sizes."""
+    nodes = []
+    for n, length in enumerate(lengths):
+        nodes.append(helper.make_node("Constant", [], [f"l{n}"], value_ints=[length]))
+        if n:
+            before = "l0" if n == 1 else f"m{n - 1}"
+            nodes.append(helper.make_node("Mul", [before, f"l{n}"], [f"m{n}"]))
+    last = f"m{len(lengths) - 1}" if len(lengths) > 1 else "l0"
+    nodes.append(helper.make_node("ConstantOfShape", [last], ["zeros"]))
+    read = {"Cast": (["zeros"], {"to": 7}), "Concat": (["zeros", "zeros"], {"axis": 0}),
+            "Add": (["zeros", "zeros"], {}), "Slice": (["zeros", "l0", "l0"], {})}  # fmt: skip
+    inputs, settings = read[kind]
+    nodes.append(helper.make_node(kind, inputs, ["sizes"], **settings))
+    return [*nodes, helper.make_node("Reshape", ["x", "sizes"], ["named"])], []
+
+
 def saved(path, made):
     nodes, functions = made
     weight = helper.make_tensor("w", 1, (2, 1, 3, 3), np.zeros(18, "float32"))
@@ -51,9 +68,25 @@ def saved(path, made):
         (functions(2000), []),
         (functions(3), [False]),
         (joined(60), [False]),
-        (joined(3), [True]),
+        (joined(3), [False, True]),
+        (zeros("Cast", 10**15), [False]),
+        (zeros("Concat", 10**15), [False]),
+        (zeros("Slice", 10**15), [False]),
+        (zeros("Add", 10**5, 10**5, 10**5), [False]),
+        (zeros("Cast", 4), [False, True]),
     ],
-    ids=["functions", "deep functions", "few functions", "joined", "joined a little"],
+    ids=[
+        "functions",
+        "deep functions",
+        "few functions",
+        "joined",
+        "joined a little",
+        "cast",
+        "joined zeros",
+        "part of zeros",
+        "product of lengths",
+        "few zeros",
+    ],
 )
 def test_shapes_are_worked_out_unless_they_unfold_without_end(
     made, followed, tmp_path, monkeypatch
@@ -61,7 +94,7 @@ def test_shapes_are_worked_out_unless_they_unfold_without_end(
     """Without the values of sizes, or not at all, where they or the nodes would be too many."""
     asked, infer = [], onnx.shape_inference.infer_shapes
 
-    def spied(model, data_prop):
+    def spied(model, data_prop=False):
         asked.append(data_prop)
         return infer(model, data_prop=data_prop) if followed else model
 
