@@ -159,6 +159,19 @@ def test_what_lies_between_or_is_taken_twice_stays(between, arguments, count):
     assert_the_same(fast, model, [RNG.standard_normal(shape, "float32") for shape in shapes])
 
 
+def test_a_network_in_float32_stays_so_where_others_are_in_half_precision():
+    model = enlarging()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        fast = without_concatenations(model)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert len(of_kind(fast, EnlargingConv)) == 1
+    shapes = [(2, *x.shape[1:]) for x in model.inputs]
+    assert_the_same(fast, model, [RNG.standard_normal(shape, "float32") for shape in shapes])
+
+
 def test_sizes_that_a_network_cannot_take_are_left_to_the_window():
     model = unetzoo.build("unet2d_original", input_shape=(None, None, 1))
     assert of_sizes(model, (90, 90)) is model

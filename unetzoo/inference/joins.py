@@ -27,7 +27,8 @@ def without_concatenations(model: keras.Model) -> keras.Model:
     A convolution of two maps side by side is the sum of one convolution each, so the joined map
     need not be held beside both: at the finest stage of a U-Net it is the largest of all. And where
     a transposed convolution has enlarged a map, it and the convolution become one of the smaller
-    map (``EnlargingConv``). The logits stay the same to 1e-5 of their size.
+    map (``EnlargingConv``). The logits stay the same to 1e-5 of their size. Other backends than
+    TensorFlow take maps one by one only where one was enlarged, since the rest was measured there.
 
     Maps that were padded stay joined: TensorFlow 2.21 makes one operation of a padding and the
     convolution after it, which takes the sizes for others and writes beyond its memory.
@@ -69,7 +70,7 @@ def without_concatenations(model: keras.Model) -> keras.Model:
             part, first = _part(layer, transposed, given, f"{layer.name}-part{number + 1}"), last
             sums.append(part[0](x))
             weights[part[0].name] = part[1]
-        return keras.layers.Add(name=f"{layer.name}-sum")(sums)
+        return keras.layers.Add(name=f"{layer.name}-sum", dtype=layer.dtype_policy)(sums)
 
     split = keras.models.clone_model(model, call_function=called, clone_function=_again)
     for layer in split.layers:
@@ -100,7 +101,9 @@ def of_sizes(model: keras.Model, sizes: Sequence[int]) -> keras.Model:
         return model
     (given,) = model.inputs
     own = given.shape[1:-1]
-    if len(own) != len(sizes) or any(n not in (None, new) for n, new in zip(own, sizes)):  # noqa: B905
+    if len(own) != len(sizes):
+        return model
+    if any(n not in (None, new) for n, new in zip(own, sizes, strict=True)):
         return model
 
     def called(layer: keras.layers.Layer, *maps: Any, **arguments: Any) -> Any:
@@ -132,8 +135,9 @@ def _part(
         config = {**config_of(layer), "name": name, "use_bias": len(given) > 1}
         return type(layer).from_config(config), given
     part = EnlargingConv(
-        layer.filters, layer.kernel_size, transposed.strides, layer.padding, name=name
-    )
+        layer.filters, layer.kernel_size, transposed.strides, layer.padding,
+        name=name, dtype=layer.dtype_policy,
+    )  # fmt: skip
     first = [*transposed.get_weights(), np.zeros(transposed.filters)][:2]
     return part, composed(layer.padding, first, [*given, np.zeros(layer.filters)][:2])
 

@@ -54,7 +54,7 @@ class EnlargingConv(keras.layers.Layer):
         kind = {2: Conv2D, 3: Conv3D}[len(self.factors)]
         self.convolution: Any = kind(
             filters * math.prod(self.factors), _taps(kernel_size, factors), name="convolution",
-            kernel_initializer="zeros",
+            kernel_initializer="zeros", dtype=self.dtype_policy,
         )  # fmt: skip
 
     def build(self, shape: Any) -> None:
