@@ -1,6 +1,7 @@
 """Every layer class of the zoo is known to each of the auditor's tables."""
 
 import inspect
+from itertools import cycle
 
 import keras
 import pytest
@@ -18,12 +19,12 @@ from unetzoo.utils.arguments import NONLINEARITIES, NORMS, UPSAMPLINGS
 
 OURS = {name for name in unetzoo.layers.__all__ if inspect.isclass(getattr(unetzoo.layers, name))}
 PARAMETERS = {"PositionEmbeddings"}  # in PyTorch a bare Parameter, no module
-CHOICES = [
-    *({"norm": norm} for norm in NORMS),
-    *({"nonlinearity": name} for name in NONLINEARITIES),
-    *({"upsampling": name} for name in UPSAMPLINGS),
-    {"dropout": 0.2, "activation": "softmax", "deep_supervision": True},
-]
+CHOICES = [  # each norm, nonlinearity and upsampling, with any of the others
+    {"norm": norm, "nonlinearity": nonlinearity, "upsampling": upsampling}
+    for norm, nonlinearity, upsampling in zip(
+        NORMS, cycle(NONLINEARITIES), cycle(UPSAMPLINGS), strict=False
+    )
+] + [{"dropout": 0.2, "activation": "softmax", "deep_supervision": True}]
 
 
 @pytest.fixture(scope="module")

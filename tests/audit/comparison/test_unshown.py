@@ -43,7 +43,10 @@ def in_keras(fused=True, rate=0.5, end=None, up=None, classes=2, last=1024):
 
 
 class InTorch(nn.Module):
-    """Functions for the activations and the pooling, or modules; ups in a list of their own."""
+    """Functions for the activations and the pooling, or modules; ups in a list of their own.
+
+    Nothing is computed: its weights and maps have shapes alone.
+    """
 
     def __init__(self, functions):
         super().__init__()
@@ -62,7 +65,7 @@ class InTorch(nn.Module):
         self.pool = (lambda x: nn.functional.max_pool2d(x, 2)) if functions else nn.MaxPool2d(2)
 
     def forward(self, x):
-        skips = []
+        x, skips = x.to("meta"), []
         for block in self.contracting:
             x = self.pool(x) if skips else x
             for conv in block:
@@ -82,9 +85,10 @@ def texts():
     yield keras_summary(in_keras(rate=0, end="softmax", up="relu"), 120)
     yield keras_summary(in_keras(fused=False), 120)
     for functions in (True, False):
-        net = InTorch(functions)
+        with torch.device("meta"):
+            net = InTorch(functions)
         yield summarized(net, (1, 572, 572))
-        yield str(torchinfo.summary(net, (1, 1, 572, 572), device="cpu", verbose=0))
+        yield str(torchinfo.summary(net, (1, 1, 572, 572), device="meta", verbose=0))
         yield str(net)
 
 
