@@ -16,7 +16,7 @@ import unetzoo
 from unetzoo.data.datasets import find_dataset
 from unetzoo.data.splits import folds
 from unetzoo.data.synthetic import write_dataset
-from unetzoo.evaluation.calibration import write_temperature
+from unetzoo.evaluation.calibration import fitted_temperature, scaled, write_temperature
 from unetzoo.inference import largest_component
 from unetzoo.pipeline.chosen import Chosen
 from unetzoo.pipeline.loading import predictor_of_run
@@ -184,10 +184,61 @@ def test_all_folds_are_one_network_with_the_mean_of_their_logits(done, data, tmp
     np.testing.assert_array_equal(cleaned, expected)
     warm = Run.read(other / "fold_1")
     write_temperature(warm.folder, 2.0, warm.model_file(chosen.model).name)
-    with pytest.warns(UserWarning, match="runs: the temperatures of its folds are not used"):
+    with pytest.warns(UserWarning, match="folds are not used.*evaluate .*runs --calibration fits"):
         told = unetzoo.load_predictor(other, probabilities=True)
     np.testing.assert_array_equal(
         told.predict_probabilities(image), together.predict_probabilities(image)
+    )
+
+
+@pytest.mark.slow
+def test_one_temperature_is_fitted_for_all_folds(done, data, tmp_path):
+    """By probabilities of the fold that did not see a case, which the folder has in float16."""
+    folder = shutil.copytree(done[0], tmp_path / "runs")
+    result = unetzoo_command("evaluate", folder, "--calibration")
+    assert result.returncode == 0, result.stderr
+    rows, classes = [], []
+    for case in find_dataset(str(data)).cases:
+        kept = np.load(folder / "probabilities" / f"{case.name}.npz")["probabilities"]
+        rows.append(kept.reshape(-1, kept.shape[-1]))
+        classes.append(np.asarray(Image.open(data / "masks" / f"{case.name}.png")).ravel())
+    truth = np.concatenate(classes)[:, None] == np.arange(rows[0].shape[-1])
+    expected = fitted_temperature(np.concatenate(rows), truth)
+    found = json.loads((folder / "calibration.json").read_text())["temperature"]
+    assert found == pytest.approx(expected, rel=1e-2)
+    assert abs(found - 1) > 0.05
+    assert f"the temperature, is {found:.3f}" in result.stdout
+    assert result.stdout.strip() in (folder / "evaluation" / "calibration.txt").read_text()
+    assert Image.open(folder / "evaluation" / "reliability.png").size[0] > 300
+
+    warm, plain = unetzoo.load_predictor(folder), unetzoo.load_predictor(done[0])
+    image = warm.read(find_dataset(str(data)).cases[0])
+    raw = plain.predict_probabilities(image)
+    values = warm.predict_probabilities(image)
+    np.testing.assert_allclose(values, scaled(raw, found), atol=1e-5)
+    np.testing.assert_array_equal(warm.segment(image), plain.segment(image))
+
+    best = tmp_path / "best"
+    best.mkdir()
+    for members, expected in ([folder], values), ([folder, done[0]], raw):  # of two, none is scaled
+        Chosen(best, members=tuple(map(Chosen.read, members))).write()
+        found = unetzoo.load_predictor(best).predict_probabilities(image)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    refused = unetzoo_command("evaluate", best, "--calibration")
+    assert refused.returncode == 2
+    assert "a choice of unetzoo best; expected" in refused.stderr
+
+    shutil.copy(folder / "fold_2/epoch-0001.keras", folder / "fold_0/epoch-0001.keras")
+    assert unetzoo.load_predictor(folder).temperature == 1  # it was fitted for other networks
+
+
+@pytest.mark.parametrize("words", [[], ["--calibration", "--mirror"], ["--calibration", "--test"]])
+def test_a_cross_validation_is_calibrated_and_not_scored_again(done, words):
+    refused = unetzoo_command("evaluate", done[0], *words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        f"error: {done[0]}: a cross-validation, whose scores are in its cross_validation.txt; "
+        f"expected --calibration alone, or one run, such as {done[0] / 'fold_0'}.\n"
     )
 
 

@@ -55,7 +55,8 @@ def evaluate(
     """Segment labeled cases with the network of the folder RUN, and score them.
 
     Of the run's own data only the held-out cases are scored, of other data all cases. With --masks,
-    a folder of masks is scored instead, whoever made them.
+    a folder of masks is scored instead, whoever made them. RUN may be the folder of a
+    cross-validation with --calibration.
     """
     numbers = {"labels": labels, "classes": classes, "ignore": ignore, "threshold": threshold}
     if geometry != "header":
@@ -67,13 +68,24 @@ def evaluate(
         _evaluate_masks([path for path in (masks, against) if path], data, folder,
                         tolerance=tolerance, **numbers)  # fmt: skip
         return
+    options = {name: value for name, value in options.items() if value is not None}
+    from unetzoo.pipeline.chosen import is_chosen
+
+    if is_chosen(run_folder):
+        others = (data, test, skips, previous, *options.values())
+        if not calibration or any(value not in (None, False) for value in others):
+            raise ValueError(
+                f"{run_folder}: a cross-validation, whose scores are in its cross_validation.txt; "
+                f"expected --calibration alone, or one run, such as {run_folder / 'fold_0'}."
+            )
+        _calibrate_folds(run_folder, folder or run_folder / "evaluation", device)
+        return
     from unetzoo.cli.skips import cases_to_show, playground
     from unetzoo.model_files import check_saved
     from unetzoo.pipeline.early import check_scored, training_data
     from unetzoo.pipeline.run import Run
 
     out = folder or run_folder / "evaluation"
-    options = {name: value for name, value in options.items() if value is not None}
     run = Run.read(run_folder)
     scored_on = training_data(run.settings, data, test=test)
     check_scored(run, scored_on, previous)
@@ -98,6 +110,20 @@ def evaluate(
         say(f"\n{playground(evaluation, shown, run, out)}")
     failed = evaluation.failed
     tell_failed(failed, f"{counted(len(failed), 'case')} could not be scored" if failed else out)
+
+
+def _calibrate_folds(folder: Path, out: Path, device: str | None) -> None:
+    """Fit one temperature for all folds of a cross-validation."""
+    from unetzoo.pipeline.calibrating import calibrate_folds, out_of_fold
+    from unetzoo.pipeline.chosen import Chosen
+
+    out_of_fold(Chosen.read(folder))
+    check_folder(out)
+    click.get_current_context().with_resource(owned(out))
+    hold_little()
+    load_keras(f"segmenting what each fold of {folder} held out", device)
+    say(calibrate_folds(folder, out))
+    say(out, err=True)
 
 
 def _evaluate_masks(

@@ -1,5 +1,6 @@
 """``best.json``: the networks that were chosen by cross-validation, and the clean-up of masks."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -55,6 +56,14 @@ class Chosen:
                     f"{runs[0].folder}; expected folds of one unetzoo cross-validate."
                 )
         return runs
+
+    def digest(self) -> str:
+        """Of the networks of the folds, by which a temperature knows them."""
+        whole = hashlib.sha256()
+        for run in self.runs():
+            with run.model_file(self.model).open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+        return whole.hexdigest()
 
     @property
     def first(self) -> Run:

@@ -11,7 +11,7 @@ import numpy as np
 
 from unetzoo.data.io.pictures import Picture
 from unetzoo.data.io.volumes import Volume
-from unetzoo.evaluation.calibration import read_temperature
+from unetzoo.evaluation.calibration import FILE, read_temperature
 from unetzoo.inference.shapes import Network
 from unetzoo.inference.slices import SliceNetwork
 from unetzoo.interop.nnunet_folder import is_trained_folder
@@ -95,6 +95,8 @@ def predictor_of_folds(chosen: Chosen, **options: Any) -> Predictor:
     """
     given = options.pop("previous", None)
     if chosen.members:
+        if len(chosen.members) > 1:  # each with its own would change masks
+            options = {**options, "temperature": 1.0}
         members = tuple(
             predictor_of_folds(member, previous=given if _is_cascade(member) else None, **options)
             for member in chosen.members
@@ -105,22 +107,30 @@ def predictor_of_folds(chosen: Chosen, **options: Any) -> Predictor:
         return Mixed(members[0].run, members[0].model, members=members, **options)
     from unetzoo.interop.nnunet import Ensemble
 
-    options = {"mirror": chosen.mirror, "overlap": chosen.overlap,
+    temperature = _temperature(chosen, "probabilities" in options)
+    options = {"mirror": chosen.mirror, "overlap": chosen.overlap, "temperature": temperature,
                "postprocessing": chosen.postprocessing, **options}  # fmt: skip
-    runs = chosen.runs()
-    files = [(run.folder, run.model_file(chosen.model).name) for run in runs]
-    if options.get("probabilities") and any(read_temperature(*file) != 1 for file in files):
-        warnings.warn(
-            f"{chosen.folder}: the temperatures of its folds are not used, since each is of one "
-            "network; the probabilities are those of the mean of the logits.",
-            stacklevel=2,
-        )
     folds = [
-        predictor_of_run(run.folder, chosen.model, temperature=1.0, previous=given) for run in runs
+        predictor_of_run(run.folder, chosen.model, temperature=1.0, previous=given)
+        for run in chosen.runs()
     ]
     models: list[Any] = [fold.model for fold in folds]
     options["previous"] = folds[0].previous
     return Predictor(folds[0].run, models[0] if len(models) == 1 else Ensemble(models), **options)
+
+
+def _temperature(chosen: Chosen, wanted: bool) -> float:
+    """That of all folds as one; 1 where none was fitted."""
+    if (chosen.folder / FILE).exists():
+        return read_temperature(chosen.folder, chosen.digest())
+    files = [(run.folder, run.model_file(chosen.model).name) for run in chosen.runs()]
+    if wanted and any(read_temperature(*file) != 1 for file in files):
+        warnings.warn(
+            f"{chosen.folder}: the temperatures of its folds are not used, since each is of one "
+            f"network; unetzoo evaluate {chosen.folder} --calibration fits one for all.",
+            stacklevel=3,
+        )
+    return 1.0
 
 
 def _is_cascade(chosen: Chosen) -> bool:

@@ -135,9 +135,7 @@ def segment_held_out(
         left = [case for case in cases if case in left or not kept(folder, case.name).exists()]
     if not left:
         return
-    options = {"mirror": mirror, "overlap": overlap, "temperature": 1.0}
-    predictor = predictor_of_run(run_folder, model, **options)
-    predictor = replace(predictor, previous=held_out_masks(run, left))
+    predictor = predictor_of_fold(run, left, model, mirror=mirror, overlap=overlap)
     if probabilities:
         predictor = Keeping(**{**vars(predictor), "probabilities": True})
     outcome = predict_cases(
@@ -146,6 +144,15 @@ def segment_held_out(
     )  # fmt: skip
     for name, why in outcome.failed.items():
         print(f"{name}: {why}", file=sys.stderr, flush=True)
+
+
+def predictor_of_fold(
+    run: Run, cases: list[Case], model: str, *, mirror: bool, overlap: float | None
+) -> Predictor:
+    """A fold's network for cases that it held out; of a cascade with their masks before."""
+    options = {"mirror": mirror, "overlap": overlap, "temperature": 1.0}
+    predictor = predictor_of_run(run.folder, model, **options)
+    return replace(predictor, previous=held_out_masks(run, cases))
 
 
 class Keeping(Predictor):
