@@ -144,10 +144,7 @@ class Run:
                 record.setdefault("unlearned", [])
             parts = {name: _part(record, name, make) for name, make in _PARTS.items()}
         except ValueError as error:
-            reason = _brief(error)
-            raise ValueError(
-                f"{path}: not the record of a run: {reason}; expected what unetzoo train wrote."
-            ) from error
+            raise ValueError(f"{path}: not the record of a run: {_brief(error)}.") from error
         return cls(Path(folder), **parts)
 
     def check_same(self, settings: Settings) -> None:
@@ -223,10 +220,7 @@ def settings_at(path: Path | str) -> Settings:
     try:
         return Settings.from_json(record.get("settings", record))
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = _brief(error)
-        raise ValueError(
-            f"{file}: not the settings of a run: {reason}; expected what unetzoo train wrote."
-        ) from error
+        raise ValueError(f"{file}: not the settings of a run: {_brief(error)}.") from error
 
 
 _PARTS: dict[str, Callable[[Any], Any]] = {  # of a record, and what reads each from JSON
@@ -257,8 +251,9 @@ def _part(record: object, name: str, make: Callable[[Any], Any]) -> Any:
 
 
 def _brief(error: Exception) -> str:
-    """What is wrong with a record, on one line, whatever its values hold."""
-    return printable(shortened(str(error).removesuffix("."), LONGEST))
+    """What is wrong with a record and was expected, on one line, whatever its values hold."""
+    reason = printable(shortened(str(error).removesuffix("."), LONGEST))
+    return reason if "expected" in reason else f"{reason}; expected what unetzoo train wrote"
 
 
 def versions() -> dict[str, str]:
