@@ -97,7 +97,7 @@ def test_the_command_writes_what_nnu_net_writes(tmp_path):
     ]
     assert done.stderr.replace("\n", "").isprintable()
     beside = {path.name for path in (tmp_path / "masks").iterdir() if path.suffix != ".gz"}
-    assert beside == {"labels.ctbl", "labels.label"}
+    assert beside == {"labels.ctbl", "labels.label", ".made_from.json"}
     for path in (tmp_path / "masks").glob("*.nii.gz"):
         theirs = nibabel.load(FOLDERS / "ct_2d" / "masks" / path.name)
         np.testing.assert_array_equal(nibabel.load(path).dataobj, theirs.dataobj)

@@ -82,7 +82,7 @@ def test_a_series_may_get_dicom_seg_and_names_of_classes_survive(predictor, tmp_
     done = predict_cases(predictor, in_format(cases, "dicom-seg"), tmp_path / "out")
     assert done.failed == {}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "labels.ctbl", "labels.label", "s.dcm",
+        ".made_from.json", "labels.ctbl", "labels.label", "s.dcm",
     ]  # fmt: skip
     (segment,) = highdicom.seg.segread(done.written["s"]).SegmentSequence
     assert (segment.SegmentLabel, segment.SegmentDescription) == ("bright", "label 4")

@@ -80,7 +80,7 @@ def test_a_mask_has_the_name_of_its_image(small_run, small_data, tmp_path):
     result = predict(small_run, tmp_path, "-o", tmp_path / "out")
     assert (result.returncode, Run.read(small_run).layout) == (0, "pictures")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "frame_0000.png", "frame_0001.png"
+        "frame_0000.png", "frame_0001.png", ".made_from.json"
     }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_shards_share_the_cases_out(small_run, small_data, tmp_path):
     assert sorted(n for part in parts for n in part) == list(range(10))
     result = predict(small_run, small_data / "images", "-o", tmp_path, "--shard", "4/4")
     assert sorted(path.name for path in tmp_path.glob("*.*")) == [
-        ".jobs", "case_003.png", "case_007.png"
+        ".jobs", ".made_from.json", "case_003.png", "case_007.png"
     ]  # fmt: skip
     assert result.returncode == 0
     for wrong in ("0/2", "3/2", "2", "a/b", "1/0"):
@@ -132,7 +132,7 @@ def test_what_a_killed_job_was_writing_is_deleted_after_a_day(small_run, small_d
         os.utime(tmp_path / name, (time.time() - 90_000,) * 2)
     image = small_data / "images" / "case_000.png"
     assert predict(small_run, image, "-o", tmp_path).returncode == 0
-    left = {".writing-0123456789ab-b.png", "case_000.png", "mine.png"}
+    left = {".writing-0123456789ab-b.png", "case_000.png", ".made_from.json", "mine.png"}
     assert {path.name for path in tmp_path.iterdir()} == left
 
 
@@ -385,4 +385,6 @@ def test_uncertainty_is_that_of_the_mirror_images(small_run, small_data, tmp_pat
 
     alone = tmp_path / "alone"
     assert predict(small_run, image, "-o", alone, "--uncertainty").returncode == 0
-    assert {path.name for path in alone.iterdir()} == {"case_003.png", "case_003_entropy.npy"}
+    assert {path.name for path in alone.iterdir()} == {
+        "case_003.png", "case_003_entropy.npy", ".made_from.json"
+    }  # fmt: skip

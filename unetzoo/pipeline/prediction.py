@@ -10,6 +10,7 @@ from unetzoo.data.datasets import Case
 from unetzoo.data.datasets.inputs import check_apart, check_targets, target
 from unetzoo.data.io.label_files import write_label_files
 from unetzoo.pipeline.blocks import check_blocks, is_too_large, write_in_blocks
+from unetzoo.pipeline.made_from import check_images, noted_images
 from unetzoo.pipeline.predictor import Predictor
 from unetzoo.utils.claims import CLAIM, claimed
 from unetzoo.utils.files import WRITING, abandoned, make_folder
@@ -57,13 +58,15 @@ def predict_cases(
         predictor: of a run.
         cases: of ``unetzoo.data.find_dataset``, or ``unetzoo.data.datasets.inputs.cases_of``.
         folder: for the masks.
-        overwrite: whether to replace masks that are there. If not, a case that another process is
-            writing there is left to it.
+        overwrite: whether to replace masks that are there. If not, a mask that is there and was
+            made from another image is a failure, and a case that another process is writing there
+            is left to it.
         blocks: predict images of OME-Zarr block by block with so many gigabytes of memory; None:
             only those that are too large for the memory.
         progress: wraps the list of cases, to show progress.
 
-    Beside masks of volumes, labels.ctbl and labels.label have the names of their classes.
+    Beside masks of volumes, labels.ctbl and labels.label have the names of their classes. A hidden
+    file says which image each mask was made from.
 
     Returns: which masks were written, which were there, and which cases failed, and why.
     Raises: ValueError if two cases would write the same file, the folder holds their own files,
@@ -79,13 +82,13 @@ def predict_cases(
     for case in progress(list(cases)):
         path = target(case, folder)
         if path.exists() and not overwrite:
-            outcome.skipped[case.name] = path
+            _skip(case, folder, outcome)
             continue
         with claimed(folder, path.name, wait=overwrite) as ours:
             if not ours:
                 outcome.elsewhere[case.name] = path
             elif path.exists() and not overwrite:  # another process was faster
-                outcome.skipped[case.name] = path
+                _skip(case, folder, outcome)
             else:
                 _write(predictor, case, folder, outcome, blocks)
     if predictor.label_names and any(path.suffix != ".png" for path in outcome.written.values()):
@@ -101,6 +104,15 @@ def _sweep(folder: Path) -> None:
                 left.unlink()
 
 
+def _skip(case: Case, folder: Path, outcome: Outcome) -> None:
+    """Leave a mask that is there, if it is this case's."""
+    try:
+        check_images(case, folder)
+        outcome.skipped[case.name] = target(case, folder)
+    except ValueError as error:
+        outcome.failed[case.name] = str(error)
+
+
 def _write(
     predictor: "Predictor | NnunetPredictor",
     case: Case,
@@ -110,7 +122,7 @@ def _write(
 ) -> None:
     """Segment a case, and say in the outcome what became of it."""
     try:
-        with noted(folder, target(case, folder).name, "segmented"):
+        with noted(folder, target(case, folder).name, "segmented"), noted_images(case, folder):
             if isinstance(predictor, Predictor) and (blocks or is_too_large(predictor, case)):
                 outcome.written[case.name] = write_in_blocks(predictor, case, folder, blocks)
             else:
