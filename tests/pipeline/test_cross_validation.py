@@ -280,3 +280,17 @@ def test_a_case_that_two_folds_hold_out_is_told(data, tmp_path):
     result = unetzoo_command("cross-validate", *base, "--out", tmp_path / "runs")
     assert result.returncode == 2
     assert f"several folds hold out ['{names[1]}']; expected each case in one" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["cross-validate", "train"])
+def test_a_number_of_folds_is_that_of_the_file_of_folds(data, tmp_path, verb):
+    names = sorted(case.name for case in find_dataset(str(data)).cases)
+    path = tmp_path / "splits.json"
+    path.write_text(json.dumps([{"train": names[2:], "val": names[:2]}] * 2))
+    words = [verb, "--network", "unet2d_small", "--patch", "32,32", "--data", data, "--folds", "3"]
+    result = unetzoo_command(*words, "--splits", path, "--out", tmp_path / "runs")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: --folds 3: {path} lists 2 folds; leave --folds out, or give another file.\n"
+    )
+    assert not (tmp_path / "runs").exists()

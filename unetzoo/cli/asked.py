@@ -10,6 +10,7 @@ import click
 from unetzoo.cli.options import DATA, check_choice, chosen_settings, given, overridden
 from unetzoo.utils.lock import check_free
 from unetzoo.utils.shards import ALONE
+from unetzoo.utils.text import counted
 
 if TYPE_CHECKING:
     from unetzoo.data.preprocessing.survey import Survey
@@ -53,6 +54,8 @@ def asked_for(
             raise ValueError(f"--settings {base}: they name a network; expected no plan with them.")
         chosen = overridden(vars(settings_at(base)), chosen, given(context))
     Settings.check(**chosen)  # before a plan is made
+    if "folds" in given(context) and chosen.get("splits") is not None:
+        _check_count(str(context.params["folds"]), chosen["splits"])
     check_choice(path, planned, chosen, configuration, memory_gb)
     check_init(options["init"], folder)
     network_plan = None if path is None else plan_at(path)
@@ -69,3 +72,15 @@ def asked_for(
     if network_plan is None:
         return Settings(**chosen), None, survey
     return Settings.from_plan(network_plan, configuration, **chosen), network_plan, survey
+
+
+def _check_count(folds: str, splits: str) -> None:
+    """Raises: ValueError for a number of folds that is not that of a file of folds."""
+    from unetzoo.utils.json_values import read_json
+
+    listed = read_json(Path(splits), "a list of folds")
+    if folds.isdecimal() and isinstance(listed, list) and len(listed) != int(folds):
+        raise ValueError(
+            f"--folds {folds}: {splits} lists {counted(len(listed), 'fold')}; leave --folds out, "
+            "or give another file."
+        )
