@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 from samples import dice
 
+from unetzoo.data.synthetic import write_dataset
+
 evaluate = partial(commands.command, "unetzoo", "evaluate")
 
 
@@ -50,6 +52,52 @@ def test_two_folders_of_masks_are_compared(small_data, masks):
     row = next(line for line in result.stdout.split("\n") if line.startswith("1 ") and "(-" in line)
     assert row.split()[1] == "6"  # cases
     assert float(row.split()[-1]) == pytest.approx(2 / 2**6, abs=1e-4)  # all six are worse
+
+
+def test_a_folder_of_masks_is_compared_with_another_one(small_data, masks):
+    """No data set: each file is a case, and the labels say how many classes there are."""
+    with_data, alone = (
+        evaluate("--masks", masks / "good", "--data", place)
+        for place in (small_data, small_data / "masks")
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert alone.stdout.replace("class 1", "1") == with_data.stdout.replace("class 1", "1")
+    assert "4 cases without a mask" in alone.stderr
+
+
+def test_two_numbers_need_a_mapping(masks):
+    white = masks / "white"
+    white.mkdir()
+    for path in (masks / "good").iterdir():
+        mask = np.asarray(Image.open(path)) > 0
+        Image.fromarray(mask.astype("uint8") * 200).save(white / path.name)
+    shutil.copytree(white, masks / "same")
+    words = ["--masks", masks / "same", "--data", white]
+    refused = evaluate(*words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"error: {white}: labels [0, 200] are not 0, 1, 2" in refused.stderr
+    assert "give --labels 0:0,200:1" in refused.stderr
+    done = evaluate(*words, "--labels", "0:0,200:1")
+    assert "samples): 1.0000 (1.0000 to 1.0000)" in done.stdout
+
+
+def test_masks_of_test_cases_are_scored(tmp_path):
+    """As nnU-Net's layout has them: imagesTs with labelsTs."""
+    data = tmp_path / "data"
+    write_dataset(data, 4, (12, 12, 12), layout="nnunet")
+    for kind in ("images", "labels"):
+        (data / f"{kind}Ts").mkdir()
+        for path in sorted((data / f"{kind}Tr").iterdir())[2:]:
+            path.rename(data / f"{kind}Ts" / path.name)
+    manifest = json.loads((data / "dataset.json").read_text())
+    (data / "dataset.json").write_text(json.dumps({**manifest, "numTraining": 2}))
+    shutil.copytree(data / "labelsTs", tmp_path / "masks")
+    done = evaluate("--masks", tmp_path / "masks", "--data", data, "-o", tmp_path / "out")
+    assert (done.returncode, "without a mask" in done.stderr) == (0, False), done.stderr
+    cases = json.loads((tmp_path / "out" / "scores.json").read_text())["cases"]
+    assert list(cases) == [
+        path.name.split(".")[0] for path in sorted((tmp_path / "masks").iterdir())
+    ]
 
 
 def test_what_is_missing_is_one_sentence(small_data, small_run, masks):

@@ -26,7 +26,9 @@ from unetzoo.utils.text import counted
 @click.option("--masks", type=FOLDER, help="Score these masks, of any program; needs --data.")
 @click.option("--against", type=FOLDER, help="With --masks: compare them with these masks.")
 @click.option(
-    "--data", help="Labeled data; of tfds:NAME its test split. Default: the run's held-out cases."
+    "--data",
+    help="Labeled data; of tfds:NAME its test split; with --masks also a folder of masks. Default: "
+    "the run's held-out cases.",
 )
 @click.option("--test", is_flag=True, help="Score the test cases: imagesTs with labelsTs.")
 @click.option(
