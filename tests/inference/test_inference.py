@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from unittest import mock
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 import unetzoo
 from unetzoo import blocks
+from unetzoo.inference import shapes
 from unetzoo.inference.windows import importance, positions, sliding_window, sliding_window_slabs
 
 
@@ -461,3 +463,22 @@ def test_a_large_volume_stays_under_6_gb(prepared):
     peak, seconds = json.loads(result.stdout.splitlines()[-1])
     print(f"{prepared}: {peak / 1e9:.2f} GB, {seconds:.0f} s")
     assert peak < 6e9
+
+
+def test_a_patch_that_memory_cannot_hold_is_told_before_it_is_made():
+    """Such as that of a record which someone has tampered with."""
+    open_sizes = keras.Sequential([keras.Input((None, None, None, 1)), keras.layers.Identity()])
+    image, patch = np.zeros((4, 4, 4, 1), "float32"), (2**14,) * 3
+    told = r"patch \(16384, 16384, 16384\): its maps take 3\.3e\+04 GiB or more, and"
+    with pytest.raises(ValueError, match=told):
+        sliding_window(open_sizes, image, patch)
+
+    x = keras.Input((8, 8, 8, 1))
+    wide = keras.Model(x, keras.layers.Conv3D(1, 1)(keras.layers.Conv3D(62, 1)(x)))
+    for free, fits in ((4 * 8**3 * 64, True), (4 * 8**3 * 64 - 1, False)):  # in, 62 maps, out
+        with mock.patch.object(shapes, "free_bytes", return_value=free):
+            if fits:
+                assert sliding_window(wide, image, (8, 8, 8)).shape == image.shape
+                continue
+            with pytest.raises(ValueError, match=r"its maps take 0\.00012 GiB or more"):
+                sliding_window(wide, image, (8, 8, 8))

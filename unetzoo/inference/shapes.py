@@ -1,8 +1,10 @@
 """The sizes of a network: its output for a patch, and its strides."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from unetzoo.utils.memory import free_bytes
 from unetzoo.utils.sizes import Sizes
 
 
@@ -122,3 +124,31 @@ def _layers(model: Network) -> Iterator[Any]:
         yield layer
         if hasattr(layer, "layers"):
             yield from _layers(layer)
+
+
+def check_room(model: Network, patch: Sequence[int]) -> None:
+    """Check that a patch, its logits and the largest map between them fit into free memory.
+
+    Args:
+        model: of which maps are known where it was built for a patch of known sizes.
+        patch: sizes, voxels.
+
+    Raises: ValueError if they do not.
+    """
+    numbers = math.prod(patch) * model.input_shape[-1]
+    numbers += math.prod(output_shape(model, tuple(patch)))
+    needed, free = 4 * (numbers + _largest_map(model)), free_bytes()
+    if needed > free:
+        raise ValueError(
+            f"patch {tuple(patch)}: its maps take {needed / 2**30:.2g} GiB or more, and "
+            f"{free / 2**30:.2g} GiB are free; expected a smaller patch, or a larger machine."
+        )
+
+
+def _largest_map(model: Any) -> int:
+    """Numbers of the largest map that a layer gives; 0 where sizes are open."""
+    one = getattr(model, "models", [model])[0]  # of folds
+    outputs = [getattr(layer, "output", ()) for layer in getattr(one, "layers", ())]
+    maps = [map for each in outputs for map in (each if isinstance(each, list) else [each])]
+    shapes = [tuple(map.shape[1:]) for map in maps if hasattr(map, "shape")]
+    return max((math.prod(shape) for shape in shapes if None not in shape), default=0)

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from unetzoo.inference.at_once import in_order
 from unetzoo.inference.shapes import (
     Network,
+    check_room,
     first_output,
     name_of,
     output_shape,
@@ -181,6 +182,7 @@ def sliding_window_slabs(
     patch = wholes("patch", tuple(patch), len(model.input_shape) - 2, "axis")
     _check_arguments(model, image, overlap, batch_size)
     *output, classes = output_shape(model, patch)
+    check_room(model, patch)
     by_context = tuple(output) != patch
     if overlap is None:
         overlap = 0.0 if by_context else 0.5
