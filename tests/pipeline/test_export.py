@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from commands import started
 from half_precision import precision
+from places import ROOT, SCRIPTS
 from scipy.special import softmax
 from small_runs import threshold_run
 
@@ -245,6 +247,23 @@ def test_masks_are_those_of_the_run_without_keras(exported, tmp_path):
     np.testing.assert_array_equal(one.get_fdata(), two.get_fdata())
     assert 0 < np.mean(one.get_fdata() == 4) < 1
     np.testing.assert_array_equal(one.affine, two.affine)
+
+
+def test_an_export_needs_no_more_packages_than_the_page_says(exported, tmp_path):
+    page = (ROOT / "docs" / "how-to" / "export.md").read_text()
+    (names,) = re.findall(r"^pip install (click .*)$", page, re.MULTILINE)
+    values = np.random.default_rng(0).normal(size=(9, 10, 11, 2)).astype("float32")
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "scan.nii.gz")
+    words = ["predict", exported / "export", tmp_path / "scan.nii.gz", "-o", tmp_path / "masks"]
+    for missing in (None, "filelock"):
+        given = ",".join(name for name in names.split() if name != missing)
+        done = subprocess.run(
+            [sys.executable, SCRIPTS / "only_these.py", given, *words, "--overwrite"],
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode == 0) == (missing is None), done.stderr
+    assert "error: No module named 'filelock'; install it" in done.stderr  # it is seen
 
 
 def test_the_temperature_of_a_run_goes_along(exported, tmp_path):
