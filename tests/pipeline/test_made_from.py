@@ -81,7 +81,7 @@ def test_a_mask_of_which_nothing_is_known_is_left(record, tmp_path):
     assert known == {"a.png": ["../images/a.png"]}
 
 
-def test_a_mask_that_was_being_replaced_is_of_unknown_images(tmp_path):
+def test_a_mask_that_was_being_replaced_is_nobodys(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.png").touch()
@@ -89,4 +89,11 @@ def test_a_mask_that_was_being_replaced_is_of_unknown_images(tmp_path):
     predicted(tmp_path / "one", masks)
     with mock.patch.object(Names, "write", side_effect=ValueError("stopped")):
         assert len(predicted(tmp_path / "two", masks, overwrite=True).failed) == 1
-    assert json.loads((masks / MADE_FROM).read_text()) == {}
+    for name in ("one", "two"):
+        (why,) = predicted(tmp_path / name, masks).failed.values()
+        assert why == (
+            f"{masks / 'a.png'} is there, but was being replaced and may not be from "
+            f"{tmp_path / name / 'a.png'}; choose another folder, or --overwrite to replace it."
+        )
+    assert len(predicted(tmp_path / "two", masks, overwrite=True).written) == 1
+    assert len(predicted(tmp_path / "two", masks).skipped) == 1

@@ -16,7 +16,6 @@ from small_runs import interrupted, losses, settings
 
 import unetzoo
 from unetzoo.data.preprocessing import jobs
-from unetzoo.data.preprocessing.normalization import CT
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.splits import folds
 from unetzoo.losses import Crossentropy, DiceTopK
@@ -519,16 +518,6 @@ def test_settings_that_are_none_are_one_sentence(text, sentence, tmp_path):
     assert done.stderr.startswith(f"error: {path}: ")
     assert sentence in done.stderr
     assert done.stderr.count("expected") == 1
-
-
-def test_normalizations_that_differ_are_told_as_they_are_written():
-    plain = Settings("DIR", "unet2d_small", (32, 32))
-    numbers, named = (
-        replace(plain, normalisation=given) for given in ((CT(0, 10, 5, 2),), ("CT",))
-    )
-    written = "{'name': 'ct', 'lower': 0, 'upper': 10, 'mean': 5, 'deviation': 2}"
-    assert plain.differences(numbers) == [f"normalisation ({written},), not None"]
-    assert numbers.differences(named) == [f"normalisation ('CT',), not ({written},)"]
 
 
 def test_groups_keep_the_cases_of_a_patient_together(small_data):

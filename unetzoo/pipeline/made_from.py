@@ -33,13 +33,13 @@ def images_of(case: Case, folder: Path) -> list[str]:
 def noted_images(case: Case, folder: Path) -> Iterator[None]:
     """Note the images of a case's mask, which is written meanwhile, in a folder of masks.
 
-    A mask that is to be replaced is of unknown images from now on, until the new one is there.
+    A mask that is to be replaced is nobody's from now on, until the new one is there.
 
     Raises: WriteError.
     """
     path = target(case, folder)
     if path.exists():
-        _note(folder, path.name, None)
+        _note(folder, path.name, [])
     yield
     _note(folder, path.name, images_of(case, folder))
 
@@ -55,19 +55,20 @@ def check_images(case: Case, folder: Path) -> None:
     noted = _known(folder).get(path.name)
     if not isinstance(noted, list) or noted == images_of(case, folder):
         return
+    told = f"was made from {_told(noted)}, not" if noted else "was being replaced and may not be"
     raise ValueError(
-        f"{path} is there, but was made from {_told(noted)}, not "
-        f"from {case.images[0]}; choose another folder, or --overwrite to replace it."
+        f"{path} is there, but {told} from {case.images[0]}; choose another folder, or --overwrite "
+        "to replace it."
     )
 
 
-def _note(folder: Path, name: str, images: list[str] | None) -> None:
+def _note(folder: Path, name: str, images: list[str]) -> None:
     if _known(folder).get(name) == images:
         return
     with claimed(folder, MADE_FROM, wait=True):
         known = {**_known(folder), name: images}
         with replacing(folder / MADE_FROM) as beside:
-            beside.write_text(json.dumps({k: v for k, v in known.items() if v}, indent=1) + "\n")
+            beside.write_text(json.dumps(known, indent=1) + "\n")
 
 
 def _told(images: list) -> str:

@@ -237,9 +237,7 @@ class Settings:
             mine = dataclasses.replace(mine, previous=theirs.previous)
         pairs = ((f.name, getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(self))
         return [
-            f"{name} {_words(theirs)}, not {_words(ours)}"
-            for name, ours, theirs in pairs
-            if ours != theirs
+            f"{name} {theirs!r}, not {ours!r}" for name, ours, theirs in pairs if ours != theirs
         ]
 
     def located(self) -> "Settings":
@@ -288,16 +286,6 @@ def _plain(settings: Settings) -> dict[str, Any]:
         "normalisation": tuples(settings.normalisation),
         "build": None if build is None else {name: _listed(build[name]) for name in build},
     }
-
-
-def _words(value: Any) -> str:
-    """A setting in a sentence; a normalization with its numbers, as in ``run.json``."""
-    if isinstance(value, tuple):
-        value = tuple(
-            normalisation.to_json(kind) if isinstance(kind, normalisation.Normalization) else kind
-            for kind in value
-        )
-    return repr(value)
 
 
 def _listed(value: Any) -> Any:
