@@ -175,7 +175,8 @@ def masks_on_their_images_grid(printed):
 
 def scores_of_the_held_out(printed):
     masks = Path("RUN/evaluation/masks")
-    (held_out,) = (path.name for path in masks.glob("[!.]*") if path.stem != "labels")
+    hidden, held_out = sorted(path.name for path in masks.iterdir() if path.stem != "labels")
+    assert hidden == ".made_from.json"
     assert held_out.startswith("case_00")
     assert re.search(r"mean +of the classes", Path("RUN/evaluation/scores.txt").read_text())
     assert Path("RUN/evaluation/worst-1.png").exists()

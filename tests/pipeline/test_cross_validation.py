@@ -52,7 +52,8 @@ def test_each_case_is_segmented_by_the_fold_that_did_not_see_it(done, data):
     folder, said = done
     assert said.returncode == 0, said.stderr
     cases = find_dataset(str(data)).cases
-    assert {path.stem for path in (folder / "masks").glob("*.png")} == {case.name for case in cases}
+    masks = {f"{case.name}.png" for case in cases}
+    assert {path.name for path in (folder / "masks").iterdir()} == masks | {".made_from.json"}
     expected = folds([case.name for case in cases], 3)
     for number, (_, held_out) in enumerate(expected):
         run = folder / f"fold_{number}"
@@ -232,7 +233,10 @@ def test_one_temperature_is_fitted_for_all_folds(done, data, tmp_path):
     assert unetzoo.load_predictor(folder).temperature == 1  # it was fitted for other networks
 
 
-@pytest.mark.parametrize("words", [[], ["--calibration", "--mirror"], ["--calibration", "--test"]])
+@pytest.mark.parametrize(
+    "words",
+    [[], *(["--calibration", *more] for more in (["--mirror"], ["--test"], ["--model", "best"]))],
+)
 def test_a_cross_validation_is_calibrated_and_not_scored_again(done, words):
     refused = unetzoo_command("evaluate", done[0], *words)
     assert (refused.returncode, refused.stdout) == (2, "")

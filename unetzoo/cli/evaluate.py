@@ -10,6 +10,7 @@ from unetzoo.cli.options import (
     ABOVE_0,
     FOLDER,
     check_evaluation,
+    given,
     labels_options,
     model_options,
     previous_option,
@@ -70,12 +71,11 @@ def evaluate(
         _evaluate_masks([path for path in (masks, against) if path], data, folder,
                         tolerance=tolerance, **numbers)  # fmt: skip
         return
-    options = {name: value for name, value in options.items() if value is not None}
     from unetzoo.pipeline.chosen import is_chosen
 
     if is_chosen(run_folder):
-        others = (data, test, skips, previous, *options.values())
-        if not calibration or any(value not in (None, False) for value in others):
+        alone = {"run_folder", "calibration", "folder", "device"}
+        if not calibration or given(click.get_current_context()) - alone:
             raise ValueError(
                 f"{run_folder}: a cross-validation, whose scores are in its cross_validation.txt; "
                 f"expected --calibration alone, or one run, such as {run_folder / 'fold_0'}."
@@ -88,6 +88,7 @@ def evaluate(
     from unetzoo.pipeline.run import Run
 
     out = folder or run_folder / "evaluation"
+    options = {name: value for name, value in options.items() if value is not None}
     run = Run.read(run_folder)
     scored_on = training_data(run.settings, data, test=test)
     check_scored(run, scored_on, previous)

@@ -145,10 +145,9 @@ def check_room(model: Network, patch: Sequence[int]) -> None:
         )
 
 
-def _largest_map(model: Any) -> int:
+def _largest_map(model: Network) -> int:
     """Numbers of the largest map that a layer gives; 0 where sizes are open."""
-    one = getattr(model, "models", [model])[0]  # of folds
-    outputs = [getattr(layer, "output", ()) for layer in getattr(one, "layers", ())]
-    maps = [map for each in outputs for map in (each if isinstance(each, list) else [each])]
-    shapes = [tuple(map.shape[1:]) for map in maps if hasattr(map, "shape")]
+    outputs = [getattr(layer, "output", []) for layer in _layers(model)]
+    maps = [one for each in outputs for one in (each if isinstance(each, list) else [each])]
+    shapes = [tuple(one.shape[1:]) for one in maps]
     return max((math.prod(shape) for shape in shapes if None not in shape), default=0)

@@ -107,7 +107,7 @@ def predictor_of_folds(chosen: Chosen, **options: Any) -> Predictor:
         return Mixed(members[0].run, members[0].model, members=members, **options)
     from unetzoo.interop.nnunet import Ensemble
 
-    temperature = _temperature(chosen, "probabilities" in options)
+    temperature = _temperature(chosen, bool(options.get("probabilities")))
     options = {"mirror": chosen.mirror, "overlap": chosen.overlap, "temperature": temperature,
                "postprocessing": chosen.postprocessing, **options}  # fmt: skip
     folds = [
