@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -161,12 +162,12 @@ class Table:
         """Whether a text was read whose program prints a shared layer once, not at each call."""
         return style_of(self.style).once_a_layer
 
-    @property
+    @cached_property
     def first_calls(self) -> tuple[Row, ...]:
         """The rows without repeated calls of a shared layer: each parameter once."""
         return tuple(row for row in self.rows if row.call == 0)
 
-    @property
+    @cached_property
     def total(self) -> int:
         """All parameters, Keras's count."""
         return sum(row.total for row in self.first_calls)
@@ -182,14 +183,14 @@ class Table:
         by_rows = self._trainable_by_rows
         return min(by_rows, self.stated.get("trainable", by_rows))
 
-    @property
+    @cached_property
     def _trainable_by_rows(self) -> int:
         return sum(row.trainable for row in self.first_calls)
 
-    @property
+    @cached_property
     def slack(self) -> int:
         """How far the parameters may be off, because a text rounds them."""
-        return sum(row.slack for row in self.first_calls)
+        return slack_of(count for row in self.first_calls for count in row.parameters.values())
 
     def inconsistencies(self) -> tuple[str, ...]:
         """Where a table read from a text does not add up to its own totals; empty if it does."""

@@ -1,7 +1,8 @@
 """The tables of flax: linen's ``tabulate`` and nnx's, drawn by rich."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from audit.formats.cells import Found, cells_of, each_table, having
@@ -18,7 +19,6 @@ KINDS = {
     "GroupNorm": "GroupNormalization", "InstanceNorm": "GroupNormalization", "Embed": "Embedding",
     "MultiHeadDotProductAttention": "MultiHeadAttention",
 }  # fmt: skip
-Cells = dict[str, str]
 
 
 def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
@@ -32,24 +32,21 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         titles = cells_of(lines[start])
         if "path" not in titles:
             return None  # the header is cut
-        blocks = [b for b in _blocks(lines[start + 1 : end], titles) if len(b) == len(titles)]
-        totals = [block for block in blocks if "Total" in block.values()]
-        modules = [block for block in blocks if "Total" not in block.values()]
-        counted = [_counts(block) for block in modules]
-        counts = {block["path"]: count for block, count in zip(modules, counted, strict=True)}
+        blocks = list(_blocks(lines[start + 1 : end], tuple(titles)))
+        totals = [counts for _, counts in blocks if counts.total]
+        modules = [block for block in blocks if not block[1].total]
+        counts = {path: (module.trained, module.moving) for path, module in modules}
         holders = _holders(counts)
-        if "type" in titles:
-            own = _own(counts)
-            counted = [own[block["path"]] for block in modules]
+        own = _own(counts) if "type" in titles else {}
         rows = [
-            _row(block, count, block["path"] in holders)
-            for block, count in zip(modules, counted, strict=True)
+            _row(path, module, own.get(path, (module.trained, module.moving)), path in holders)
+            for path, module in modules
         ]
-        root = modules[0][titles[1]] if modules else ""
+        root = modules[0][1].kind if modules else ""
         stated = {}
         if totals:
-            trained, moving = _counts(totals[-1])
-            stated = {"total": trained + moving, "trainable": trained}
+            last = totals[-1]
+            stated = {"total": last.trained + last.moving, "trainable": last.trained}
         elif "type" not in titles:  # nnx counts the states of its random numbers too
             found = next(filter(None, map(TOTAL.match, lines[start:end])), None)
             stated = {"total": int(found[1].replace(",", ""))} if found else {}
@@ -58,37 +55,55 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     return each_table(headers, lines, read)
 
 
-def _blocks(lines: list[str], titles: list[str]) -> Iterator[Cells]:
-    """The rows between the rules, each cell with its lines after one another."""
-    block: list[list[str]] = []
+@dataclass(frozen=True)
+class _Module:
+    """What stands beside a path: in the last row, beside "Total"."""
+
+    kind: str
+    shape: Shape
+    trained: int
+    moving: int
+    total: bool
+
+
+def _blocks(lines: list[str], titles: tuple[str, ...]) -> Iterator[tuple[str, _Module]]:
+    """The rows between the rules: each path, and what stands beside it."""
+    paths: list[str] = []
+    beside: list[str] = []
     for line in lines:
         if "│" in line:
-            block.append(line.strip().split("│")[1:-1])
-        elif block and RULE.match(line):
-            cells = map(_cell, zip(*block, strict=False))
-            yield dict(zip(titles, cells, strict=False))
-            block = []
+            path, _, others = line.partition("│")[2].partition("│")
+            paths.append(path)
+            beside.append(others)
+        elif paths and RULE.match(line):
+            if module := _module(tuple(beside), titles):
+                yield _joined(paths), module
+            paths, beside = [], []
             if "└" in line:
                 return
 
 
 @lru_cache(maxsize=1024)
-def _cell(parts: tuple[str, ...]) -> str:
+def _module(lines: tuple[str, ...], titles: tuple[str, ...]) -> _Module | None:
+    """What the lines beside a path say; None if they have other columns than the header."""
+    columns = zip(*(line.split("│")[:-1] for line in lines), strict=False)
+    cells = dict(zip(titles[1:], map(_joined, columns), strict=False))
+    if len(cells) != len(titles) - 1:
+        return None
+    trained, moving = (
+        _count(cells.get(first, "")) + _count(cells.get(second, "")) for first, second in COUNTED
+    )
+    kind, shape = cells[titles[1]], _shape(cells.get("outputs", ""))
+    return _Module(kind, shape, trained, moving, "Total" in cells.values())
+
+
+def _joined(parts: Iterable[str]) -> str:
     return " ".join(" ".join(parts).split())
 
 
-def _counts(block: Cells) -> tuple[int, int]:
-    """The parameters that are trained, and the statistics."""
-    trained, moving = (
-        _count(block.get(first)) + _count(block.get(second)) for first, second in COUNTED
-    )
-    return trained, moving
-
-
-@lru_cache(maxsize=1024)
-def _count(cell: str | None) -> int:
+def _count(cell: str) -> int:
     """The last count in a cell."""
-    found = COUNT.findall(cell) if cell and "(" in cell else ()
+    found = COUNT.findall(cell)
     return int(found[-1].replace(",", "")) if found else 0
 
 
@@ -107,22 +122,20 @@ def _own(counts: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
     return {path: (max(trained, 0), max(moving, 0)) for path, (trained, moving) in own.items()}
 
 
-def _row(block: Cells, counts: tuple[int, int], holds: bool) -> Row | None:
+def _row(path: str, module: _Module, counts: tuple[int, int], holds: bool) -> Row | None:
     """A module's row; None for one that only holds others."""
     trained, moving = counts
     if holds and not trained and not moving:
         return None
-    path = block["path"].rstrip("…").split("/")
-    shape = _shape(block.get("outputs", ""))
+    parts = path.rstrip("…").split("/")
     parameters = {"all": trained, "moving": moving}
-    kind = block.get("module", block.get("type", ""))
     return Row(
-        name="-".join(path) or kind,
-        layer_class=_kind(kind, len(shape) - 2),
-        shape=shape,
+        name="-".join(parts) or module.kind,
+        layer_class=_kind(module.kind, len(module.shape) - 2),
+        shape=module.shape,
         parameters={role: count for role, count in parameters.items() if count},
         trainable=trained,
-        path=tuple(path[:-1]),
+        path=tuple(parts[:-1]),
     )
 
 
@@ -134,7 +147,6 @@ def _kind(name: str, rank: int) -> str:
     return KINDS.get(name, name)
 
 
-@lru_cache(maxsize=1024)
 def _shape(text: str) -> Shape:
     """The first output's sizes, channels last; none if they are cut."""
     sizes = re.search(r"\w\[([\d,]*)\]", text)

@@ -66,18 +66,23 @@ def row_of(
     The flag is the column Trainable: "N" for a layer that is frozen. A class that its column cut
     ends in "…"; it is completed if only one of Keras's begins so.
     """
+    return _nameless(kind, shape, count, flag == "N").but(name=name, inputs=tuple(inputs))
+
+
+@lru_cache(maxsize=1024)
+def _nameless(kind: str, shape: str, count: str, frozen: bool) -> Row:
+    """A row without what is its own alone."""
     digits = count.replace(",", "")
     number = int(digits if digits.isdecimal() else re.sub(r"\D.*", "", digits) or 0)
     sizes, cut = shape_of(shape)
     ours, about = _class_of(kind)
     parameters = roles_of(ours, number, sizes)
     return Row(
-        name=name,
+        name="",
         layer_class=ours,
         shape=sizes,
         parameters=parameters,
-        trainable=0 if flag == "N" else number - parameters.get("moving", 0),
-        inputs=tuple(inputs),
+        trainable=0 if frozen else number - parameters.get("moving", 0),
         settings={"cut": shape, **about} if cut else about,
     )
 

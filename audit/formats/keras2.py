@@ -4,6 +4,7 @@ Source: docs/explanation/formats.md, which tells the eras apart.
 """
 
 import re
+from itertools import islice
 
 from audit.formats import keras2_wrapped
 from audit.formats.cells import Found, each_table, having, not_cut, undone, without_frames
@@ -126,7 +127,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 def _wrapped(lines: list[str], depths: list[int], section: range) -> list[Row] | None:
     """The rows if their fields wrap, as in the eras with empty lines between rows."""
     header = lines[section.start - 1]
-    ruled = sum(map(bool, map(RULE.match, lines[section.start - 1 : section.stop]))) > 2
+    rules = filter(RULE.match, lines[section.start - 1 : section.stop])
+    ruled = len(list(islice(rules, 3))) > 2
     offsets = keras2_wrapped.columns(header)
     if not offsets or ruled:
         return None
@@ -157,23 +159,23 @@ def _unboxed(lines: list[str]) -> tuple[list[str], list[int]]:
 
 def _line_rows(lines: list[str], depths: list[int], section: range) -> list[Row]:
     """Eras A and A': a line for each row, and for each further connection."""
-    rows: list[tuple[int, Row]] = []
+    found: list[tuple[int, tuple[str, str, str, str, list[str], str]]] = []
+    inputs: list[str] = []  # of the last row
     for number in section:
         line = lines[number]
         if not line.strip(" _=-"):
             continue
         if match := ROW.match(line):
-            kind = (match["kind"] or "") + ("" if match["whole"] else "…")
-            fields = match["name"], kind, match["shape"].rstrip(), match["count"]
-            more = match["inputs"] or ""
+            name, kind, whole, shape, count, more = match.groups("")
+            inputs = CONNECTION.findall(more)
             flag = more.split()[-1] if more else ""
-            rows.append((depths[number], row_of(*fields, CONNECTION.findall(more), flag)))
-        elif rows and (again := MORE.match(line)):
-            depth, row = rows[-1]
-            rows[-1] = depth, row.but(inputs=(*row.inputs, again[1]))
-        elif rows and STARTED.match(line):
+            fields = name, kind if whole else f"{kind}…", shape.rstrip(), count, inputs, flag
+            found.append((depths[number], fields))
+        elif found and (again := MORE.match(line)):
+            inputs.append(again[1])
+        elif found and STARTED.match(line):
             not_cut(lines, number)
-    return list(leaves(rows))
+    return list(leaves((depth, row_of(*fields)) for depth, fields in found))
 
 
 register(

@@ -44,7 +44,7 @@ def total_in(line: str) -> dict[str, int]:
     >>> total_in("Trainable params: 63,972")
     {'trainable': 63972}
     """
-    match = LINE.match(line) if "params" in line else None
+    match = LINE.match(line)
     count = count_of(match[2]) if match else None
     return {} if match is None or count is None else {STATED[match[1]]: count}
 
@@ -59,7 +59,7 @@ def totals_in(lines: list[str]) -> tuple[dict[str, int], int]:
     stated: dict[str, int] = {}
     first = len(lines)
     for number, line in enumerate(lines):
-        if total := total_in(line):
+        if "params" in line and (total := total_in(line)):
             first = min(first, number)
             stated = {**total, **stated}
         elif stated and ending(line):

@@ -5,15 +5,13 @@ parameters leave one; else it stays as it was printed, and the repairs say so.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, lru_cache
-from itertools import islice
 
 from audit.formats.keras import roles_of
 from audit.kinds import KINDS
 from audit.styles import style_of
-from audit.tables import Row, Table
+from audit.tables import Row, Shape, Table
 from unetzoo.utils.text import counted, few
 
 AXES = re.compile(r"(\d)D(Transpose)?$")
@@ -32,11 +30,10 @@ def classed(table: Table) -> Table:
     if not unsure:
         return table
     rows = list(table.rows)
-    known = {row.name: row for row in rows if row.shape}
+    known = {row.name: row.shape for row in rows if row.shape}
     for number in unsure:
-        fits = list(islice(_fitting(rows[number], known), 2))
-        if len(fits) == 1:
-            rows[number] = _as(rows[number], fits[0])
+        if kind := _fitting(rows[number], known):
+            rows[number] = _as(rows[number], kind)
     left = [number for number in unsure if "cut class" in rows[number].settings]
     norms = [number for number in left if _may_be_norm(rows[number])]
     moving = sum(row.parameters.get("moving", 0) for row in rows)
@@ -62,21 +59,29 @@ def _as(row: Row, kind: str) -> Row:
     return row.but(layer_class=kind, parameters=parameters, trainable=trainable, settings=settings)
 
 
-def _fitting(row: Row, known: dict[str, Row]) -> Iterator[str]:
-    """The classes that a row may have."""
+def _fitting(row: Row, known: dict[str, Shape]) -> str | None:
+    """The class that a row has, if it can have one only."""
     whole = "cut" not in row.settings and len(row.shape) > 1
-    kinds = _possible(row.layer_class, len(row.shape) - 2 if whole else None, bool(row.total))
+    axes = len(row.shape) - 2 if whole else None
+    kinds = _possible(row.layer_class, axes, bool(row.total))
     name = row.name.rstrip("…")  # as Keras gives it: conv2d_transpose_3
     stem, _, number = name.rpartition("_")
     named = kinds.get(name) or (kinds.get(stem) if number.isdecimal() else None)
-    if named:
-        yield named
-    if not row.layer_class or named:
-        return
-    direction = _direction(row, known)
-    for kind in kinds.values():
-        if direction in ("", "up" if kind.endswith("Transpose") else "down"):
-            yield kind
+    if named or not row.layer_class:
+        return named
+    before = known.get(row.inputs[0].partition("[")[0]) if row.inputs else None
+    return _only(row.layer_class, axes, bool(row.total), _direction(before, row.shape))
+
+
+@lru_cache(maxsize=1024)
+def _only(beginning: str, axes: int | None, some: bool, direction: str) -> str | None:
+    """The class of ``_possible`` that enlarges, "up", or does not, "down", if it is just one."""
+    fits = [
+        kind
+        for kind in _possible(beginning, axes, some).values()
+        if direction in ("", "up" if kind.endswith("Transpose") else "down")
+    ]
+    return fits[0] if len(fits) == 1 else None
 
 
 @lru_cache(maxsize=1024)
@@ -106,12 +111,12 @@ def _snake(kind: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", snake).lower()
 
 
-def _direction(row: Row, known: dict[str, Row]) -> str:
-    """Whether a row's output is larger than its input, "up", smaller, "down", or unknown."""
-    source = known.get(row.inputs[0].split("[")[0]) if row.inputs else None
-    if source is None or len(source.shape) != len(row.shape):
+@lru_cache(maxsize=1024)
+def _direction(before: Shape | None, shape: Shape) -> str:
+    """Whether an output is larger than its input, "up", smaller, "down", or unknown."""
+    if before is None or len(before) != len(shape):
         return ""
-    pairs = list(zip(source.shape[1:-1], row.shape[1:-1], strict=True))
+    pairs = list(zip(before[1:-1], shape[1:-1], strict=True))
     if any(a is None or b is None for a, b in pairs):
         return ""
     larger = [(b or 0) - (a or 0) for a, b in pairs]

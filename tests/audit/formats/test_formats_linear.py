@@ -1,6 +1,7 @@
 """Reading and writing take time in proportion to the length: calls are counted, not seconds."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 from long_texts import SAMPLES, WRITTEN, long_table, long_text
@@ -49,7 +50,8 @@ def test_many_tables_are_read_in_linear_time(name):
 @pytest.mark.parametrize("name", WRITTEN)
 def test_writing_is_linear(name):
     tables = {rows: long_table(rows) for rows in (60, 120, 180)}
-    assert_linear(lambda rows: calls_of(lambda: tables[rows].to_text(name)), 60)
+    # each time a table that has not kept its sums
+    assert_linear(lambda rows: calls_of(lambda: replace(tables[rows]).to_text(name)), 60)
 
 
 def test_refusing_is_linear():
