@@ -3,7 +3,7 @@
 import gc
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from unetzoo.utils.text import printable
 
 LINES = re.compile(r"[\n\r]|<tr\b", re.IGNORECASE)  # what a text has that is no path
 LIMIT = 64 * 2**20  # bytes
+LONG = 2**20  # characters
 
 
 def read_all(source: str | Path) -> list[Table]:
@@ -37,7 +38,7 @@ def read_all(source: str | Path) -> list[Table]:
         ValueError: if there is no summary, or the file cannot be read as text.
     """
     text, where = _text(source)
-    with _uncollected():
+    with _uncollected() if len(text) > LONG else nullcontext():
         return _read_all(text, where)
 
 
@@ -50,7 +51,7 @@ def _uncollected() -> Iterator[None]:
         yield
     finally:
         if before:
-            if not gc.get_freeze_count():
+            if not gc.get_freeze_count():  # which counts them one by one
                 gc.freeze()  # and back: what was made is old, and the next search passes over it
                 gc.unfreeze()
             gc.enable()

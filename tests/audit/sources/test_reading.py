@@ -5,6 +5,7 @@ import html
 import json
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from commands import command
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import audit
 import unetzoo
+from audit.sources.text import LONG
 
 DOCUMENTS = Path(audit.__file__).parent / "documents"
 TOTALS = {  # rows, parameters, trainable
@@ -107,12 +109,18 @@ def test_reading_leaves_the_search_for_garbage_as_it_was():
     try:
         for on in (True, False):
             (gc.enable if on else gc.disable)()
-            audit.read(text_of(FILES[0]))
+            audit.read("\n" * LONG + text_of(FILES[0]))
             assert (gc.isenabled(), gc.get_freeze_count()) == (on, 0)
     finally:
         gc.enable()
         if frozen:
             gc.freeze()
+
+
+def test_a_short_text_is_read_without_a_word_about_garbage():
+    """Counting half a million frozen objects takes longer than reading a hundred rows."""
+    with mock.patch.object(gc, "get_freeze_count", side_effect=AssertionError):
+        assert audit.read(text_of(FILES[0])).rows
 
 
 @pytest.mark.parametrize("name", ["unet3d_19m.keras2.txt", "unet3d_90m.torchsummary.txt"])
