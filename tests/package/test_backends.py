@@ -40,19 +40,21 @@ WHOLE = [
 ]
 # Skeletons and their tables, which are the same on all backends.
 TABLES = "published_counts or the_card_and or the_choices_that or numpys_whole or take_no_time"
+# The largest two are built as the others are, and take as long as all of those together.
+OF_EACH = "every_norm or small_and_odd or mixed_precision or of_the_parts or every_network_gives"
+SAME = f"({OF_EACH}) and (90m or unet3d_original)"
 LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet or plus_plus or vnet"
 LONG = f"one_training_step and ({LARGE})"
 LARGER = "equal and (-3] or [3- or grid1)"
 VARIANTS = "attention or plain_unet or residual or transunet or plus_plus or vnet"
 OF_VARIANTS = f"(every_norm or small_and_odd or mixed_precision) and ({VARIANTS})"
-CHOICES = f"bfloat16 or (every_norm and group) or ({OF_VARIANTS})"
-# XLA compiles every operation at every size, the long steps for minutes; PyTorch's CPU convolves
-# large networks in float16 for minutes.
+CHOICES = f"({SAME}) or bfloat16 or (every_norm and group) or ({OF_VARIANTS})"
+# XLA compiles every operation at every size, the long steps for minutes.
 OPEN = f"open_sizes_give and ({LARGE} or {VARIANTS})"
 REMAT = "weights_are_the_same and transunet"
 LEFT_OUT = {
     "jax": f"{TABLES} or ({LONG}) or ({LARGER}) or ({CHOICES}) or ({OPEN}) or ({REMAT})",
-    "torch": f"{TABLES} or (float16 and (unet3d_original or 90m) and not bfloat16)",
+    "torch": f"{TABLES} or ({SAME})",
 }
 TWINS = [
     "tests/models/test_models.py",
