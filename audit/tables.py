@@ -83,13 +83,13 @@ class Row:
     call: int = 0
 
     def but(self, **changes: Any) -> "Row":
-        """The row with other values: ``dataclasses.replace``, in a quarter of its time.
+        """The row with other values: ``dataclasses.replace``, in less time.
 
         >>> Row("conv", "Conv2D", (None, 8)).but(call=1).key
         'conv[1]'
         """
         row = object.__new__(Row)
-        row.__dict__.update(self.__dict__, **changes)
+        object.__setattr__(row, "__dict__", self.__dict__ | changes)
         return row
 
     @property

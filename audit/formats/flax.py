@@ -128,18 +128,23 @@ def _row(path: str, module: _Module, counts: tuple[int, int], holds: bool) -> Ro
     if holds and not trained and not moving:
         return None
     parts = path.rstrip("…").split("/")
-    parameters = {"all": trained, "moving": moving}
-    return Row(
-        name="-".join(parts) or module.kind,
-        layer_class=_kind(module.kind, len(module.shape) - 2),
-        shape=module.shape,
-        parameters={role: count for role, count in parameters.items() if count},
-        trainable=trained,
-        path=tuple(parts[:-1]),
-    )
+    row = _nameless(module.kind, module.shape, trained, moving)
+    return row.but(name="-".join(parts) or module.kind, path=tuple(parts[:-1]))
 
 
 @lru_cache(maxsize=1024)
+def _nameless(kind: str, shape: Shape, trained: int, moving: int) -> Row:
+    """A row without what is its own alone."""
+    parameters = {"all": trained, "moving": moving}
+    return Row(
+        name="",
+        layer_class=_kind(kind, len(shape) - 2),
+        shape=shape,
+        parameters={role: count for role, count in parameters.items() if count},
+        trainable=trained,
+    )
+
+
 def _kind(name: str, rank: int) -> str:
     """Keras's class for flax's, whose convolutions take any number of axes."""
     if name in ("Conv", "ConvTranspose") and rank in (1, 2, 3):

@@ -62,15 +62,15 @@ def _as(row: Row, kind: str) -> Row:
 def _fitting(row: Row, known: dict[str, Shape]) -> str | None:
     """The class that a row has, if it can have one only."""
     whole = "cut" not in row.settings and len(row.shape) > 1
-    axes = len(row.shape) - 2 if whole else None
-    kinds = _possible(row.layer_class, axes, bool(row.total))
+    axes, some = len(row.shape) - 2 if whole else None, row.total > 0
+    kinds = _possible(row.layer_class, axes, some)
     name = row.name.rstrip("…")  # as Keras gives it: conv2d_transpose_3
     stem, _, number = name.rpartition("_")
     named = kinds.get(name) or (kinds.get(stem) if number.isdecimal() else None)
     if named or not row.layer_class:
         return named
     before = known.get(row.inputs[0].partition("[")[0]) if row.inputs else None
-    return _only(row.layer_class, axes, bool(row.total), _direction(before, row.shape))
+    return _only(row.layer_class, axes, some, _direction(before, row.shape))
 
 
 @lru_cache(maxsize=1024)
