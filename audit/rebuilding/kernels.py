@@ -36,25 +36,27 @@ def _kernel_forms(module: Module, width: int) -> list[tuple[Sizes, bool, float]]
     ]  # fmt: skip
 
 
-def depthwise(module: Module) -> list[tuple[Sizes, bool]]:
-    """The kernels, and whether with a bias, with which each channel is convolved by itself."""
-    width, count = module.width or 0, module.row.total
-    if not module.each or width < 2 or count % width:
+def grouped(module: Module, width: int) -> list[tuple[Sizes, bool, int]]:
+    """The kernels, whether with a bias, and the groups of channels convolved by themselves.
+
+    They are those that keep the number of channels, as in depthwise convolutions and in ResNeXt.
+    """
+    if not module.each or width < 2 or width != module.width or module.row.total % width:
         return []
     found = []
     for side, bias in product((3, 5, 7), (False, True)):
-        if count == (side**module.rank + bias) * width:
-            found.append(((side,) * module.rank, bias))
+        reads, rest = divmod(module.row.total // width - bias, side**module.rank)
+        if not rest and 0 < reads < width and width % reads == 0:
+            found.append(((side,) * module.rank, bias, width // reads))
     return found
 
 
 def convolutions(module: Module, sizes: Sizes, width: int) -> list[Fit]:
     found = []
-    each = depthwise(module) if width == module.width else []
     forms: list[tuple[Sizes, bool, float, dict[str, int]]] = [
         (*form, {}) for form in _kernel_forms(module, width)
     ]
-    forms += [(kernel, bias, 0.4, {"groups": width}) for kernel, bias in each]
+    forms += [(kernel, bias, 0.4, {"groups": n}) for kernel, bias, n in grouped(module, width)]
     for kernel, bias, cost, groups in forms:
         for strides, padding, more in _steps(module, sizes, kernel):
             given = zip(sizes, kernel, strides, padding, strict=True)
@@ -70,7 +72,8 @@ def convolutions(module: Module, sizes: Sizes, width: int) -> list[Fit]:
             arguments |= {} if bias else {"use_bias": False}
             arguments |= groups | _printed_settings(module)
             before = () if same or not any(padding) else padding
-            found.append(Fit(module.kind, arguments, out, module.width, cost + more, before))
+            said = tuple(f"{n} groups of channels (or another kernel)" for n in groups.values())
+            found.append(Fit(module.kind, arguments, out, module.width, cost + more, before, said))
     return found
 
 

@@ -42,7 +42,7 @@ class Module:
         rank: the network's axes of space.
         name: the layer's name, which no other layer has.
         given: the printed arguments.
-        each: whether each channel may be convolved by itself.
+        each: whether groups of channels may be convolved by themselves.
     """
 
     row: Row

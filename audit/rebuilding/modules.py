@@ -10,7 +10,7 @@ from typing import Any
 
 from audit.comparison.forms import forms_reading, is_conv, is_transposed
 from audit.kinds import KINDS
-from audit.rebuilding.kernels import convolutions, depthwise, kernels, side_cost, transposed
+from audit.rebuilding.kernels import convolutions, grouped, kernels, side_cost, transposed
 from audit.rebuilding.module import Fit, Module, Sizes, one
 
 EPSILON = {"epsilon": 1e-5}  # PyTorch's; Keras's is 1e-3
@@ -30,7 +30,8 @@ def widths_read(module: Module) -> list[int]:
         return [channels]
     if is_conv(module.row):
         forms = sorted(forms_reading(module.row, None), key=_unlikely(module))
-        own = [module.width or 0] if module.kind.startswith("Conv") and depthwise(module) else []
+        width = module.width or 0
+        own = [width] if module.kind.startswith("Conv") and grouped(module, width) else []
         return list(dict.fromkeys([*(form.inputs for form in forms), *own]))
     return [module.width] if module.width else []
 

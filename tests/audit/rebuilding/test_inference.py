@@ -204,6 +204,23 @@ def test_interpolation_without_a_skip_depthwise_convolutions_and_pads_come_back(
     assert {step.layer_class for step in rebuilt.steps} >= {"ZeroPadding2D", "UpSampling2D"}
 
 
+def test_convolutions_in_groups_come_back():
+    """As in ResNeXt."""
+    torch = pytest.importorskip("torch")
+    torchinfo = pytest.importorskip("torchinfo")
+    nn = torch.nn
+    network = nn.Sequential(
+        nn.Conv2d(3, 64, 1, bias=False), nn.ReLU(),
+        nn.Conv2d(64, 64, 3, padding=1, groups=8, bias=False), nn.ReLU(),
+        nn.Conv2d(64, 2, 1),
+    )  # fmt: skip
+    info = torchinfo.summary(network, (1, 3, 32, 32), depth=9, verbose=0, device="cpu")
+    rebuilt = audit.rebuild(str(info))
+    assert rebuilt.diff.same, str(rebuilt)
+    assert [s.arguments["groups"] for s in rebuilt.steps if "groups" in s.arguments] == [8]
+    assert "8 groups of channels (or another kernel)" in str(rebuilt)
+
+
 @pytest.mark.parametrize("name", ["BasicUNet", "DynUNet"])
 def test_an_onnx_file_with_computed_pads_and_shared_norms_comes_back(name, tmp_path):
     torch = pytest.importorskip("torch")
