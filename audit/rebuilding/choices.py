@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 from audit.comparison.alignment import family_of
-from audit.rebuilding.maps import GROWN, Assumed, Maps, Value
+from audit.rebuilding.maps import GROWN, Assumed, Value
 from audit.rebuilding.module import Fit, Module, Sizes, module_of
 from audit.rebuilding.modules import fits, widths_read
+from audit.rebuilding.residuals import Residuals, alike
 from audit.tables import Row
 
 MOST_SKIPS = 4  # maps that one concatenation reads besides the row before it
@@ -39,11 +40,11 @@ class Option:
     mate: Value | None = None
 
 
-class Wiring(Maps):
+class Wiring(Residuals):
     """The layers so far, and the maps that they give."""
 
     def __init__(self, rows: Sequence[Row], rank: int, assumed: Assumed):
-        super().__init__(rank, assumed)
+        super().__init__(rows, rank, assumed)
         self.rows = rows
         self.reserved = {row.name for row in rows}
         self.previous: tuple[Value, ...] = ()  # what the last row reads
@@ -56,6 +57,9 @@ class Wiring(Maps):
     def add(self, row: Row) -> None:
         """Give the next row, in the likeliest way. Raises: ValueError if there is none."""
         module = module_of(row, self.rank, row.name)
+        self.enter(row)
+        if family_of(row) == "activation" and module.sizes and not self._mate(module):
+            self.add_around(row)
         options = list(self._options(module)) or list(self._options(replace(module, each=True)))
         options.sort(key=lambda option: option.cost)
         if not options:
@@ -87,6 +91,9 @@ class Wiring(Maps):
             self.assume(word, self.current.name)
             return
         self.current.gate = best.fit.arguments.get("activation") in GATES
+        self.weigh()
+        if family_of(row) != "activation" and module.sizes:
+            self.add_around(row)
 
     def _end_level(self, value: Value) -> None:
         """Mark a map of which a smaller one is made, instead of its norm and activation."""
@@ -108,11 +115,11 @@ class Wiring(Maps):
     def _mate(self, module: Module) -> Value | None:
         """An unread map of the same shape, if this is where the two are added."""
         current = self.current
-        mates = [v for v in self.unread if _alike(v, current) and not v.gate]
+        mates = [v for v in self.unread if alike(v, current) and not v.gate]
         if not mates:
             return None
         mate = mates[-1]
-        if module.kind in NORMS and current.kernel and mate.kind in NORMS:
+        if module.kind in NORMS and current.kernel and mate.kind in (*NORMS, "Multiply"):
             return None  # the norm of the second branch
         beside = current.sources == mate.sources or self._root(current) == self._root(mate)
         shape = (module.sizes, module.width)
@@ -150,17 +157,22 @@ class Wiring(Maps):
         mate = self._mate(module)
         if current.width in widths:
             for fit in fits(module, current.sizes, current.width):
-                if mate:
+                if mate and module.kind.startswith("Global"):  # a gate's, before the sum
+                    yield Option(fit.cost, (mate,), "", current.sizes, fit)
+                elif mate:
                     yield Option(fit.cost, (mate, current), "Add", current.sizes, fit)
                 yield Option(fit.cost + bool(mate), (current,), "", current.sizes, fit)
             for sizes, cost in self._resized(module, current):
                 for fit in fits(module, sizes, current.width):
                     yield Option(cost + fit.cost, (current,), "", sizes, fit)
+        yield from self._earlier(module, widths)
+
+    def _earlier(self, module: Module, widths: list[int]) -> Iterator[Option]:
         for number, value in enumerate(self._branches()):
             if value.width in widths:
                 for fit in fits(module, value.sizes, value.width):
                     cost = BRANCH - (value.kind == "Concatenate") + fit.cost + number / 1000
-                    cost += BRANCH * bool(GROWN.search(current.kind))  # which a join reads
+                    cost += BRANCH * bool(GROWN.search(self.current.kind))  # which a join reads
                     yield Option(cost, (value,), "", value.sizes, fit)
 
     def _resized(self, module: Module, value: Value) -> Iterator[tuple[Sizes, float]]:
@@ -311,10 +323,6 @@ def _shrinks(rows: Sequence[Row]) -> bool:
         for sizes, row in pairs
     ]
     return any(cut in ({2}, {4}) for cut in cuts)
-
-
-def _alike(first: Value, second: Value) -> bool:
-    return first.sizes == second.sizes and first.width == second.width
 
 
 def _moved(sizes: Sizes, to: Sizes) -> float:

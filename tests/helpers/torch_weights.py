@@ -29,6 +29,25 @@ def randomise(twin, seed):
     return twin.eval()
 
 
+def copy_as_run(network, x, layers):
+    """Give Keras's layers the weights of a 2D network's modules, both in the order in which they
+    run; return the network's output, channels last."""
+    modules = []
+    for module in network.modules():
+        if list(module.parameters(recurse=False)):
+            module.register_forward_hook(lambda module, *rest: modules.append(module))
+    with torch.no_grad():
+        output = network(x).movedim(1, -1).numpy()
+    for layer, module in zip(layers, modules, strict=True):
+        kernel = module.weight.detach().numpy()
+        kernel = kernel.transpose(2, 3, 1, 0) if kernel.ndim > 1 else kernel
+        state = [kernel, *([] if module.bias is None else [module.bias.detach().numpy()])]
+        if isinstance(module, torch.nn.BatchNorm2d):
+            state += [module.running_mean.numpy(), module.running_var.numpy()]
+        layer.set_weights(state)
+    return output
+
+
 def copy_weights(twin, model, rename=lambda key: key):
     """Give every layer of the model the weights of the twin's module of the same name.
 

@@ -55,7 +55,7 @@ def wild():
 @pytest.mark.parametrize("name", ["blocks", "attention", "residual", "functional"])
 def test_with_pytorchs_weights_it_gives_pytorchs_output(wild, name):
     import torch
-    from torch_weights import randomise
+    from torch_weights import copy_as_run, randomise
 
     torchsummary = pytest.importorskip("torchsummary")
     maker, shape = wild[name]
@@ -64,25 +64,13 @@ def test_with_pytorchs_weights_it_gives_pytorchs_output(wild, name):
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         torchsummary.summary(network, shape, device="cpu")
     model = audit.rebuild(printed.getvalue()).model
-    modules = []
-    for module in network.modules():
-        if list(module.parameters(recurse=False)):
-            module.register_forward_hook(lambda module, *rest: modules.append(module))
     images = torch.rand(1, *shape)
-    with torch.no_grad():
-        expected = network(images).numpy()
     layers = sorted(
         (layer for layer in model.layers if layer.weights),
         key=lambda layer: int(layer.name.rpartition("-")[2]),
     )
-    for layer, module in zip(layers, modules, strict=True):
-        kernel = module.weight.detach().numpy()
-        kernel = kernel.transpose(2, 3, 1, 0) if kernel.ndim > 1 else kernel
-        state = [kernel, *([] if module.bias is None else [module.bias.detach().numpy()])]
-        if isinstance(module, torch.nn.BatchNorm2d):
-            state += [module.running_mean.numpy(), module.running_var.numpy()]
-        layer.set_weights(state)
-    found = np.moveaxis(np.asarray(model([np.moveaxis(images.numpy(), 1, -1)])), -1, 1)
+    expected = copy_as_run(network, images, layers)
+    found = np.asarray(model([images.movedim(1, -1).numpy()]))
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
