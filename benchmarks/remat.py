@@ -15,7 +15,7 @@ from machine import child, heading
 SIZES = {2: (256, 256, 1), 3: (64, 64, 64, 1)}
 MODES = (None, "activations", "full")
 BACKENDS = ("tensorflow", "torch", "jax")
-NETWORKS = ("plain_unet", "attention_unet", "unet2d_large", "unet3d_2_5m")
+NETWORKS = ("plain_unet", "attention_unet", "unet2d_large", "unet3d_2_5m", "unet2d_small")
 
 
 def network(name, mode):
@@ -30,28 +30,14 @@ def network(name, mode):
 
 def live(name, mode):
     """The bytes alive at the peak of a step on torch, and those predicted."""
-    import gc
-
     import alive
-    import keras
     import torch
 
     import audit
 
     model = network(name, mode)
-
-    class Trained(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = model
-
-        def forward(self, x):
-            return keras.tree.flatten(self.inner(x, training=True))[0]
-
     predicted = audit.memory(audit.table(model), batch=2, remat=mode).training
-    gc.freeze()
-    gc.set_threshold(1, 1, 1)  # maps in circles of references go at once, not at any time
-    return predicted, alive.training(Trained(), torch.ones(2, *model.input_shape[1:]))
+    return predicted, alive.training_of_keras(model, torch.ones(2, *model.input_shape[1:]))
 
 
 def resident(name, mode):

@@ -82,21 +82,6 @@ def test_what_cannot_work_is_one_sentence():
         Settings("DIR", "unet2d_small", (32, 32), remat="some")
 
 
-def forward(model):
-    """A network as a PyTorch module, in training."""
-    import torch
-
-    class Trained(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = model
-
-        def forward(self, x):
-            return keras.tree.flatten(self.inner(x, training=True))[0]
-
-    return Trained()
-
-
 NETWORKS = ["plain_unet", "unet_plus_plus", "vnet"]
 modes = pytest.mark.parametrize("mode", ["full", "activations"])
 only_torch = pytest.mark.skipif(BACKEND != "torch", reason="operations are seen on PyTorch")
@@ -114,7 +99,7 @@ def test_the_auditor_knows_what_pytorch_holds_after_the_forward_pass(name, mode)
     import torch
 
     model, expected = for_pictures(name, mode)
-    network, x = forward(model), torch.ones(2, 64, 64, 3)
+    network, x = alive.Trained(model), torch.ones(2, 64, 64, 3)
     weights = [*network.parameters(), *network.buffers()]
     with alive.Alive(x, *weights) as seen:
         output = network(x)
@@ -156,13 +141,5 @@ def test_pytorch_holds_fewer_bytes():
             model = build_small("plain_unet", input_shape=(64, 64, 3))
         if mode != "scope":
             rematerialize(model, mode)
-        before = gc.get_threshold()
-        gc.freeze()
-        gc.collect()  # nothing is long-lived now, so that all generations are looked at each time
-        gc.set_threshold(1, 1, 1)  # maps in circles of references go at once, not at any time
-        try:
-            peaks[mode] = alive.training(forward(model), torch.ones(2, 64, 64, 3))
-        finally:
-            gc.set_threshold(*before)
-            gc.unfreeze()
+        peaks[mode] = alive.training_of_keras(model, torch.ones(2, 64, 64, 3))
     assert peaks["full"] < peaks["activations"] < 0.8 * min(peaks[None], peaks["scope"])
