@@ -8,7 +8,7 @@ from audit.analysis.cost import complete, positions
 from audit.analysis.formulas import attention
 from audit.analysis.saved_tensors import FLOAT32, SAVED, Kept, has_activation, is_view, kept_by
 from audit.formats.pytorch import is_module, sequentials, with_containers
-from audit.kinds import HANDING_ON
+from audit.kinds import HANDING_ON, SIZE_FROM_SECOND
 from audit.tables import Row, Table
 from unetzoo.utils.checks import whole
 from unetzoo.utils.choices import REMAT
@@ -347,7 +347,7 @@ def _backward(maps: _Maps, saved: Saved, again: dict[int, Saved]) -> int:
     """
     with_gradient: set[str] = set()
     for row in maps.rows:
-        if row.trainable or with_gradient.intersection(row.sources):
+        if row.trainable or with_gradient.intersection(_values(row)):
             with_gradient.add(row.key)
     gradient = {call: call for call in maps.outputs()}  # of a call's output: its memory
     size = {call: maps.size(call) for call in gradient}
@@ -358,7 +358,7 @@ def _backward(maps: _Maps, saved: Saved, again: dict[int, Saved]) -> int:
         handed = gradient.get(row.key, row.key)
         of_weights += FLOAT32 * row.trainable
         passing = maps.copy(row)
-        for source in with_gradient.intersection(row.sources):
+        for source in with_gradient.intersection(_values(row)):
             block = handed if row.layer_class in HANDING_ON else f"{row.key} of {source}"
             size.setdefault(block, maps.size(source))
             if source in gradient:
@@ -371,6 +371,11 @@ def _backward(maps: _Maps, saved: Saved, again: dict[int, Saved]) -> int:
         gradient.pop(row.key, None)
         left -= sum(size for size, first in saved.values() if first == number)
     return peak
+
+
+def _values(row: Row) -> tuple[str, ...]:
+    """The sources of which a call reads more than the size."""
+    return row.sources[:1] if row.layer_class in SIZE_FROM_SECOND else row.sources
 
 
 def _adam(table: Table) -> int:

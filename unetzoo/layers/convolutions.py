@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from unetzoo.layers import on_torch
 from unetzoo.utils.sizes import Shape
 
 TORCH = keras.backend.backend() == "torch"
@@ -114,6 +115,8 @@ class TorchConv2DTranspose(keras.layers.Conv2DTranspose):
         return self.torch_padding, self.torch_padding - self.torch_output_padding
 
     def call(self, x: Any) -> Any:
+        if TORCH and self.data_format == "channels_last" and max(self.dilation_rate) == 1:
+            return on_torch.enlarged(self, x, self.torch_padding, self.torch_output_padding)
         start, end = self._cut()
         inside = slice(start, -end if end else None)
         return super().call(x)[:, inside, inside, :]

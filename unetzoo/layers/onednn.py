@@ -18,22 +18,19 @@ from typing import Any
 
 import keras
 
+from unetzoo.layers import gradients, on_torch
 from unetzoo.layers.activations import LeakyReLU
 from unetzoo.layers.convolutions import Conv2D, Conv3D
 from unetzoo.layers.enlarging import spread
-from unetzoo.layers.gradients import (
-    batch_norm,
-    instance_norm,
-    leaky_relu,
-    mean_of,
-    with_gradient,
-)
+from unetzoo.layers.gradients import leaky_relu, with_gradient
+from unetzoo.layers.letting_go import let_maps_go
 from unetzoo.layers.slices import convolve_slices, is_sum_of_pictures, on_jax_cpu
 from unetzoo.utils.kernels import has_avx512
 
 VOLUMES = (keras.layers.Conv3D, Conv3D)
 CONVOLUTIONS = (keras.layers.Conv2D, Conv2D, *VOLUMES)
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+POOLINGS = (keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
 AT_A_TIME = 2**19  # numbers of a map that are processed at a time: 2 MiB
 WIDE = 32  # channels; with fewer, oneDNN's own gradient is as fast
 
@@ -54,11 +51,11 @@ def hasten(model: keras.Model) -> keras.Model:
     >>> hasten(model) is model
     True
     """
-    changes = {"torch": _normalize_exactly, "jax": _suit_xla}
+    changes = {"torch": _suit_torch, "jax": _suit_xla}
     if not model.jit_compile and keras.backend.backend() == "tensorflow" and not _gpus():
         changes["tensorflow"] = _suit_onednn
     if change := changes.get(keras.backend.backend()):
-        for layer in model._flatten_layers(include_self=False):
+        for layer in model._flatten_layers():
             change(layer)
     return model
 
@@ -67,7 +64,7 @@ def _suit_onednn(layer: Any) -> None:
     _normalize_exactly(layer)
     if type(layer) in CONVOLUTIONS and _is_plain(layer):
         layer.call = functools.partial(_convolved, layer)
-    elif type(layer) in TRANSPOSED and _only_enlarges(layer):
+    elif type(layer) in TRANSPOSED and _only_enlarges(layer) and _is_full_precision(layer):
         layer.call = functools.partial(_enlarged, layer)
     elif _is_batch_norm(layer):
         layer.call = functools.partial(_normalized_by_batch, layer)
@@ -75,12 +72,23 @@ def _suit_onednn(layer: Any) -> None:
         layer.call = functools.partial(leaky_relu, float(layer.negative_slope))
 
 
+def _suit_torch(layer: Any) -> None:
+    let_maps_go(layer)
+    _normalize_exactly(layer)
+    if _is_batch_norm(layer):
+        layer.call = functools.partial(_normalized_by_batch, layer)
+    elif type(layer) in POOLINGS and _pads_nothing(layer):
+        layer.call = functools.partial(on_torch.pooled, layer)
+    elif type(layer) in TRANSPOSED and _only_enlarges(layer):
+        layer.call = functools.partial(on_torch.enlarged, layer)
+
+
 def _suit_xla(layer: Any) -> None:
     if not on_jax_cpu():
         return
     if type(layer) in VOLUMES and is_sum_of_pictures(layer):
         layer.convolution_op = functools.partial(convolve_slices, layer)
-    elif type(layer) in TRANSPOSED and _only_enlarges(layer):
+    elif type(layer) in TRANSPOSED and _only_enlarges(layer) and _is_full_precision(layer):
         layer.call = functools.partial(_enlarged, layer)
 
 
@@ -100,19 +108,24 @@ def _is_plain(layer: Any) -> bool:
 
     One of pictures also has stride 1 and a kernel larger than 1: Keras computes others as fast.
     """
-    full_precision = layer.compute_dtype in ("float32", "float64")
     ones = max(layer.dilation_rate) == layer.groups == 1
     usual = layer.data_format == "channels_last" and layer.padding in ("same", "valid")
     as_volume = layer.rank == 3 or (max(layer.strides) == 1 and max(layer.kernel_size) > 1)
-    return full_precision and ones and usual and as_volume
+    return _is_full_precision(layer) and ones and usual and as_volume
+
+
+def _pads_nothing(layer: Any) -> bool:
+    return layer.data_format == "channels_last" and layer.padding == "valid"
 
 
 def _only_enlarges(layer: Any) -> bool:
     """Whether every output pixel depends on a single input pixel."""
     apart = layer.kernel_size == layer.strides and max(layer.dilation_rate) == 1
-    full_precision = layer.compute_dtype in ("float32", "float64")
-    last = layer.data_format == "channels_last"
-    return full_precision and apart and layer.output_padding is None and last
+    return apart and layer.output_padding is None and layer.data_format == "channels_last"
+
+
+def _is_full_precision(layer: Any) -> bool:
+    return layer.compute_dtype in ("float32", "float64")
 
 
 def _enlarged(layer: Any, x: Any) -> Any:
@@ -124,8 +137,7 @@ def _enlarged(layer: Any, x: Any) -> Any:
 
 
 def _is_leaky(layer: Any) -> bool:
-    full_precision = layer.compute_dtype in ("float32", "float64")
-    return type(layer) is LeakyReLU and full_precision and layer.negative_slope > 0
+    return type(layer) is LeakyReLU and _is_full_precision(layer) and layer.negative_slope > 0
 
 
 def _is_instance_norm(layer: Any) -> bool:
@@ -136,21 +148,14 @@ def _is_instance_norm(layer: Any) -> bool:
 
 def _normalized(layer: Any, x: Any) -> Any:
     """The layer's output, in float32 at least, as Keras computes it."""
-    ops = keras.ops
-    if keras.backend.backend() == "tensorflow":
-        ones = ops.ones(x.shape[-1])
-        gamma = layer.gamma if layer.scale else ones
-        beta = layer.beta if layer.center else ops.zeros_like(ones)
-        return instance_norm(layer.epsilon, x, gamma, beta)
-    dtype, x = x.dtype, ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
-    mean = mean_of(x)
-    scale = ops.rsqrt(mean_of(ops.square(x - mean)) + layer.epsilon)
-    if layer.scale:
-        scale = scale * ops.cast(layer.gamma, x.dtype)
-    shift = -mean * scale
-    if layer.center:
-        shift = shift + ops.cast(layer.beta, x.dtype)
-    return ops.cast(x * scale + shift, dtype)
+    ones = keras.ops.ones(x.shape[-1])
+    gamma = layer.gamma if layer.scale else ones
+    beta = layer.beta if layer.center else keras.ops.zeros_like(ones)
+    return _norms().instance_norm(layer.epsilon, x, gamma, beta)
+
+
+def _norms() -> Any:
+    return {"tensorflow": gradients, "torch": on_torch}[keras.backend.backend()]
 
 
 def _is_batch_norm(layer: Any) -> bool:
@@ -170,7 +175,7 @@ def _normalized_by_batch(layer: Any, x: Any, training: Any = None, mask: Any = N
     ones = keras.ops.ones(x.shape[-1])
     gamma = layer.gamma if layer.scale else ones
     beta = layer.beta if layer.center else keras.ops.zeros_like(ones)
-    y, *statistics = batch_norm(layer.epsilon, x, gamma, beta)
+    y, *statistics = _norms().batch_norm(layer.epsilon, x, gamma, beta)
     moving = layer.moving_mean, layer.moving_variance
     for kept, found in zip(moving, statistics, strict=True):
         before = keras.ops.cast(kept, found.dtype)

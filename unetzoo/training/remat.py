@@ -9,11 +9,13 @@ changes the statistics a second time nor draws other masks.
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import keras
 
+from unetzoo.layers.letting_go import Calls, let_maps_go, nodes_of, packed
 from unetzoo.utils.choices import REMAT
 from unetzoo.utils.units import Call, units
 
@@ -49,6 +51,7 @@ def rematerialize(
             f"model {model.name!r}: expected a functional Keras model, such as unetzoo.build gives."
         )
     model.__dict__.pop("call", None)
+    let_maps_go(model)
     if mode is not None:
         plain = model.call
         model.call = partial(_call, model, plain, _planned(model, mode, patch))
@@ -66,24 +69,11 @@ def _call(
     maps = {id(tensor): array for tensor, array in zip(model.inputs, arrays, strict=True)}
     for part in parts:
         part.run(maps)
-    outputs = [maps[id(tensor)] for tensor in model.outputs]
-    return (
-        keras.tree.pack_sequence_as(model._outputs_struct, outputs)
-        if len(outputs) > 1
-        else (outputs[0])
-    )
-
-
-def _nodes(model: Any) -> Iterator[Any]:
-    """The calls of a network's layers, in the order in which they run."""
-    place = {id(operation): number for number, operation in enumerate(model.operations)}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        nodes = [node for node in model._nodes_by_depth[depth] if not node.is_input]
-        yield from sorted(nodes, key=lambda node: place[id(node.operation)])
+    return packed(model, maps)
 
 
 def _planned(model: Any, mode: str, patch: Sequence[int] | None) -> list["_Unit"]:
-    nodes = {str(number): node for number, node in enumerate(_nodes(model))}
+    nodes = {str(number): node for number, node in enumerate(nodes_of(model))}
     makers = {id(x): key for key, node in nodes.items() for x in node.outputs}
     sizes = _sizes(model, nodes, patch) if mode == "full" else dict.fromkeys(nodes, 0)
     calls = [
@@ -122,6 +112,22 @@ def _sizes(model: Any, nodes: dict[str, Any], patch: Sequence[int] | None) -> di
     return sizes
 
 
+@contextmanager
+def _plain_tracebacks() -> Iterator[None]:
+    """Without Keras's shorter tracebacks.
+
+    PyTorch ends what it computes again by an exception. Keras would shorten its traceback, which
+    puts the frames, and so the maps in them, in a circle.
+    """
+    before = keras.config.is_traceback_filtering_enabled()
+    keras.config.disable_traceback_filtering()
+    try:
+        yield
+    finally:
+        if before:
+            keras.config.enable_traceback_filtering()
+
+
 class _Unit:
     """Some calls that are computed again together.
 
@@ -131,7 +137,7 @@ class _Unit:
     """
 
     def __init__(self, nodes: Sequence[Any], wanted: set[int]):
-        self.nodes = nodes
+        self.calls = Calls(nodes, wanted)
         made = [id(x) for node in nodes for x in node.outputs]
         read = dict.fromkeys(id(x) for node in nodes for x in node.input_tensors)
         self.reads = [x for x in read if x not in set(made)]
@@ -159,7 +165,8 @@ class _Unit:
             values += zip(others, states, strict=True)
             with keras.StatelessScope(values) as scope:
                 before = [scope.get_current_value(variable) for variable in others]
-                self._compute(within)
+                with _plain_tracebacks():
+                    self.calls.run(within, training=True)
                 after = [scope.get_current_value(variable) for variable in others]
             pairs = zip(before, after, strict=True)
             new = [number for number, (old, value) in enumerate(pairs) if value is not old]
@@ -171,11 +178,3 @@ class _Unit:
         maps.update(zip(self.gives, results[:count], strict=True))
         for variable, value in zip(changed, results[count:], strict=True):
             variable.assign(value)
-
-    def _compute(self, maps: dict[int, Any]) -> None:
-        for node in self.nodes:
-            args, kwargs = node.arguments.fill_in(maps)
-            if getattr(node.operation, "_call_has_training_arg", False):
-                kwargs["training"] = True
-            outputs = keras.tree.flatten(node.operation(*args, **kwargs))
-            maps.update(zip(map(id, node.outputs), outputs, strict=True))
