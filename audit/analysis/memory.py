@@ -351,21 +351,27 @@ def _backward(maps: _Maps, saved: Saved, again: dict[int, Saved]) -> int:
             with_gradient.add(row.key)
     gradient = {call: call for call in maps.outputs()}  # of a call's output: its memory
     size = {call: maps.size(call) for call in gradient}
+    own: set[str] = set()  # memory of one map's gradient alone, to which another is added in place
     left, of_weights, peak = sum(size for size, _ in saved.values()) + sum(size.values()), 0, 0
     for number, row in reversed(list(enumerate(maps.rows))):
         saved = {**saved, **again.get(number, {})}
         left += sum(size for size, _ in again.get(number, {}).values())
-        handed = gradient.get(row.key, row.key)
         of_weights += FLOAT32 * row.trainable
         passing = maps.copy(row)
+        hands_on = row.layer_class in HANDING_ON
         for source in with_gradient.intersection(_values(row)):
-            block = handed if row.layer_class in HANDING_ON else f"{row.key} of {source}"
+            block = gradient.get(row.key, row.key) if hands_on else f"{row.key} of {source}"
             size.setdefault(block, maps.size(source))
-            if source in gradient:
-                passing += maps.size(source) + size[gradient[source]]
-                block = f"sum of {source}"
+            before = gradient.setdefault(source, block)
+            if before == block:
+                own.update([] if hands_on else [block])
+                continue
+            passing += 0 if hands_on else size[block]
+            if before not in own:
+                block = gradient[source] = f"sum of {source}"
                 size[block] = maps.size(source)
-            gradient[source] = block
+                own.add(block)
+                passing += 0 if before in gradient.values() else size[before]
         alive = sum(size[block] for block in set(gradient.values()))
         peak = max(peak, left + of_weights + alive + passing)
         gradient.pop(row.key, None)

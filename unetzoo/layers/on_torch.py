@@ -1,7 +1,7 @@
-"""Norms, poolings and transposed convolutions on PyTorch, without copies and with few maps.
+"""Layers on PyTorch: without copies, and with no more maps for back-propagation than they need.
 
-Keras 3.15 copies a map before each pooling and transposed convolution to put its channels first,
-and a batch norm keeps a map more than it needs. PyTorch's own norms add voxel by voxel in float32
+Keras 3.15 copies a map before each pooling and transposed convolution to put its channels first.
+Its batch norm and its PReLU keep more maps than the one that came in. PyTorch's own norms add voxel by voxel in float32
 where channels lie last on a CPU: a variance of 128 x 128 x 128 voxels can be wrong by a hundredth.
 Here a norm goes through a map slab by slab, adds few numbers at a time, and keeps for
 back-propagation the map that came in, and its means and scales.
@@ -36,6 +36,14 @@ def enlarged(layer: Any, x: Any, padding: int = 0, output_padding: int = 0) -> A
         x.movedim(-1, 1), kernel, bias, layer.strides, padding, output_padding
     ).movedim(1, -1)
     return y if layer.activation is None else layer.activation(y)
+
+
+def prelu(layer: Any, x: Any) -> Any:
+    """The output of a PReLU with a slope for each channel."""
+    import torch
+
+    slopes = keras.ops.convert_to_tensor(layer.alpha).flatten().to(x.dtype)
+    return torch.nn.functional.prelu(x.movedim(-1, 1), slopes).movedim(1, -1)
 
 
 def instance_norm(epsilon: float, x: Any, gamma: Any, beta: Any) -> Any:

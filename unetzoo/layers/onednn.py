@@ -81,6 +81,8 @@ def _suit_torch(layer: Any) -> None:
         layer.call = functools.partial(on_torch.pooled, layer)
     elif type(layer) in TRANSPOSED and _only_enlarges(layer):
         layer.call = functools.partial(on_torch.enlarged, layer)
+    elif type(layer) is keras.layers.PReLU and max(layer.alpha.shape[:-1]) == 1:
+        layer.call = functools.partial(on_torch.prelu, layer)
 
 
 def _suit_xla(layer: Any) -> None:
