@@ -150,13 +150,14 @@ def _activation(row: Row, inputs: list[Shape]) -> Kept | None:
     return Kept(inputs=name in BY_INPUT, output=name in BY_OUTPUT) if known else None
 
 
-@saves("Softmax", "ops.Relu", "ops.Sigmoid", "ops.Softmax", "ops.Tanh")
+@saves("LeakyReLU", "Softmax", "ops.Relu", "ops.Sigmoid", "ops.Softmax", "ops.Tanh")
 def _output(row: Row, inputs: list[Shape]) -> Kept:
+    """What it gives; a leaky ReLU so where it overwrites what it reads, as nnU-Net's does."""
     return Kept(output=True)
 
 
 @saves(
-    "LeakyReLU", "PReLU", "ELU", "Multiply", "Maximum", "Minimum", "ops.Multiply", "ops.Maximum",
+    "PReLU", "ELU", "Multiply", "Maximum", "Minimum", "ops.Multiply", "ops.Maximum",
     "ops.Minimum", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
 )  # fmt: skip
 def _inputs(row: Row, inputs: list[Shape]) -> Kept:

@@ -81,6 +81,8 @@ def _suit_torch(layer: Any) -> None:
         layer.call = functools.partial(on_torch.pooled, layer)
     elif type(layer) in TRANSPOSED and _only_enlarges(layer):
         layer.call = functools.partial(on_torch.enlarged, layer)
+    elif type(layer) in (LeakyReLU, keras.layers.LeakyReLU) and layer.negative_slope > 0:
+        layer.call = functools.partial(on_torch.leaky_relu, float(layer.negative_slope))
     elif type(layer) is keras.layers.PReLU and max(layer.alpha.shape[:-1]) == 1:
         layer.call = functools.partial(on_torch.prelu, layer)
 

@@ -102,7 +102,7 @@ def test_the_layers_parts_add_up(name):
 def test_each_layers_part_is_what_pytorch_saves_more_with_it():
     modules = [
         nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 4, 1),
-        nn.Sigmoid(), nn.ConvTranspose2d(4, 2, 2, 2), nn.LeakyReLU(),
+        nn.Sigmoid(), nn.ConvTranspose2d(4, 2, 2, 2), nn.LeakyReLU(inplace=True),
     ]  # fmt: skip
     layers = [
         keras.layers.Conv2D(6, 3), keras.layers.BatchNormalization(), keras.layers.ReLU(),
@@ -191,7 +191,7 @@ class Then(nn.Module):
 
 LAYERS = {
     "relu": (keras.layers.ReLU(), nn.ReLU()),
-    "leaky": (keras.layers.LeakyReLU(), nn.LeakyReLU()),
+    "leaky": (keras.layers.LeakyReLU(), nn.LeakyReLU(inplace=True)),  # as nnU-Net's
     "leaky relu": (keras.layers.ReLU(negative_slope=0.1), nn.LeakyReLU()),
     "elu": (keras.layers.ELU(), nn.ELU()),
     "softmax": (keras.layers.Softmax(), nn.Softmax(1)),
