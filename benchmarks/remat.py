@@ -20,12 +20,12 @@ NETWORKS = ("plain_unet", "attention_unet", "unet2d_large", "unet3d_2_5m", "unet
 
 def network(name, mode):
     import unetzoo
-    from unetzoo.training import rematerialize
+    from unetzoo.training import compile_model, rematerialize
 
     rank = 3 if "3d" in name else 2
     channels = unetzoo.card(name).input_shape[-1]
     model = unetzoo.build(name, input_shape=(*SIZES[rank][:-1], channels))
-    return rematerialize(model, mode)
+    return rematerialize(compile_model(model), mode)
 
 
 def live(name, mode):
@@ -37,7 +37,7 @@ def live(name, mode):
 
     model = network(name, mode)
     predicted = audit.memory(audit.table(model), batch=2, remat=mode).training
-    return predicted, alive.training_of_keras(model, torch.ones(2, *model.input_shape[1:]))
+    return predicted, alive.training(alive.Trained(model), torch.ones(2, *model.input_shape[1:]))
 
 
 def resident(name, mode):
@@ -47,9 +47,7 @@ def resident(name, mode):
     import numpy as np
     import psutil
 
-    from unetzoo.training import compile_model
-
-    model = compile_model(network(name, mode))
+    model = network(name, mode)
     outputs = model.outputs[0].shape
     x = np.ones((2, *model.input_shape[1:]), "float32")
     y = np.zeros((2, *outputs[1:-1]), "int32")

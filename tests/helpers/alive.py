@@ -1,6 +1,5 @@
 """Bytes that a PyTorch network keeps alive, seen operation by operation."""
 
-import gc
 import weakref
 
 import torch
@@ -116,19 +115,3 @@ class Trained(torch.nn.Module):
 
     def forward(self, x):
         return tree_leaves(self.inner(x, training=True))[0]
-
-
-def training_of_keras(model, x):
-    """``training`` of a network of Keras on torch, whose maps in circles of references go at once.
-
-    Else they would go at any time.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.collect()  # nothing is long-lived now, so that all generations are looked at each time
-    gc.set_threshold(1, 1, 1)
-    try:
-        return training(Trained(model), x)
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()

@@ -10,6 +10,7 @@ from places import ROOT
 WHOLE = [
     "tests/models/test_models.py",
     "tests/layers/test_layers.py",
+    "tests/layers/test_on_torch.py",
     "tests/layers/test_slices.py",
     "tests/losses/test_losses.py",
     "tests/test_metrics.py",
