@@ -85,7 +85,9 @@ def _function() -> Any:
 
     class Norm(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, together, epsilon, x, gamma, beta):
+        def forward(
+            ctx: Any, together: bool, epsilon: float, x: Any, gamma: Any, beta: Any
+        ) -> tuple[Any, Any, Any]:
             mean, variance = _moments(together, x)
             scale = torch.rsqrt(variance + epsilon)
             ctx.together = together
@@ -95,7 +97,7 @@ def _function() -> Any:
 
         @staticmethod
         @torch.autograd.function.once_differentiable
-        def backward(ctx, dy, *_):
+        def backward(ctx: Any, dy: Any, *_: Any) -> tuple[Any, ...]:
             return None, None, *_gradients(ctx.together, dy, *ctx.saved_tensors)
 
     return Norm
