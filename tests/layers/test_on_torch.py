@@ -123,6 +123,17 @@ def test_a_norm_of_many_voxels_is_that_of_float64(sizes, together):
         assert np.abs(found - exactly).max() < 3e-6 * np.abs(exactly).max()
 
 
+@pytest.mark.parametrize("kind", ["BatchNormalization", "GroupNormalization"])
+def test_a_compiled_norm_is_the_same_in_single_operations(kind, monkeypatch):
+    layer = getattr(keras.layers, kind)(**{"groups": -1} if kind == "GroupNormalization" else {})
+    model = hasten(layer_in_a_network(layer, (9, 6, 4)))
+    x, slope = RNG.standard_normal((2, 2, 9, 6, 4)).astype("float32")
+    expected = computed(model, x, slope, training=True)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    for found, wanted in zip(computed(model, x, slope, training=True), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("kind", ["BatchNormalization", "GroupNormalization"])
 def test_a_norm_in_half_precision_is_computed_in_float32(kind, dtype):

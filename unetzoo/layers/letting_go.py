@@ -77,7 +77,9 @@ def _call(
     training: bool | None = None, mask: Any = None, **context: Any,
 ) -> Any:  # fmt: skip
     """The network's outputs, each map held until its last call."""
-    if mask is not None or context:
+    import torch
+
+    if mask is not None or context or torch.compiler.is_compiling():
         return plain(model, inputs, training=training, mask=mask, **context)
     arrays = model._standardize_inputs(inputs)
     maps = {id(tensor): array for tensor, array in zip(model.inputs, arrays, strict=True)}
