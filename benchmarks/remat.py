@@ -15,7 +15,7 @@ from machine import child, heading
 SIZES = {2: (256, 256, 1), 3: (64, 64, 64, 1)}
 MODES = (None, "activations", "full")
 BACKENDS = ("tensorflow", "torch", "jax")
-NETWORKS = ("plain_unet", "attention_unet", "unet2d_large", "unet3d_2_5m", "unet2d_small")
+NETWORKS = ("plain_unet", "attention_unet", "unet2d_large", "unet3d_2_5m", "unet2d_small", "vnet")
 
 
 def network(name, mode):

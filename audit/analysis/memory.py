@@ -143,7 +143,8 @@ def memory(
 
     ``prediction`` follows the maps: one lives from the layer that makes it to the last that reads
     it, the network's input and outputs to the end. PyTorch code whose variables hold maps for
-    longer takes more; so does Keras without a compiled graph, which holds all maps to the end.
+    longer takes more; so does Keras on PyTorch, which holds all maps to the end, for a network that
+    ``unetzoo`` has neither compiled nor prepared for prediction.
 
     ``training`` follows the gradients back through the layers: a layer's saved maps go once its
     gradient is computed, its weights' gradients stay, and Adam then updates weight by weight.
