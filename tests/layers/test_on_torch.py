@@ -14,6 +14,7 @@ from unetzoo.layers import LeakyReLU, TorchConv2DTranspose
 from unetzoo.layers.letting_go import let_maps_go
 from unetzoo.layers.onednn import hasten
 from unetzoo.training import compile_model
+from unetzoo.utils.kernels import has_avx512
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="of the torch backend")
@@ -177,7 +178,9 @@ def test_a_steps_peak_is_what_the_auditor_predicts(name, shape, without_gc):
     build = unetzoo.build if "unet2d" in name or "unet3d" in name else build_small
     model = compile_model(build(name, input_shape=shape))
     measured = alive.training(alive.Trained(model), torch.ones(8, *shape))
-    assert audit.memory(audit.table(model), batch=8).training == pytest.approx(measured, rel=0.05)
+    stated = audit.memory(audit.table(model), batch=8).training
+    within = 0.05 if has_avx512() else 0.08  # without, a picture's first and joined maps are copied
+    assert stated == pytest.approx(measured, rel=within)
 
 
 def test_a_prediction_holds_what_the_auditor_predicts(without_gc):

@@ -2,6 +2,7 @@
 
 On PyTorch, Keras 3.15 copies a map before each convolution to put its channels first, copies the
 result back, and adds the bias in a third pass. PyTorch can take a map with channels last as it is.
+Without AVX-512 oneDNN trains slowly on pictures whose channels lie last: there they lie first.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import keras
 from keras import ops
 
 from unetzoo.layers import on_torch
+from unetzoo.utils.kernels import has_avx512
 from unetzoo.utils.sizes import Shape
 
 TORCH = keras.backend.backend() == "torch"
@@ -29,9 +31,14 @@ class _NoCopies:
         convolve = {2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}[rank]
         same = layer.padding == "same"
         sizes = zip(layer.kernel_size, layer.dilation_rate, strict=True)
+        x = inputs.movedim(-1, 1)
+        kernel = keras.ops.convert_to_tensor(layer.kernel).permute(rank + 1, rank, *range(rank))
+        narrow = x.device.type == "cpu" and not has_avx512()
+        if rank == 2 and narrow and torch.is_grad_enabled():
+            x, kernel = x.contiguous(), kernel.contiguous()  # no copy where the map before is one
         x = convolve(
-            inputs.movedim(-1, 1),
-            keras.ops.convert_to_tensor(layer.kernel).permute(rank + 1, rank, *range(rank)),
+            x,
+            kernel,
             layer.bias if layer.bias is None else keras.ops.convert_to_tensor(layer.bias),
             stride=layer.strides,
             padding=[(size - 1) * dilation // 2 if same else 0 for size, dilation in sizes],
