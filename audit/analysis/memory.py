@@ -344,7 +344,8 @@ def _backward(maps: _Maps, saved: Saved, again: dict[int, Saved]) -> int:
     The maps that a unit makes again are there from its last row's gradient on.
 
     The gradient of a concatenation or sum is passed on unchanged, so it lives until all of its
-    parts are used; for a map that two layers read, two gradients are added into a third.
+    parts are used. Of a map that two layers read, one gradient is added to the other in place, or
+    into a third where that one is passed on to others too.
     """
     with_gradient: set[str] = set()
     for row in maps.rows:

@@ -10,7 +10,7 @@ from small_networks import build_small
 
 import audit
 import unetzoo
-from unetzoo.layers import LeakyReLU, TorchConv2DTranspose
+from unetzoo.layers import LeakyReLU, TorchConv2DTranspose, convolutions
 from unetzoo.layers.letting_go import let_maps_go
 from unetzoo.layers.onednn import hasten
 from unetzoo.training import compile_model
@@ -87,6 +87,21 @@ def test_a_layer_gives_keras_numbers_and_gradients(layer):
 def test_other_layers_stay_keras_own(layer):
     hasten(layer_in_a_network(layer, (8, 8, 4)))
     assert "call" not in vars(layer)
+
+
+def test_pictures_train_with_channels_first_without_avx512(monkeypatch):
+    layer = convolutions.Conv2D(3, 3, padding="same")
+    model = layer_in_a_network(layer, (9, 6, 4))
+    x, slope = (RNG.standard_normal((2, 9, 6, width)).astype("float32") for width in (4, 3))
+    runs = []
+    for wide in (True, False):
+        monkeypatch.setattr(convolutions, "has_avx512", lambda wide=wide: wide)
+        runs.append(computed(model, x, slope, training=True))
+        assert model(x).movedim(-1, 1).is_contiguous() != wide
+    for first, last in zip(*runs, strict=True):
+        np.testing.assert_allclose(first, last, rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        assert not model(x).movedim(-1, 1).is_contiguous()
 
 
 @pytest.mark.parametrize(("padding", "output_padding"), [(1, 1), (1, 0), (0, 0)])

@@ -146,7 +146,7 @@ def test_pytorch_holds_fewer_bytes():
         if mode != "scope":
             rematerialize(model, mode)
         peaks[mode] = alive.training(alive.Trained(model), torch.ones(2, 64, 64, 3))
-    assert peaks["full"] < peaks["activations"] < 0.9 * min(peaks[None], peaks["scope"])
+    assert peaks["full"] < peaks["activations"] < 0.8 * min(peaks[None], peaks["scope"])
 
 
 @only_torch
