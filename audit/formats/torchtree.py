@@ -31,6 +31,7 @@ PARAMETER = re.compile(
 NUMBERS = re.compile(r"(?:^|, )(\d{1,18})(?=,|$)")
 MOST = 200_000  # modules: a few lines of "9999 x Block" could stand for any number
 DEEPEST = 60  # blocks within blocks
+BELOW = 4  # lines below a root, one of which is its first module
 STATISTIC = re.compile(r".*%|[\d.]+ ?[kKMGBTPmun]?(?:MACs?|Mac|FLOPs?|FLOPS|s)$")
 PRINTED = re.compile(r"(?:#params: )?(\d[\d.,]*\s?[kKMGBT]?)(?:(?: =|,) [^,]*% ?Params|, #|$)")
 SHARE = re.compile(r", [^,=]*% ?Params$")
@@ -62,7 +63,13 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         if not root:
             continue
         try:
-            nodes, number = _nodes(lines, start + 1, len(root["indent"]))
+            indent = len(root["indent"])
+            if _is_flat(lines, start, indent):
+                deeper = _deepened(lines, start + 1, indent)
+                nodes, number = _nodes(deeper, 0, indent)
+                number += start + 1
+            else:
+                nodes, number = _nodes(lines, start + 1, indent)
             ended = lines[number - 1].strip()[:1] == ")"
             open_end = () if ended else ("the print ends without its bracket: it is cut",)
             table = _table(root["name"], nodes, (*repairs, *open_end), start)
@@ -71,6 +78,26 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
         else:
             tables += [(start, table)] if table.rows else []
     return tables
+
+
+def _is_flat(lines: list[str], start: int, indent: int) -> bool:
+    """Whether the first module of a tree stands no deeper than its root."""
+    below = (line for line in lines[start + 1 : start + 1 + BELOW] if "): " in line)
+    child = _child(next(below, ""))
+    return child is not None and len(child["indent"]) <= indent
+
+
+def _deepened(lines: list[str], start: int, indent: int) -> list[str]:
+    """The lines of a tree as deep as their brackets, to the one that closes it."""
+    depth, deeper = 1, []
+    for number in range(start, len(lines)):
+        text = lines[number].strip()
+        depth -= text[:1] == ")"
+        deeper.append(" " * (indent + 2 * min(depth, DEEPEST + 1)) + text if text else "")
+        if depth <= 0:
+            break
+        depth += text.endswith("(")
+    return deeper
 
 
 def _table(name: str, nodes: list[_Node], repairs: tuple[str, ...], start: int) -> Table:

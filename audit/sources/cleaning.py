@@ -17,6 +17,8 @@ COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 PREFIX = re.compile(r"^\s*(?:(?:#+|//+|\*|>)(?=[\s>]|$)\s?)+")
 ENTITY = re.compile(r"&(?:[A-Za-z]\w*|#\d+|#[xX][0-9a-fA-F]+);")
 ESCAPED = re.compile(r"\\([\[\]_*()<>#`-])")
+BROKEN = re.compile(r"\\\n[^\n]*\\$", re.MULTILINE)  # two lines with a hard break of Markdown
+BREAK = re.compile(r"\\$", re.MULTILINE)
 SPACES = re.compile("[\u00a0\u2007\u202f]")
 UNUSUAL = re.compile("[\u2000-\u2006\u2008-\u200d\u205f\u2060\u3000\ufeff]")
 EMPTY = "\u200b\u200c\u200d\u2060\ufeff"  # characters of no width
@@ -32,6 +34,7 @@ WHOLE: tuple[tuple[str, str, Callable[[str], str]], ...] = (  # at once, for the
     ("carriage returns", "\r", lambda text: _returned(text)),
     ("color codes", "\x1b", lambda text: COLOR.sub("", text)),
     ("tabs", "\t", lambda text: text.expandtabs(4)),
+    ("backslashes", "\\\n", lambda text: BREAK.sub("", text) if BROKEN.search(text) else text),
     ("unusual spaces", "", lambda text: text if text.isascii() else _plainly_spaced(text)),
 )
 

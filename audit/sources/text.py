@@ -13,6 +13,7 @@ from audit.formats.keras import path_of
 from audit.formats.plain import parse_json
 from audit.sources.classes import classed
 from audit.sources.cleaning import clean
+from audit.sources.joined import parted
 from audit.sources.prefixes import drawn, unprefixed
 from audit.sources.recovery import recovered
 from audit.sources.separated import framed
@@ -61,9 +62,10 @@ def _read_all(text: str, where: str) -> list[Table]:
     try:
         if whole := parse_json(text):
             return [whole]
-        lines, repairs = clean(framed(drawn(text)))
+        text, joined = parted(drawn(text))
+        lines, repairs = clean(framed(text))
         lines, notes = unprefixed(lines)
-        lines, repairs = Lines(lines), repairs + notes
+        lines, repairs = Lines(lines), joined + repairs + notes
         found: dict[int, Table | BadTextError] = {}
         for style in (*STYLES.values(), *READ_ONLY.values()):
             for start, table in style.parse(lines, repairs) if style.parse else ():
@@ -127,7 +129,7 @@ def _text(source: str | Path) -> tuple[str, str]:
             f"{short(source)}: expected a path or a text, found {type(source).__name__}."
         )
     if isinstance(source, str) and ("\n" in source or not _is_file(source)):
-        if not LINES.search(source):
+        if not LINES.search(source) and not parted(source)[1]:
             raise ValueError(
                 f"{short(source)}: not a file, a network of the zoo (unetzoo list), or a table."
             )
