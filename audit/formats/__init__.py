@@ -5,6 +5,6 @@ from importlib import import_module
 for _name in (
     "keras3", "torchinfo", "gluon", "torchsummary", "modelsummary", "fastai", "keras2",
     "keras2_wrapped", "torchrepr", "markdown", "plain", "lightning", "paddle", "summaryx", "fvcore",
-    "flax", "rtorch", "darknet", "matlab",
+    "flax", "rtorch", "darknet", "matlab", "handmade",
 ):  # fmt: skip
     import_module(f"audit.formats.{_name}")  # each registers its styles

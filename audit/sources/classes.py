@@ -67,6 +67,7 @@ def _fitting(row: Row, known: dict[str, Shape]) -> str | None:
     name = row.name.rstrip("…")  # as Keras gives it: conv2d_transpose_3
     stem, _, number = name.rpartition("_")
     named = kinds.get(name) or (kinds.get(stem) if number.isdecimal() else None)
+    named = named or (name if name in kinds.values() else None)  # as some write it by hand
     if named or not row.layer_class:
         return named
     before = known.get(row.inputs[0].partition("[")[0]) if row.inputs else None

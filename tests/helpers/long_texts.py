@@ -29,6 +29,7 @@ SAMPLES = {  # a file, its lines with rows, and how many rows those hold
     "r-torch": ("by_hand/r-torch.txt", slice(3, 6), 3),
     "matlab": ("by_hand/matlab.txt", slice(2, 7), 3),
     "darknet": ("by_hand/darknet.txt", slice(1, 2), 1),
+    "handmade": ("by_hand/handmade.txt", slice(4, 9), 5),
 }  # fmt: skip
 
 

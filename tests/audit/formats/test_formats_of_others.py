@@ -197,6 +197,10 @@ BY_HAND = {  # total, trainable, the classes, sizes of a row
         "Conv2D MaxPooling2D Conv2D Add Concatenate yolo", (208, 304, 16),
     ),
     "matlab": (96, 96, "InputLayer Conv2D BatchNormalization", (28, 28, 8)),
+    "handmade": (
+        448 + 32 + 520 + 18, 1018,
+        "Conv2D BatchNormalization MaxPooling2D Conv2DTranspose Conv2D", (32, 32, 16),
+    ),
 }  # fmt: skip
 
 
