@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from audit.formats.cells import Found, cells_of, each_table, having
 from audit.formats.keras import roles_of
@@ -92,18 +92,18 @@ def _columns(header: str) -> dict[str, int]:
 
 
 def _rows(lines: list[str], start: int, end: int) -> Iterator[tuple[int, list[str]]]:
-    """The cells of each row, to the end of the table; an empty line ends one of Markdown."""
+    """The cells of each row, to the end of the table or to the next table's header."""
     width = len(cells_of(lines[start]))
+    written = [number for number in range(start + 1, end) if lines[number].strip()]
     ruled = False
-    for number in range(start + 1, end):
-        line = lines[number]
-        if not line.strip() and not ruled:
-            continue  # between the rows of HTML
-        if line.strip() and RULE.match(line):
+    for number, below in pairwise([*written, 0]):
+        if RULE.match(lines[number]):
             ruled = True
             continue
-        cells = cells_of(line)
-        if not cells or len(cells) > width:
+        cells = cells_of(lines[number])
+        apart = not lines[number - 1].strip()
+        header = apart and ruled and below and RULE.match(lines[below])
+        if not cells or len(cells) > width or (apart and len(cells) < width) or header:
             return
         yield number, cells + [""] * (width - len(cells))
 
