@@ -129,7 +129,7 @@ def test_what_is_unknown_is_said():
         "| Module | Params |\n|---|---|\n| encoder | 94.37M |\n| decoder | 20.24M |\n",
         "| Layer | Parameters |\n|---|---|\n| Conv1 | 3x3, 32 filters |\n| Conv2 | stride 2 |\n",
         "| Layer | Output | Params |\n|---|---|---|\n| LSTM | (units,) | 4 x units |\n",
-        "| Layer | Type | Parameters |",
+        "| Layer | Type | Parameters |\n",
         "| Parameter | Value |\n|---|---|\n| Dense | 3 |\n",
     ],
 )
