@@ -40,6 +40,13 @@ def _each(
 class Lines(list[str]):
     """The lines of a text, which every format searches for the words of its header."""
 
+    @classmethod
+    def of(cls, text: str) -> "Lines":
+        """The lines of a whole text."""
+        lines = cls(text.split("\n"))
+        lines.text = text
+        return lines
+
     @cached_property
     def text(self) -> str:
         """The whole text."""
@@ -61,6 +68,18 @@ def having(word: str, lines: list[str]) -> list[int]:
     if word not in lines.found:
         lines.found[word] = list(_having(word, lines.text))
     return lines.found[word]
+
+
+def matching(pattern: re.Pattern[str], lines: list[str]) -> list[int]:
+    """The numbers of the lines in which a pattern is found, where one is in one line."""
+    text = lines.text if isinstance(lines, Lines) else Lines(lines).text
+    found: list[int] = []
+    number = begin = 0
+    for match in pattern.finditer(text):
+        number += text.count("\n", begin, match.start())
+        begin = match.start()
+        found.append(number)
+    return found
 
 
 def _having(word: str, text: str) -> Iterator[int]:

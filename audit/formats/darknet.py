@@ -27,7 +27,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     Counts are worked out from the sizes; the log does not tell batch norms, which is said.
     """
-    headers = [number for number in having("layer", lines) if HEADER.match(lines[number])]
+    headers = [number for number in having("ayer", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         rows: list[Row] = []

@@ -26,7 +26,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     In nnx's a module counts the modules in it too, in linen's it does not.
     """
-    headers = [number for number in having("path", lines) if HEADER.match(lines[number])]
+    headers = [number for number in having("┃", lines) if HEADER.match(lines[number])]
 
     def read(start: int, end: int) -> Table | None:
         titles = cells_of(lines[start])

@@ -168,7 +168,7 @@ def _line_rows(lines: list[str], depths: list[int], section: range) -> list[Row]
         if match := ROW.match(line):
             name, kind, whole, shape, count, more = match.groups("")
             inputs = CONNECTION.findall(more)
-            flag = more.split()[-1] if more else ""
+            flag = "N" if more.rstrip()[-2:] in ("N", " N") else ""
             fields = name, kind if whole else f"{kind}…", shape.rstrip(), count, inputs, flag
             found.append((depths[number], fields))
         elif found and (again := MORE.match(line)):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from audit.formats.cells import BadTextError, Found, not_cut
+from audit.formats.cells import BadTextError, Found, matching, not_cut
 from audit.formats.held_twice import each_once
 from audit.formats.pytorch import LOST, keras_class
 from audit.formats.torchcounts import counted, named
@@ -20,6 +20,7 @@ from audit.styles import Style, register
 from audit.tables import Rounded, Row, Shape, Table, slack_of
 
 ROOT = re.compile(r"(?P<indent> *)(?:Out\[\d+\]: ?|<pre>)?(?P<name>[A-Za-z_]\w*)\($")
+OPENED = re.compile(r"\([^\S\n]*$", re.MULTILINE)
 CHILD = re.compile(
     r"(?P<indent> *)\((?P<key>[\w-]+)\): (?:(?P<times>\d{1,4}) x )?"
     r"(?P<name>[A-Za-z_]\w*)\((?P<arguments>.*?)(?P<end>\)?)$"
@@ -57,8 +58,7 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     """
     tables: Found = []
     number = 0
-    opened = [n for n, line in enumerate(lines) if line.rstrip().endswith("(")]
-    for start in opened:
+    for start in matching(OPENED, lines):
         root = ROOT.match(lines[start].rstrip()) if start >= number else None
         if not root:
             continue

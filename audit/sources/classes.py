@@ -35,13 +35,13 @@ def classed(table: Table) -> Table:
         if kind := _fitting(rows[number], known):
             rows[number] = _as(rows[number], kind)
     left = [number for number in unsure if "cut class" in rows[number].settings]
-    norms = [number for number in left if _may_be_norm(rows[number])]
     moving = sum(row.parameters.get("moving", 0) for row in rows)
-    still = table.stated.get("not trainable", 0) - moving
-    if norms and still and still == sum(rows[number].total // 2 for number in norms):
-        for number in norms:
-            rows[number] = _as(rows[number], "BatchNormalization")
-    left = [number for number in unsure if "cut class" in rows[number].settings]
+    if still := table.stated.get("not trainable", 0) - moving:
+        norms = [number for number in left if _may_be_norm(rows[number])]
+        if norms and still == sum(rows[number].total // 2 for number in norms):
+            for number in norms:
+                rows[number] = _as(rows[number], "BatchNormalization")
+            left = [number for number in left if "cut class" in rows[number].settings]
     notes = []
     if found := len(unsure) - len(left):
         notes.append(f"{counted(found, 'cut class')} recovered")

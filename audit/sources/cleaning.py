@@ -4,12 +4,15 @@ import html
 import re
 from collections.abc import Callable
 
+from audit.formats.cells import Lines
 from unetzoo.utils.json_values import parsed
 
 LONGEST = 4096  # characters of a line that are read
 MARKS = "\r\t&\\\x1b\u00a0\u2007\u202f<"
+PRINTABLE = "&\\<"  # those of them that can be seen
 MARKED = re.compile(f"[{re.escape(MARKS)}]")
 STARTS = ("#", "/", ">", "*", "In", "Out", '{"')
+STARTED = re.compile(rf"\n[^\S\n]*(?:{'|'.join(map(re.escape, STARTS))})")
 LOGGED = ("log", "message", "msg", "text", "line")  # where a log of JSON has what was printed
 TOO_LONG = f"lines of over {LONGEST:,} characters"
 RETURNS = re.compile(r"\r+$", re.MULTILINE)
@@ -51,21 +54,35 @@ def _plainly_spaced(text: str) -> str:
     return UNUSUAL.sub(lambda found: "" if found[0] in EMPTY else " ", text)
 
 
-def clean(text: str) -> tuple[list[str], tuple[str, ...]]:
-    """The lines without color codes, quote and comment marks, HTML, log prefixes, tabs and CRs."""
+def clean(lines: Lines) -> tuple[Lines, tuple[str, ...], bool]:
+    """The lines without color codes, quote and comment marks, HTML, log prefixes, tabs and CRs;
+    what was done; and whether nothing was, as every line is plain and printable."""
+    if all(map(str.isprintable, lines)) and not _is_marked(lines):
+        return lines, (), True
+    text = lines.text
     repairs: dict[str, None] = {}
     for name, mark, step in WHOLE:
         if mark in text and (mended := step(text)) != text:
             text, repairs[name] = mended, None
     marked = any(mark in text for mark in MARKS)
-    return [
+    cleaned = [
         _clean(line, repairs)
         if len(line) > LONGEST
         or line.lstrip().startswith(STARTS)
         or (marked and MARKED.search(line))
         else line
         for line in text.split("\n")
-    ], tuple(repairs)
+    ]
+    return Lines(cleaned), tuple(repairs), False
+
+
+def _is_marked(lines: Lines) -> bool:
+    """Whether some printable line may have to be mended."""
+    return (
+        any(mark in lines.text for mark in PRINTABLE)
+        or STARTED.search(f"\n{lines.text}") is not None
+        or max(map(len, lines)) > LONGEST
+    )
 
 
 def _clean(line: str, repairs: dict[str, None]) -> str:

@@ -6,6 +6,8 @@ Where a line began is seen by what it began with: a rule, a total, the name and 
 import re
 from collections.abc import Iterator
 
+from audit.formats.cells import Lines, having
+
 NOTE = "lines that were joined into one"
 RULE = re.compile(r"(={20,}|_{20,}|-{20,}|[┏┡├└╭╰][━─┳╇┼┴┻┬╈]{5,}[┓┩┤┘╮╯])")
 WORD = re.compile(r"[A-Za-z]{2}")
@@ -35,55 +37,47 @@ SEVERAL = 3  # breaks that make a line several
 MEMBER = re.compile(r" (?=\([\w-]{1,99}\): \w)| (?=\)(?: |$))")
 
 
-def parted(text: str) -> tuple[str, tuple[str, ...]]:
-    """A text with each row of its tables on a line of its own, and what was done.
+def parted(lines: Lines) -> tuple[Lines, tuple[str, ...]]:
+    """The lines with each row of a table on a line of its own, and what was done.
 
-    >>> text, _ = parted(f"Layer (type) Output Shape Param # {'=' * 20} a (Dense) (None, 4) 8")
-    >>> text.split("\\n")
+    >>> text = f"Layer (type) Output Shape Param # {'=' * 20} a (Dense) (None, 4) 8"
+    >>> parted(Lines([text]))[0]
     ['Layer (type) Output Shape Param #', '====================', 'a (Dense) (None, 4) 8']
     """
-    text, broken = _broken(text)
-    titles = (line for line in _having(text, "ype", "arams") if TITLE.search(line))
+    lines, broken = _broken(lines)
+    titled = sorted({*having("ayer", lines), *having("aram", lines)})
+    titles = (lines[number] for number in titled if TITLE.search(lines[number]))
     tables = any(len(_pieces(line)) > 1 for line in titles)
-    prints = any(map(ROOT.search, _having(text, "( ")))
+    printed = having("( ", lines) if having("): ", lines) else ()
+    prints = any(ROOT.search(lines[number]) for number in printed)
     if not tables and not prints:
-        return text, (NOTE,) * broken
-    lines: list[str] = []
+        return lines, (NOTE,) * broken
+    apart: list[str] = []
     columns = 0  # of a table of Keras 3
-    for line in text.split("\n"):
+    for line in lines:
         pieces = _pieces(line) if tables else []
         root = ROOT.search(line) if prints else None
         if len(pieces) > 1:
             columns = next((piece.count("┃") for piece in pieces if "┃" in piece), columns)
-            lines += [row for piece in pieces for row in _rows(piece, columns)]
+            apart += [row for piece in pieces for row in _rows(piece, columns)]
         elif root:
-            lines += [line[: root.start()], *_tree(line[root.start() :])]
+            apart += [line[: root.start()], *_tree(line[root.start() :])]
         else:
-            lines.append(line)
-    return "\n".join(lines), (NOTE,)
+            apart.append(line)
+    return Lines(apart), (NOTE,)
 
 
-def _having(text: str, *words: str) -> Iterator[str]:
-    """The lines that hold one of the words."""
-    for word in words:
-        end = 0
-        while (place := text.find(word, end)) >= 0:
-            start = text.rfind("\n", 0, place) + 1
-            end = text.find("\n", place)
-            end = len(text) if end < 0 else end
-            yield text[start:end]
-
-
-def _broken(text: str) -> tuple[str, bool]:
-    """The text with a line for each break of HTML or of a string, and whether it had any."""
-    if "<br" not in text and "\\n" not in text:
-        return text, False
-    lines = text.split("\n")
-    found = False
-    for number, line in enumerate(lines):
-        if HELD.search(line) and line[:1] != "|" and len(BREAK.findall(line)) >= SEVERAL:
-            lines[number], found = BREAK.sub("\n", line.strip(QUOTES)), True
-    return "\n".join(lines), found
+def _broken(lines: Lines) -> tuple[Lines, bool]:
+    """A line for each break of HTML or of a string, and whether there were any."""
+    if ("<" not in lines.text or "<br" not in lines.text) and (
+        "\\" not in lines.text or "\\n" not in lines.text
+    ):
+        return lines, False
+    apart: list[str] = []
+    for line in lines:
+        held = line[:1] != "|" and HELD.search(line) and len(BREAK.findall(line)) >= SEVERAL
+        apart += BREAK.split(line.strip(QUOTES)) if held else [line]
+    return (Lines(apart), True) if len(apart) > len(lines) else (lines, False)
 
 
 def _pieces(line: str) -> list[str]:

@@ -9,16 +9,21 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from audit.formats.cells import Lines, having, matching
+
 TITLE = (
     r"Layer(?: \(type|\s+Output Shape)|Name\s+[|┃] Type|path\s+┃ (?:module|type)|module\s+[|┃] #"
     r"|layer\s+filters\s+size|layer\s+\|\s*type"
 )
 HEADER = re.compile(rf"(?P<before>.*?)(?P<bar>[\s|┃│║]*)(?:Parent Layers\s+)?(?:{TITLE})")
 ROOT = re.compile(r"(?P<before>.*(?:\S\s+|[^\w\s.=(]))(?P<name>[A-Za-z_]\w*)\([\\n\"',]*$")
+WORDS = ("ayer", "Name", "┃", "#")  # of a header
+OPENED = re.compile(r"\([\\n\"',│ ]*$", re.MULTILINE)
 TITLES = 4  # lines above a header that belong to its table
 END_OF_STRING = re.compile(r"(?:\\n)?[\"']?[,)]*\s*$")
 BARS = re.compile(r"\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)+$")
 UNFRAMED = re.compile(r"[ ╶╺]?[─━═]+(?:[┼┿╪][─━═]+)+[ ╴╸]?\s*$")  # rich's rule without a frame
+RULED = re.compile(r"\n[ ╶╺]?[─━═]+[┼┿╪]")
 RULES = " ╶╺─━═"  # with which one begins
 PRE = re.compile(r"</?pre\b[^<>]*>")
 ROW = re.compile(r"<tr\b", re.IGNORECASE)
@@ -51,32 +56,34 @@ def drawn(text: str) -> str:
     return "".join(parts)
 
 
-def unprefixed(lines: list[str]) -> tuple[list[str], tuple[str, ...]]:
+def unprefixed(lines: Lines) -> tuple[Lines, tuple[str, ...]]:
     """The lines without what stands before each line of a table, and what was done."""
-    lines, notes = _barred(_outlined(list(lines)))
+    lines, notes = _barred(_outlined(lines))
     prefixes = list(_prefixes(lines))
-    for (start, prefix), (end, _) in zip(prefixes, [*prefixes, (len(lines), "")][1:], strict=True):
+    if not prefixes:
+        return lines, notes
+    bare = Lines(lines)
+    for (start, prefix), (end, _) in zip(prefixes, [*prefixes, (len(bare), "")][1:], strict=True):
         pattern = _pattern(prefix)
         for number in range(max(start - TITLES, 0), end):
-            if match := pattern.match(lines[number]):
-                rest = lines[number][match.end() :]
+            if match := pattern.match(bare[number]):
+                rest = bare[number][match.end() :]
                 if prefix[-1] in "\"'":
                     rest = END_OF_STRING.sub("", rest)
                 elif prefix[-1] == "│":
                     rest = rest.rstrip().removesuffix("│")
-                lines[number] = rest
-    return lines, notes + ("text before each line",) * bool(prefixes)
+                bare[number] = rest
+    return bare, (*notes, "text before each line")
 
 
-def _prefixes(lines: list[str]) -> Iterator[tuple[int, str]]:
+def _prefixes(lines: Lines) -> Iterator[tuple[int, str]]:
     """The number of each line that begins a table, and what stands before it."""
-    for number, line in enumerate(lines):
-        word = "ayer" in line or "Name" in line or "path" in line or "module" in line
-        header = HEADER.match(line) if word else None
+    titled = {number for word in WORDS for number in having(word, lines)}
+    for number in sorted(titled.union(matching(OPENED, lines))):
+        line = lines[number]
+        header = HEADER.match(line) if number in titled else None
         if header and (before := _before(header)):
             yield number, before
-            continue
-        if "(" not in line:
             continue
         line = line.rstrip("│ ") if line.endswith("│") else line
         ended = line.rstrip("\\n\"',").endswith("(")
@@ -114,8 +121,11 @@ def _numbered(prefix: str) -> re.Pattern[str]:
     return re.compile(r"\s*" + "".join(shapes) + r"(?: |$)?")
 
 
-def _outlined(lines: list[str]) -> list[str]:
+def _outlined(lines: Lines) -> Lines:
     """The lines of rich's tables of the boxes MINIMAL with outer bars, which those do without."""
+    if not RULED.search(lines.text):
+        return lines
+    lines = Lines(lines)
     inside = False
     for number, line in enumerate(lines):
         if inside and "│" in line:
@@ -129,16 +139,19 @@ def _outlined(lines: list[str]) -> list[str]:
     return lines
 
 
-def _barred(lines: list[str]) -> tuple[list[str], tuple[str, ...]]:
+def _barred(lines: Lines) -> tuple[Lines, tuple[str, ...]]:
     """The lines of Markdown tables with their outer bars, where those were left out."""
     notes: tuple[str, ...] = ()
+    if "|" not in lines.text:
+        return lines, notes
+    barred = Lines(lines)
     inside = False
     for number, line in enumerate(lines):
         if "|" not in line:
             inside = False
         elif inside:
-            lines[number] = f"| {line} |"
+            barred[number] = f"| {line} |"
         elif "--" in line and number and BARS.match(line) and "|" in lines[number - 1]:
-            lines[number - 1], lines[number] = f"| {lines[number - 1]} |", f"|{line}|"
+            barred[number - 1], barred[number] = f"| {lines[number - 1]} |", f"|{line}|"
             notes, inside = ("a Markdown table without outer bars",), True
-    return lines, notes
+    return (barred, notes) if notes else (lines, notes)

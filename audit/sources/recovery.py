@@ -31,18 +31,19 @@ def recovered(table: Table) -> Table:
     beside: dict[str, list[int]] = {}  # the rows that wait for the shape of another
     tried: set[int] = set()
     waiting = deque(sorted(cut))
+    mended = 0
     while waiting:
         number = waiting.popleft()
         row = rows[number]
         if number in cut and (shape := _recovered(row, known, readers)):
             rows[number], known[row.name] = row.but(shape=shape), shape
+            mended += shape != row.shape
             cut.discard(number)
             waiting += beside.pop(row.name, ())
         elif number not in tried:
             tried.add(number)
             for name in (*row.inputs, readers.get(row.name, "")):
                 beside.setdefault(name.partition("[")[0], []).append(number)
-    mended = sum(new.shape != old.shape for new, old in zip(rows, table.rows, strict=True))
     if not mended:
         return table
     note = f"{counted(mended, 'cut shape')} recovered from the parameters"

@@ -3,6 +3,8 @@
 import csv
 import re
 
+from audit.formats.cells import Lines, having
+
 HEADER = re.compile(r"[ \t\"]*Layer(?: \(type\))?[ \"]*(\t|,|;|&)[ \"]*Output Shape[ \"]*\1")
 RULE = re.compile(r"\s*(?:\\(?:hline|toprule|midrule|cline)|[-_=]{5,}\s*$)")
 LATEX_END = re.compile(r"\s*\\\\.*$")
@@ -10,18 +12,15 @@ LATEX_SIGN = re.compile(r"\\([_#%&{}$])")
 LATEX_WORD = re.compile(r"\\(?:text\w+|mathrm)\{([^{}]*)\}")
 
 
-def framed(text: str) -> str:
-    """The text with bars around the cells of its tables that commas, tabs or ampersands separate.
+def framed(lines: Lines) -> Lines:
+    """The lines with bars around the cells of tables that commas, tabs or ampersands separate.
 
-    >>> framed('Layer (type),Output Shape,Param #\\nconv1 (Conv2D),"(None, 8, 4)",112').split("\\n")
+    >>> framed(Lines(['Layer (type),Output Shape,Param #', 'conv1 (Conv2D),"(None, 8, 4)",112']))
     ['| Layer (type) | Output Shape | Param # |', '| conv1 (Conv2D) | (None, 8, 4) | 112 |']
     """
-    if "Output Shape" not in text:
-        return text
-    lines = text.split("\n")
-    if not any("Output Shape" in line and HEADER.match(line) for line in lines):
-        return text
-    found: list[str] = []
+    if not any(HEADER.match(lines[number]) for number in having("ayer", lines)):
+        return lines
+    found = Lines()
     sign = ""  # of the table in which a line is
     for number, line in enumerate(lines):
         if header := HEADER.match(line):
@@ -33,7 +32,7 @@ def framed(text: str) -> str:
             found.append(line)
         elif sign in line:
             found.append(_row(line, sign))
-    return "\n".join(found)
+    return found
 
 
 def _is_rule(line: str) -> bool:

@@ -62,10 +62,10 @@ def _read_all(text: str, where: str) -> list[Table]:
     try:
         if whole := parse_json(text):
             return [whole]
-        text, joined = parted(drawn(text))
-        lines, repairs = clean(framed(text))
+        lines, joined = parted(Lines.of(drawn(text)))
+        lines, repairs, plain = clean(framed(lines))
         lines, notes = unprefixed(lines)
-        lines, repairs = Lines(lines), joined + repairs + notes
+        repairs = joined + repairs + notes
         found: dict[int, Table | BadTextError] = {}
         for style in (*STYLES.values(), *READ_ONLY.values()):
             for start, table in style.parse(lines, repairs) if style.parse else ():
@@ -84,7 +84,7 @@ def _read_all(text: str, where: str) -> list[Table]:
         )
     unread = tuple(f"a table was not read: {error}" for error in errors)
     tables[0] = replace(tables[0], repairs=(*tables[0].repairs, *unread))
-    if not all(map(str.isprintable, lines)):
+    if not plain and not all(map(str.isprintable, lines)):
         tables = list(map(_printable, tables))
     return [recovered(classed(_placed(table))) for table in tables]
 
@@ -105,9 +105,15 @@ def _placed(table: Table) -> Table:
     """The table with the blocks that the names of Keras's layers show."""
     if not table.style.startswith(("keras", "markdown")):
         return table
-    names = {row.name for row in table}
-    paths = ((row, "-" in row.name and path_of(row.name, names)) for row in table)
-    rows = (row.but(path=(*row.path, *path)) if path else row for row, path in paths)
+    names = {row.name for row in table.rows}
+    known: dict[str, tuple[str, ...]] = {}  # the blocks of names that begin alike
+    rows = list(table.rows)
+    for number, row in enumerate(rows):
+        above, dash, own = row.name.rpartition("-")
+        if dash and above not in known:
+            known[above] = path_of(f"{above}-?", names)
+        if dash and own and (path := known[above]):
+            rows[number] = row.but(path=(*row.path, *path))
     return replace(table, rows=tuple(rows))
 
 
@@ -129,7 +135,7 @@ def _text(source: str | Path) -> tuple[str, str]:
             f"{short(source)}: expected a path or a text, found {type(source).__name__}."
         )
     if isinstance(source, str) and ("\n" in source or not _is_file(source)):
-        if not LINES.search(source) and not parted(source)[1]:
+        if not LINES.search(source) and not parted(Lines([source]))[1]:
             raise ValueError(
                 f"{short(source)}: not a file, a network of the zoo (unetzoo list), or a table."
             )
