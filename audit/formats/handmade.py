@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from audit.formats.cells import Found, cells_of, each_table, having
+from audit.formats import markdown
+from audit.formats.cells import Found, cells_of, each_table, having, unframed
 from audit.formats.keras import roles_of
 from audit.formats.totals import count_of
 from audit.formats.words import kind_of
@@ -57,7 +58,8 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
 
     A table has a column of parameters and one of layers, and shows outputs or known classes.
     """
-    headers = [number for number in having("aram", lines) if _columns(lines[number])]
+    titled = [number for number in having("aram", lines) if _columns(lines[number])]
+    headers = [number for number in titled if not _is_markdown(lines[number : number + 3])]
 
     def read(start: int, end: int) -> Table | None:
         columns, unit = _columns(lines[start]), _unit(lines[start])
@@ -80,10 +82,17 @@ def parse(lines: list[str], repairs: tuple[str, ...]) -> Found:
     return each_table(headers, lines, read)
 
 
+def _is_markdown(lines: list[str]) -> bool:
+    """Whether the auditor wrote these lines itself."""
+    header, *rows = map(unframed, lines)
+    return markdown.HEADER.match(header) is not None and any(map(markdown.CELLS.match, rows))
+
+
 def _columns(header: str) -> dict[str, int]:
     """The number of each known column; empty for a line that is no header of layers."""
     found: dict[str, int] = {}
-    for number, title in enumerate(cells_of(header)):
+    cells = cells_of(header) if header.count("|") > 2 or "┃" in header or "│" in header else []
+    for number, title in enumerate(cells):
         column = next((name for name, words in TITLES.items() if words.fullmatch(title)), "")
         if column:
             found.setdefault(column, number)

@@ -167,8 +167,9 @@ def _line_rows(lines: list[str], depths: list[int], section: range) -> list[Row]
             continue
         if match := ROW.match(line):
             name, kind, whole, shape, count, more = match.groups("")
+            more = more.rstrip()
             inputs = CONNECTION.findall(more)
-            flag = "N" if more.rstrip()[-2:] in ("N", " N") else ""
+            flag = "N" if more[-2:] in ("N", " N") else ""
             fields = name, kind if whole else f"{kind}…", shape.rstrip(), count, inputs, flag
             found.append((depths[number], fields))
         elif found and (again := MORE.match(line)):

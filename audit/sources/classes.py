@@ -62,7 +62,7 @@ def _as(row: Row, kind: str) -> Row:
 def _fitting(row: Row, known: dict[str, Shape]) -> str | None:
     """The class that a row has, if it can have one only."""
     whole = "cut" not in row.settings and len(row.shape) > 1
-    axes, some = len(row.shape) - 2 if whole else None, row.total > 0
+    axes, some = len(row.shape) - 2 if whole else None, bool(row.parameters)
     kinds = _possible(row.layer_class, axes, some)
     name = row.name.rstrip("…")  # as Keras gives it: conv2d_transpose_3
     stem, _, number = name.rpartition("_")

@@ -11,7 +11,8 @@ from audit.formats.cells import Lines, having
 NOTE = "lines that were joined into one"
 RULE = re.compile(r"(={20,}|_{20,}|-{20,}|[┏┡├└╭╰][━─┳╇┼┴┻┬╈]{5,}[┓┩┤┘╮╯])")
 WORD = re.compile(r"[A-Za-z]{2}")
-TITLE = re.compile(r"[Ll]ayer \(type|params:? ")
+WORDS = ("ayer", "otal params", "rainable params")  # of a header and of totals
+TITLE = re.compile(r"[Ll]ayer \(type|(?:Total|[Tt]rainable) params:? ")
 STARTS = (  # of what stood on a line of its own
     r"(?:Total|Trainable|Non-trainable|Optimizer) params:|Total mult-adds|Input size|Params size"
     r"|Forward/backward pass|Estimated Total",
@@ -45,8 +46,8 @@ def parted(lines: Lines) -> tuple[Lines, tuple[str, ...]]:
     ['Layer (type) Output Shape Param #', '====================', 'a (Dense) (None, 4) 8']
     """
     lines, broken = _broken(lines)
-    titled = sorted({*having("ayer", lines), *having("aram", lines)})
-    titles = (lines[number] for number in titled if TITLE.search(lines[number]))
+    titled = {number for word in WORDS for number in having(word, lines)}
+    titles = (lines[number] for number in sorted(titled) if TITLE.search(lines[number]))
     tables = any(len(_pieces(line)) > 1 for line in titles)
     printed = having("( ", lines) if having("): ", lines) else ()
     prints = any(ROOT.search(lines[number]) for number in printed)

@@ -17,7 +17,7 @@ TITLE = (
 )
 HEADER = re.compile(rf"(?P<before>.*?)(?P<bar>[\s|┃│║]*)(?:Parent Layers\s+)?(?:{TITLE})")
 ROOT = re.compile(r"(?P<before>.*(?:\S\s+|[^\w\s.=(]))(?P<name>[A-Za-z_]\w*)\([\\n\"',]*$")
-WORDS = ("ayer", "Name", "┃", "#")  # of a header
+WORDS = ("ayer", "Name", "┃", "module")  # of a header
 OPENED = re.compile(r"\([\\n\"',│ ]*$", re.MULTILINE)
 TITLES = 4  # lines above a header that belong to its table
 END_OF_STRING = re.compile(r"(?:\\n)?[\"']?[,)]*\s*$")
