@@ -163,7 +163,7 @@ def _line_rows(lines: list[str], depths: list[int], section: range) -> list[Row]
     inputs: list[str] = []  # of the last row
     for number in section:
         line = lines[number]
-        if not line.strip(" _=-"):
+        if (line[:5] == "_____" and "(" not in line) or not line.strip(" _=-"):
             continue
         if match := ROW.match(line):
             name, kind, whole, shape, count, more = match.groups("")

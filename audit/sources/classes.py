@@ -134,11 +134,12 @@ def _frozen(table: Table) -> Table:
     """The table with a sentence, if its totals say that some rows are frozen, but not which."""
     rows = sum(row.trainable for row in table.first_calls)
     stated = table.stated.get("trainable", rows)
-    if stated >= rows or table.slack or table.inconsistencies():
+    unsure = any("cut class" in row.settings for row in table.rows)  # its moving statistics, too
+    if stated >= rows or (unsure and stated) or table.slack or table.inconsistencies():
         return table
     if stated == 0:
         return replace(table, rows=tuple(replace(row, trainable=0) for row in table.rows))
-    if any("cut class" in row.settings for row in table) or style_of(table.style).name == "":
+    if style_of(table.style).name == "":
         return table
     note = f"{rows - stated:,} parameters are frozen; the text does not say in which rows"
     return replace(table, repairs=(*table.repairs, note))
