@@ -38,6 +38,8 @@ THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:[ .\u2009]\d{3})+$")
 NONE = ("", "-", "--", "\u2014", "\u2013", "n/a", "none")
 SIZE = re.compile(r"[^\s,\u00d7x*()\[\]]+")
 GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+AXES = re.compile(r"([123])[dD]")  # of a class
+TORCH_NORM = re.compile(r"BatchNorm[123]d")
 BATCH = ("none", "n", "b", "bs", "-1", "?", "batch", "batch_size")
 
 
@@ -202,7 +204,8 @@ def _word(text: str) -> str:
 
 def _row(line: _Line, name: str, kind: str, shape: Shape, block: str) -> Row:
     count = line.count or 0
-    moving = kind == "BatchNormalization" and count != 2 * (shape[-1] or 0)  # PyTorch counts none
+    torch = TORCH_NORM.match(line.kind) or count == 2 * (shape[-1] or 0)  # which counts none
+    moving = kind == "BatchNormalization" and not torch
     parameters = roles_of(kind, count, shape) if moving else {"all": count} if count else {}
     trainable = count - parameters.get("moving", 0)
     path = (_word(block),) if block else ()
@@ -213,7 +216,9 @@ def _order(written: Sequence[_Line]) -> tuple[bool, bool, str]:
     """Whether the first size is the batch, whether channels come last, and a note if unsure."""
     shapes = [line.sizes for line in written if line.sizes]
     framed = {line.sizes[0].lower() for line in written if line.sizes and line.framed}
-    batch = bool(framed & set(BATCH)) or (len(framed) == 1 and len(shapes) > 1)
+    axes = max((int(n) for line in written for n in AXES.findall(line.kind)), default=0)
+    alike = framed == {"1"} or (len(framed) == 1 and max(map(len, shapes)) == axes + 2 > 2)
+    batch = bool(framed & set(BATCH)) or (alike and len(shapes) > 1)
     inner = [sizes[batch:] for sizes in shapes]
     inner = [sizes for sizes in inner if len(sizes) > 2]
     first = sum(sizes[1] == sizes[2] != sizes[0] for sizes in inner)

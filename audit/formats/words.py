@@ -6,20 +6,20 @@ from functools import lru_cache
 from audit.formats.pytorch import ACTIVATIONS, keras_class
 from audit.kinds import KINDS, RANKLESS
 
-RANKED = {  # to which the number of axes is added
-    "Conv": "conv convolution convolutional convlayer convolutionlayer convolutionallayer",
-    "MaxPooling": "maxpool maxpooling pool pooling maxpoolinglayer maxpoollayer",
-    "AveragePooling": "avgpool averagepool averagepooling avgpooling",
-    "GlobalAveragePooling": "globalaveragepooling globalaveragepool globalavgpool gap "
+RANKED = {  # for so many axes
+    "Conv{}D": "conv convolution convolutional convlayer convolutionlayer convolutionallayer",
+    "Conv{}DTranspose": "transposedconv convtranspose convtransposed transposeconv deconv "
+    "deconvolution upconv upconvolution transposedconvolution",
+    "MaxPooling{}D": "maxpool maxpooling pool pooling maxpoolinglayer maxpoollayer",
+    "AveragePooling{}D": "avgpool averagepool averagepooling avgpooling",
+    "GlobalAveragePooling{}D": "globalaveragepooling globalaveragepool globalavgpool gap "
     "globalavgpooling adaptiveavgpool",
-    "GlobalMaxPooling": "globalmaxpooling globalmaxpool",
-    "UpSampling": "upsample upsampling",
-    "DepthwiseConv": "depthwiseconv dwconv depthwiseconvolution depthwise",
-    "SeparableConv": "separableconv separableconvolution",
-    "ZeroPadding": "zeropad zeropadding padding",
+    "GlobalMaxPooling{}D": "globalmaxpooling globalmaxpool",
+    "UpSampling{}D": "upsample upsampling",
+    "DepthwiseConv{}D": "depthwiseconv dwconv depthwiseconvolution depthwise",
+    "SeparableConv{}D": "separableconv separableconvolution",
+    "ZeroPadding{}D": "zeropad zeropadding padding",
 }
-TRANSPOSED = "transposedconv convtranspose deconv deconvolution upconv transposedconvolution " \
-    "transposeconv convtransposed upconvolution"  # fmt: skip
 RANKFREE = {
     "Dense": "dense fc linear fullyconnected denselayer fullyconnectedlayer linearlayer",
     "BatchNormalization": "batchnorm batchnormalization batchnormalisation bn",
@@ -70,14 +70,8 @@ def _squashed(text: str) -> str:
 
 def _kind(word: str, rank: int) -> str | None:
     axes = re.fullmatch(r"([a-z]+?)([123])d([a-z]*)", word)
-    if axes:
-        rank, stem = int(axes[2]), axes[1] + axes[3]
-    else:
-        stem = word
+    rank, stem = (int(axes[2]), axes[1] + axes[3]) if axes else (rank, word)
     kind = OURS.get(word) or WORDS.get(stem) or THEIRS.get(stem)
-    if kind:
+    if kind or rank not in (1, 2, 3):
         return kind
-    known = rank in (1, 2, 3)
-    if stem in TRANSPOSED.split():
-        return f"Conv{rank}DTranspose" if known else None
-    return f"{WITH_AXES[stem]}{rank}D" if known and stem in WITH_AXES else None
+    return WITH_AXES[stem].format(rank) if stem in WITH_AXES else None

@@ -111,7 +111,7 @@ def _placed(table: Table) -> Table:
     for number, row in enumerate(rows):
         above, dash, own = row.name.rpartition("-")
         if dash and above not in known:
-            known[above] = path_of(f"{above}-?", names)
+            known[above] = path_of(f"{above}-?", names)  # whatever its own name is
         if dash and own and (path := known[above]):
             rows[number] = row.but(path=(*row.path, *path))
     return replace(table, rows=tuple(rows))

@@ -97,6 +97,25 @@ def test_a_pytorch_batch_norm_has_no_moving_statistics():
     assert [row.shape for row in table] == [(None, 9, 9, 8)] * 2
 
 
+def test_a_pytorch_batch_norm_without_a_shape_has_none_either():
+    table = audit.read("|Layer|Type|Params|\n|-|-|-|\n|a|Conv2d|224|\n|b|BatchNorm2d|16|\n")
+    assert (table.total, table.trainable) == (240, 240)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape"),
+    [
+        ("(64, 32, 32)", (32, 32, 64)),
+        ("[8, 64, 32, 32]", (32, 32, 64)),
+        ("(1, 64, 9, 9)", (9, 9, 64)),
+    ],
+)
+def test_a_number_that_all_shapes_begin_with_is_the_batch_where_axes_tell(sizes, shape):
+    rows = "".join(f"|Conv2d|{sizes}|{count}|\n" for count in (36928, 36928))
+    table = audit.read(f"|Layer|Output|Params|\n|-|-|-|\n{rows}")
+    assert [row.shape for row in table] == [(None, *shape)] * 2
+
+
 def test_a_unit_in_the_title_and_a_total_that_does_not_add_up():
     table = audit.read(
         "|Layer|Type|Output|Params (K)|\n|-|-|-|-|\n|a|Conv2D|9x9x8|1.2|\n|Total||| 2.5|\n"
