@@ -1,6 +1,8 @@
 """Maps computed again: the same losses and weights, other bytes; the same files."""
 
 import gc
+import math
+import weakref
 
 import alive
 import keras
@@ -107,6 +109,7 @@ def test_the_auditor_knows_what_pytorch_holds_after_the_forward_pass(name, mode)
     weights = [*network.parameters(), *network.buffers()]
     with alive.Alive(x, *weights) as seen:
         output = network(x)
+        gc.collect()  # what is in a circle is not held
         held = seen.now - sum(each.nbytes for each in [*weights, output])
     assert expected == pytest.approx(held, rel=0.1)
 
@@ -131,6 +134,44 @@ def test_the_auditor_knows_what_jax_saves(name, mode):
     saved = saved_residuals(mean, [each.value for each in model.trainable_variables], x)
     kept = [each for each, source in saved if "argument weights" not in source]
     assert expected == pytest.approx(sum(each.size * 4 for each in kept), rel=0.1)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow's graph")
+def test_tensorflow_keeps_the_outputs_of_convolutions_alone():
+    """And the skips: of two convolutions a level two or three maps, not five."""
+    import tensorflow as tf
+
+    def kept(mode):
+        model = compile_model(build_small("plain_unet", input_shape=(32, 32, 3)))
+        rematerialize(model, mode)
+        sizes = []
+
+        @tf.function
+        def step(x):
+            with tf.GradientTape() as tape:
+                y = model(x, training=True)
+            forward = set(y.graph.get_operations())
+            tape.gradient(y, [weight.value for weight in model.trainable_variables])
+            after = [op for op in y.graph.get_operations() if op not in forward]
+            read = {x.ref(): x for op in after for x in op.inputs if x.op in forward}
+            maps = [x for x in read.values() if len(x.shape) == 4 and None not in x.shape[1:]]
+            sizes.append(sum(math.prod(x.shape[1:]) for x in maps if x.shape[1] > 1))
+
+        step.get_concrete_function(tf.TensorSpec((2, 32, 32, 3)))
+        return sizes[0]
+
+    assert kept("activations") < 0.75 * kept(None)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow's registry of gradients")
+@pytest.mark.parametrize("mode", [None, "activations"])
+def test_tensorflow_does_not_hold_a_network_that_was_trained(mode):
+    model = trained("plain_unet", mode, steps=1)[0]
+    layer = weakref.ref(model.layers[2])
+    del model
+    keras.backend.clear_session()
+    gc.collect()
+    assert layer() is None
 
 
 @only_torch

@@ -6,7 +6,9 @@ three and a quarter maps; here they hold two, what goes in and what comes out, a
 gradient of a batch norm made five maps at a time, here three.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -61,6 +63,83 @@ def _let_go(y: Any, gradients: Any, count: int) -> None:
     tf.RegisterGradient(name)(of_operation)
 
 
+def again(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors that is computed again for its gradient, and keeps its inputs alone.
+
+    ``tf.recompute_grad`` copies every input, and computes again as soon as the gradient of the
+    first output is there; here nothing is copied, and it waits for all. Norms use the statistics of
+    the first time.
+
+    >>> import tensorflow as tf
+    >>> x = tf.constant(3.0)
+    >>> with tf.GradientTape() as tape:
+    ...     tape.watch(x)
+    ...     y, = again(lambda x: [tf.square(x)])(x)
+    >>> float(tape.gradient(y, x))
+    6.0
+    """
+    import tensorflow as tf
+    from tensorflow.python.eager.record import stop_recording
+    from tensorflow.python.framework.ops import gradient_registry
+
+    found: list[Any] = []
+
+    def gradient(inputs: Sequence[Any], *dys: Any) -> list[Any]:
+        with tf.control_dependencies(None if tf.executing_eagerly() else dys):
+            copies = [tf.identity(x) for x in inputs]
+            with tf.GradientTape() as tape, _statistics_from(iter(found)):
+                tape.watch(copies)
+                outputs = function(*copies)
+            pairs = [(y, dy) for y, dy in zip(outputs, dys, strict=True) if y.dtype.is_floating]
+            ys, dys = zip(*pairs, strict=True)
+            return tape.gradient(ys, copies, dys, unconnected_gradients="zero")
+
+    @tf.custom_gradient
+    def computed(*inputs: Any) -> Any:
+        with stop_recording(), _statistics_into(found):
+            outputs = function(*inputs)
+        return outputs, lambda *dys: gradient(inputs, *dys)
+
+    def first(*inputs: Any) -> Any:
+        outputs = computed(*inputs)
+        if not tf.executing_eagerly():  # or TensorFlow would hold the network for ever
+            del gradient_registry._registry[outputs[0].op.get_attr("_gradient_op_type").decode()]
+        return outputs
+
+    return first
+
+
+_STATISTICS: ContextVar[Callable[[Callable[[], Any]], Any]] = ContextVar("_STATISTICS")
+
+
+@contextmanager
+def _given(statistics: Callable[[Callable[[], Any]], Any]) -> Iterator[None]:
+    """What norms ask for their statistics in this block."""
+    token = _STATISTICS.set(statistics)
+    try:
+        yield
+    finally:
+        _STATISTICS.reset(token)
+
+
+def _statistics_into(found: list[Any]) -> Any:
+    def note(compute: Callable[[], Any]) -> Any:
+        found.append(compute())
+        return found[-1]
+
+    found.clear()
+    return _given(note)
+
+
+def _statistics_from(found: Iterator[Any]) -> Any:
+    return _given(lambda _: next(found))
+
+
+def _statistics(compute: Callable[[], Any]) -> Any:
+    """What is computed, or was before."""
+    return _STATISTICS.get(lambda compute: compute())(compute)
+
+
 def leaky_relu(slope: float, x: Any) -> Any:
     """The larger of ``x`` and ``slope * x``; its gradient needs the result alone.
 
@@ -90,8 +169,12 @@ def instance_norm(epsilon: float, x: Any, gamma: Any, beta: Any) -> Any:
 
     def forward(given: Any, gamma: Any, beta: Any) -> tuple[Any, ...]:
         x = _raised(given)
-        mean = mean_of(x)
-        scale = tf.math.rsqrt(mean_of(tf.square(x - mean)) + epsilon)
+
+        def statistics() -> Any:
+            mean = mean_of(x)
+            return mean, tf.math.rsqrt(mean_of(tf.square(x - mean)) + epsilon)
+
+        mean, scale = _statistics(statistics)
         by = scale * tf.cast(gamma, x.dtype)
         y = x * by + (tf.cast(beta, x.dtype) - mean * by)
         return tf.cast(y, given.dtype), mean, scale
@@ -114,7 +197,8 @@ def batch_norm(epsilon: float, x: Any, gamma: Any, beta: Any) -> tuple[Any, Any,
 
     def forward(given: Any, gamma: Any, beta: Any) -> tuple[Any, ...]:
         x = _raised(given)
-        mean, variance = keras.ops.moments(x, axes=list(range(len(x.shape) - 1)))
+        axes = list(range(len(x.shape) - 1))
+        mean, variance = _statistics(lambda: keras.ops.moments(x, axes=axes))
         by = tf.math.rsqrt(variance + epsilon) * tf.cast(gamma, x.dtype)
         y = x * by + (tf.cast(beta, x.dtype) - mean * by)
         return tf.cast(y, given.dtype), mean, variance

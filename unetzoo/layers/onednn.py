@@ -194,7 +194,7 @@ def _convolved(layer: Any, x: Any) -> Any:
     """
     import tensorflow as tf
 
-    flat = layer.rank == 2
+    flat, trainable = layer.rank == 2, layer.trainable  # the gradient must not hold the layer
     strides = (1, *((1, 1, 1) if flat else layer.strides), 1)
     how = {"strides": strides, "padding": layer.padding.upper()}
     by_products = flat and not has_avx512() and layer.kernel.shape[-2] >= WIDE
@@ -218,7 +218,7 @@ def _convolved(layer: Any, x: Any) -> Any:
             )
             dk = tf.squeeze(dk, 0) if flat else dk
         db = [tf.raw_ops.BiasAddGrad(out_backprop=dy)] * len(bias)
-        with tf.control_dependencies([dk] if layer.trainable else []):
+        with tf.control_dependencies([dk] if trainable else []):
             dx = tf.raw_ops.Conv3DBackpropInputV2(
                 input_sizes=tf.shape(volume(x)), filter=volume(kernel, 0),
                 out_backprop=volume(dy), **how,

@@ -11,13 +11,17 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import keras
 
+from unetzoo.layers import gradients
 from unetzoo.layers.letting_go import Calls, let_maps_go, nodes_of, packed
 from unetzoo.utils.choices import REMAT
 from unetzoo.utils.units import Call, units
+
+BACKEND = keras.backend.backend()
 
 
 def rematerialize(
@@ -59,7 +63,7 @@ def rematerialize(
 
 
 def _call(
-    model: Any, plain: Any, parts: Sequence["_Unit"], inputs: Any,
+    model: Any, plain: Any, parts: Sequence["_Part"], inputs: Any,
     training: bool | None = None, mask: Any = None, **context: Any,
 ) -> Any:  # fmt: skip
     """The network's outputs, unit by unit in training."""
@@ -67,12 +71,14 @@ def _call(
         return plain(inputs, training=training, mask=mask, **context)
     arrays = model._standardize_inputs(inputs)
     maps = {id(tensor): array for tensor, array in zip(model.inputs, arrays, strict=True)}
+    waits = BACKEND == "tensorflow" and not model.jit_compile  # XLA drops what makes it wait
+    remat = gradients.again if waits else keras.remat
     for part in parts:
-        part.run(maps)
+        part.run(maps, remat)
     return packed(model, maps)
 
 
-def _planned(model: Any, mode: str, patch: Sequence[int] | None) -> list["_Unit"]:
+def _planned(model: Any, mode: str, patch: Sequence[int] | None) -> list["_Part"]:
     nodes = {str(number): node for number, node in enumerate(nodes_of(model))}
     makers = {id(x): key for key, node in nodes.items() for x in node.outputs}
     sizes = _sizes(model, nodes, patch) if mode == "full" else dict.fromkeys(nodes, 0)
@@ -85,11 +91,12 @@ def _planned(model: Any, mode: str, patch: Sequence[int] | None) -> list["_Unit"
         )
         for key, node in nodes.items()
     ]
-    groups = [[nodes[key] for key in unit] for unit in units(calls, mode)]
+    numbers = {key: number for number, unit in enumerate(units(calls, mode)) for key in unit}
     wanted = {id(x) for x in model.outputs}
-    parts: list[_Unit] = []
-    for group in reversed(groups):
-        parts.insert(0, _Unit(group, wanted))
+    parts: list[_Part] = []
+    for number, keys in reversed([(n, list(k)) for n, k in groupby(nodes, key=numbers.get)]):
+        kind = _Part if number is None else _Unit
+        parts.insert(0, kind([nodes[key] for key in keys], wanted))
         wanted.update(parts[0].reads)
     return parts
 
@@ -128,19 +135,31 @@ def _plain_tracebacks() -> Iterator[None]:
             keras.config.enable_traceback_filtering()
 
 
-class _Unit:
-    """Some calls that are computed again together.
+class _Part:
+    """Some calls that keep their maps as usual.
 
     Args:
         nodes: the calls, in order.
-        wanted: ids of the network's tensors that are read elsewhere.
+        wanted: ids of the network's tensors that are read later.
     """
 
     def __init__(self, nodes: Sequence[Any], wanted: set[int]):
         self.calls = Calls(nodes, wanted)
-        made = [id(x) for node in nodes for x in node.outputs]
+        made = {id(x) for node in nodes for x in node.outputs}
         read = dict.fromkeys(id(x) for node in nodes for x in node.input_tensors)
-        self.reads = [x for x in read if x not in set(made)]
+        self.reads = [x for x in read if x not in made]
+
+    def run(self, maps: dict[int, Any], remat: Any) -> None:
+        """Add what the calls give to the maps of the network."""
+        self.calls.run(maps, training=True)
+
+
+class _Unit(_Part):
+    """Some calls that are computed again together."""
+
+    def __init__(self, nodes: Sequence[Any], wanted: set[int]):
+        super().__init__(nodes, wanted)
+        made = [id(x) for node in nodes for x in node.outputs]
         self.gives = [x for x in made if x in wanted]
         self.layers = [n.operation for n in nodes if isinstance(n.operation, keras.layers.Layer)]
 
@@ -148,7 +167,7 @@ class _Unit:
         unique = {id(v): v for layer in self.layers for v in getattr(layer, kind)}
         return list(unique.values())
 
-    def run(self, maps: dict[int, Any]) -> None:
+    def run(self, maps: dict[int, Any], remat: Any) -> None:
         """Add the unit's maps to those of the network."""
         from keras.src.backend import AutocastScope
 
@@ -173,7 +192,7 @@ class _Unit:
             changed[:] = [others[number] for number in new]
             return [within[x] for x in self.gives] + [after[number] for number in new]
 
-        results = keras.remat(compute)(*[maps[x] for x in self.reads], *weights)
+        results = remat(compute)(*[maps[x] for x in self.reads], *weights)
         count = len(self.gives)
         maps.update(zip(self.gives, results[:count], strict=True))
         for variable, value in zip(changed, results[count:], strict=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 GROWTH = 1.25  # from one limit that is tried to the next
 
@@ -29,34 +29,47 @@ def units(calls: Sequence[Call], mode: str) -> list[list[str]]:
 
     Args:
         calls: without the inputs, in an order in which they can run.
-        mode: "activations": a unit ends with a heavy call, so norms, activations, poolings and
-            joins are computed again, and convolutions are not. "full": the units for which the maps
-            kept and those of the unit that is computed again take least memory; all but the last
+        mode: "activations": a unit ends with a heavy call, or with a map that is read elsewhere as
+            well, as skips are; so norms, activations, poolings and joins are computed again, and
+            convolutions are not. A call alone is no unit. "full": the units for which the maps kept
+            and those of the unit that is computed again take least memory; all but the last
             convolution of each are computed again.
 
-    Returns: the keys of each unit's calls, in order.
+    Returns: the keys of each unit's calls, in order. Calls in no unit keep their maps as usual.
     Source: Chen et al. 2016, arXiv 1604.06174, algorithm 3, for "full".
 
     >>> a, b = Call("conv", (), 8, True), Call("norm", ("conv",), 8, False)
     >>> c, d = Call("relu", ("norm",), 8, False), Call("head", ("relu",), 2, True)
     >>> units([a, b, c, d], "activations")
-    [['conv'], ['norm', 'relu', 'head']]
+    [['norm', 'relu', 'head']]
     """
     if mode == "activations":
-        numbers = _by_kernel(calls)
+        groups = [unit for unit in _grouped(calls, _by_kernel(calls)) if len(unit) > 1]
     else:
-        numbers = min(_tried(calls), key=lambda tried: (_peak(calls, tried), tried[-1]))
+        least = min(_tried(calls), key=lambda tried: (_peak(calls, tried), tried[-1]))
+        groups = _grouped(calls, least)
+    return [[call.key for call in unit] for unit in groups]
+
+
+def _grouped(calls: Sequence[Call], numbers: Sequence[int]) -> list[list[Call]]:
     pairs = zip(numbers, calls, strict=True)
-    return [[call.key for _, call in unit] for _, unit in groupby(pairs, key=lambda pair: pair[0])]
+    return [[call for _, call in unit] for _, unit in groupby(pairs, key=lambda pair: pair[0])]
 
 
 def _by_kernel(calls: Sequence[Call]) -> list[int]:
-    """The number of each call's unit; a unit ends with a heavy call."""
+    """The number of each call's unit; a unit ends with a heavy call, or after a skip."""
     numbers, number = [], 0
     for call in calls:
         numbers.append(number)
         number += call.heavy
-    return numbers
+    last: dict[str, int] = {}  # of each call: the number of the last unit that reads it
+    for call, number in zip(calls, numbers, strict=True):
+        last.update(dict.fromkeys(call.sources, number))
+    ends = [
+        call.heavy or last.get(call.key, number) > number
+        for call, number in zip(calls, numbers, strict=True)
+    ]
+    return list(accumulate(ends[:-1], initial=0))
 
 
 def _tried(calls: Sequence[Call]) -> Iterator[list[int]]:
