@@ -29,3 +29,18 @@ def test_an_activation_before_a_skip_keeps_its_map_alone():
         Call("conv3", ("join",), 8, True),
     ]
     assert units(calls, "activations") == [["join", "conv3"]]
+
+
+def test_a_skip_that_others_wait_for_ends_no_unit():
+    """Or the map of relu2 would be kept for the convolution after it."""
+    calls = [
+        Call("conv1", (), 8, True),
+        Call("relu1", ("conv1",), 8, False),
+        Call("conv2", ("relu1",), 8, True),
+        Call("relu2", ("conv2",), 8, False),
+        Call("crop", ("relu1",), 8, False),
+        Call("up", ("relu2",), 8, True),
+        Call("join", ("crop", "up"), 16, False),
+        Call("head", ("join",), 2, True),
+    ]
+    assert units(calls, "activations") == [["relu2", "crop", "up"], ["join", "head"]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import groupby, pairwise
 
 GROWTH = 1.25  # from one limit that is tried to the next
 
@@ -57,19 +57,24 @@ def _grouped(calls: Sequence[Call], numbers: Sequence[int]) -> list[list[Call]]:
 
 
 def _by_kernel(calls: Sequence[Call]) -> list[int]:
-    """The number of each call's unit; a unit ends with a heavy call, or after a skip."""
+    """The number of each call's unit; a unit ends with a heavy call, or after a skip.
+
+    Not after a skip if that parts a call from another whose map would then be kept for it.
+    """
+    last: dict[str, int] = {}  # of each call: the place of the last that reads it
+    for place, call in enumerate(calls):
+        last.update(dict.fromkeys(call.sources, place))
     numbers, number = [], 0
-    for call in calls:
-        numbers.append(number)
-        number += call.heavy
-    last: dict[str, int] = {}  # of each call: the number of the last unit that reads it
-    for call, number in zip(calls, numbers, strict=True):
-        last.update(dict.fromkeys(call.sources, number))
-    ends = [
-        call.heavy or last.get(call.key, number) > number
-        for call, number in zip(calls, numbers, strict=True)
-    ]
-    return list(accumulate(ends[:-1], initial=0))
+    heavy = [place for place, call in enumerate(calls) if call.heavy]
+    for start, stop in pairwise([-1, *heavy, len(calls) - 1]):
+        reach = -1  # to where maps of this unit are read, but for those that are read outside
+        for place in range(start + 1, stop + 1):
+            numbers.append(number)
+            until = last.get(calls[place].key, place)
+            skip = until > stop
+            reach = reach if skip else max(reach, until)
+            number += place == stop or (skip and reach <= place)
+    return numbers
 
 
 def _tried(calls: Sequence[Call]) -> Iterator[list[int]]:
