@@ -1,6 +1,6 @@
 """A network's first step, training step, prediction and memory against its PyTorch twin.
 
-    python benchmarks/step.py [avx2] [NETWORK ...]
+    python benchmarks/step.py [avx2] [activations | full] [NETWORK ...]
 
 Each runs in a fresh process with as many threads as there are cores; float32, Adam, Dice +
 cross-entropy (MONAI's on PyTorch). The first step is all that comes after the imports: the network
@@ -8,7 +8,8 @@ built, compiled and trained on a batch. Medians of seven after two more to warm 
 seconds are those of all threads. Memory is the process's at its peak when it has trained, libraries
 included, and what comes on top of the imports. unetzoo predicts as ``unetzoo predict`` does
 (window.py measures the memory of that). With "avx2"
-neither side uses wider vector units, which stands in for a processor without them.
+neither side uses wider vector units, which stands in for a processor without them. With
+"activations" or "full" unetzoo computes maps again, as with ``unetzoo train --remat``.
 """
 
 import json
@@ -29,6 +30,7 @@ NETWORKS = {  # sizes, of the output, batch, classes; one input channel
     "plain_unet": ((64, 64, 64), (64, 64, 64), 1, 2),  # its twin is nnU-Net's own class
     "unet2d_original": ((572, 572), (388, 388), 1, 2),
 }
+REMAT = ("activations", "full")
 SIDES = {"unetzoo": "tensorflow", "unetzoo on torch": "torch", "PyTorch": "torch"}
 
 
@@ -40,12 +42,13 @@ def data(name):
     return x, rng.integers(0, max(classes, 2), (batch, *output))
 
 
-def keras_model(name, x, y):
+def keras_model(name, x, y, remat):
     import unetzoo
     from unetzoo.inference.fusing import for_prediction
-    from unetzoo.training.compile import compile_model
+    from unetzoo.training import compile_model, rematerialize
 
     model = compile_model(unetzoo.build(name, input_shape=x.shape[1:]))
+    model = rematerialize(model, remat)
     faster = cache(lambda: for_prediction(model, x.shape[1:-1]))
     return lambda: model.train_on_batch(x, y), lambda: faster().predict_on_batch(x)
 
@@ -65,7 +68,7 @@ def twin_of(name):
     )  # fmt: skip
 
 
-def pytorch_twin(name, x, y):
+def pytorch_twin(name, x, y, _):
     import torch
     from monai.losses import DiceCELoss
 
@@ -94,7 +97,7 @@ def pytorch_twin(name, x, y):
     return step, predict
 
 
-def measure(side, name):
+def measure(side, name, remat=None):
     """First step, step, its processor seconds, prediction; GiB in all, and beyond the imports."""
     x, y = data(name)
     if side == "PyTorch":
@@ -112,7 +115,7 @@ def measure(side, name):
         make = keras_model
     imports = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     begun = time.perf_counter()
-    step, predict = make(name, x, y)
+    step, predict = make(name, x, y, remat)
     step()
     first = time.perf_counter() - begun
     train, busy = medians(step)
@@ -135,6 +138,7 @@ def medians(work):
 def main(*words):
     narrow = NARROW if "avx2" in words else {}
     os.environ.update(narrow)
+    remat = [word for word in words if word in REMAT]
     print(heading("keras", "tensorflow", "torch", "monai"), end="\n\n")
     print(
         "| network | side | first step, s | step, s | ratio | processor, s | ratio "
@@ -142,7 +146,10 @@ def main(*words):
     )
     print(f"|---|---|{'---:|' * 11}")
     for name in [word for word in words if word in NETWORKS] or NETWORKS:
-        found = {side: child("step.py", side, name, KERAS_BACKEND=of) for side, of in SIDES.items()}
+        found = {
+            side: child("step.py", side, name, *remat, KERAS_BACKEND=of)
+            for side, of in SIDES.items()
+        }
         for side, figures in found.items():
             first, *others = figures
             pairs = zip(others, found["PyTorch"][1:], strict=True)
@@ -152,6 +159,6 @@ def main(*words):
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in SIDES:
-        measure(sys.argv[1], sys.argv[2])
+        measure(*sys.argv[1:])
     else:
         main(*sys.argv[1:])
