@@ -7,9 +7,9 @@ cross-entropy (MONAI's on PyTorch). The first step is all that comes after the i
 built, compiled and trained on a batch. Medians of seven after two more to warm up; the processor's
 seconds are those of all threads. Memory is the process's at its peak when it has trained, libraries
 included, and what comes on top of the imports. unetzoo predicts as ``unetzoo predict`` does
-(window.py measures the memory of that). With "avx2"
-neither side uses wider vector units, which stands in for a processor without them. With
-"activations" or "full" unetzoo computes maps again, as with ``unetzoo train --remat``.
+(window.py measures the memory of that). With "avx2" neither side uses wider vector units, which
+stands in for a processor without them. With "activations" or "full" unetzoo computes maps again,
+as with ``unetzoo train --remat``.
 """
 
 import json
@@ -30,7 +30,6 @@ NETWORKS = {  # sizes, of the output, batch, classes; one input channel
     "plain_unet": ((64, 64, 64), (64, 64, 64), 1, 2),  # its twin is nnU-Net's own class
     "unet2d_original": ((572, 572), (388, 388), 1, 2),
 }
-REMAT = ("activations", "full")
 SIDES = {"unetzoo": "tensorflow", "unetzoo on torch": "torch", "PyTorch": "torch"}
 
 
@@ -138,6 +137,8 @@ def medians(work):
 def main(*words):
     narrow = NARROW if "avx2" in words else {}
     os.environ.update(narrow)
+    from unetzoo.utils.choices import REMAT
+
     remat = [word for word in words if word in REMAT]
     print(heading("keras", "tensorflow", "torch", "monai"), end="\n\n")
     print(

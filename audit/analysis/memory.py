@@ -151,7 +151,8 @@ def memory(
     The loss's own tensors are not included.
 
     With ``remat`` the layers are in the units of ``unetzoo.training.rematerialize``. A unit keeps
-    the maps it reads; the others that its gradient needs are there again while it is computed.
+    the maps it reads; the others that its gradient needs are there again while it is computed. A
+    layer in no unit keeps its maps as usual.
 
     With "float16" and "bfloat16" (mixed precision) a number takes two bytes in the maps, and four
     in the weights, their gradients, the moments and a norm's statistics. A step keeps a copy of

@@ -11,7 +11,7 @@ import torch
 from torch_weights import channels_first, channels_last
 
 from unetzoo.layers import LeakyReLU
-from unetzoo.layers.gradients import batch_norm, instance_norm, leaky_relu
+from unetzoo.layers.gradients import again, batch_norm, instance_norm, leaky_relu
 from unetzoo.layers.onednn import hasten
 
 RNG = np.random.default_rng(0)
@@ -172,3 +172,23 @@ def origin(x):
     while x.op.type == "IdentityN":
         x = x.op.inputs[x.value_index]
     return x
+
+
+def test_what_is_computed_again_waits_for_all_gradients_and_copies_nothing():
+    """And computes no statistics again."""
+
+    def norm_and_double(x):
+        return [instance_norm(1e-5, x, tf.ones(6), tf.zeros(6)), 2.0 * x]
+
+    with tf.Graph().as_default() as graph:
+        x, early, late = (tf.compat.v1.placeholder("float32", SHAPE) for _ in range(3))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            ys = again(norm_and_double)(x)
+        forward = set(graph.get_operations())
+        dys = tf.exp(early), tf.sin(late)
+        tape.gradient(ys, x, output_gradients=dys)
+        (reader,) = set(x.consumers()) - forward
+        assert reader.type == "Identity"
+        assert set(reader.control_inputs) == {dy.op for dy in dys}
+        assert [each.type for each in graph.get_operations()].count("Rsqrt") == 1

@@ -6,6 +6,7 @@ three and a quarter maps; here they hold two, what goes in and what comes out, a
 gradient of a batch norm made five maps at a time, here three.
 """
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -51,12 +52,17 @@ def _let_go(y: Any, gradients: Any, count: int) -> None:
 
     It notes one for each call and for ever, and with it the graph, the network and the optimizer.
     """
-    import tensorflow as tf
-    from tensorflow.python.framework.ops import gradient_registry
 
     def of_operation(operation: Any, dy: Any, *_: Any) -> tuple[Any, ...]:
         inputs, outputs = tuple(operation.inputs[count:]), tuple(operation.outputs[:count])
         return (*[None] * count, *gradients(inputs, outputs, dy))
+
+    _note(y, of_operation)
+
+
+def _note(y: Any, of_operation: Callable[..., Any]) -> None:
+    import tensorflow as tf
+    from tensorflow.python.framework.ops import gradient_registry
 
     name = y.op.get_attr("_gradient_op_type").decode()
     del gradient_registry._registry[name]
@@ -68,7 +74,8 @@ def again(function: Callable[..., Any]) -> Callable[..., Any]:
 
     ``tf.recompute_grad`` copies every input, and computes again as soon as the gradient of the
     first output is there; here nothing is copied, and it waits for all. Norms use the statistics of
-    the first time.
+    the first time. Where TensorFlow makes a gradient from a function's graph, what is returned here
+    must still be held.
 
     >>> import tensorflow as tf
     >>> x = tf.constant(3.0)
@@ -80,14 +87,18 @@ def again(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     import tensorflow as tf
     from tensorflow.python.eager.record import stop_recording
-    from tensorflow.python.framework.ops import gradient_registry
 
     found: list[Any] = []
+
+    def note(compute: Callable[[], Any]) -> Any:
+        found.append(compute())
+        return found[-1]
 
     def gradient(inputs: Sequence[Any], *dys: Any) -> list[Any]:
         with tf.control_dependencies(None if tf.executing_eagerly() else dys):
             copies = [tf.identity(x) for x in inputs]
-            with tf.GradientTape() as tape, _statistics_from(iter(found)):
+            given = iter(tf.nest.map_structure(tf.identity, found))  # perhaps in another graph
+            with tf.GradientTape() as tape, _statistics_by(lambda _: next(given)):
                 tape.watch(copies)
                 outputs = function(*copies)
             pairs = [(y, dy) for y, dy in zip(outputs, dys, strict=True) if y.dtype.is_floating]
@@ -96,47 +107,49 @@ def again(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @tf.custom_gradient
     def computed(*inputs: Any) -> Any:
-        with stop_recording(), _statistics_into(found):
+        with stop_recording(), _statistics_by(note):
             outputs = function(*inputs)
         return outputs, lambda *dys: gradient(inputs, *dys)
 
     def first(*inputs: Any) -> Any:
         outputs = computed(*inputs)
-        if not tf.executing_eagerly():  # or TensorFlow would hold the network for ever
-            del gradient_registry._registry[outputs[0].op.get_attr("_gradient_op_type").decode()]
+        if not tf.executing_eagerly():
+            _note_weakly(outputs, gradient)
         return outputs
 
     return first
+
+
+def _note_weakly(outputs: Sequence[Any], gradient: Callable[..., list[Any]]) -> None:
+    """Replace the gradient that TensorFlow has noted, for ever, by one that holds nothing."""
+    count, noted = len(outputs), weakref.ref(gradient)
+
+    def of_operation(operation: Any, *dys: Any) -> tuple[Any, ...]:
+        own = noted()
+        if own is None:
+            raise LookupError(
+                f"{operation.name}: its network is gone or was traced again; trace this function "
+                "again too."
+            )
+        return (*[None] * count, *own(operation.inputs[count:], *dys[:count]))
+
+    _note(outputs[0], of_operation)
 
 
 _STATISTICS: ContextVar[Callable[[Callable[[], Any]], Any]] = ContextVar("_STATISTICS")
 
 
 @contextmanager
-def _given(statistics: Callable[[Callable[[], Any]], Any]) -> Iterator[None]:
-    """What norms ask for their statistics in this block."""
-    token = _STATISTICS.set(statistics)
+def _statistics_by(give: Callable[[Callable[[], Any]], Any]) -> Iterator[None]:
+    """Norms get their statistics from ``give``, which may call what computes them."""
+    token = _STATISTICS.set(give)
     try:
         yield
     finally:
         _STATISTICS.reset(token)
 
 
-def _statistics_into(found: list[Any]) -> Any:
-    def note(compute: Callable[[], Any]) -> Any:
-        found.append(compute())
-        return found[-1]
-
-    found.clear()
-    return _given(note)
-
-
-def _statistics_from(found: Iterator[Any]) -> Any:
-    return _given(lambda _: next(found))
-
-
 def _statistics(compute: Callable[[], Any]) -> Any:
-    """What is computed, or was before."""
     return _STATISTICS.get(lambda compute: compute())(compute)
 
 

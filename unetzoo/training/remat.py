@@ -34,8 +34,8 @@ def rematerialize(
     Args:
         model: a functional network, such as those of the zoo.
         mode: "full" keeps least, and computes nearly everything twice in the forward direction;
-            "activations" keeps the outputs of convolutions, and computes only what is cheap again:
-            norms, activations, poolings and joins. None: all maps are kept, as before.
+            "activations" keeps the outputs of convolutions and the skips, and computes only what is
+            cheap again: norms, activations, poolings and joins. None: all maps are kept, as before.
         patch: sizes that it is trained on, for "full"; None for those of its input.
 
     Returns: the model itself.
@@ -192,7 +192,10 @@ class _Unit(_Part):
             changed[:] = [others[number] for number in new]
             return [within[x] for x in self.gives] + [after[number] for number in new]
 
-        results = remat(compute)(*[maps[x] for x in self.reads], *weights)
+        again = remat(compute)
+        if BACKEND == "tensorflow":
+            self.again = again
+        results = again(*[maps[x] for x in self.reads], *weights)
         count = len(self.gives)
         maps.update(zip(self.gives, results[:count], strict=True))
         for variable, value in zip(changed, results[count:], strict=True):

@@ -137,12 +137,12 @@ def test_with_units_that_are_computed_again(remat):
             x = layer(x)
     table = audit.table(keras.Model(inputs, x))
     found = memory(table, batch=2, remat=remat)
-    units = [list(keys) for _, keys in groupby(modules, key=_units(table, remat).get)]
-    parts = [nn.Sequential(*map(modules.get, unit)) for unit in units]
+    groups = [(unit, list(keys)) for unit, keys in groupby(modules, _units(table, remat).get)]
+    parts = [nn.Sequential(*map(modules.get, keys)) for _, keys in groups]
 
     def forward(x):
-        for part in parts:  # a call alone is no unit
-            x = checkpoint(part, x, use_reentrant=False) if len(part) > 1 else part(x)
+        for (unit, _), part in zip(groups, parts, strict=True):
+            x = part(x) if unit is None else checkpoint(part, x, use_reentrant=False)
         return x
 
     network, image = Then(forward), torch.ones(2, 3, 64, 64)
