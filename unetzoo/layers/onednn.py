@@ -2,10 +2,9 @@
 
 TensorFlow passes the kernel of a 3D convolution to oneDNN in the order that suits oneDNN, but that
 of a 2D convolution as it is stored. So a picture is treated as a volume one voxel deep: the same
-sums take half the time with AVX2, and a tenth less with AVX-512. Without AVX-512 oneDNN computes
-the gradient of the kernel at a fifth of the processor's speed; here it is a matrix product for each
-position in the kernel instead. A transposed convolution whose kernel is as large as its stride is
-one matrix product whose result is reordered.
+sums take half the time with AVX2, and a tenth less with AVX-512. A transposed convolution whose
+kernel is as large as its stride is one matrix product whose result is reordered. Without AVX-512
+the gradient of a kernel is computed in ``products``.
 
 For a mean TensorFlow adds voxel by voxel, in float32; that of 128 x 128 x 128 voxels can be wrong
 by a thousandth. So instance norms take it axis by axis, which is as fast, and as exact as PyTorch.
@@ -13,26 +12,22 @@ PyTorch's layers are in ``on_torch``, jax's in ``slices``.
 """
 
 import functools
-import itertools
 from typing import Any
 
 import keras
 
-from unetzoo.layers import gradients, on_torch
+from unetzoo.layers import gradients, on_torch, products
 from unetzoo.layers.activations import LeakyReLU
 from unetzoo.layers.convolutions import Conv2D, Conv3D
 from unetzoo.layers.enlarging import spread
 from unetzoo.layers.gradients import leaky_relu, with_gradient
 from unetzoo.layers.letting_go import let_maps_go
 from unetzoo.layers.slices import convolve_slices, is_sum_of_pictures, on_jax_cpu
-from unetzoo.utils.kernels import has_avx512
 
 VOLUMES = (keras.layers.Conv3D, Conv3D)
 CONVOLUTIONS = (keras.layers.Conv2D, Conv2D, *VOLUMES)
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 POOLINGS = (keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
-AT_A_TIME = 2**19  # numbers of a map that are processed at a time: 2 MiB
-WIDE = 32  # channels; with fewer, oneDNN's own gradient is as fast
 
 
 def hasten(model: keras.Model) -> keras.Model:
@@ -197,7 +192,7 @@ def _convolved(layer: Any, x: Any) -> Any:
     flat, trainable = layer.rank == 2, layer.trainable  # the gradient must not hold the layer
     strides = (1, *((1, 1, 1) if flat else layer.strides), 1)
     how = {"strides": strides, "padding": layer.padding.upper()}
-    by_products = flat and not has_avx512() and layer.kernel.shape[-2] >= WIDE
+    by_products = products.pays(layer, x)
 
     def volume(x: Any, axis: int = 1) -> Any:  # an index would copy the map, in its gradient
         return tf.expand_dims(x, axis) if flat else x
@@ -210,7 +205,7 @@ def _convolved(layer: Any, x: Any) -> Any:
     def backward(inputs: tuple[Any, ...], _: Any, dy: Any) -> tuple[Any, ...]:
         x, kernel, *bias = inputs
         if by_products:
-            dk = _kernel_gradient(x, dy, kernel.shape, how["padding"])
+            dk = products.kernel_gradient(x, dy, kernel.shape, how["padding"])
         else:
             shape = tf.shape(volume(kernel, 0))
             dk = tf.raw_ops.Conv3DBackpropFilterV2(
@@ -228,30 +223,3 @@ def _convolved(layer: Any, x: Any) -> Any:
     weights = [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]
     y = with_gradient(forward, backward, x, *weights)[0]
     return y if layer.activation is None else layer.activation(y)
-
-
-def _kernel_gradient(x: Any, dy: Any, shape: Any, padding: str) -> Any:
-    """For each position in the kernel, the map that it sees times the gradient of the output.
-
-    A few rows of the map at a time, since each position needs a copy of them.
-    """
-    import tensorflow as tf
-
-    *sizes, channels, filters = shape
-    if padding == "SAME":
-        around = [((size - 1) // 2, size // 2) for size in sizes]
-        x = tf.pad(x, [(0, 0), *around, (0, 0)])
-    _, height, width, _ = tf.unstack(tf.shape(dy))
-    step = tf.maximum(1, AT_A_TIME // (width * channels))
-
-    def add(start: Any, total: Any) -> Any:
-        end = tf.minimum(start + step, height)
-        columns = tf.reshape(dy[:, start:end], (-1, filters))
-        products = []
-        for h, w in itertools.product(*map(range, sizes)):
-            rows = tf.reshape(x[:, start + h : end + h, w : w + width], (-1, channels))
-            products.append(tf.matmul(rows, columns, transpose_a=True))
-        return end, total + tf.reshape(tf.stack(products), shape)
-
-    begin = (tf.constant(0), tf.zeros(shape, dy.dtype))
-    return tf.while_loop(lambda start, _: start < height, add, begin, parallel_iterations=1)[1]
