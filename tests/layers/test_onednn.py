@@ -123,7 +123,9 @@ def test_where_products_are_faster(sizes, channels, arguments, wide, pays, monke
     monkeypatch.setattr(products, "has_avx512", lambda: wide)
     kind = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[len(sizes)]
     layer = kind(64, **{"kernel_size": 3, **arguments})
-    assert products.pays(layer, keras.KerasTensor((1, *sizes, channels))) is pays
+    layer.build((1, *sizes, channels))
+    for known in (channels, None):  # a data set of pictures may not say how many channels
+        assert products.pays(layer, keras.KerasTensor((1, *sizes, known))) is pays
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -163,7 +165,7 @@ def test_transposed_convolutions_that_overlap_are_left_alone(arguments):
 
 @pytest.mark.parametrize("name", ["unet2d_original", "unet2d_textbook"])
 def test_a_step_changes_weights_as_keras_own(name, vectors):
-    """In float64: in float32 a rounding can turn a unit on or off."""
+    """In float64: in float32 a rounding can turn a unit on or off. The loss is in float32."""
     keras.utils.set_random_seed(0)
     with precision("float64"):
         one, other = (build_small(name) for _ in range(2))
@@ -177,7 +179,7 @@ def test_a_step_changes_weights_as_keras_own(name, vectors):
     assert any("call" in vars(layer) for layer in one.layers)
     one.train_on_batch(x, y), other.train_on_batch(x, y)
     for ours, keras_own in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, keras_own, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(ours, keras_own, rtol=1e-6, atol=1e-6)
 
 
 def test_open_sizes_and_files_stay(tmp_path, vectors):

@@ -21,10 +21,12 @@ def pays(layer: Any, x: Any) -> bool:
     """Whether products are faster than oneDNN, for a convolution without holes and its map.
 
     >>> import keras
-    >>> pays(keras.layers.Conv2D(8, 3), keras.KerasTensor((1, 64, 64, 8)))  # too few channels
+    >>> layer = keras.layers.Conv2D(8, 3)
+    >>> layer.build((1, 64, 64, 8))
+    >>> pays(layer, keras.KerasTensor((1, 64, 64, 8)))  # too few channels
     False
     """
-    channels, most = x.shape[-1], max(layer.kernel_size)
+    channels, most = layer.kernel.shape[-2], max(layer.kernel_size)  # a map may not say its own
     if has_avx512() or channels < WIDE or max(layer.strides) > 1 or most == 1:
         return False
     if layer.rank == 2:
