@@ -1,9 +1,10 @@
 """The gradient of a convolution's kernel on TensorFlow, by matrix products.
 
-Without AVX-512, oneDNN computes this gradient slowly: for pictures at a fifth of the processor's
-speed, for volumes at half of it. For each position in the kernel it is the product of two matrices:
-what the kernel sees there, and the gradient of the output. If both maps have rows of the same
-length, the first is a run of the map's own rows, and nothing is copied for a position.
+Without AVX-512 oneDNN takes two to five times as long for this gradient in pictures, and up to half
+as long again in wide volumes (benchmarks/products.py). For each position in the kernel it is the
+product of two matrices: what the kernel sees there, and the gradient of the output. If both maps
+have rows of the same length, the first is a run of the map's own rows, and nothing is copied for a
+position.
 """
 
 import itertools
@@ -26,8 +27,8 @@ def pays(layer: Any, x: Any) -> bool:
     >>> pays(layer, keras.KerasTensor((1, 64, 64, 8)))  # too few channels
     False
     """
-    channels, most = layer.kernel.shape[-2], max(layer.kernel_size)  # a map may not say its own
-    if has_avx512() or channels < WIDE or max(layer.strides) > 1 or most == 1:
+    channels = layer.kernel.shape[-2]  # a map may not say its own
+    if has_avx512() or channels < WIDE or max(layer.strides) > 1 or max(layer.kernel_size) == 1:
         return False
     if layer.rank == 2:
         return True
