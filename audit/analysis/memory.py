@@ -156,8 +156,9 @@ def memory(
 
     With "float16" and "bfloat16" (mixed precision) a number takes two bytes in the maps, and four
     in the weights, their gradients, the moments and a norm's statistics. A step keeps a copy of
-    each kernel in the maps' dtype, a prediction only one layer's at a time. The workspace of
-    libraries within a layer (im2col, cuDNN) is not included.
+    each kernel in the maps' dtype, a prediction only one layer's at a time. Not included are the
+    workspace of libraries within a layer (im2col, cuDNN), and the copies of joined maps that
+    ``unetzoo`` makes on PyTorch to train on pictures with a CPU without AVX-512.
 
     Args:
         table: of a Keras model, or read from audit's own JSON.

@@ -13,6 +13,7 @@ from small_networks import NAMES, build_small
 
 import audit
 import unetzoo
+from unetzoo.layers import convolutions
 from unetzoo.pipeline.settings import Settings
 from unetzoo.training import compile_model, remat, rematerialize
 
@@ -109,10 +110,16 @@ def for_pictures(name, mode):
     return rematerialize(model, mode), audit.memory(audit.table(model), batch=2, remat=mode).saved
 
 
+@pytest.fixture
+def channels_last(monkeypatch):
+    """Without AVX-512 a picture's map is copied where its channels do not lie first already."""
+    monkeypatch.setattr(convolutions, "has_avx512", lambda: True)
+
+
 @only_torch
 @modes
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_auditor_knows_what_pytorch_holds_after_the_forward_pass(name, mode):
+def test_the_auditor_knows_what_pytorch_holds_after_the_forward_pass(name, mode, channels_last):
     import torch
 
     model, expected = for_pictures(name, mode)
@@ -225,7 +232,7 @@ def test_pytorch_holds_fewer_bytes():
 @only_torch
 @pytest.mark.parametrize("mode", [None, "full", "activations"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_auditor_predicts_the_peak_of_a_step(name, mode):
+def test_the_auditor_predicts_the_peak_of_a_step(name, mode, channels_last):
     """Also where Python looks for no circles of references meanwhile."""
     import torch
 
