@@ -25,6 +25,12 @@ kept = 2**30
 imported = 0
 
 
+if os.environ["KERAS_BACKEND"] == "jax":
+    import quick_jax
+
+    quick_jax.make_quick()
+
+
 @pytest.fixture(autouse=True)
 def libraries_left_alone():
     """Collections of garbage pass over what stays, or they take a sixth of the suite's time."""

@@ -82,7 +82,7 @@ def _what_fits(layer: "keras.layers.Layer", source: "keras.Model", target: "kera
     return "both with the same arguments"
 
 
-def load_model(path: "str | PathLike[str]") -> "keras.Model":
+def load_model(path: "str | PathLike[str]", compile: bool = True) -> "keras.Model":
     """Read a network that ``model.save`` wrote, with this package's layers, losses and metrics.
 
     As ``keras.models.load_model``, but a file that cannot be read is one sentence, most often
@@ -91,6 +91,8 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 
     Args:
         path: of the ``.keras`` file.
+        compile: whether to compile it as it was, with its optimizer's state, which takes twice the
+            memory of the weights again. False where it is not to be trained.
 
     Raises: ValueError where there is no such file, or it is not a Keras model.
 
@@ -108,7 +110,8 @@ def load_model(path: "str | PathLike[str]") -> "keras.Model":
 
     with reading_model(path), _policy_of(config):
         _check_needed(config, path)
-        model = tell_plainly(called(keras.models.load_model(path, safe_mode=True)))
+        model = keras.models.load_model(path, compile=compile, safe_mode=True)
+        model = tell_plainly(called(model))
     return hasten(model) if model.compiled else model
 
 

@@ -71,7 +71,7 @@ def scene_of(
         return replace(scene, network=title or scene.network)
     if isinstance(model, str | Path):
         title = title or Path(model).name
-        model = load_model(Path(model))
+        model = load_model(Path(model), compile=False)
     channels, classes = model.inputs[0].shape[-1], max(model.outputs[0].shape[-1], 2)
     image, reference, steps, name = _arrays(images, labels, channels, classes)
     if image.shape[-1] != channels:

@@ -39,10 +39,12 @@ WHOLE = [
     "tests/training/test_initial.py::test_the_same_network_gives_the_same_logits",
     "tests/training/test_initial.py::test_positions_of_another_grid_give_what_the_source_gives_for_that_size",
 ]
-# Skeletons and their tables, which are the same on all backends.
+# Skeletons, their tables and what is imported first, which are the same on all backends.
 TABLES = "published_counts or the_card_and or the_choices_that or numpys_whole or take_no_time"
+TABLES += " or each_module or look_for_keras"
 # The largest two are built as the others are, and take as long as all of those together.
-OF_EACH = "every_norm or small_and_odd or mixed_precision or of_the_parts or every_network_gives"
+OF_EACH = "every_norm or small_and_odd or mixed_precision or of_the_parts or every_network"
+OF_EACH += " or one_training_step or open_sizes"
 SAME = f"({OF_EACH}) and (90m or unet3d_original)"
 LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet or plus_plus or vnet"
 LONG = f"one_training_step and ({LARGE})"

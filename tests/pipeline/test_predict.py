@@ -18,6 +18,7 @@ from PIL import Image
 from samples import dice
 from small_runs import threshold_run
 
+import unetzoo
 from unetzoo.data.datasets.inputs import cases_of, shard
 from unetzoo.data.datasets.reading import read_case
 from unetzoo.data.io.pictures import read_picture
@@ -367,6 +368,19 @@ def test_the_device_is_chosen_before_keras_is_loaded(small_run, small_data, tmp_
         returncode, _, out, err = commands.started("unetzoo", *words)
         assert (returncode, bool(out)) == (code, code == 0)
         assert sentence in err.splitlines()[-1]
+
+
+def test_the_state_of_training_is_not_read(small_run, monkeypatch):
+    """Adam's moments would take twice the memory of the weights."""
+    import keras
+
+    built, build = [], keras.optimizers.Adam.build
+    monkeypatch.setattr(keras.optimizers.Adam, "build", lambda *of: built.append(build(*of)))
+    assert not unetzoo.load_model(small_run / "best.keras", compile=False).compiled
+    load_predictor(small_run)
+    assert not built
+    unetzoo.load_model(small_run / "best.keras")
+    assert built
 
 
 def test_uncertainty_is_that_of_the_mirror_images(small_run, small_data, tmp_path):

@@ -263,7 +263,7 @@ def _network(run: Run, path: Path) -> Any:
     from unetzoo.pipeline.loading import check_record
     from unetzoo.saving import load_model
 
-    model = load_model(path)
+    model = load_model(path, compile=False)
     check_record(run, model, path)
     model = fuse(in_float32(model))
     return called(keras.Model(model.inputs[0], model.outputs[0], name=model.name))

@@ -55,10 +55,10 @@ def _trained(
     path = Path(path)
     check_trained(path)
     if path.is_file() and path.suffix == ".keras":
-        return load_model(path), None, ()
+        return load_model(path, compile=False), None, ()
     with trained_place(path) as place:
         if not is_trained_folder(place) and not is_trained_folder(place.parent):
-            return load_model(Run.read(path).model_file()), None, ()
+            return load_model(Run.read(path).model_file(), compile=False), None, ()
         fold = place.name if not is_trained_folder(place) else check_folds(place)[0]
         folder = place if is_trained_folder(place) else place.parent
         trained = read_folder(folder, [fold.removeprefix("fold_")])

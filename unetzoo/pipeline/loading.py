@@ -75,11 +75,11 @@ def predictor_of_run(folder: Path | str, which: str = "best", **options: Any) ->
     if before is not None:
         options["previous"] = LoadedLater(before, run, options.get("fill"))
     path = run.model_file(which)
-    model = load_model(path)
+    model = load_model(path, compile=False)
     check_record(run, model, path)
     options = {"temperature": read_temperature(run.folder, path.name), **options}
     model = for_prediction(model, run.settings.network_patch)
-    gc.collect()  # the network as it was saved, with its optimizer
+    gc.collect()  # the network as it was saved
     network: Network = model
     if run.settings.slicing is not None:
         network = SliceNetwork(network, run.settings.slicing)

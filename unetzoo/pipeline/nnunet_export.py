@@ -28,7 +28,7 @@ def trained_of(run: Run, saved: Path) -> "tuple[keras.Model, Trained]":
     from unetzoo.pipeline.loading import check_record
     from unetzoo.saving import load_model
 
-    model, settings = load_model(saved), run.settings
+    model, settings = load_model(saved, compile=False), run.settings
     check_record(run, model, saved)
     model = in_float32(model)
     weights = {

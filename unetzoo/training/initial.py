@@ -122,7 +122,7 @@ def init_weights(
     all                   1,040        0     15
     head1: fresh, of 3 channels, not 2
     """
-    source = source if isinstance(source, keras.Model) else load_model(source)
+    source = source if isinstance(source, keras.Model) else load_model(source, compile=False)
     check_weights(source)
     check_weights(model)
     fits = compare(model, source, axes)
