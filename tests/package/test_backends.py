@@ -71,6 +71,7 @@ TWINS = [
     "tests/inference/test_joins.py",
 ]
 KERNELS = "twins or equal or layer_by_layer or gives_its_logits or (test_layers and not config)"
+KERNELS = f"({KERNELS}) and not ({SAME})"
 EVERYDAY = [
     "tests/interop/test_nnunet.py::test_masks_are_nnu_nets_to_the_voxel",
     "tests/data/test_patches.py",
