@@ -40,14 +40,14 @@ def finish(process):
 def test_the_demo_learns_and_leaves_its_files(tmp_path):
     from nilearn import datasets
 
-    out, err = finish(start(tmp_path, 8))  # after all 25 it is 0.93: benchmarks/demo.py
-    assert re.search(r"the demo: 8 epochs of 10 steps, about .* on this machine", err)
-    assert len(re.findall(r"^epoch \d+/8: .*dice 0\.", err, re.M)) == 8
+    out, err = finish(start(tmp_path, 12))  # after all 25 it is 0.93: benchmarks/demo.py
+    assert re.search(r"the demo: 12 epochs of 10 steps, about .* on this machine", err)
+    assert len(re.findall(r"^epoch \d+/12: .*dice 0\.", err, re.M)) == 12
     assert len(err.splitlines()) < 40
     assert "\r" not in err
     front = {line[:12]: float(line.split()[-1]) for line in out.splitlines() if " matter" in line}
     assert set(front) == {"grey matter ", "white matter"}
-    assert min(front.values()) >= 0.85
+    assert min(front.values()) >= 0.88
 
     image = nibabel.load(tmp_path / "segmentation.nii.gz")
     template = datasets.load_mni152_template(resolution=2)
@@ -60,7 +60,7 @@ def test_the_demo_learns_and_leaves_its_files(tmp_path):
     assert by_hand == pytest.approx(front["grey matter "], abs=1e-4)
 
     assert unetzoo.load_model(tmp_path / "model.keras").output_shape[-1] == 4
-    assert [row["epoch"] for row in read_history(tmp_path)] == list(range(1, 9))
+    assert [row["epoch"] for row in read_history(tmp_path)] == list(range(1, 13))
     assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"
 
 

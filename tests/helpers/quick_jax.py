@@ -1,8 +1,8 @@
-"""Networks on jax in a tenth of the time, for tests.
+"""Networks on jax with fewer compilations, for tests.
 
-Outside of a trained step jax compiles each operation at each size on its own: half a second for
-every new shape of a weight, and seconds for a network that is called. In tests initial weights are
-drawn by NumPy, from Keras's seeds, and a network that is called is compiled as a whole.
+Outside of a trained step jax compiles each operation at each size on its own, for initial weights
+as well. In tests those are drawn by NumPy, from Keras's seeds, and a network that is called is
+compiled as a whole.
 """
 
 import jax

@@ -235,7 +235,7 @@ def test_one_training_step_and_a_reload_of_the_compiled_model(name, rank, tmp_pa
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in LARGE])
+@pytest.mark.parametrize("name", SOME_SLOW)
 def test_mixed_precision_gives_finite_float32_logits(name, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
