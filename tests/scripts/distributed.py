@@ -1,11 +1,12 @@
-"""Train a small run on several devices, as a program of its own: a backend takes them only once.
+"""Train small runs one after another, as a program of its own: a backend takes its devices once.
 
-    python distributed.py DATA RUN DEVICES [EPOCHS [ADDRESS PROCESSES PROCESS]]
+    python distributed.py DATA SEEN RUNS [ADDRESS PROCESSES PROCESS]
 
-The devices are parts of this machine's processor. The variables PRECISION, REMAT and
-ACCUMULATE are those of the settings.
+SEEN devices are parts of this machine's processor. RUNS are JSON: of each run its folder, how
+many devices share it, and settings.
 """
 
+import json
 import os
 import sys
 
@@ -43,25 +44,20 @@ def make_devices(count):
 
 
 def main():
-    data, run, devices, *rest = sys.argv[1:]
-    make_devices(int(devices))
+    data, seen, runs, *place = sys.argv[1:]
+    make_devices(int(seen))
     from unetzoo.pipeline.settings import Settings
     from unetzoo.pipeline.trainer import train
     from unetzoo.training import distribute
 
-    epochs, *place = rest or ["2"]
     joined = {}
     if place:
         joined = dict(zip(("processes", "process"), map(int, place[1:]), strict=True))
         joined["coordinator"] = place[0]
-    chosen = {
-        "precision": os.environ.get("PRECISION", "float32"),
-        "remat": os.environ.get("REMAT"),
-        "accumulate": int(os.environ.get("ACCUMULATE", 1)),
-    }
-    settings = Settings(data=data, epochs=int(epochs), **chosen, **SMALL)
-    with distribute("all", **joined) as team:
-        train(settings, run, team=team)
+    for run, devices, chosen in json.loads(runs):
+        settings = Settings(**{"data": data, "epochs": 2, **SMALL, **chosen})
+        with distribute(devices, **joined) as team:
+            train(settings, run, team=team)
 
 
 if __name__ == "__main__":

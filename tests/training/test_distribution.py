@@ -1,5 +1,6 @@
 """Several devices and processes train as one does; what cannot be distributed is a sentence."""
 
+import json
 import os
 import shutil
 import signal
@@ -57,13 +58,15 @@ def data(tmp_path_factory):
 def alone(data, tmp_path_factory):
     """A run on one device."""
     run = tmp_path_factory.mktemp("alone") / "run"
-    ended(started(data, run, 1))
+    ended(started(data, [(run, 1, {})]))
     return run
 
 
-def started(data, run, devices, *words, **variables):
+def started(data, runs, *place, seen=2, **variables):
+    """A program that trains runs: folder, devices and settings of each."""
     environment = os.environ | {"KERAS_BACKEND": BACKEND, "JAX_PLATFORMS": "cpu", **variables}
-    command = [sys.executable, SCRIPTS / "distributed.py", data, run, str(devices), *words]
+    words = [data, str(seen), json.dumps(runs, default=str), *place]
+    command = [sys.executable, SCRIPTS / "distributed.py", *words]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -99,10 +102,8 @@ def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, alone, tm
     """Batch norm, batch Dice and deep supervision see the whole batch; a run changes devices."""
     one, two = tmp_path / "one", tmp_path / "two"
     shutil.copytree(alone, one)
-    ended(started(data, two, 2))
-    assert_same(two, one)
-    ended(started(data, one, 2, "3"))
-    ended(started(data, two, 1, "3"))
+    more = {"epochs": 3}
+    ended(started(data, [(two, 2, {}), (one, 2, more), (two, 1, more)]))
     assert_same(two, one)
     assert (two / "overlay-1.png").exists()
 
@@ -111,8 +112,8 @@ def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, alone, tm
 @pytest.mark.slow
 def test_two_devices_that_keep_fewer_maps_end_with_the_losses_of_one(data, alone, tmp_path):
     """Their statistics of batch norm change once a batch, and not again where maps are."""
+    ended(started(data, [(tmp_path / mode, 2, {"remat": mode}) for mode in REMAT]))
     for mode in REMAT:
-        ended(started(data, tmp_path / mode, 2, REMAT=mode))
         assert_same(tmp_path / mode, alone)
 
 
@@ -120,8 +121,7 @@ def test_two_devices_that_keep_fewer_maps_end_with_the_losses_of_one(data, alone
 @pytest.mark.slow
 def test_two_devices_that_accumulate_end_with_the_losses_of_one(data, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    for devices, run in ((1, one), (2, two)):
-        ended(started(data, run, devices, ACCUMULATE="3"))
+    ended(started(data, [(one, 1, {"accumulate": 3}), (two, 2, {"accumulate": 3})]))
     assert_same(two, one)
 
 
@@ -129,8 +129,8 @@ def test_two_devices_that_accumulate_end_with_the_losses_of_one(data, tmp_path):
 @pytest.mark.slow
 def test_two_devices_in_float16_end_near_one_with_the_same_scale(data, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    for devices, run in ((1, one), (2, two)):
-        ended(started(data, run, devices, "1", PRECISION="mixed_float16"))
+    half = {"precision": "mixed_float16", "epochs": 1}
+    ended(started(data, [(one, 1, half), (two, 2, half)]))
     (row,), (other,) = read_history(one), read_history(two)
     assert row["loss"] == pytest.approx(other["loss"], rel=5e-3)
     assert [loss_scale(resume(run)[0]) for run in (one, two)] == [2.0**15] * 2
@@ -141,10 +141,11 @@ def test_two_devices_in_float16_end_near_one_with_the_same_scale(data, tmp_path)
 def test_two_processes_end_with_the_losses_of_one(data, alone, tmp_path):
     two, slurm = (tmp_path / name for name in ("two", "slurm"))
     at = address()
-    ended(*(started(data, two, 1, "2", at, "2", str(process)) for process in range(2)))
+    runs = [(two, "all", {})]
+    ended(*(started(data, runs, at, "2", str(process), seen=1) for process in range(2)))
     assert_same(two, alone)
     tasks = [{"SLURM_PROCID": str(n), "SLURM_LOCALID": str(n)} for n in range(2)]
-    ended(*(started(data, slurm, 1, "2", **SLURM, **task) for task in tasks))
+    ended(*(started(data, [(slurm, "all", {})], seen=1, **SLURM, **task) for task in tasks))
     assert_same(slurm, alone)
 
 
@@ -173,7 +174,8 @@ def test_the_example_for_slurm_trains_one_run_in_two_processes(data, tmp_path):
 @pytest.mark.slow
 def test_a_process_that_dies_ends_the_run_with_a_sentence_and_a_checkpoint(data, tmp_path):
     run, at = tmp_path / "run", address()
-    first, second = (started(data, run, 1, "500", at, "2", str(n)) for n in range(2))
+    runs = [(run, "all", {"epochs": 500})]
+    first, second = (started(data, runs, at, "2", str(n), seen=1) for n in range(2))
     while not checkpoints(run):
         assert first.poll() is None, first.communicate()[1]
         time.sleep(0.1)
