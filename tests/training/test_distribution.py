@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -39,6 +38,7 @@ SLURM = {
     "SLURM_STEP_NUM_TASKS": "2",
     "SLURM_NTASKS": "2",
 }
+MORE = {"epochs": 3}
 SRUN = """#!/bin/bash
 for n in 0 1; do SLURM_PROCID=$n SLURM_LOCALID=$n "$@" & jobs="$jobs $!"; done
 for job in $jobs; do wait $job || exit 1; done
@@ -55,11 +55,22 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone(data, tmp_path_factory):
-    """A run on one device."""
-    run = tmp_path_factory.mktemp("alone") / "run"
-    ended(started(data, [(run, 1, {})]))
-    return run
+def runs(data, tmp_path_factory):
+    """The folders of runs on one device and on two, which one program trains."""
+    folder = tmp_path_factory.mktemp("runs")
+    half = {"precision": "mixed_float16", "epochs": 1}
+    wanted = {
+        "one": (1, {}), "two": (2, {}), "half on one": (1, half), "half on two": (2, half),
+        **{mode: (2, {"remat": mode, **MORE}) for mode in REMAT},
+    }  # fmt: skip
+    if BACKEND == "jax":
+        three = {"accumulate": 3}
+        wanted |= {"accumulated on one": (1, three), "accumulated on two": (2, three)}
+    folders = {name: folder / name for name in wanted}
+    in_turn = [(folders[name], *what) for name, what in wanted.items()]
+    in_turn += [(folders["one"], 2, MORE), (folders["two"], 1, MORE)]  # they go on
+    ended(started(data, in_turn))
+    return folders
 
 
 def started(data, runs, *place, seen=2, **variables):
@@ -98,39 +109,30 @@ def assert_same(run, other):
 
 @both
 @pytest.mark.slow
-def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(data, alone, tmp_path):
+def test_two_devices_end_with_the_losses_of_one_and_go_on_as_one(runs):
     """Batch norm, batch Dice and deep supervision see the whole batch; a run changes devices."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    shutil.copytree(alone, one)
-    more = {"epochs": 3}
-    ended(started(data, [(two, 2, {}), (one, 2, more), (two, 1, more)]))
-    assert_same(two, one)
-    assert (two / "overlay-1.png").exists()
+    assert_same(runs["two"], runs["one"])
+    assert (runs["two"] / "overlay-1.png").exists()
 
 
 @both
 @pytest.mark.slow
-def test_two_devices_that_keep_fewer_maps_end_with_the_losses_of_one(data, alone, tmp_path):
+def test_two_devices_that_keep_fewer_maps_end_with_the_losses_of_one(runs):
     """Their statistics of batch norm change once a batch, and not again where maps are."""
-    ended(started(data, [(tmp_path / mode, 2, {"remat": mode}) for mode in REMAT]))
     for mode in REMAT:
-        assert_same(tmp_path / mode, alone)
+        assert_same(runs[mode], runs["one"])
 
 
 @only_jax
 @pytest.mark.slow
-def test_two_devices_that_accumulate_end_with_the_losses_of_one(data, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    ended(started(data, [(one, 1, {"accumulate": 3}), (two, 2, {"accumulate": 3})]))
-    assert_same(two, one)
+def test_two_devices_that_accumulate_end_with_the_losses_of_one(runs):
+    assert_same(runs["accumulated on two"], runs["accumulated on one"])
 
 
 @both
 @pytest.mark.slow
-def test_two_devices_in_float16_end_near_one_with_the_same_scale(data, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    half = {"precision": "mixed_float16", "epochs": 1}
-    ended(started(data, [(one, 1, half), (two, 2, half)]))
+def test_two_devices_in_float16_end_near_one_with_the_same_scale(runs):
+    one, two = (runs[f"half on {number}"] for number in ("one", "two"))
     (row,), (other,) = read_history(one), read_history(two)
     assert row["loss"] == pytest.approx(other["loss"], rel=5e-3)
     assert [loss_scale(resume(run)[0]) for run in (one, two)] == [2.0**15] * 2
@@ -138,15 +140,15 @@ def test_two_devices_in_float16_end_near_one_with_the_same_scale(data, tmp_path)
 
 @only_jax
 @pytest.mark.slow
-def test_two_processes_end_with_the_losses_of_one(data, alone, tmp_path):
+def test_two_processes_end_with_the_losses_of_one(data, runs, tmp_path):
     two, slurm = (tmp_path / name for name in ("two", "slurm"))
     at = address()
-    runs = [(two, "all", {})]
-    ended(*(started(data, runs, at, "2", str(process), seen=1) for process in range(2)))
-    assert_same(two, alone)
+    of_two = [(two, "all", MORE)]
+    ended(*(started(data, of_two, at, "2", str(process), seen=1) for process in range(2)))
+    assert_same(two, runs["one"])
     tasks = [{"SLURM_PROCID": str(n), "SLURM_LOCALID": str(n)} for n in range(2)]
-    ended(*(started(data, [(slurm, "all", {})], seen=1, **SLURM, **task) for task in tasks))
-    assert_same(slurm, alone)
+    ended(*(started(data, [(slurm, "all", MORE)], seen=1, **SLURM, **task) for task in tasks))
+    assert_same(slurm, runs["one"])
 
 
 @only_jax

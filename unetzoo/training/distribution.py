@@ -2,11 +2,13 @@
 
 import atexit
 import contextlib
+import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -221,13 +223,19 @@ def _end_at_once() -> None:
 
 @contextlib.contextmanager
 def _tensorflow(chosen: list[str]) -> Iterator[Team]:
-    import tensorflow as tf
-
     if len(chosen) == 1:
         yield ALONE
         return
-    with tf.distribute.MirroredStrategy(chosen).scope():
+    with _mirrored(tuple(chosen)).scope():
         yield Team(len(chosen))
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> Any:
+    """One for the whole process: what a second one numbers anew is mixed up with the first's."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def share_statistics(model: keras.Model) -> keras.Model:
