@@ -2,12 +2,16 @@
 
 Outside of a trained step jax compiles each operation at each size on its own, for initial weights
 as well. In tests those are drawn by NumPy, from Keras's seeds, and a network that is called is
-compiled as a whole.
+compiled as a whole. All operations are written in one context of MLIR, of which jax makes one
+for each.
 """
+
+import functools
 
 import jax
 import keras
 import numpy as np
+from jax._src.interpreters import mlir
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 from keras.src.backend.jax import random
 from keras.src.models.functional import Functional
@@ -15,11 +19,12 @@ from scipy.special import erf, erfinv
 
 
 def make_quick():
-    """Let Keras draw by NumPy, and compile networks that are called."""
+    """Let Keras draw by NumPy, compile networks that are called, and share what jax makes anew."""
     for draw in (_uniform, _normal, _truncated_normal):
         name = draw.__name__[1:]
         setattr(random, name, _drawn_by(draw, getattr(random, name)))
     Functional.__call__ = _compiled(Functional.__call__)
+    mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 
 def _uniform(rng, shape, minval=0.0, maxval=1.0):

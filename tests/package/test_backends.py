@@ -47,7 +47,7 @@ OF_EACH = "every_norm or small_and_odd or mixed_precision or of_the_parts or eve
 OF_EACH += " or one_training_step or open_sizes"
 SAME = f"({OF_EACH}) and (90m or unet3d_original)"
 LARGE = "90m or 19m or unet3d_original or textbook or residual or transunet or plus_plus or vnet"
-LONG = f"one_training_step and ({LARGE})"
+LONG = f"one_training_step and ({LARGE} or 2d_original or 2d_large)"
 LARGER = "equal and (-3] or [3- or grid1)"
 VARIANTS = "attention or plain_unet or residual or transunet or plus_plus or vnet"
 OF_VARIANTS = f"(every_norm or small_and_odd or mixed_precision) and ({VARIANTS})"
@@ -57,6 +57,7 @@ OPEN = f"open_sizes_give and ({LARGE} or {VARIANTS})"
 REMAT = "weights_are_the_same and transunet"
 # What a run does around its network is the same on all backends; it is seen on the other two.
 RUNS = "keeps_less_in_memory or goes_on_with_more_epochs or settings_of_a_run or loss_of_a_run"
+RUNS += " or leave_unlearned"
 LEFT_OUT = {
     "jax": f"{TABLES} or ({LONG}) or ({LARGER}) or ({CHOICES}) or ({OPEN}) or ({REMAT}) or {RUNS}",
     "torch": f"{TABLES} or ({SAME})",
