@@ -2,6 +2,7 @@
 
 import errno
 import math
+from types import SimpleNamespace
 from unittest import mock
 
 import keras
@@ -240,4 +241,19 @@ def test_a_picture_that_cannot_be_drawn_stops_the_run_with_a_sentence(tmp_path, 
     monkeypatch.setattr(Figure, "savefig", full)
     (tmp_path / "history.csv").write_text("epoch,loss\n1,0.5\n")
     with pytest.raises(RunStopped, match=r"curves.png: cannot be written \(No space.* resume from"):
-        DrawCurves(tmp_path).on_epoch_end(0)
+        DrawCurves(tmp_path).on_train_end()
+
+
+def test_curves_are_drawn_every_ten_seconds_and_at_the_end(tmp_path, monkeypatch):
+    drawn, clock = [], iter([0, 4, 11, 11, 12])
+    monkeypatch.setattr("unetzoo.callbacks.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(
+        "unetzoo.visualization.figures.curves", lambda path, rows: drawn.append(path.name)
+    )
+    callback = DrawCurves(tmp_path)
+    callback.on_train_begin()
+    for epoch, count in enumerate((0, 1, 1)):
+        callback.on_epoch_end(epoch)
+        assert drawn == ["curves.png"] * count
+    callback.on_train_end()
+    assert drawn == ["curves.png"] * 2

@@ -31,6 +31,8 @@ from unetzoo.training.loss_scaling import SKIPPED, loss_scale, what_broke
 from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import WRITING, replacing
 
+SECONDS = 10  # from one drawing of the curves to the next
+
 
 class SaveRun(keras.callbacks.Callback):
     """Save the history as CSV and the whole model, optimizer included, after every epoch.
@@ -237,7 +239,9 @@ class WholeCases(keras.callbacks.Callback):
 
 
 class DrawCurves(keras.callbacks.Callback):
-    """Draw a run's history as ``curves.png`` after every epoch. Put it after ``SaveRun``.
+    """Draw a run's history as ``curves.png``: every ten seconds, after an epoch, and at the end.
+
+    Put it after ``SaveRun``.
 
     Args:
         folder: of the run.
@@ -247,7 +251,15 @@ class DrawCurves(keras.callbacks.Callback):
         super().__init__()
         self.folder = Path(folder)
 
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        self.drawn = time.monotonic()
+
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        if time.monotonic() - self.drawn >= SECONDS:
+            self.on_train_end()
+            self.drawn = time.monotonic()
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         from unetzoo.visualization.figures import curves
 
         with _drawing():
