@@ -15,9 +15,9 @@ import unetzoo
 from unetzoo.training.compile import compile_model
 
 
-def run(code):
+def run(code, **variables):
     """A fresh Python's output."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **variables}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment
     )
@@ -323,13 +323,13 @@ def test_a_skeleton_never_gets_weights():
     ],
 )
 def test_each_module_can_be_imported_first(name):
-    """Keras, which they import, has our classes registered."""
-    run(f"import unetzoo.{name}, keras, unetzoo.layers; unetzoo.layers.Conv3D")
+    """Keras, which they import, has our classes registered; jax is the quickest to be loaded."""
+    run(f"import unetzoo.{name}, keras, unetzoo.layers; unetzoo.layers.Conv3D", KERAS_BACKEND="jax")
 
 
 def test_a_look_for_keras_does_not_end_the_registration():
     look = "import unetzoo, importlib.util; assert importlib.util.find_spec('keras')"
-    run(f"{look}; import keras; unetzoo.layers.Conv3D")
+    run(f"{look}; import keras; unetzoo.layers.Conv3D", KERAS_BACKEND="jax")
 
 
 @pytest.mark.parametrize("key", ["norm", "nonlinearity", "name", "input_shape", "deep_supervision"])
