@@ -52,7 +52,8 @@ def test_the_demo_learns_leaves_its_files_and_goes_on_when_it_was_killed(tmp_pat
     from nilearn import datasets
 
     whole, folder = tmp_path / "whole", tmp_path / "killed"
-    killed(whole, 12, after=2)
+    told = killed(whole, 12, after=2)
+    assert re.search(r"^epoch 1/12: .*dice 0\.", told, re.M)
     begun = killed(folder, 12, after=1)
     out, err = finish(start(folder, 12))
     assert "going on after epoch 1 of 12" in err
