@@ -316,3 +316,24 @@ def test_keras_is_loaded_without_collections_and_is_passed_over_by_later_ones():
     assert int(runs) < 10
     assert (frozen, enabled) == ("True", "True")
     assert int(left) < 10_000
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+def test_keras_is_loaded_without_libraries_that_it_only_looks_for(backend):
+    """All are installed; what is asked for later is there, and the same libraries are found."""
+    code = """if True:
+        import importlib.util, sys
+        from unetzoo.utils.console import load_keras
+        looked_for = ["jax", "matplotlib", "pandas", "sklearn"]
+        load_keras()
+        print(*(name for name in looked_for if name in sys.modules))
+        assert all(importlib.util.find_spec(name).origin for name in looked_for)
+        import pandas, sklearn.base, matplotlib.pyplot
+        assert pandas.DataFrame({"a": [1]}).a.sum() == 1
+    """
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["jax"] * (backend == "jax")

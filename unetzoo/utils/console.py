@@ -13,12 +13,16 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from unetzoo.utils.absent import absent
 from unetzoo.utils.devices import check_device, choose_device
 from unetzoo.utils.errors import RunStopped
 from unetzoo.utils.files import unwritten
 from unetzoo.utils.kernels import keras_backend
 from unetzoo.utils.quiet import tensorflow_silenced
 from unetzoo.utils.text import printable, shortened
+
+# Keras imports them where they are installed, for what no command uses; they take two seconds.
+UNUSED = ("jax", "matplotlib", "pandas", "sklearn")
 
 # Parts of the backends' own errors for a full disk or a read-only folder.
 UNWRITTEN = ("No space left on device", "Read-only file system", "Permission denied")
@@ -41,7 +45,7 @@ def load_keras(task: str = "", device: str | None = None, *, joins: bool = False
     if task and "keras" not in sys.modules:
         print(f"{_line(task)}: loading Keras ({keras_backend()}) ...", file=sys.stderr)
     with tensorflow_silenced():
-        with _nothing_collected():
+        with _nothing_collected(), _nothing_unused():
             import keras
 
         if not joins:
@@ -65,6 +69,16 @@ def _nothing_collected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def _nothing_unused() -> Iterator[None]:
+    """Keras imports what it needs, and not what it only offers something for."""
+    if "keras" in sys.modules:
+        yield
+        return
+    with absent(*(name for name in UNUSED if name != keras_backend())):
+        yield
 
 
 def run(command: click.Command) -> None:
