@@ -1,9 +1,13 @@
 """The variants of the U-Net as small networks, on which the tests of all networks are quick."""
 
+from contextlib import contextmanager, nullcontext
+from unittest import mock
+
 from torch_weights import noise
 from twins import SIZES
 
 import unetzoo
+from unetzoo.blocks import basic
 
 STAGES = {"features": (4, 6, 8), "kernels": (3, 3, 3), "strides": (1, 2, 2)}
 LEVELS = {"features": (2, 3, 4, 5, 6)}
@@ -39,6 +43,29 @@ def build_small(network, /, rank=2, **more):
         return unetzoo.build(network, **{**arguments(network, rank), **more})
     channels = unetzoo.card(network).input_shape[-1]
     return unetzoo.build(network, input_shape=(*SIZES[network][0], channels), **more)
+
+
+@contextmanager
+def narrow(network):
+    """Within it a network of millions of weights is built with an eighth of its channels.
+
+    For what its width does not change: the kinds of layers, sizes, how it is trained and saved.
+    """
+    layer = basic._layer
+
+    def narrowed(kind, x, **arguments):
+        if arguments.get("filters", 0) >= 16:  # no such network has as many classes
+            arguments["filters"] //= 8
+        return layer(kind, x, **arguments)
+
+    wide = unetzoo.card(network).trainable_params > 2_000_000 and network not in VARIANTS
+    with mock.patch.object(basic, "_layer", narrowed) if wide else nullcontext():
+        yield
+
+
+def build_narrow(network, /, rank=2, **more):
+    with narrow(network):
+        return build_small(network, rank, **more)
 
 
 def batch_for(model, batch=1):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from predicting import assert_the_same, norms, with_statistics
-from small_networks import NAMES, batch_for, build_small
+from small_networks import NAMES, batch_for, build_narrow, build_small
 from torch import nn
 
 import unetzoo
@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_gives_its_logits(name):
     deep = {"deep_supervision": True} if name == "plain_unet" else {}
-    model = with_statistics(build_small(name, norm="batch", **deep))
+    model = with_statistics(build_narrow(name, norm="batch", **deep))
     fused = fuse(model)
     assert len(norms(model)) > 3
     assert not norms(fused)

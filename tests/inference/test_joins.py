@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from predicting import assert_the_same, with_statistics
-from small_networks import NAMES, batch_for, build_small
+from small_networks import NAMES, batch_for, build_narrow
 
 import unetzoo
 from unetzoo.inference.fusing import for_prediction, fuse
@@ -25,7 +25,7 @@ def of_kind(model, kind):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_sums_of_the_parts_equal_the_logits(name):
     deep = {"deep_supervision": True} if name == "plain_unet" else {}
-    model = fuse(with_statistics(build_small(name, norm="batch", **deep)))
+    model = fuse(with_statistics(build_narrow(name, norm="batch", **deep)))
     split = without_concatenations(model)
     joins, left = (of_kind(each, keras.layers.Concatenate) for each in (model, split))
     if ON_TENSORFLOW and name in ("plain_unet", "residual_unet", "unet3d_19m"):

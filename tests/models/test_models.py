@@ -3,7 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from small_networks import NAMES, VARIANTS, arguments, batch_for, build_small
+from small_networks import (
+    NAMES,
+    VARIANTS,
+    arguments,
+    batch_for,
+    build_narrow,
+    build_small,
+    narrow,
+)  # fmt: skip
 from torch_weights import assert_same_logits, copy_weights, count, noise, randomise
 from twins import SIZES, TWINS
 
@@ -78,7 +86,8 @@ def test_the_card_and_the_twin_agree_with_the_model(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("norm", ["instance", "group", None])
 def test_every_norm_dropout_and_activation(name, norm):
-    model = build_small(name, norm=norm, dropout=0.3, activation="softmax", num_classes=5, name="x")
+    more = {"dropout": 0.3, "activation": "softmax", "num_classes": 5, "name": "x"}
+    model = build_narrow(name, norm=norm, **more)
     kinds = {type(layer).__name__ for layer in model.layers}
     assert "BatchNormalization" not in kinds
     if name != "transunet":  # its encoder keeps the group norms of ResNet-50
@@ -154,7 +163,8 @@ def test_small_and_odd_sizes_come_out_as_they_went_in(name, sizes):
     card = unetzoo.card(name)
     rank = len(card.input_shape) - 1
     size = (card.sizes.smallest,) * rank if sizes == "smallest" else (17, 19, 21)[:rank]
-    model = unetzoo.build(name, input_shape=(*size, card.input_shape[-1]))
+    with narrow(name):
+        model = unetzoo.build(name, input_shape=(*size, card.input_shape[-1]))
     y = keras.ops.convert_to_numpy(model(batch_for(model)))
     expected = tuple(n - n % 8 for n in size) if name == "unet3d_19m" else size
     assert y.shape == (1, *expected, card.num_classes) == (1, *model.output_shape[1:])
@@ -171,7 +181,8 @@ def test_open_sizes_give_what_fixed_sizes_give(name, tmp_path):
         shape = (*size, unetzoo.card(name).input_shape[-1])
         choice = VARIANTS[name][0] if name in VARIANTS else {}
         grid = {"grid": (2, 2)} if name == "transunet" else {}
-        return unetzoo.build(name, input_shape=shape, **choice, **grid)
+        with narrow(name):
+            return unetzoo.build(name, input_shape=shape, **choice, **grid)
 
     built(*[None] * len(sizes[0])).save(tmp_path / "model.keras")
     opened = unetzoo.load_model(tmp_path / "model.keras")
@@ -190,7 +201,7 @@ def test_gradients_reach_every_weight(name):
     """In inference mode: in training a bias before a batch norm has no gradient, rightly."""
     import tensorflow as tf
 
-    model = build_small(name, rank=3)
+    model = build_narrow(name, rank=3)
     x = tf.constant(batch_for(model))
     with tf.GradientTape() as tape:
         logits = model(x, training=False)
@@ -209,7 +220,7 @@ def test_gradients_reach_every_weight(name):
     ],
 )
 def test_one_training_step_and_a_reload_of_the_compiled_model(name, rank, tmp_path):
-    model = compile_model(build_small(name, rank, name="mine"))
+    model = compile_model(build_narrow(name, rank, name="mine"))
     x = batch_for(model, batch=2)
     labels = np.random.default_rng(1).integers(0, 2, (2, *model.output_shape[1:-1]))
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
@@ -237,10 +248,12 @@ def test_one_training_step_and_a_reload_of_the_compiled_model(name, rank, tmp_pa
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", SOME_SLOW)
 def test_mixed_precision_gives_finite_float32_logits(name, policy):
+    """Sums over many channels can be too large for float16 alone."""
+    build = build_small if policy == "mixed_float16" else build_narrow
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        model = build_small(name, rank=3)
+        model = build(name, rank=3)
     finally:
         keras.config.set_dtype_policy(before)
     assert model.get_layer(index=2).compute_dtype == policy.removeprefix("mixed_")

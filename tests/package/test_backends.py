@@ -42,7 +42,9 @@ WHOLE = [
 # Skeletons, their tables and what is imported first, which are the same on all backends.
 TABLES = "published_counts or the_card_and or the_choices_that or numpys_whole or take_no_time"
 TABLES += " or each_module or look_for_keras"
-# The largest two are built as the others are, and take as long as all of those together.
+# The largest two in float16, with all their channels, take as long as all of the others.
+LARGEST = "mixed_float16 and (90m or unet3d_original)"
+# Built as the others are; XLA compiles them for as long.
 OF_EACH = "every_norm or small_and_odd or mixed_precision or of_the_parts or every_network"
 OF_EACH += " or one_training_step or open_sizes"
 SAME = f"({OF_EACH}) and (90m or unet3d_original)"
@@ -60,7 +62,7 @@ RUNS = "keeps_less_in_memory or goes_on_with_more_epochs or settings_of_a_run or
 RUNS += " or leave_unlearned"
 LEFT_OUT = {
     "jax": f"{TABLES} or ({LONG}) or ({LARGER}) or ({CHOICES}) or ({OPEN}) or ({REMAT}) or {RUNS}",
-    "torch": f"{TABLES} or ({SAME})",
+    "torch": f"{TABLES} or ({LARGEST})",
 }
 TWINS = [
     "tests/models/test_models.py",
@@ -74,7 +76,6 @@ TWINS = [
     "tests/inference/test_joins.py",
 ]
 KERNELS = "twins or equal or layer_by_layer or gives_its_logits or (test_layers and not config)"
-KERNELS = f"({KERNELS}) and not ({SAME})"
 EVERYDAY = [
     "tests/interop/test_nnunet.py::test_masks_are_nnu_nets_to_the_voxel",
     "tests/data/test_patches.py",

@@ -9,7 +9,7 @@ import alive
 import keras
 import numpy as np
 import pytest
-from small_networks import NAMES, build_small
+from small_networks import NAMES, build_narrow, build_small
 
 import audit
 import unetzoo
@@ -25,7 +25,7 @@ SOME = [DROPPED, ("unet2d_small", {}), ("transunet", {})]
 def trained(name, mode, steps=2, **arguments):
     """A network after some steps, and its losses."""
     keras.utils.set_random_seed(0)
-    model = build_small(name, **arguments)
+    model = build_narrow(name, **arguments)
     compile_model(model, optimizer=keras.optimizers.SGD(0.01))
     rematerialize(model, mode)
     x = np.random.default_rng(0).standard_normal((2, *model.input_shape[1:]), "float32")

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import commands
 import pytest
@@ -17,7 +17,6 @@ from audit.documents.page import page
 from audit.documents.statement import STATEMENTS, VERDICTS, Network, about
 
 PAGE = ROOT / "docs" / "explanation" / "statements.md"
-VERDICT_OF = {verdict.id: verdict for verdict in check()}
 IDS = (
     [f"S1.{n}" for n in range(1, 5)]
     + [f"S2.{n}" for n in range(1, 5)]
@@ -28,18 +27,23 @@ IDS = (
 )
 
 
+@cache
+def verdict_of():
+    return {verdict.id: verdict for verdict in check()}
+
+
 def test_every_statement_has_a_verdict_and_it_is_the_one_on_record():
-    assert list(VERDICT_OF) == IDS
-    assert all(verdict.as_recorded for verdict in VERDICT_OF.values())
-    assert {verdict.network for verdict in VERDICT_OF.values()} == set(unetzoo.list_models())
-    assert Counter(v.verdict for v in VERDICT_OF.values()) == {
+    assert list(verdict_of()) == IDS
+    assert all(verdict.as_recorded for verdict in verdict_of().values())
+    assert {verdict.network for verdict in verdict_of().values()} == set(unetzoo.list_models())
+    assert Counter(v.verdict for v in verdict_of().values()) == {
         "confirmed": 36, "confirmed_under_convention": 7, "contradicted": 11, "untestable": 7,
     }  # fmt: skip
 
 
 def test_the_page_of_statements_is_what_was_measured():
     text = PAGE.read_text(encoding="utf-8")
-    assert page(text, list(VERDICT_OF.values())) == text  # else python -m audit.documents
+    assert page(text, list(verdict_of().values())) == text  # else python -m audit.documents
     rows = [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         for line in text.splitlines()
@@ -70,7 +74,7 @@ def test_the_page_of_statements_is_what_was_measured():
     ],
 )
 def test_what_was_measured(id, measured):
-    assert VERDICT_OF[id].measured == measured
+    assert verdict_of()[id].measured == measured
 
 
 class Changed(Network):
