@@ -1,5 +1,6 @@
 """Networks of Keras's layers alone, in a process that does not import this package."""
 
+import json
 import subprocess
 import sys
 
@@ -27,20 +28,33 @@ NETWORKS = {  # patch, arguments
 }
 QUICK = ("unet2d_small",)
 LOADED = """
-import sys
+import json, sys
 import keras, numpy as np
-model = keras.models.load_model(sys.argv[1])
-for n in sys.argv[2:]:
-    np.save(n + ".out.npy", model.predict_on_batch(np.load(n)))
-assert not any(name.startswith("unetzoo") for name in sys.modules)
+for line in sys.stdin:
+    network, *inputs = json.loads(line)
+    model = keras.models.load_model(network)
+    for n in inputs:
+        np.save(n + ".out.npy", model.predict_on_batch(np.load(n)))
+    assert not any(name.startswith("unetzoo") for name in sys.modules)
+    print("done", flush=True)
 """
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """A process that takes the paths of a network and of its inputs, a line each."""
+    words = [sys.executable, "-c", LOADED]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        process.stdin.close()
 
 
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in NETWORKS],
 )
-def test_keras_alone_gives_the_logits(tmp_path, name):
+def test_keras_alone_gives_the_logits(tmp_path, name, elsewhere):
     patch, arguments = NETWORKS[name]
     keras.utils.set_random_seed(0)
     shape = (*[None] * len(patch), 2)
@@ -53,10 +67,9 @@ def test_keras_alone_gives_the_logits(tmp_path, name):
         x = np.random.default_rng(n).normal(size=(1, *size, 2)).astype("float32")
         np.save(tmp_path / f"{n}.npy", x)
         expected[tmp_path / f"{n}.npy"] = model.predict_on_batch(x)
-    subprocess.run(
-        [sys.executable, "-c", LOADED, tmp_path / "network.keras", *expected],
-        check=True, cwd=tmp_path,
-    )  # fmt: skip
+    elsewhere.stdin.write(json.dumps([str(tmp_path / "network.keras"), *map(str, expected)]) + "\n")
+    elsewhere.stdin.flush()
+    assert elsewhere.stdout.readline() == "done\n"
     for path, logits in expected.items():
         found = np.load(f"{path}.out.npy")
         np.testing.assert_allclose(found, logits, atol=1e-5 * np.abs(logits).max())
