@@ -20,7 +20,7 @@ TRANSFORMER = {
 VARIANTS = {
     "attention_unet": (LEVELS, 32),
     "plain_unet": (STAGES, 8),
-    "residual_unet": (STAGES, 8),
+    "residual_unet": ({**STAGES, "residuals": (1, 1, 2)}, 8),
     "transunet": (TRANSFORMER, 32),
     "unet_plus_plus": (LEVELS, 32),
     "vnet": ({**LEVELS, "features": (3, 4, 4, 5, 6)}, 32),

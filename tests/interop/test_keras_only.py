@@ -22,7 +22,7 @@ NETWORKS = {  # patch, arguments
     "unet3d_19m": ((17, 19, 16), {}),
     "unet3d_2_5m": ((16, 19, 16), {}),
     "plain_unet": ((9, 16, 16), STAGES),
-    "residual_unet": ((8, 16, 16), STAGES),
+    "residual_unet": ((8, 16, 16), VARIANTS["residual_unet"][0]),
     "vnet": ((32, 48), VARIANTS["vnet"][0]),
     "unet_plus_plus": ((40, 35), VARIANTS["unet_plus_plus"][0]),
 }

@@ -7,6 +7,7 @@ have rows of the same length, the first is a run of the map's own rows, and noth
 position.
 """
 
+import functools
 import itertools
 import math
 from typing import Any
@@ -58,12 +59,30 @@ def kernel_gradient(x: Any, dy: Any, shape: Any, padding: str) -> Any:
     """
     import tensorflow as tf
 
-    *sizes, channels, filters = shape
+    x, dy = tf.convert_to_tensor(x), tf.convert_to_tensor(dy)
+    found = _function(tuple(shape[:-2]), padding, x.dtype.name)(x, dy)
+    return tf.ensure_shape(found, shape)
+
+
+@functools.cache
+def _function(sizes: tuple[int, ...], padding: str, dtype: str) -> Any:
+    """Of maps of any size, so that a network with many convolutions is traced in less time."""
+    import tensorflow as tf
+
+    maps = tf.TensorSpec([None] * (len(sizes) + 2), dtype)
+    compute = functools.partial(_kernel_gradient, sizes, padding)
+    return tf.function(compute, input_signature=[maps, maps], autograph=False)
+
+
+def _kernel_gradient(sizes: tuple[int, ...], padding: str, x: Any, dy: Any) -> Any:
+    import tensorflow as tf
+
     around = [((n - 1) // 2, n // 2) if padding == "SAME" else (0, 0) for n in sizes]
     behind = [(0, n - 1) for n in sizes[1:]]
     positions = list(itertools.product(*map(range, sizes)))
-    samples, length, *inner, _ = tf.unstack(tf.shape(x))
-    height = tf.shape(dy)[1]
+    samples, length, *inner, channels = tf.unstack(tf.shape(x))
+    _, height, *_, filters = tf.unstack(tf.shape(dy))
+    shape = tf.stack([*sizes, channels, filters])
     step = tf.maximum(1, AT_A_TIME // (math.prod(inner) * channels))
     steps = (height + step - 1) // step
 
