@@ -20,6 +20,7 @@ SIZES = {"unet2d_small": (32, 32), "unet3d_2_5m": (16, 16, 16), "transunet": (32
         pytest.param(name, made, marks=() if (name, made) in QUICK else pytest.mark.slow)
         for name in SIZES
         for made in ("built", "loaded", "compiled")
+        if (name, made) != ("transunet", "built")  # which is in those that are loaded and compiled
     ],
 )
 def test_onnxruntime_gives_the_same_logits(tmp_path, name, made):

@@ -20,9 +20,10 @@ def test_the_benchmark_of_a_gpu_walks_on_a_cpu_and_says_so(backend):
     """Channels first give the same logits, or a row says that they do not."""
     pytest.importorskip(backend)
     words = ["benchmarks/gpu.py", "--cpu", "--tiny", "--backend", backend]
+    quick = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # to compile
     done = subprocess.run(
         [sys.executable, *words], cwd=ROOT, capture_output=True, text=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", **quick},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert "On a CPU: these figures mean nothing about a GPU." in done.stdout
