@@ -79,6 +79,7 @@ def test_products_give_a_volumes_gradients_as_keras_does(padding, kernel, monkey
     """Two samples; both ends of the first axis and the middle; the last go is not full."""
     monkeypatch.setattr(products, "has_avx512", lambda: False)
     monkeypatch.setattr(products, "AT_A_TIME", 3 * 29 * 30 * 33)
+    monkeypatch.setattr(products, "_function", products._function.__wrapped__)  # not a traced one
     computed, own = [], products.kernel_gradient
     note = lambda *given: computed.append(given[2]) or own(*given)  # noqa: E731
     monkeypatch.setattr(products, "kernel_gradient", note)
@@ -152,6 +153,15 @@ def test_transposed_convolutions_are_keras_own(factors, bias, padding):
     assert "call" in vars(layer)
     for ours, keras_own in zip(computed(), before, strict=True):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-10, atol=1e-10)
+
+
+def test_products_of_all_convolutions_are_traced_once():
+    for channels, filters, size in [(3, 2, 5), (4, 4, 6), (2, 5, 7)]:
+        x, dy = tf.ones((2, size, size, channels)), tf.ones((2, size, size, filters))
+        shape = (3, 3, channels, filters)
+        assert products.kernel_gradient(x, dy, shape, "SAME").shape == shape
+    shared = products._function((3, 3), "SAME", "float32")
+    assert shared.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize("arguments", [{"kernel_size": 3}, {"dilation_rate": 2, "strides": 1}])

@@ -45,7 +45,8 @@ def load_keras(task: str = "", device: str | None = None, *, joins: bool = False
     if task and "keras" not in sys.modules:
         print(f"{_line(task)}: loading Keras ({keras_backend()}) ...", file=sys.stderr)
     with tensorflow_silenced():
-        with _nothing_collected(), _nothing_unused():
+        unused = [name for name in UNUSED if name != keras_backend()]
+        with _nothing_collected(), absent(*unused):
             import keras
 
         if not joins:
@@ -69,16 +70,6 @@ def _nothing_collected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-@contextmanager
-def _nothing_unused() -> Iterator[None]:
-    """Keras imports what it needs, and not what it only offers something for."""
-    if "keras" in sys.modules:
-        yield
-        return
-    with absent(*(name for name in UNUSED if name != keras_backend())):
-        yield
 
 
 def run(command: click.Command) -> None:
