@@ -47,7 +47,7 @@ def keras_model(name, x, y, remat):
     from unetzoo.training import compile_model, rematerialize
 
     model = compile_model(unetzoo.build(name, input_shape=x.shape[1:]))
-    model = rematerialize(model, remat)
+    model = rematerialize(model, remat) if remat else model
     faster = cache(lambda: for_prediction(model, x.shape[1:-1]))
     return lambda: model.train_on_batch(x, y), lambda: faster().predict_on_batch(x)
 

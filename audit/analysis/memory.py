@@ -13,7 +13,7 @@ from audit.tables import Row, Table
 from unetzoo.utils.checks import whole
 from unetzoo.utils.choices import REMAT
 from unetzoo.utils.text import aligned
-from unetzoo.utils.units import Call, units
+from unetzoo.utils.units import Call, is_heavy, units
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 MIB = 2**20
@@ -229,8 +229,7 @@ class _Maps:
 
     def copy(self, row: Row) -> int:
         """The bytes of the kernel's copy in the maps' dtype; 0 if that is its own dtype."""
-        kernels = sum(count for role, count in row.parameters.items() if "kernel" in role)
-        return 0 if self.bytes == FLOAT32 else self.bytes * kernels
+        return 0 if self.bytes == FLOAT32 else self.bytes * _kernels(row)
 
     def outputs(self) -> set[str]:
         """The calls that no other reads."""
@@ -296,17 +295,22 @@ def _units(table: Table, remat: str | None) -> dict[str, int]:
     if remat is None:
         return {}
     numbers = {row.key: number for number, row in enumerate(table)}
+    channels = {row.key: row.shape[-1] for row in table}
     calls = [
-        Call(
-            row.key,
-            row.sources,
-            positions(row.shape),
-            any("kernel" in role for role in row.parameters),
-        )
+        Call(row.key, row.sources, positions(row.shape), _is_heavy(row, channels[row.sources[0]]))
         for row in table
         if row.layer_class != "InputLayer"
     ]
     return {key: numbers[unit[-1]] for unit in units(calls, remat) for key in unit}
+
+
+def _is_heavy(row: Row, read: int) -> bool:
+    strides = row.settings.get("strides")
+    return is_heavy(row.layer_class, _kernels(row), read, row.shape[-1], strides)
+
+
+def _kernels(row: Row) -> int:
+    return sum(count for role, count in row.parameters.items() if "kernel" in role)
 
 
 def _saved(maps: _Maps, last: dict[str, int]) -> tuple[Saved, dict[int, Saved], tuple[str, ...]]:

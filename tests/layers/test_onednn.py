@@ -193,6 +193,28 @@ def test_a_step_changes_weights_as_keras_own(name, vectors):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_step_moves_no_kernel_and_leaves_nothing(rank, vectors):
+    """Kernels that move tear free memory to pieces, and what is left takes as much as they do."""
+    convolution = {2: keras.layers.Conv2D, 3: keras.layers.Conv3D}[rank]
+    inputs = x = keras.Input((*[8] * rank, 1))
+    for number, filters in enumerate((128, 128, 128, 2)):
+        x = convolution(filters, 3, padding="same", name=f"conv{number}")(x)
+    model = compile_model(keras.Model(inputs, x))
+    x, y = np.ones((1, *inputs.shape[1:])), np.ones((1, *inputs.shape[1:]))
+
+    def places():
+        kernels = [model.get_layer(f"conv{number}").kernel for number in (1, 2)]
+        return [np.frombuffer(kernel.value.read_value()).ctypes.data for kernel in kernels]
+
+    before, held = places(), tf.config.experimental.get_memory_info("CPU:0")["current"]
+    for _ in range(2):
+        model.train_on_batch(x, y)
+    left = tf.config.experimental.get_memory_info("CPU:0")["current"] - held
+    assert places() == before
+    assert left < 2**19  # bytes; a kernel in 2D has 2**19
+
+
 def test_open_sizes_and_files_stay(tmp_path, vectors):
     model = compile_model(unetzoo.build("unet2d_textbook", input_shape=(None, None, 1)))
     x = RNG.standard_normal((1, 32, 48, 1)).astype("float32")

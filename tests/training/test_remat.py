@@ -78,6 +78,31 @@ def computes_again(model):
     return getattr(vars(model).get("call"), "func", None) is remat._call
 
 
+LARGE = (*[2 * remat.LARGE // 128, 64], 3)  # a picture
+BY_ITSELF = BACKEND == "tensorflow"
+
+
+def test_only_large_patches_keep_few_maps_by_themselves(tmp_path):
+    """On TensorFlow's CPU; the file's network too, and one of open sizes with its patch."""
+    large, small = (
+        compile_model(build_small("plain_unet", input_shape=x)) for x in (LARGE, (64, 64, 3))
+    )
+    assert [computes_again(each) for each in (large, small)] == [BY_ITSELF, False]
+    large.save(tmp_path / "model.keras")
+    assert computes_again(unetzoo.load_model(tmp_path / "model.keras")) == BY_ITSELF
+    assert not computes_again(rematerialize(large, None))
+    for patch in ((64, 64), LARGE[:2]):
+        model = compile_model(build_small("plain_unet", input_shape=(None, None, 3)))
+        assert not computes_again(model)
+        assert computes_again(remat.keep_few(model, patch)) == (BY_ITSELF and patch == LARGE[:2])
+
+
+def test_networks_that_would_save_nothing_or_that_xla_compiles_keep_all():
+    assert not computes_again(compile_model(build_small("unet_plus_plus", input_shape=LARGE)))
+    model = build_small("plain_unet", input_shape=LARGE)
+    assert not computes_again(compile_model(model, jit_compile=BACKEND != "torch"))
+
+
 def test_what_cannot_work_is_one_sentence():
     with pytest.raises(ValueError, match="remat 'some': expected one of full, activations"):
         rematerialize(unetzoo.skeleton("unet2d_small"), "some")

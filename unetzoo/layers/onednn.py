@@ -27,6 +27,7 @@ from unetzoo.layers.slices import convolve_slices, is_sum_of_pictures, on_jax_cp
 VOLUMES = (keras.layers.Conv3D, Conv3D)
 CONVOLUTIONS = (keras.layers.Conv2D, Conv2D, *VOLUMES)
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+LARGE = 2**16  # numbers in a kernel; that of an image with few channels has fewer
 POOLINGS = (keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
 
 
@@ -46,12 +47,21 @@ def hasten(model: keras.Model) -> keras.Model:
     True
     """
     changes = {"torch": _suit_torch, "jax": _suit_xla}
-    if not model.jit_compile and keras.backend.backend() == "tensorflow" and not _gpus():
+    if on_cpu(model):
         changes["tensorflow"] = _suit_onednn
     if change := changes.get(keras.backend.backend()):
         for layer in model._flatten_layers():
             change(layer)
     return model
+
+
+def on_cpu(model: keras.Model) -> bool:
+    """Whether TensorFlow computes a network, on a CPU and without XLA."""
+    if model.jit_compile or keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
 
 
 def _suit_onednn(layer: Any) -> None:
@@ -93,12 +103,6 @@ def _suit_xla(layer: Any) -> None:
 def _normalize_exactly(layer: Any) -> None:
     if type(layer) is keras.layers.GroupNormalization and _is_instance_norm(layer):
         layer.call = functools.partial(_normalized, layer)
-
-
-def _gpus() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _is_plain(layer: Any) -> bool:
@@ -186,6 +190,8 @@ def _convolved(layer: Any, x: Any) -> Any:
     """The layer's output.
 
     The gradient of the kernel comes before that of the map, so that what it needs is free by then.
+    That of a large kernel is given after both: the optimizer would have to copy a kernel that is
+    still read.
     """
     import tensorflow as tf
 
@@ -218,6 +224,9 @@ def _convolved(layer: Any, x: Any) -> Any:
                 input_sizes=tf.shape(volume(x)), filter=volume(kernel, 0),
                 out_backprop=volume(dy), **how,
             )  # fmt: skip
+        if trainable and kernel.shape.num_elements() >= LARGE:
+            with tf.control_dependencies([dx]):  # which reads the kernel
+                dk = tf.identity(dk)
         return tf.squeeze(dx, 1) if flat else dx, dk, *db
 
     weights = [layer.kernel, layer.bias] if layer.use_bias else [layer.kernel]

@@ -107,6 +107,7 @@ def _kernel_gradient(sizes: tuple[int, ...], padding: str, x: Any, dy: Any) -> A
         found = tf.map_fn(product, places, fn_output_signature=dy.dtype, parallel_iterations=2)
         return number + 1, total + tf.reshape(found, shape)
 
-    begin = (tf.constant(0), tf.zeros(shape, dy.dtype))
+    zeros = tf.raw_ops.Empty(shape=shape, dtype=dy.dtype, init=True)  # tf.zeros would be held on
+    begin = (tf.constant(0), zeros)
     last = steps * samples
     return tf.while_loop(lambda number, _: number < last, add, begin, parallel_iterations=1)[1]

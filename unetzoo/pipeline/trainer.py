@@ -26,7 +26,7 @@ from unetzoo.training.distribution import ALONE, Team, share_statistics
 from unetzoo.training.epochs import ShowEpochs
 from unetzoo.training.freezing import freeze
 from unetzoo.training.history import read_history, waited_in_vain
-from unetzoo.training.remat import rematerialize
+from unetzoo.training.remat import keep_few, rematerialize
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
 from unetzoo.utils.text import write_text
@@ -274,7 +274,10 @@ def _fit(run: Run, data: TrainingData, team: Team) -> keras.Model:
     else:
         _reschedule(share_statistics(model), settings)
         print(f"resuming after epoch {done} of {settings.epochs}", file=sys.stderr)
-    rematerialize(model, settings.remat, settings.network_patch)
+    if settings.remat is None:
+        keep_few(model, settings.network_patch)
+    else:
+        rematerialize(model, settings.remat, settings.network_patch)
     validated = None if data.held_out is None else settings.validate_every
     with contextlib.closing(ShowEpochs(settings.network, validated)) as shown:
         callbacks = _callbacks(run, data, done, team)

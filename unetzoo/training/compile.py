@@ -14,6 +14,7 @@ from unetzoo.training.checks import check_optimizer
 from unetzoo.training.distribution import check_accumulation, share_statistics
 from unetzoo.training.loss_scaling import leave_out_skipped, scaled
 from unetzoo.training.optimizers import ByUpdates, adam, sgd
+from unetzoo.training.remat import keep_few
 from unetzoo.utils.checks import whole
 from unetzoo.utils.choices import LOSSES, RATES
 
@@ -38,8 +39,10 @@ def compile_model(
 
     Freeze layers before you call this: the optimizer is built for the weights that are trainable
     now. On TensorFlow and a CPU, convolutions are from here on computed in another way, which is
-    faster and gives the same result (``unetzoo.layers.onednn``). A network that computes in float16
-    gets Keras's loss scaling around the optimizer; a batch that overflows changes nothing.
+    faster and gives the same result (``unetzoo.layers.onednn``), and of large patches maps that are
+    cheap to compute again are not kept (``rematerialize``'s "activations"). A network that computes
+    in float16 gets Keras's loss scaling around the optimizer; a batch that overflows changes
+    nothing.
 
     Args:
         model: gives logits.
@@ -93,7 +96,7 @@ def compile_model(
         jit_compile=jit_compile,
     )
     build_state(model)
-    return tell_plainly(hasten(share_statistics(model)))
+    return tell_plainly(keep_few(hasten(share_statistics(model))))
 
 
 def _ignored(loss: Any, label: int | None) -> int | None:

@@ -18,10 +18,13 @@ import keras
 
 from unetzoo.layers import gradients
 from unetzoo.layers.letting_go import Calls, let_maps_go, nodes_of, packed
+from unetzoo.layers.onednn import on_cpu
 from unetzoo.utils.choices import REMAT
-from unetzoo.utils.units import Call, units
+from unetzoo.utils.units import Call, is_heavy, part_kept, units
 
 BACKEND = keras.backend.backend()
+LARGE = 2**17  # pixels of a patch: 51 cubed, 362 squared
+WORTH = 2 / 3  # part of the maps; UNet++, whose skips are many, keeps more and saves nothing
 
 
 def rematerialize(
@@ -34,8 +37,9 @@ def rematerialize(
     Args:
         model: a functional network, such as those of the zoo.
         mode: "full" keeps least, and computes nearly everything twice in the forward direction;
-            "activations" keeps the outputs of convolutions and the skips, and computes only what is
-            cheap again: norms, activations, poolings and joins. None: all maps are kept, as before.
+            "activations" keeps the outputs of most convolutions and the skips, and computes only
+            what is cheap again: norms, activations, poolings, joins, convolutions of an image with
+            few channels, and those that only enlarge a large map. None: all maps are kept.
         patch: sizes that it is trained on, for "full"; None for those of its input.
 
     Returns: the model itself.
@@ -62,6 +66,27 @@ def rematerialize(
     return model
 
 
+def keep_few(model: keras.Model, patch: Sequence[int] | None = None) -> keras.Model:
+    """Let a network compute "activations" again where that saves memory and costs no time.
+
+    That is on TensorFlow and a CPU, with large patches: with smaller ones the libraries take more
+    memory than the maps, and the first step would take longer. ``rematerialize`` has its own say.
+
+    Args:
+        model: a compiled network.
+        patch: sizes that it is trained on; None for those of its input.
+
+    Returns: the model itself.
+    """
+    if on_cpu(model) and hasattr(model, "_nodes_by_depth"):
+        sizes = model.inputs[0].shape[1:-1] if patch is None else tuple(patch)
+        if None not in sizes and math.prod(sizes) >= LARGE:
+            nodes = _nodes(model)
+            if part_kept(_calls(nodes, _sizes(model, nodes, sizes))) < WORTH:
+                rematerialize(model, "activations")
+    return model
+
+
 def _call(
     model: Any, plain: Any, parts: Sequence["_Part"], inputs: Any,
     training: bool | None = None, mask: Any = None, **context: Any,
@@ -79,19 +104,10 @@ def _call(
 
 
 def _planned(model: Any, mode: str, patch: Sequence[int] | None) -> list["_Part"]:
-    nodes = {str(number): node for number, node in enumerate(nodes_of(model))}
-    makers = {id(x): key for key, node in nodes.items() for x in node.outputs}
+    nodes = _nodes(model)
     sizes = _sizes(model, nodes, patch) if mode == "full" else dict.fromkeys(nodes, 0)
-    calls = [
-        Call(
-            key,
-            tuple(makers[id(x)] for x in node.input_tensors if id(x) in makers),
-            sizes[key],
-            any("kernel" in weight.path for weight in getattr(node.operation, "weights", [])),
-        )
-        for key, node in nodes.items()
-    ]
-    numbers = {key: number for number, unit in enumerate(units(calls, mode)) for key in unit}
+    grouped = units(_calls(nodes, sizes), mode)
+    numbers = {key: number for number, unit in enumerate(grouped) for key in unit}
     wanted = {id(x) for x in model.outputs}
     parts: list[_Part] = []
     for number, keys in reversed([(n, list(k)) for n, k in groupby(nodes, key=numbers.get)]):
@@ -99,6 +115,27 @@ def _planned(model: Any, mode: str, patch: Sequence[int] | None) -> list["_Part"
         parts.insert(0, kind([nodes[key] for key in keys], wanted))
         wanted.update(parts[0].reads)
     return parts
+
+
+def _nodes(model: Any) -> dict[str, Any]:
+    return {str(number): node for number, node in enumerate(nodes_of(model))}
+
+
+def _calls(nodes: dict[str, Any], sizes: dict[str, int]) -> list[Call]:
+    makers = {id(x): key for key, node in nodes.items() for x in node.outputs}
+    calls = []
+    for key, node in nodes.items():
+        sources = tuple(makers[id(x)] for x in node.input_tensors if id(x) in makers)
+        calls.append(Call(key, sources, sizes[key], _is_heavy(node)))
+    return calls
+
+
+def _is_heavy(node: Any) -> bool:
+    layer = node.operation
+    weights = [weight for weight in getattr(layer, "weights", []) if "kernel" in weight.path]
+    kernel = sum(math.prod(weight.shape) for weight in weights)
+    read, made = (x.shape[-1] for x in (node.input_tensors[0], node.outputs[0]))
+    return is_heavy(type(layer).__name__, kernel, read, made, getattr(layer, "strides", None))
 
 
 def _sizes(model: Any, nodes: dict[str, Any], patch: Sequence[int] | None) -> dict[str, int]:

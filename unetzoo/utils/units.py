@@ -1,10 +1,12 @@
 """Which layers a training step computes again together, instead of keeping their maps."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 GROWTH = 1.25  # from one limit that is tried to the next
+DEAR = 128  # products for each number that is made; a convolution of pictures 3 x 3 of 64 has 576
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Call:
         key: its name.
         sources: the keys of the calls it reads.
         size: numbers in the map that it makes for one sample; 0 for a view of another map.
-        heavy: whether it has a kernel, as convolutions and dense layers have.
+        heavy: whether it is dear to compute again, as most convolutions are (``is_heavy``).
     """
 
     key: str
@@ -24,16 +26,44 @@ class Call:
     heavy: bool
 
 
+def is_heavy(
+    layer_class: str, kernel: int, read: int, made: int, strides: Sequence[int] | None
+) -> bool:
+    """Whether a layer is dear to compute again, or its map no larger than the one it reads.
+
+    Convolutions of an image with few channels are cheap, and those that only enlarge a large map.
+
+    Args:
+        layer_class: its Keras class.
+        kernel: the numbers in its kernels; 0 for a layer without.
+        read: the channels that it reads.
+        made: those that it makes.
+        strides: of a convolution.
+
+    >>> is_heavy("Conv2D", 3 * 3 * 64 * 64, 64, 64, (1, 1))
+    True
+    >>> is_heavy("Conv2DTranspose", 2 * 2 * 128 * 64, 128, 64, (2, 2))
+    False
+    """
+    if "Conv" not in layer_class:
+        return kernel > 0
+    pixels = math.prod(strides or ())
+    enlarges = "Transpose" in layer_class
+    products = kernel / made / (pixels if enlarges else 1)  # for each number that is made
+    growth = made / read * (pixels if enlarges else 1 / pixels)
+    return products > DEAR or growth < 2
+
+
 def units(calls: Sequence[Call], mode: str) -> list[list[str]]:
     """The calls of a network in groups, each of which keeps only the maps it reads.
 
     Args:
         calls: without the inputs, in an order in which they can run.
         mode: "activations": a unit ends with a heavy call, or with a map that is read elsewhere as
-            well, as skips are; so norms, activations, poolings and joins are computed again, and
-            convolutions are not. A call alone is no unit. "full": the units for which the maps kept
-            and those of the unit that is computed again take least memory; all but the last
-            convolution of each are computed again.
+            well, as skips are; so norms, activations, poolings, joins and cheap convolutions are
+            computed again, and others are not. A call alone is no unit. "full": the units for which
+            the maps kept and those of the unit that is computed again take least memory; all but
+            the last convolution of each are computed again.
 
     Returns: the keys of each unit's calls, in order. Calls in no unit keep their maps as usual.
     Source: Chen et al. 2016, arXiv 1604.06174, algorithm 3, for "full".
@@ -49,6 +79,17 @@ def units(calls: Sequence[Call], mode: str) -> list[list[str]]:
         least = min(_tried(calls), key=lambda tried: (_peak(calls, tried), tried[-1]))
         groups = _grouped(calls, least)
     return [[call.key for call in unit] for unit in groups]
+
+
+def part_kept(calls: Sequence[Call]) -> float:
+    """The part of a network's maps that "activations" keeps, at the step's peak.
+
+    >>> a, b = Call("conv", (), 8, True), Call("norm", ("conv",), 8, False)
+    >>> c, d = Call("relu", ("norm",), 8, False), Call("head", ("relu",), 2, True)
+    >>> round(part_kept([a, b, c, d]), 2)
+    1.0
+    """
+    return _peak(calls, _by_kernel(calls)) / _peak(calls, range(len(calls)))
 
 
 def _grouped(calls: Sequence[Call], numbers: Sequence[int]) -> list[list[Call]]:
