@@ -295,18 +295,18 @@ def _units(table: Table, remat: str | None) -> dict[str, int]:
     if remat is None:
         return {}
     numbers = {row.key: number for number, row in enumerate(table)}
-    channels = {row.key: row.shape[-1] for row in table}
+    channels = {row.key: positions((None, row.shape[-1])) for row in table}
     calls = [
-        Call(row.key, row.sources, positions(row.shape), _is_heavy(row, channels[row.sources[0]]))
+        Call(row.key, row.sources, positions(row.shape), _is_heavy(row, channels))
         for row in table
         if row.layer_class != "InputLayer"
     ]
     return {key: numbers[unit[-1]] for unit in units(calls, remat) for key in unit}
 
 
-def _is_heavy(row: Row, read: int) -> bool:
-    strides = row.settings.get("strides")
-    return is_heavy(row.layer_class, _kernels(row), read, row.shape[-1], strides)
+def _is_heavy(row: Row, channels: dict[str, int]) -> bool:
+    read, made = channels[row.sources[0]], channels[row.key]
+    return is_heavy(row.layer_class, _kernels(row), read, made, row.settings.get("strides"))
 
 
 def _kernels(row: Row) -> int:
