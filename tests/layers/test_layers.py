@@ -66,6 +66,12 @@ def test_crop_to_multiple_keeps_the_start(size, multiple):
     assert expected.shape == layer.compute_output_shape(x.shape)
 
 
+def test_a_map_that_has_the_size_is_not_copied():
+    x = keras.ops.ones((1, 8, 4, 2))
+    for found in (PadToMatch()(x, x), CropToMatch()(x, x), CropToMultiple(4)(x)):
+        assert found is x
+
+
 @few
 @given(
     size=st.tuples(st.integers(1, 6), st.integers(1, 6)),

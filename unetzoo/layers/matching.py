@@ -15,6 +15,10 @@ def _are_names(sizes: Iterable[Any]) -> bool:
     return named and keras.backend.backend() == "jax"
 
 
+def _are_known(sizes: Iterable[Any]) -> bool:
+    return all(isinstance(size, int) for size in sizes)
+
+
 def _placed(x: Any, sizes: Iterable[Any], starts: Iterable[Any]) -> Any:
     """A map of other sizes, cut from a start in it; zeros where it has no voxels.
 
@@ -51,13 +55,12 @@ class PadToMatch(keras.layers.Layer):
         if _are_names(sizes + targets):
             starts = [-((new - old) // 2) for old, new in zip(sizes, targets, strict=True)]
             return _placed(x, targets, starts)
+        if _are_known(sizes + targets) and sizes == targets:
+            return x  # no copy
         before_after = [(0, 0)]
         for size, target in zip(sizes, targets, strict=True):
             gap = target - size
             before_after.append((gap // 2, gap - gap // 2))
-        known = all(isinstance(n, int) for sides in before_after for n in sides)
-        if known and not any(map(any, before_after)):
-            return x  # no copy
         return ops.pad(x, [*before_after, (0, 0)])
 
     def compute_output_shape(self, x_shape: Shape, reference_shape: Shape) -> Shape:
@@ -120,6 +123,8 @@ class CropToMatch(keras.layers.Layer):
         starts = [(size - target) // 2 for size, target in zip(sizes, targets, strict=True)]
         if _are_names(sizes + targets):
             return _placed(x, targets, starts)
+        if _are_known(sizes + targets) and sizes == targets:
+            return x  # no copy, nor one of its gradient
         window = [slice(None)]
         for start, target in zip(starts, targets, strict=True):
             window.append(slice(start, start + target))
@@ -155,6 +160,8 @@ class CropToMultiple(keras.layers.Layer):
         if _are_names(sizes):
             whole = [size // self.multiple * self.multiple for size in sizes]
             return _placed(x, whole, [0] * len(whole))
+        if _are_known(sizes) and not any(size % self.multiple for size in sizes):
+            return x  # no copy, nor one of its gradient
         window = [slice(0, size - size % self.multiple) for size in sizes]
         return x[(slice(None), *window)]
 
