@@ -156,6 +156,39 @@ def test_transposed_convolutions_are_keras_own(factors, bias, padding):
         np.testing.assert_allclose(ours, keras_own, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("size", "factors"), [((4, 3), (2, 3)), ((4, 3, 2), (2, 2, 2)), ((2, 3, 4), (3, 1, 2))], ids=str
+)
+def test_pixels_are_repeated_as_keras_repeats_them(size, factors):
+    x = tf.constant(RNG.standard_normal((2, *size, 3)), "float32")
+    kind = {2: keras.layers.UpSampling2D, 3: keras.layers.UpSampling3D}[len(size)]
+    layer = kind(factors)
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+
+    def computed():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = keras.ops.sum(y**3 * np.arange(tf.size(y)).reshape(y.shape))
+        return y, tape.gradient(loss, x)
+
+    before = computed()
+    onednn.hasten(model)
+    assert "call" in vars(layer)
+    np.testing.assert_array_equal(computed()[0], before[0])
+    np.testing.assert_allclose(computed()[1], before[1], rtol=1e-5, atol=1e-4)
+
+
+def test_other_upsamplings_and_open_sizes_stay_keras_own():
+    layer = keras.layers.UpSampling2D(interpolation="bilinear")
+    onednn.hasten(keras.Sequential([keras.Input((8, 8, 4)), layer]))
+    assert "call" not in vars(layer)
+    layer = keras.layers.UpSampling2D()
+    model = onednn.hasten(keras.Sequential([keras.Input((None, None, 1)), layer]))
+    through = tf.function(model, input_signature=[tf.TensorSpec((None, None, None, 1))])
+    assert through(tf.ones((1, 3, 4, 1))).shape == (1, 6, 8, 1)
+
+
 def test_products_of_all_convolutions_are_traced_once():
     for channels, filters, size in [(3, 2, 5), (4, 4, 6), (2, 5, 7)]:
         x, dy = tf.ones((2, size, size, channels)), tf.ones((2, size, size, filters))

@@ -4,7 +4,7 @@ TensorFlow passes the kernel of a 3D convolution to oneDNN in the order that sui
 of a 2D convolution as it is stored. So a picture is treated as a volume one voxel deep: the same
 sums take half the time with AVX2, and a tenth less with AVX-512. A transposed convolution whose
 kernel is as large as its stride is one matrix product whose result is reordered. Without AVX-512
-the gradient of a kernel is computed in ``products``.
+the gradient of a kernel is computed in ``products``. Pixels are repeated by joining rows.
 
 For a mean TensorFlow adds voxel by voxel, in float32; that of 128 x 128 x 128 voxels can be wrong
 by a thousandth. So instance norms take it axis by axis, which is as fast, and as exact as PyTorch.
@@ -12,6 +12,7 @@ PyTorch's layers are in ``on_torch``, jax's in ``slices``.
 """
 
 import functools
+import math
 from typing import Any
 
 import keras
@@ -27,6 +28,7 @@ from unetzoo.layers.slices import convolve_slices, is_sum_of_pictures, on_jax_cp
 VOLUMES = (keras.layers.Conv3D, Conv3D)
 CONVOLUTIONS = (keras.layers.Conv2D, Conv2D, *VOLUMES)
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+REPEATING = (keras.layers.UpSampling2D, keras.layers.UpSampling3D)
 LARGE = 2**16  # numbers in a kernel; that of an image with few channels has fewer
 POOLINGS = (keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
 
@@ -70,6 +72,8 @@ def _suit_onednn(layer: Any) -> None:
         layer.call = functools.partial(_convolved, layer)
     elif type(layer) in TRANSPOSED and _only_enlarges(layer) and _is_full_precision(layer):
         layer.call = functools.partial(_enlarged, layer)
+    elif _repeats(layer):
+        layer.call = functools.partial(_repeated, layer)
     elif _is_batch_norm(layer):
         layer.call = functools.partial(_normalized_by_batch, layer)
     elif _is_leaky(layer):
@@ -130,6 +134,36 @@ def _is_full_precision(layer: Any) -> bool:
     return layer.compute_dtype in ("float32", "float64")
 
 
+def _repeats(layer: Any) -> bool:
+    """Whether it gives each pixel of a map several times, in float32, which TensorFlow can pool."""
+    if type(layer) not in REPEATING or layer.compute_dtype != "float32":
+        return False
+    nearest = getattr(layer, "interpolation", "nearest") == "nearest"
+    return nearest and layer.data_format == "channels_last"
+
+
+def _repeated(layer: Any, x: Any) -> Any:
+    """The layer's output, by joins of whole rows; Keras splits the map into each of its planes."""
+    import tensorflow as tf
+
+    factors, sizes, channels = layer.size, x.shape[1:-1], x.shape[-1]
+    if None in x.shape[1:]:
+        return type(layer).call(layer, x)
+    larger = [size * factor for size, factor in zip(sizes, factors, strict=True)]
+
+    def forward(y: Any) -> tuple[Any, ...]:
+        for axis in reversed(range(len(sizes))):
+            row = math.prod(larger[axis + 1 :]) * channels
+            y = tf.concat([tf.reshape(y, (-1, row))] * factors[axis], 1)
+        return (tf.reshape(y, (-1, *larger, channels)),)
+
+    def backward(inputs: Any, outputs: Any, dy: Any) -> tuple[Any, ...]:
+        pool = {2: tf.nn.avg_pool2d, 3: tf.nn.avg_pool3d}[len(sizes)]
+        return (pool(dy, factors, factors, "VALID") * float(math.prod(factors)),)
+
+    return with_gradient(forward, backward, x)[0]
+
+
 def _enlarged(layer: Any, x: Any) -> Any:
     """The layer's output: each pixel's channels times the kernel are a block of pixels."""
     kernel = keras.ops.reshape(layer.kernel, (-1, layer.kernel.shape[-1]))
@@ -150,9 +184,8 @@ def _is_instance_norm(layer: Any) -> bool:
 
 def _normalized(layer: Any, x: Any) -> Any:
     """The layer's output, in float32 at least, as Keras computes it."""
-    ones = keras.ops.ones(x.shape[-1])
-    gamma = layer.gamma if layer.scale else ones
-    beta = layer.beta if layer.center else keras.ops.zeros_like(ones)
+    gamma = layer.gamma if layer.scale else keras.ops.ones(x.shape[-1])
+    beta = layer.beta if layer.center else keras.ops.zeros(x.shape[-1])
     y = _norms().instance_norm(layer.epsilon, x, gamma, beta)
     return keras.ops.cast(y, layer.compute_dtype)
 
@@ -175,9 +208,8 @@ def _normalized_by_batch(layer: Any, x: Any, training: Any = None, mask: Any = N
     own = training and layer.trainable and mask is None
     if not own or layer.synchronized:  # which it may have become since, for several devices
         return type(layer).call(layer, x, training=training, mask=mask)
-    ones = keras.ops.ones(x.shape[-1])
-    gamma = layer.gamma if layer.scale else ones
-    beta = layer.beta if layer.center else keras.ops.zeros_like(ones)
+    gamma = layer.gamma if layer.scale else keras.ops.ones(x.shape[-1])
+    beta = layer.beta if layer.center else keras.ops.zeros(x.shape[-1])
     y, *statistics = _norms().batch_norm(layer.epsilon, x, gamma, beta)
     moving = layer.moving_mean, layer.moving_variance
     for kept, found in zip(moving, statistics, strict=True):

@@ -88,7 +88,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "precision": (lambda policy: policy in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
     "remat": (
         lambda mode: mode is None or mode in REMAT,
-        f"one of {', '.join(REMAT)}, or None to keep all maps",
+        f"one of {', '.join(REMAT)}, or None",
     ),
     **dict.fromkeys(
         ("boundary_weights", "augment", "batch_dice"),

@@ -60,7 +60,8 @@ class Settings:
         loss: as in ``unetzoo.losses.make_loss``; the held-out Dice and the report stay as they are.
         batch_dice: whether the loss's Dice is that of a whole batch, as if it were one patch.
         accumulate: as in ``unetzoo.training.make_optimizer``.
-        remat: as in ``unetzoo.training.rematerialize``: "full", "activations" or None.
+        remat: as in ``unetzoo.training.rematerialize``: "full" or "activations"; None leaves it to
+            ``compile_model``.
         precision: a Keras dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
         augment: whether to augment the patches.
         patience: epochs without a better held-out Dice after which the run ends, or None.
