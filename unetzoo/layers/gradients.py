@@ -228,7 +228,7 @@ def _raised(x: Any) -> Any:
     return keras.ops.cast(x, keras.backend.result_type(x.dtype.name, "float32"))
 
 
-def _norm_gradients(over_batch: bool, inputs: Any, *others: Any) -> list[Any]:
+def _norm_gradients(over_batch: bool, inputs: Any, *others: Any) -> tuple[Any, ...]:
     """Of a norm's map, gamma and beta, from these, its mean, its scale and the gradient."""
     import tensorflow as tf
 
@@ -237,7 +237,7 @@ def _norm_gradients(over_batch: bool, inputs: Any, *others: Any) -> list[Any]:
     found = _traced_norm_gradients(over_batch, kinds)(*given)
     for gradient, of in zip(found, inputs, strict=True):
         gradient.set_shape(of.shape)
-    return list(found)
+    return tuple(found)
 
 
 @functools.cache
