@@ -107,13 +107,12 @@ def load_model(path: "str | PathLike[str]", compile: bool = True) -> "keras.Mode
 
     from unetzoo.layers.onednn import hasten
     from unetzoo.losses.stray_labels import tell_plainly
-    from unetzoo.training.remat import keep_few
 
     with reading_model(path), _policy_of(config):
         _check_needed(config, path)
         model = keras.models.load_model(path, compile=compile, safe_mode=True)
         model = tell_plainly(called(model))
-    return keep_few(hasten(model)) if model.compiled else model
+    return hasten(model) if model.compiled else model
 
 
 @contextmanager
