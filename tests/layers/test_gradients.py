@@ -11,7 +11,6 @@ import torch
 from torch_weights import channels_first, channels_last
 
 from unetzoo.layers import LeakyReLU
-from unetzoo.layers import gradients as module
 from unetzoo.layers.gradients import again, batch_norm, instance_norm, leaky_relu
 from unetzoo.layers.onednn import hasten
 
@@ -76,19 +75,6 @@ def test_norms_and_leaky_relus_have_pytorchs_gradients(way):
     found = WAYS[way](*map(tf.constant, (x, gamma, beta)))
     for ours, theirs in zip(found, pytorchs(x, gamma, beta), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
-
-
-def test_gradients_of_all_norms_are_traced_once():
-    for size, channels in ((4, 3), (5, 2)):
-        x = tf.ones((2, size, size, channels))
-        weights = [x, tf.ones(channels), tf.zeros(channels)]
-        found = tf.function(gradients).get_concrete_function(*weights).outputs
-        assert [each.shape for each in found] == [each.shape for each in weights]
-    for over_batch, mean in ((False, (4, "float32")), (True, (1, "float32"))):
-        map_, weight = (4, "float32"), (1, "float32")
-        kinds = (map_, weight, weight, mean, mean, map_)
-        traced = module._traced_norm_gradients(over_batch, kinds)
-        assert traced.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize("arguments", [{}, {"scale": False}, {"center": False}], ids=str)

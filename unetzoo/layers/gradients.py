@@ -6,7 +6,6 @@ three and a quarter maps; here they hold two, what goes in and what comes out, a
 gradient of a batch norm made five maps at a time, here three.
 """
 
-import functools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -195,7 +194,7 @@ def instance_norm(epsilon: float, x: Any, gamma: Any, beta: Any) -> Any:
 
     def backward(inputs: Any, outputs: Any, dy: Any) -> tuple[Any, ...]:
         _, mean, scale = outputs
-        return _norm_gradients(False, inputs, mean, scale, dy)
+        return _norm_gradients(inputs, mean, scale, dy, mean_of)
 
     return with_gradient(forward, backward, x, gamma, beta)[0]
 
@@ -219,7 +218,8 @@ def batch_norm(epsilon: float, x: Any, gamma: Any, beta: Any) -> tuple[Any, Any,
 
     def backward(inputs: Any, outputs: Any, dy: Any) -> tuple[Any, ...]:
         _, mean, variance = outputs
-        return _norm_gradients(True, inputs, mean, tf.math.rsqrt(variance + epsilon), dy)
+        scale = tf.math.rsqrt(variance + epsilon)
+        return _norm_gradients(inputs, mean, scale, dy, lambda x: tf.reduce_mean(mean_of(x), 0))
 
     return with_gradient(forward, backward, x, gamma, beta)
 
@@ -228,38 +228,20 @@ def _raised(x: Any) -> Any:
     return keras.ops.cast(x, keras.backend.result_type(x.dtype.name, "float32"))
 
 
-def _norm_gradients(over_batch: bool, inputs: Any, *others: Any) -> tuple[Any, ...]:
-    """Of a norm's map, gamma and beta, from these, its mean, its scale and the gradient."""
+def _norm_gradients(
+    inputs: Any, mean: Any, scale: Any, dy: Any, mean_over: Callable[[Any], Any]
+) -> tuple[Any, ...]:
+    """Of a norm's map, gamma and beta; ``mean_over`` is the mean over what has one mean."""
     import tensorflow as tf
 
-    given = [tf.convert_to_tensor(each) for each in (*inputs, *others)]
-    kinds = tuple((len(each.shape), each.dtype.name) for each in given)
-    found = _traced_norm_gradients(over_batch, kinds)(*given)
-    for gradient, of in zip(found, inputs, strict=True):
-        gradient.set_shape(of.shape)
-    return tuple(found)
-
-
-@functools.cache
-def _traced_norm_gradients(over_batch: bool, kinds: tuple[tuple[int, str], ...]) -> Any:
-    """For maps of any size, so that a network with many norms is traced in less time."""
-    import tensorflow as tf
-
-    specs = [tf.TensorSpec([None] * rank, dtype) for rank, dtype in kinds]
-
-    def mean_over(x: Any) -> Any:  # what has one mean
-        return tf.reduce_mean(mean_of(x), 0) if over_batch else mean_of(x)
-
-    def compute(given: Any, gamma: Any, beta: Any, mean: Any, scale: Any, dy: Any) -> Any:
-        x, dy = _raised(given) - mean, _raised(dy)
-        shift, along = mean_over(dy), mean_over(dy * x) * scale
-        dx = (dy - shift - x * (along * scale)) * (scale * tf.cast(gamma, x.dtype))
-        count = tf.cast(tf.size(x) / tf.size(along), x.dtype)
-        axes = list(range(len(along.shape) - 1))
-        dgamma, dbeta = (tf.reduce_sum(part, axes) * count for part in (along, shift))
-        return tf.cast(dx, given.dtype), tf.cast(dgamma, gamma.dtype), tf.cast(dbeta, beta.dtype)
-
-    return tf.function(compute, input_signature=specs, autograph=False)
+    given, gamma, beta = inputs
+    x, dy = _raised(given) - mean, _raised(dy)
+    shift, along = mean_over(dy), mean_over(dy * x) * scale
+    dx = (dy - shift - x * (along * scale)) * (scale * tf.cast(gamma, x.dtype))
+    count = tf.size(x) / tf.size(along)
+    totals = (tf.reduce_sum(tf.reshape(part, (-1, x.shape[-1])), 0) for part in (along, shift))
+    dgamma, dbeta = (total * tf.cast(count, x.dtype) for total in totals)
+    return tf.cast(dx, given.dtype), tf.cast(dgamma, gamma.dtype), tf.cast(dbeta, beta.dtype)
 
 
 def mean_of(x: Any) -> Any:
