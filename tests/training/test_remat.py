@@ -78,7 +78,7 @@ def computes_again(model):
     return getattr(vars(model).get("call"), "func", None) is remat._call
 
 
-LARGE = (*[2 * remat.LARGE // 128, 64], 3)  # a picture
+LARGE = (2 * remat.LARGE // 128, 64, 3)  # a picture
 BY_ITSELF = BACKEND == "tensorflow"
 
 
@@ -99,6 +99,16 @@ def test_networks_that_would_save_nothing_or_that_xla_compiles_keep_all():
     assert not computes_again(compile_model(build_small("unet_plus_plus", input_shape=LARGE)))
     model = build_small("plain_unet", input_shape=LARGE)
     assert not computes_again(compile_model(model, jit_compile=BACKEND != "torch"))
+
+
+def test_other_networks_stay_as_they_are():
+    """One that reads numbers beside a picture, and one with channels first and open sizes."""
+    inputs = [keras.Input(LARGE), keras.Input((8,))]
+    y = keras.layers.Conv2D(2, 3)(inputs[0]) + keras.layers.Dense(2)(inputs[1])[:, None, None]
+    assert not computes_again(compile_model(keras.Model(inputs, y)))
+    x = keras.Input((3, None, None))
+    y = keras.layers.Conv2D(4, 3, data_format="channels_first")(x)
+    assert computes_again(rematerialize(keras.Model(x, y), "activations"))
 
 
 def test_what_cannot_work_is_one_sentence():

@@ -38,7 +38,7 @@ def test_convolutions_of_an_image_and_large_maps_are_cheap():
 
 
 def test_part_of_the_maps_that_is_kept():
-    """By hand: conv1, conv2 and the last unit with its two maps, of all eight."""
+    """By hand: of ten maps the first three convolutions', and those of the last unit."""
     calls = [Call("conv1", (), 8, True)]
     for number in (1, 2, 3):
         calls += [

@@ -73,12 +73,12 @@ def keep_few(model: keras.Model, patch: Sequence[int] | None = None) -> keras.Mo
     memory than the maps, and the first step would take longer. ``rematerialize`` has its own say.
 
     Args:
-        model: a compiled network.
+        model: a compiled network; one of several inputs stays as it is.
         patch: sizes that it is trained on; None for those of its input.
 
     Returns: the model itself.
     """
-    if on_cpu(model) and hasattr(model, "_nodes_by_depth"):
+    if on_cpu(model) and hasattr(model, "_nodes_by_depth") and len(model.inputs) == 1:
         sizes = model.inputs[0].shape[1:-1] if patch is None else tuple(patch)
         if None not in sizes and math.prod(sizes) >= LARGE:
             nodes = _nodes(model)
@@ -135,6 +135,8 @@ def _is_heavy(node: Any) -> bool:
     weights = [weight for weight in getattr(layer, "weights", []) if "kernel" in weight.path]
     kernel = sum(math.prod(weight.shape) for weight in weights)
     read, made = (x.shape[-1] for x in (node.input_tensors[0], node.outputs[0]))
+    if read is None or made is None:  # channels first
+        return kernel > 0
     return is_heavy(type(layer).__name__, kernel, read, made, getattr(layer, "strides", None))
 
 
