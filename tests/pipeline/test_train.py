@@ -5,14 +5,16 @@ import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import keras
 import numpy as np
 import pytest
-from commands import command
+from commands import all_started, command
 from PIL import Image
 from small_runs import interrupted, losses, settings
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import unetzoo
 from unetzoo.data.preprocessing import jobs
@@ -25,6 +27,8 @@ from unetzoo.pipeline.run import Run, Settings, settings_at
 from unetzoo.pipeline.trainer import train
 from unetzoo.training import remat
 from unetzoo.training.history import read_history
+from unetzoo.training.tensorboard import LogToTensorBoard
+from unetzoo.utils.files import WriteError
 
 # === What a run leaves ===
 
@@ -63,16 +67,42 @@ def test_the_record_holds_what_it_takes_to_repeat_the_run(small_run, small_data)
 
 
 def test_tensorboard_can_read_what_was_logged(small_run):
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    found = {}
+    found, rows = {}, read_history(small_run)
     for part in ("train", "validation"):
         events = EventAccumulator(str(small_run / "tensorboard" / part))
         events.Reload()
-        found[part] = events
-    assert [event.step for event in found["train"].Tensors("epoch_loss")] == [0, 1, 2, 3]
-    assert [event.step for event in found["validation"].Tensors("epoch_dice")] == [1, 3]
+        found[part] = {
+            name: [(event.step, event.value) for event in events.Scalars(name)]
+            for name in events.Tags()["scalars"]
+        }
+    for name in ("loss", "dice", "dice_1", "learning_rate"):
+        expected = [(n, pytest.approx(row[name])) for n, row in enumerate(rows)]
+        assert found["train"][f"epoch_{name}"] == expected
+    expected = [(n, pytest.approx(rows[n]["val_dice"])) for n in (1, 3)]
+    assert found["validation"]["epoch_dice"] == expected
+    assert "epoch_loss" not in found["validation"]  # which whole cases do not have
+
+
+def test_tensorboard_is_told_where_there_is_no_room(tmp_path):
+    (tmp_path / "tensorboard").write_text("")
+    log = LogToTensorBoard(tmp_path / "tensorboard")
+    log.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.1)))
+    with pytest.raises(WriteError, match="tensorboard is not a folder"):
+        log.on_epoch_end(0, {"loss": 1.0})
+
+
+def test_on_torch_no_command_loads_tensorflow(small_data, tmp_path, monkeypatch):
+    """It is installed, and Keras would look for it: for seeds, for copies and for files."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    words = ["--network", "unet2d_small", "--patch", "32,32", "--epochs", "1", "--steps", "1"]
+    run, image = tmp_path / "run", small_data / "images" / "case_000.png"
+    lines = [
+        ("train", "--data", small_data, "--out", run, *words),
+        ("predict", run, image, "-o", tmp_path / "masks"),
+        ("export", run, "--format", "keras", "-o", tmp_path / "exported"),
+    ]
+    ended = all_started("unetzoo", lines)
+    assert [(code, "tensorflow" in heavy) for code, heavy, _, _ in ended] == [(0, False)] * 3
 
 
 def test_the_zoo_is_what_a_run_trains(small_run):

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from unetzoo.training.epochs import ShowEpochs
 from unetzoo.training.freezing import freeze
 from unetzoo.training.history import read_history, waited_in_vain
 from unetzoo.training.remat import keep_few, rematerialize
+from unetzoo.training.tensorboard import LogToTensorBoard
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
 from unetzoo.utils.text import write_text
@@ -322,6 +322,4 @@ def _callbacks(
     ]
     if settings.patience:
         callbacks.append(StopEarly(folder, MONITOR, settings.patience))
-    if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
-        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
-    return [*callbacks, *together]
+    return [*callbacks, LogToTensorBoard(folder / "tensorboard"), *together]

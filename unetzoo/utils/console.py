@@ -21,8 +21,8 @@ from unetzoo.utils.kernels import keras_backend
 from unetzoo.utils.quiet import tensorflow_silenced
 from unetzoo.utils.text import printable, shortened
 
-# Keras imports them where they are installed, for what no command uses; they take two seconds.
-UNUSED = ("jax", "matplotlib", "pandas", "sklearn")
+# Keras imports them where they are installed, for what no command uses; they take seconds.
+UNUSED = ("jax", "matplotlib", "pandas", "sklearn", "tensorflow")
 
 # Parts of the backends' own errors for a full disk or a read-only folder.
 UNWRITTEN = ("No space left on device", "Read-only file system", "Permission denied")
@@ -48,7 +48,10 @@ def load_keras(task: str = "", device: str | None = None, *, joins: bool = False
         unused = [name for name in UNUSED if name != keras_backend()]
         with _nothing_collected(), absent(*unused):
             import keras
+            import numpy as np
 
+            # On every backend Keras looks for TensorFlow when it first copies a layer, once.
+            keras.saving.serialize_keras_object(np.zeros(1))
         if not joins:
             keras.ops.zeros(())  # its first operation prints a line too
     if device is not None and not joins:
