@@ -1,9 +1,13 @@
-"""How fast the commands start that need no Keras: each in a process of its own, medians of 5.
+"""How fast the commands start: each in a process of its own, medians of 5.
 
-python benchmarks/startup.py
+    python benchmarks/startup.py [backends]
+
+Those that need no Keras; with "backends" those that do, on each backend: a network is trained for a
+single step and validated, and predicts an image. Memory is the process's at its peak.
 """
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,6 +42,12 @@ COMMANDS = (
     ["audit", "table", "unet3d_90m", "--num-classes", "2"],
 )
 
+TRAINING = ["--network", "unet2d_small", "--patch", "32,32", "--epochs", "1", "--steps", "1"]
+ON_BACKENDS = (
+    ["unetzoo", "train", "--data", "data", *TRAINING, "--out", "run"],
+    ["unetzoo", "predict", "run", "data/images/case_000.png", "-o", "masks"],
+)
+
 
 def median(words: list[str], folder: str) -> float:
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
@@ -53,6 +63,37 @@ def median(words: list[str], folder: str) -> float:
     return statistics.median(times)
 
 
+def ended(words: list[str], folder: str, backend: str) -> tuple[float, float]:
+    """Seconds and MiB of a command on a backend, which leaves nothing; medians of 5."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "KERAS_BACKEND": backend}
+    found = []
+    for _ in range(5):
+        shutil.rmtree(Path(folder, words[-1]), ignore_errors=True)
+        start = time.perf_counter()
+        with subprocess.Popen(
+            [sys.executable, "-m", *words], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            cwd=folder, env=environment,
+        ) as process:  # fmt: skip
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        found.append((time.perf_counter() - start, used.ru_maxrss / 2**10))
+        if process.returncode:
+            raise SystemExit(f"{words} on {backend} ended with {process.returncode}")
+    seconds, memory = zip(*found, strict=True)
+    return statistics.median(seconds), statistics.median(memory)
+
+
+def backends() -> None:
+    print(heading("keras", "tensorflow", "torch", "jax"), end="\n\n")
+    print("| command | backend | seconds | MiB |\n|---|---|---:|---:|")
+    with TemporaryDirectory() as folder:
+        write_dataset(Path(folder, "data"), 5, (48, 41), classes=3, layout="pictures")
+        for backend in ("tensorflow", "torch", "jax"):
+            for words in ON_BACKENDS:
+                seconds, memory = ended(words, folder, backend)
+                print(f"| `{words[0]} {words[1]}` | {backend} | {seconds:.1f} | {memory:,.0f} |")
+
+
 def main() -> None:
     lines = ["| command | seconds |", "|---|---:|"]
     with TemporaryDirectory() as folder:
@@ -66,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    backends() if sys.argv[1:] == ["backends"] else main()

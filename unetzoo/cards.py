@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from unetzoo.utils.arguments import bind, check
+from unetzoo.utils.compiling import compiled_quickly
 from unetzoo.utils.notebook import Shown
 from unetzoo.utils.sizes import Sizes
 
@@ -107,7 +108,9 @@ def register(
 
         @functools.wraps(builder)
         def checked_builder(*args: Any, **kwargs: Any) -> Any:
-            return called(builder(**completed(*args, **kwargs)))
+            arguments = completed(*args, **kwargs)
+            with compiled_quickly():
+                return called(builder(**arguments))
 
         checked_builder.completed = completed  # type: ignore[attr-defined]
         module = sys.modules[builder.__module__]

@@ -36,6 +36,7 @@ WHOLE = [
     "tests/training/test_freezing.py",
     "tests/training/test_remat.py",
     "tests/training/test_distribution.py",
+    "tests/utils/test_compiling.py",
     "tests/training/test_initial.py::test_the_same_network_gives_the_same_logits",
     "tests/training/test_initial.py::test_positions_of_another_grid_give_what_the_source_gives_for_that_size",
 ]

@@ -17,6 +17,7 @@ from unetzoo.training.optimizers import ByUpdates, adam, sgd
 from unetzoo.training.remat import keep_few
 from unetzoo.utils.checks import whole
 from unetzoo.utils.choices import LOSSES, RATES
+from unetzoo.utils.compiling import compiled_quickly
 
 
 def compile_model(
@@ -141,6 +142,7 @@ def _last_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return last + [x._keras_history.operation for mean in means for x in mean.input]
 
 
+@compiled_quickly()
 def build_state(model: keras.Model) -> None:
     """Build the state of the optimizer, the loss and the metrics of a network.
 
