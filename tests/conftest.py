@@ -9,6 +9,7 @@ import sys
 import psutil
 import pytest
 from hypothesis import settings as hypothesis_settings
+from places import ROOT
 
 collect_ignore_glob = ["scripts/nnunet_*"]  # which import nnU-Net
 
@@ -29,6 +30,13 @@ if os.environ["KERAS_BACKEND"] == "jax":
     import quick_jax
 
     quick_jax.make_quick()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def keras_is_quickly_loaded():
+    """By processes that tests start; this one has loaded it with all that it looks for."""
+    places = [str(ROOT / "tests" / "helpers" / "lean"), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
 
 
 @pytest.fixture(autouse=True)

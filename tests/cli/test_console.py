@@ -335,6 +335,7 @@ def test_keras_is_loaded_without_libraries_that_it_only_looks_for(backend):
         assert pandas.DataFrame({"a": [1]}).a.sum() == 1
     """
     environment = {**os.environ, "KERAS_BACKEND": backend}
+    del environment["PYTHONPATH"]  # with which all processes of tests load Keras in this way
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )

@@ -277,7 +277,7 @@ def fit_with_workers(epochs, timeout):
         capture_output=True,
         text=True,
         timeout=timeout,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ['PYTHONPATH']}"},
     )
     assert result.returncode == 0, result.stderr[-3000:]
     assert "ran out of data" not in result.stderr
