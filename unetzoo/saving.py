@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unetzoo.cards import called
 from unetzoo.model_files import Fault, check_saved, reading_model, weight_bytes
 from unetzoo.registry import without_weights
+from unetzoo.utils.compiling import compiled_quickly
 
 if TYPE_CHECKING:
     import keras
@@ -108,7 +109,7 @@ def load_model(path: "str | PathLike[str]", compile: bool = True) -> "keras.Mode
     from unetzoo.layers.onednn import hasten
     from unetzoo.losses.stray_labels import tell_plainly
 
-    with reading_model(path), _policy_of(config):
+    with reading_model(path), _policy_of(config), compiled_quickly():
         _check_needed(config, path)
         model = keras.models.load_model(path, compile=compile, safe_mode=True)
         model = tell_plainly(called(model))

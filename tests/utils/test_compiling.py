@@ -8,6 +8,7 @@ import keras
 import pytest
 
 import unetzoo
+from unetzoo.inference.fusing import for_prediction
 from unetzoo.training import compile_model
 from unetzoo.utils.compiling import SWITCH, compiled_quickly
 
@@ -40,9 +41,16 @@ def seen_in(owner, name, work):
 
 
 @on_jax
-def test_weights_are_drawn_and_a_training_is_prepared_without_optimizing(model):
-    drawn, after = seen_in(keras.layers.Conv2D, "build", lambda: unetzoo.build("unet2d_small"))
-    assert (set(drawn), after) == ({True}, False)
+def test_weights_are_drawn_and_a_training_is_prepared_without_optimizing(model, tmp_path):
+    """Where a network is loaded or copied for prediction, too, and other weights come in."""
+    model.save(tmp_path / "model.keras")
+    for work in (
+        lambda: unetzoo.build("unet2d_small"),
+        lambda: unetzoo.load_model(tmp_path / "model.keras"),
+        lambda: for_prediction(model),
+    ):
+        drawn, after = seen_in(keras.layers.Conv2D, "build", work)
+        assert (set(drawn), after) == ({True}, False)
     built, after = seen_in(keras.optimizers.Adam, "build", lambda: compile_model(model))
     assert (built, after) == ([True], False)
 

@@ -11,10 +11,12 @@ from unetzoo.inference.graphs import CONVOLUTIONS, config_of, graph_of
 from unetzoo.inference.joins import of_sizes, without_concatenations
 from unetzoo.layers import TorchConv2DTranspose, convolutions
 from unetzoo.layers.onednn import hasten
+from unetzoo.utils.compiling import compiled_quickly
 
 TRANSPOSED = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose, TorchConv2DTranspose)
 
 
+@compiled_quickly()
 def for_prediction(model: keras.Model, sizes: Sequence[int] | None = None) -> keras.Model:
     """A copy of a network that predicts in the fastest way and with the least memory known here.
 
