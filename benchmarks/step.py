@@ -24,24 +24,25 @@ import numpy as np
 from machine import NARROW, child, heading
 
 RUNS, WARM = 7, 2
-NETWORKS = {  # sizes, of the output, batch, classes; one input channel
-    "unet3d_2_5m": ((48, 48, 48), (48, 48, 48), 2, 1),
-    "unet3d_19m": ((48, 48, 48), (48, 48, 48), 1, 4),
-    "plain_unet": ((64, 64, 64), (64, 64, 64), 1, 2),  # its twin is nnU-Net's own class
-    "unet2d_original": ((572, 572), (388, 388), 1, 2),
+NETWORKS = {  # sizes, of the output, batch, channels, classes
+    "unet3d_2_5m": ((48, 48, 48), (48, 48, 48), 2, 1, 1),
+    "unet3d_19m": ((48, 48, 48), (48, 48, 48), 1, 1, 4),
+    "plain_unet": ((64, 64, 64), (64, 64, 64), 1, 1, 2),  # its twin is nnU-Net's own class
+    "unet2d_original": ((572, 572), (388, 388), 1, 1, 2),
+    "unet3d_90m": ((48, 48, 48), (48, 48, 48), 1, 4, 3),
 }
 SIDES = {"unetzoo": "tensorflow", "unetzoo on torch": "torch", "PyTorch": "torch"}
 
 
 def data(name):
     """Images and labels, channels last."""
-    sizes, output, batch, classes = NETWORKS[name]
+    sizes, output, batch, channels, classes = NETWORKS[name]
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, *sizes, 1), "float32")
+    x = rng.standard_normal((batch, *sizes, channels), "float32")
     return x, rng.integers(0, max(classes, 2), (batch, *output))
 
 
-def keras_model(name, x, y, remat):
+def keras_model(name, x, y, remat=None):
     import unetzoo
     from unetzoo.inference.fusing import for_prediction
     from unetzoo.training import compile_model, rematerialize
