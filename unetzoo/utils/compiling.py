@@ -12,7 +12,7 @@ SWITCH = "jax_disable_most_optimizations"
 def compiled_quickly() -> Iterator[None]:
     """Within it jax compiles without optimizing, for initial weights and the state of a training.
 
-    To optimize the code that draws a single kernel takes half a second, to run it a millisecond.
+    The code that draws a kernel runs once; to optimize it takes half a second for each.
     """
     if keras_backend() != "jax":
         yield
