@@ -5,6 +5,7 @@ any other state, so a run that is resumed continues as if it had not been stoppe
 """
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -225,7 +226,7 @@ class WholeCases(keras.callbacks.Callback):
     def _draw(self, place: Path, name: str, sample: Sample, prediction: np.ndarray) -> None:
         from unetzoo.visualization.figures import overlay
 
-        with _drawing():
+        with _resumable():
             overlay(
                 place,
                 getattr(sample.image, "image", sample.image),  # without its neighbors
@@ -262,8 +263,39 @@ class DrawCurves(keras.callbacks.Callback):
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         from unetzoo.visualization.figures import curves
 
-        with _drawing():
+        with _resumable():
             curves(self.folder / "curves.png", read_history(self.folder))
+
+
+class LogToTensorBoard(keras.callbacks.Callback):
+    """Write the measures of each epoch, and its learning rate, for TensorBoard.
+
+    Folders and names are those of ``keras.callbacks.TensorBoard``, which loads TensorFlow on every
+    backend.
+
+    Args:
+        folder: for the folders "train" and "validation".
+
+    Raises: RunStopped for a file that cannot be written.
+    """
+
+    def __init__(self, folder: Path | str):
+        super().__init__()
+        self.folder = Path(folder)
+        self.name = f"events.out.tfevents.{int(time.time())}.{os.getpid()}"
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        from unetzoo.training.tensorboard import log_epoch
+
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        measures: dict[str, dict[str, float]] = {"train": {"learning_rate": rate}, "validation": {}}
+        for name, value in (logs or {}).items():
+            part = "validation" if name.startswith("val_") else "train"
+            measures[part][name.removeprefix("val_")] = float(value)
+        with _resumable():
+            for part, found in measures.items():
+                if found:
+                    log_epoch(self.folder / part / self.name, epoch, found)
 
 
 class StopEarly(keras.callbacks.Callback):
@@ -337,7 +369,7 @@ def resume(folder: Path | str) -> tuple[keras.Model | None, int]:
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
+def _resumable() -> Iterator[None]:
     try:
         yield
     except ValueError as error:

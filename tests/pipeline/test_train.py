@@ -17,6 +17,7 @@ from small_runs import interrupted, losses, settings
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import unetzoo
+from unetzoo.callbacks import LogToTensorBoard
 from unetzoo.data.preprocessing import jobs
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.data.splits import folds
@@ -27,8 +28,7 @@ from unetzoo.pipeline.run import Run, Settings, settings_at
 from unetzoo.pipeline.trainer import train
 from unetzoo.training import remat
 from unetzoo.training.history import read_history
-from unetzoo.training.tensorboard import LogToTensorBoard
-from unetzoo.utils.files import WriteError
+from unetzoo.utils.errors import RunStopped
 
 # === What a run leaves ===
 
@@ -75,6 +75,7 @@ def test_tensorboard_can_read_what_was_logged(small_run):
             name: [(event.step, event.value) for event in events.Scalars(name)]
             for name in events.Tags()["scalars"]
         }
+    assert events.FirstEventTimestamp() > 1.7e9  # seconds; TensorBoard counts from there
     for name in ("loss", "dice", "dice_1", "learning_rate"):
         expected = [(n, pytest.approx(row[name])) for n, row in enumerate(rows)]
         assert found["train"][f"epoch_{name}"] == expected
@@ -87,7 +88,7 @@ def test_tensorboard_is_told_where_there_is_no_room(tmp_path):
     (tmp_path / "tensorboard").write_text("")
     log = LogToTensorBoard(tmp_path / "tensorboard")
     log.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.1)))
-    with pytest.raises(WriteError, match="tensorboard is not a folder"):
+    with pytest.raises(RunStopped, match=r"tensorboard is not a folder.* to resume from its last"):
         log.on_epoch_end(0, {"loss": 1.0})
 
 

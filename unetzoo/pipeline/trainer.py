@@ -9,7 +9,15 @@ from pathlib import Path
 import keras
 
 from unetzoo import registry
-from unetzoo.callbacks import DrawCurves, SaveRun, StopEarly, Together, WholeCases, resume
+from unetzoo.callbacks import (
+    DrawCurves,
+    LogToTensorBoard,
+    SaveRun,
+    StopEarly,
+    Together,
+    WholeCases,
+    resume,
+)
 from unetzoo.data.preprocessing.survey import Survey
 from unetzoo.inference.shapes import output_shape
 from unetzoo.pipeline.early import check_init, run_to_resume, training_data
@@ -26,7 +34,6 @@ from unetzoo.training.epochs import ShowEpochs
 from unetzoo.training.freezing import freeze
 from unetzoo.training.history import read_history, waited_in_vain
 from unetzoo.training.remat import keep_few, rematerialize
-from unetzoo.training.tensorboard import LogToTensorBoard
 from unetzoo.utils.files import make_folder
 from unetzoo.utils.lock import owned
 from unetzoo.utils.text import write_text

@@ -1,7 +1,8 @@
 """Every Python that a test starts loads Keras as the commands do, which takes half of the time.
 
 Keras looks for these libraries while it is imported; nothing that a test starts needs them there.
-The process of the tests itself, and who imports them by name, has them.
+The process of the tests itself, and who imports them by name, has them. It is as in
+``unetzoo.utils.absent``, which cannot be imported before unetzoo is.
 """
 
 import os
