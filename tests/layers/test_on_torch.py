@@ -104,6 +104,38 @@ def test_pictures_train_with_channels_first_without_avx512(monkeypatch):
         assert not model(x).movedim(-1, 1).is_contiguous()
 
 
+KERNELS = [
+    (convolutions.Conv2D(32, 3, padding="same"), (6, 5, 32)),
+    (convolutions.Conv3D(16, 3), (4, 5, 4, 32)),
+    (keras.layers.Conv2DTranspose(32, 2, 2), (5, 4, 32)),
+    (keras.layers.Conv3DTranspose(24, 2, 2), (3, 4, 2, 32)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), KERNELS, ids=[layer.name for layer, _ in KERNELS])
+def test_a_kernel_larger_than_its_map_is_never_copied(layer, shape):
+    model = layer_in_a_network(layer, shape)
+    before, size = layer.get_weights(), layer.kernel.value.numel()
+    copies = {copied(model, shape, size)}
+    hasten(model)
+    copies.add(copied(model, shape, size))
+    assert copies == {True, False}
+    for weight, value in zip(layer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    layer.set_weights(before)  # as a file's are loaded
+    assert not copied(model, shape, size)
+
+
+def copied(model, shape, size):
+    """Whether a prediction or a gradient copies as many numbers."""
+    with torch.profiler.profile(record_shapes=True) as seen:
+        with torch.no_grad():
+            model(torch.ones(1, *shape))
+        model(torch.ones(1, *shape)).sum().backward()
+    copies = [each.input_shapes[0] for each in seen.events() if each.name == "aten::copy_"]
+    return any(np.prod(each) == size for each in copies)
+
+
 @pytest.mark.parametrize(("padding", "output_padding"), [(1, 1), (1, 0), (0, 0)])
 def test_the_padded_transposed_convolution_is_cut_as_before(padding, output_padding):
     layer = TorchConv2DTranspose(3, 3, 2, padding, output_padding)
@@ -240,6 +272,29 @@ def results(model, x, training):
     for variable, value in zip(model.variables, before, strict=True):
         variable.assign(value)
     return found
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_step_begins_without_the_gradients_of_the_one_before(own):
+    class Adding(keras.Model):
+        def train_step(self, data):
+            self(data[0], training=True).sum().backward()  # adds to them
+            return {}
+
+    model = build_small("unet2d_small")
+    model = compile_model((Adding if own else keras.Model)(model.inputs, model.outputs))
+    x, y = torch.ones(1, *model.input_shape[1:]), torch.zeros(1, *model.output_shape[1:-1], 1)
+    model.train_step((x, y))
+    assert all(weight.value.grad is not None for weight in model.trainable_variables)
+    held, call = [], model.call
+
+    def counted(*args, **kwargs):
+        held.append(sum(weight.value.grad is not None for weight in model.trainable_variables))
+        return call(*args, **kwargs)
+
+    model.call = counted
+    model.train_step((x, y))
+    assert held == [len(model.trainable_variables) if own else 0]
 
 
 def test_a_network_with_a_call_of_its_own_keeps_it():

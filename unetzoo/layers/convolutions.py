@@ -34,8 +34,9 @@ class _NoCopies:
         x = inputs.movedim(-1, 1)
         kernel = keras.ops.convert_to_tensor(layer.kernel).permute(rank + 1, rank, *range(rank))
         narrow = x.device.type == "cpu" and not has_avx512()
-        if rank == 2 and narrow and torch.is_grad_enabled():
-            x, kernel = x.contiguous(), kernel.contiguous()  # no copy where the map before is one
+        trained_picture = rank == 2 and torch.is_grad_enabled()
+        if (trained_picture and narrow) or on_torch.is_small(x, kernel):
+            x, kernel = x.contiguous(), kernel.contiguous()
         x = convolve(
             x,
             kernel,

@@ -15,10 +15,15 @@ TORCH = keras.backend.backend() == "torch"
 
 
 def let_maps_go(model: Any) -> None:
-    """Make a functional network let its maps go; others, and other backends', stay as they are."""
+    """Make a functional network let its maps go; others, and other backends', stay as they are.
+
+    In training it lets the gradients of the step before go too; Keras holds them until the maps of
+    the next step are there.
+    """
     if TORCH and _runs_as_keras_does(model):
         calls = Calls(nodes_of(model), set(map(id, model.outputs)))
         model.call = partial(_call, model, type(model).call, calls)
+        model.train_step = partial(_train_step, model, type(model).train_step)
 
 
 def _runs_as_keras_does(model: Any) -> bool:
@@ -85,6 +90,12 @@ def _call(
     maps = {id(tensor): array for tensor, array in zip(model.inputs, arrays, strict=True)}
     calls.run(maps, training)
     return packed(model, maps)
+
+
+def _train_step(model: Any, plain: Any, data: Any) -> Any:
+    if plain.__qualname__ == "TorchTrainer.train_step":  # which adds to no gradient of before
+        model.zero_grad()
+    return plain(model, data)
 
 
 def packed(model: Any, maps: dict[int, Any]) -> Any:

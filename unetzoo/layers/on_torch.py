@@ -16,6 +16,26 @@ import keras
 AT_A_TIME = 2**19  # numbers of a map that are processed at a time on a CPU: 2 MiB
 
 
+def keep_in_order(layer: Any) -> None:
+    """Lay a convolution's kernel out in memory as PyTorch's own layers do; its shape stays.
+
+    In Keras's order PyTorch copies it in every call, and in every gradient.
+    """
+    if getattr(layer, "lora_enabled", False):  # which computes its kernel in every call
+        return
+    kernel, rank = layer.kernel.value, layer.rank
+    ordered = kernel.data.permute(rank + 1, rank, *range(rank)).contiguous()
+    kernel.data = ordered.permute(*range(2, rank + 2), 1, 0)
+
+
+def is_small(x: Any, kernel: Any) -> bool:
+    """Whether on a CPU a map is to be copied, channels first, so that its kernel is not.
+
+    With channels last in the one, PyTorch copies the other into that order.
+    """
+    return x.device.type == "cpu" and x.numel() < kernel.numel()
+
+
 def pooled(layer: Any, x: Any) -> Any:
     """The output of a maximum pooling that pads nothing."""
     import torch
@@ -32,9 +52,9 @@ def enlarged(layer: Any, x: Any, padding: int = 0, output_padding: int = 0) -> A
     enlarge = {2: torch.nn.functional.conv_transpose2d, 3: torch.nn.functional.conv_transpose3d}
     kernel = keras.ops.convert_to_tensor(layer.kernel).permute(rank + 1, rank, *range(rank))
     bias = keras.ops.convert_to_tensor(layer.bias) if layer.use_bias else None
-    y = enlarge[rank](
-        x.movedim(-1, 1), kernel, bias, layer.strides, padding, output_padding
-    ).movedim(1, -1)
+    x = x.movedim(-1, 1)
+    x = x.contiguous() if is_small(x, kernel) else x
+    y = enlarge[rank](x, kernel, bias, layer.strides, padding, output_padding).movedim(1, -1)
     return y if layer.activation is None else layer.activation(y)
 
 

@@ -87,7 +87,10 @@ def _suit_torch(layer: Any) -> None:
         layer.call = functools.partial(_normalized_by_batch, layer)
     elif type(layer) in POOLINGS and _pads_nothing(layer):
         layer.call = functools.partial(on_torch.pooled, layer)
+    elif type(layer) in (Conv2D, Conv3D):
+        on_torch.keep_in_order(layer)
     elif type(layer) in TRANSPOSED and _only_enlarges(layer):
+        on_torch.keep_in_order(layer)
         layer.call = functools.partial(on_torch.enlarged, layer)
     elif type(layer) in (LeakyReLU, keras.layers.LeakyReLU) and layer.negative_slope > 0:
         layer.call = functools.partial(on_torch.leaky_relu, float(layer.negative_slope))

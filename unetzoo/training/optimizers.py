@@ -1,17 +1,19 @@
-"""Keras's Adam and SGD, with one operation per variable on TensorFlow.
+"""Keras's Adam and SGD, with one operation per variable on TensorFlow and on PyTorch's CPU.
 
 Keras's Adam takes about forty operations per variable. They are half of the graph that TensorFlow
-makes before the first step of a network, and each is a pass over memory in every step. TensorFlow
-has the same update as a single operation. The other backends would gain nothing, so there ``adam``
-and ``sgd`` give Keras's own.
+makes before the first step of a network, and each is a pass over memory in every step; on PyTorch
+they hold three more copies of all weights. Both have the same update as a single operation. Where
+nothing is gained ``adam`` and ``sgd`` give Keras's own.
 """
 
+import math
 from functools import partial
 from typing import Any
 
 import keras
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
+TORCH = keras.backend.backend() == "torch"
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -19,7 +21,7 @@ class Adam(keras.optimizers.Adam):
     """Keras's Adam, equal up to rounding.
 
     Args: as in ``keras.optimizers.Adam``.
-    Source: TensorFlow's ``ResourceApplyAdam``.
+    Source: TensorFlow's ``ResourceApplyAdam``; ``torch.optim.adam.adam``.
 
     >>> weight = keras.Variable([1.0, 2.0])
     >>> Adam(0.1).apply([keras.ops.array([1.0, -1.0])], [weight])
@@ -51,13 +53,30 @@ class Adam(keras.optimizers.Adam):
         )
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        is_sparse = hasattr(gradient, "indices")  # of an embedding; the operation takes dense ones
-        if self._update is None or variable.dtype != "float32" or is_sparse:
-            super().update_step(gradient, variable, learning_rate)
-            return
         index = self._get_variable_index(variable)
-        moments = self._momentums[index].value.handle, self._velocities[index].value.handle
-        self._update(var=variable.handle, m=moments[0], v=moments[1], grad=gradient)
+        moments = self._momentums[index], self._velocities[index]
+        is_sparse = TENSORFLOW and hasattr(gradient, "indices")  # of an embedding
+        if self._update is not None and variable.dtype == "float32" and not is_sparse:
+            first, second = (moment.value.handle for moment in moments)
+            self._update(var=variable.handle, m=first, v=second, grad=gradient)
+        elif _torch_has_it(variable) and not self.amsgrad:
+            self._apply_on_torch(gradient, variable, learning_rate, *moments)
+        else:
+            super().update_step(gradient, variable, learning_rate)
+
+    def _apply_on_torch(self, gradient: Any, variable: Any, rate: Any, *moments: Any) -> None:
+        """PyTorch adds epsilon after it has corrected the second moment, Keras before."""
+        import torch
+        from torch.optim.adam import adam as update
+
+        step = int(self.iterations)
+        with torch.no_grad():
+            lists = [[each] for each in _in_one_order(variable, gradient, *moments)]
+            update(
+                *lists, [], [torch.tensor(float(step))], fused=True, amsgrad=False,
+                maximize=False, beta1=self.beta_1, beta2=self.beta_2, lr=float(rate),
+                weight_decay=0.0, eps=self.epsilon / math.sqrt(1 - self.beta_2 ** (step + 1)),
+            )  # fmt: skip
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -78,7 +97,7 @@ class SGD(keras.optimizers.SGD):
         late_rate: whether ``momentum`` is PyTorch's.
 
     Source: TensorFlow's ``ResourceApplyKerasMomentum`` and ``ResourceApplyMomentum``;
-    ``torch.optim.SGD``.
+    ``torch.optim.sgd.sgd``.
 
     >>> weight = keras.Variable([1.0, 2.0])
     >>> SGD(0.1, momentum=0.9).apply([keras.ops.array([1.0, -1.0])], [weight])
@@ -102,6 +121,9 @@ class SGD(keras.optimizers.SGD):
             super()._apply_weight_decay(variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self.late_rate and self.momentum and _torch_has_it(variable):
+            self._apply_on_torch(gradient, variable, learning_rate)
+            return
         if self.coupled and self.weight_decay:
             decay = keras.ops.cast(self.weight_decay, variable.dtype)
             gradient = keras.ops.convert_to_tensor(gradient, variable.dtype) + decay * variable
@@ -127,6 +149,19 @@ class SGD(keras.optimizers.SGD):
             use_nesterov=self.nesterov,
         )
 
+    def _apply_on_torch(self, gradient: Any, variable: Any, rate: Any) -> None:
+        import torch
+        from torch.optim.sgd import sgd as update
+
+        total = self.momentums[self._get_variable_index(variable)]
+        with torch.no_grad():
+            lists = [[each] for each in _in_one_order(variable, gradient, total)]
+            update(
+                *lists, fused=True, momentum=self.momentum, nesterov=self.nesterov,
+                lr=float(rate), weight_decay=(self.coupled and self.weight_decay) or 0.0,
+                dampening=0.0, maximize=False,
+            )  # fmt: skip
+
     def _apply_late(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate, gradient = (
             keras.ops.cast(value, variable.dtype) for value in (learning_rate, gradient)
@@ -135,6 +170,28 @@ class SGD(keras.optimizers.SGD):
         self.assign(total, self.momentum * total + gradient)
         ahead = gradient + self.momentum * total if self.nesterov else total
         self.assign_sub(variable, rate * ahead)
+
+
+def _torch_has_it(variable: Any) -> bool:
+    """Whether PyTorch has the update as a single operation."""
+    return TORCH and variable.dtype == "float32" and variable.value.device.type == "cpu"
+
+
+def _in_one_order(variable: Any, gradient: Any, *moments: Any) -> list[Any]:
+    """The numbers of a weight, its gradient and its moments, in the order of the weight in memory.
+
+    PyTorch's single operations copy what is not contiguous.
+    """
+    import torch
+
+    weight = variable.value
+    for moment in moments:
+        if moment.value.stride() != weight.stride():
+            moment.value.data = torch.empty_like(weight).copy_(moment.value)
+    if gradient.stride() != weight.stride():
+        gradient = torch.empty_like(weight).copy_(gradient)
+    each = [weight, gradient, *(moment.value for moment in moments)]
+    return [x.as_strided((x.numel(),), (1,)) for x in each]
 
 
 @keras.saving.register_keras_serializable(package="unetzoo")
@@ -174,7 +231,8 @@ def adam(learning_rate: Any = 1e-4, **arguments: Any) -> keras.optimizers.Optimi
     >>> isinstance(adam(), keras.optimizers.Adam)
     True
     """
-    return (Adam if TENSORFLOW else keras.optimizers.Adam)(learning_rate, **arguments)
+    on_cpu = TORCH and keras.ops.zeros(1).device.type == "cpu"
+    return (Adam if TENSORFLOW or on_cpu else keras.optimizers.Adam)(learning_rate, **arguments)
 
 
 def sgd(learning_rate: Any = 1e-2, **arguments: Any) -> keras.optimizers.Optimizer:
