@@ -95,6 +95,15 @@ def test_only_large_patches_keep_few_maps_by_themselves():
         assert computes_again(remat.keep_few(model, patch)) == (BY_ITSELF and patch == LARGE[:2])
 
 
+def test_blocks_of_memory_go_back_where_patches_are_large(monkeypatch):
+    asked = []
+    monkeypatch.setattr(remat, "return_blocks", lambda: asked.append(True))
+    compile_model(build_small("plain_unet", input_shape=(64, 64, 3)))
+    assert not asked
+    compile_model(build_small("plain_unet", input_shape=LARGE))
+    assert bool(asked) == BY_ITSELF
+
+
 def test_networks_that_would_save_nothing_or_that_xla_compiles_keep_all():
     assert not computes_again(compile_model(build_small("unet_plus_plus", input_shape=LARGE)))
     model = build_small("plain_unet", input_shape=LARGE)

@@ -39,6 +39,34 @@ def test_maps_of_tensorflow_leave_nothing_behind():
     assert float(done.stdout) < 60
 
 
+BLOCKS = """
+import ctypes, sys
+from unetzoo.utils.allocation import return_blocks
+if sys.argv[1] == "return":
+    return_blocks()
+malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
+malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+free.argtypes = [ctypes.c_void_p]
+def held():
+    return int(open("/proc/self/statm").read().split()[1])
+free(malloc(30 << 20))  # from here on the C library keeps blocks of this size
+before = held()
+block, above = malloc(20 << 20), malloc(100_000)
+ctypes.memset(block, 1, 20 << 20)
+free(block)
+print((held() - before) * 4096 // 2**20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what a process holds")
+@pytest.mark.parametrize("way", ["return", "keep"])
+def test_large_blocks_of_the_c_library_go_back(way):
+    clean = {k: v for k, v in os.environ.items() if k != allocation.THRESHOLD}
+    command = [sys.executable, "-c", BLOCKS, way]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 4 if way == "return" else int(done.stdout) >= 19
+
+
 @pytest.mark.parametrize("given", [None, "0"])
 def test_what_a_user_has_set_stays(given, monkeypatch):
     monkeypatch.delenv(allocation.SWITCH, raising=False)

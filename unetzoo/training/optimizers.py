@@ -71,11 +71,12 @@ class Adam(keras.optimizers.Adam):
 
         step = int(self.iterations)
         with torch.no_grad():
-            lists = [[each] for each in _in_one_order(variable, gradient, *moments)]
+            weight, slope, first, second = _in_one_order(variable, gradient, *moments)
             update(
-                *lists, [], [torch.tensor(float(step))], fused=True, amsgrad=False,
-                maximize=False, beta1=self.beta_1, beta2=self.beta_2, lr=float(rate),
-                weight_decay=0.0, eps=self.epsilon / math.sqrt(1 - self.beta_2 ** (step + 1)),
+                [weight], [slope], [first], [second], [], [torch.tensor(float(step))],
+                fused=True, amsgrad=False, maximize=False,
+                beta1=self.beta_1, beta2=self.beta_2, lr=float(rate), weight_decay=0.0,
+                eps=self.epsilon / math.sqrt(1 - self.beta_2 ** (step + 1)),
             )  # fmt: skip
 
 
@@ -155,11 +156,11 @@ class SGD(keras.optimizers.SGD):
 
         total = self.momentums[self._get_variable_index(variable)]
         with torch.no_grad():
-            lists = [[each] for each in _in_one_order(variable, gradient, total)]
+            weight, slope, moment = _in_one_order(variable, gradient, total)
             update(
-                *lists, fused=True, momentum=self.momentum, nesterov=self.nesterov,
-                lr=float(rate), weight_decay=(self.coupled and self.weight_decay) or 0.0,
-                dampening=0.0, maximize=False,
+                [weight], [slope], [moment], fused=True, maximize=False, dampening=0.0,
+                momentum=self.momentum, nesterov=self.nesterov, lr=float(rate),
+                weight_decay=(self.coupled and self.weight_decay) or 0.0,
             )  # fmt: skip
 
     def _apply_late(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -173,8 +174,12 @@ class SGD(keras.optimizers.SGD):
 
 
 def _torch_has_it(variable: Any) -> bool:
-    """Whether PyTorch has the update as a single operation."""
-    return TORCH and variable.dtype == "float32" and variable.value.device.type == "cpu"
+    """Whether PyTorch has the update as a single operation, of numbers without gaps in memory."""
+    if not TORCH or variable.dtype != "float32" or variable.value.device.type != "cpu":
+        return False
+    import torch
+
+    return torch.empty_like(variable.value, device="meta").stride() == variable.value.stride()
 
 
 def _in_one_order(variable: Any, gradient: Any, *moments: Any) -> list[Any]:
@@ -188,6 +193,7 @@ def _in_one_order(variable: Any, gradient: Any, *moments: Any) -> list[Any]:
     for moment in moments:
         if moment.value.stride() != weight.stride():
             moment.value.data = torch.empty_like(weight).copy_(moment.value)
+    gradient = keras.ops.convert_to_tensor(gradient, variable.dtype)
     if gradient.stride() != weight.stride():
         gradient = torch.empty_like(weight).copy_(gradient)
     each = [weight, gradient, *(moment.value for moment in moments)]

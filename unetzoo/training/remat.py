@@ -19,6 +19,7 @@ import keras
 from unetzoo.layers import gradients
 from unetzoo.layers.letting_go import Calls, let_maps_go, nodes_of, packed
 from unetzoo.layers.onednn import on_cpu
+from unetzoo.utils.allocation import return_blocks
 from unetzoo.utils.choices import REMAT
 from unetzoo.utils.units import Call, is_heavy, part_kept, units
 
@@ -71,6 +72,7 @@ def keep_few(model: keras.Model, patch: Sequence[int] | None = None) -> keras.Mo
 
     That is on TensorFlow and a CPU, with large patches: with smaller ones the libraries take more
     memory than the maps, and the first step would take longer. ``rematerialize`` has its own say.
+    There the C library gives large blocks back as well.
 
     Args:
         model: a compiled network; one of several inputs stays as it is.
@@ -81,6 +83,7 @@ def keep_few(model: keras.Model, patch: Sequence[int] | None = None) -> keras.Mo
     if on_cpu(model) and hasattr(model, "_nodes_by_depth") and len(model.inputs) == 1:
         sizes = model.inputs[0].shape[1:-1] if patch is None else tuple(patch)
         if None not in sizes and math.prod(sizes) >= LARGE:
+            return_blocks()
             nodes = _nodes(model)
             if part_kept(_calls(nodes, _sizes(model, nodes, sizes))) < WORTH:
                 rematerialize(model, "activations")

@@ -1,4 +1,4 @@
-"""Memory that a prediction no longer needs goes back to the system.
+"""Memory that is no longer needed goes back to the system.
 
 TensorFlow with oneDNN keeps every block of memory that it once took, and so does the C library with
 blocks of up to 32 MiB. A network's maps have many sizes and do not fit into what others have left,
@@ -23,6 +23,14 @@ def hold_little() -> None:
     """
     if "tensorflow" not in sys.modules:
         os.environ.setdefault(SWITCH, "1")
+    return_blocks()
+
+
+def return_blocks() -> None:
+    """Let the C library give large blocks back as soon as they are free, unless the user says.
+
+    What TensorFlow takes to prepare a step would stay beside the maps of all steps.
+    """
     if sys.platform == "linux" and THRESHOLD not in os.environ:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not every C library has it
         if mallopt is not None:
