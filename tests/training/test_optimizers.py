@@ -244,6 +244,20 @@ def test_weights_are_right_in_every_order_in_memory(name, order):
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=0, atol=1e-5)
 
 
+def test_what_pytorch_compiles_is_in_keras_s_operations(monkeypatch):
+    if keras.backend.backend() != "torch":
+        pytest.skip("of PyTorch's compiler")
+    import torch
+
+    expected = trained(optimizers.adam(0.1)).get_weights()
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    with torch.profiler.profile() as seen:
+        found = trained(optimizers.adam(0.1)).get_weights()
+    assert "aten::_fused_adam_" not in {each.key for each in seen.key_averages()}
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
 def test_elsewhere_they_are_keras_s_own():
     kinds = [type(optimizers.adam()), type(optimizers.sgd())]
     ours, theirs = [optimizers.Adam, optimizers.SGD], [keras.optimizers.Adam, keras.optimizers.SGD]

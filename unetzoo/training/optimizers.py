@@ -179,6 +179,8 @@ def _torch_has_it(variable: Any) -> bool:
         return False
     import torch
 
+    if torch.compiler.is_compiling():  # it joins Keras's operations itself
+        return False
     return torch.empty_like(variable.value, device="meta").stride() == variable.value.stride()
 
 
