@@ -1,10 +1,11 @@
 """Layers on PyTorch: without copies, and with no more maps for back-propagation than they need.
 
-Keras 3.15 copies a map before each pooling and transposed convolution to put its channels first.
-Its batch norm and its PReLU keep more maps than the one that came in. PyTorch's own norms add
-voxel by voxel in float32 where channels lie last on a CPU: of 128 x 128 x 128 voxels with
-deviation 1 some came out wrong by 0.004. Here a norm goes through a map slab by slab, adds few
-numbers at a time, and keeps the map that came in, and its means and scales.
+Keras 3.15 copies a map before each pooling and transposed convolution to put its channels first,
+and PyTorch copies each kernel, which Keras keeps in another order. Keras's batch norm and PReLU
+keep more maps than the one that came in. PyTorch's own norms add voxel by voxel in float32 where
+channels lie last on a CPU: of 128 x 128 x 128 voxels with deviation 1 some came out wrong by 0.004.
+Here a norm goes through a map slab by slab, adds few numbers at a time, and keeps the map that came
+in, and its means and scales.
 """
 
 from collections.abc import Callable, Iterator

@@ -37,9 +37,10 @@ def hasten(model: keras.Model) -> keras.Model:
     """Make a network compute its layers in the fastest exact way, and hold few maps.
 
     On TensorFlow, on a CPU and without XLA: convolutions, norms and leaky ReLUs. On PyTorch: norms,
-    poolings, transposed convolutions and (P)ReLUs with slopes; a functional network lets each map
-    go when it was read for the last time. On jax's CPU: convolutions that enlarge, or are of
-    volumes. Elsewhere nothing changes. Weights, configuration and saved files stay the same.
+    poolings, transposed convolutions and (P)ReLUs with slopes; kernels lie in memory in PyTorch's
+    order; a functional network lets each map go when it was read for the last time. On jax's CPU:
+    convolutions that enlarge, or are of volumes. Elsewhere nothing changes. Weights, configuration
+    and saved files stay the same.
 
     Returns: the model itself.
 
